@@ -1,0 +1,55 @@
+# `make` lists the targets. Every target that needs Python first makes .venv, once.
+PROFILE ?= smoke
+JOBS    ?= 1
+VENV    := .venv
+PY      := $(VENV)/bin/python
+PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+ifneq ($(strip $(DATA)),)
+export IRNAS_DATA := $(DATA)
+endif
+
+.PHONY: help install reproduce test publish figures bench lab lint lock
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo 'settings: PROFILE=smoke|laptop|gpu|paper  DATA=folder  JOBS=notebooks at once  DRY=1 (only say what would run)'
+
+install: $(VENV)/installed ## install what is missing into .venv
+
+# A file that stands for "installed as these two files say".
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and was not found' >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV), a few minutes the first time'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
+	@$(PY) -m irnas_lib.batch all $(PROFILE) --jobs $(JOBS) $(if $(DRY),--dry-run)
+
+test: install ## run the tests
+	@$(PY) -m pytest $(TESTS)
+
+publish: install ## promote the results and notebooks of PROFILE to checkpoints/ and notebooks/, then draw figures/
+	@$(PY) -m irnas_lib.batch publish $(PROFILE)
+	@$(PY) -m irnas_lib.figures
+
+figures: install ## make figures/ again from checkpoints/ alone
+	@$(PY) -m irnas_lib.figures
+
+bench: install ## measure speed and memory into checkpoints/bench.json
+	@$(PY) -m irnas_lib.bench
+
+lab: install ## open JupyterLab on notebooks/
+	@$(PY) -m jupyter lab --notebook-dir notebooks
+
+lint: install ## check the style
+	@$(PY) -m ruff check .
+
+lock: install ## write the versions of .venv to constraints.txt
+	@head -2 constraints.txt > constraints.new
+	@$(PY) -m pip list --format=freeze --exclude-editable | \
+		grep -viE '^(pip|setuptools|wheel|triton|nvidia-.*|cuda-.*|bm3d|bm4d)==' >> constraints.new
+	@mv constraints.new constraints.txt && touch $(VENV)/installed

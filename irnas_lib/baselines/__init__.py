@@ -1,0 +1,1 @@
+"""The comparison systems, each from its own paper."""

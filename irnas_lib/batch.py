@@ -1,0 +1,203 @@
+"""Run notebooks headlessly: `python -m irnas_lib.batch all|run|publish|check`.
+
+The source of a notebook is notebooks/NAME.py (jupytext's percent format). Running a job turns it into a
+notebook, gives it the job's parameters and executes it through papermill. The executed notebook lands in
+runs/PROFILE/notebooks/JOB.ipynb, also when a cell fails, with its stamp (irnas_lib/stamps.py). The Snakefile
+decides which jobs are stale; each of its rules calls `run`.
+"""
+
+import argparse
+import ast
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+from irnas_lib import profiles, publish, stamps
+from irnas_lib.files import atomically
+from irnas_lib.paths import ROOT, run_folder
+
+NOTEBOOKS = ROOT / "notebooks"
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+class BatchError(RuntimeError):
+    """A notebook that cannot run, or whose run failed; the message is one line."""
+
+
+class ThisPython(AsyncKernelManager):
+    """A kernel of the running interpreter, whatever kernels the user has installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(resource_dir="", **get_kernel_dict(["--log-level=CRITICAL"]))
+
+
+def parameters_of(notebook: NotebookNode, name: str) -> dict:
+    """Names and defaults declared in the one cell tagged `parameters`, which holds plain scalars only.
+
+    Raises BatchError where there is no such cell, or more than one, or something else stands in it.
+    """
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise BatchError(f"{name}: has {len(cells)} cells tagged `parameters` instead of one")
+    found = {}
+    for statement in ast.parse(cells[0].source).body:
+        try:
+            (target,) = statement.targets
+            found[target.id] = ast.literal_eval(statement.value)
+        except (AttributeError, ValueError):
+            found[ast.unparse(statement)] = statement
+    for key, value in found.items():
+        if not isinstance(value, str | int | float):
+            raise BatchError(f"{name}: the parameters cell holds more than plain scalars: {key}")
+    return found
+
+
+def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
+    """The notebook of a job, not yet run. BatchError if it is missing or does not declare a parameter."""
+    source = notebooks / f"{job.notebook}.py"
+    if not source.is_file():
+        raise BatchError(f"job {job.name}: there is no notebook {source.name}")
+    notebook = jupytext.read(source)
+    declared = parameters_of(notebook, source.name)
+    if unknown := [key for key in job.parameters if key not in declared]:
+        raise BatchError(f"job {job.name}: {source.name} declares no parameter {', '.join(unknown)}; "
+                         f"it has {', '.join(declared)}")
+    notebook.metadata.setdefault("kernelspec", KERNEL)
+    return notebook
+
+
+def run(job: profiles.Job, folder: Path, notebooks: Path = NOTEBOOKS) -> Path:
+    """Execute a job into folder/JOB.ipynb and stamp it; its path is returned.
+
+    Cells run in `notebooks` as their working directory. BatchError names notebook, cell and error if one
+    fails; what had run by then stays in the file. On a terminal the cells' progress bars are shown.
+    """
+    notebook = prepare(job, notebooks)
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"{job.name}.ipynb"
+    output.unlink(missing_ok=True)
+    shown = os.path.relpath(output)
+    start = time.monotonic()
+    try:
+        papermill.execute_notebook(
+            notebook, output, job.parameters, kernel_name="python3", language="python", cwd=notebooks,
+            progress_bar=False, stderr_file=sys.stderr if sys.stderr.isatty() else None,
+            kernel_manager_class=ThisPython, record_timing=False,
+            coalesce_streams=True)  # of a progress bar only the last state stays
+    except PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise BatchError(f"{job.name} failed in cell [{error.exec_count}]: {reason} (see {shown})") from None
+    except DeadKernelError:
+        cells = nbformat.read(output, as_version=4).cells
+        count = 1 + sum(cell.get("execution_count") is not None for cell in cells)
+        raise BatchError(f"{job.name} failed in cell [{count}]: its kernel died, for want of memory? (see {shown})"
+                         ) from None
+    finally:
+        if output.exists():
+            source = notebooks / f"{job.notebook}.py"
+            _finish(output, stamps.make(source, job.parameters.get("profile", ""), job.name, job.parameters,
+                                        time.monotonic() - start))
+    return output
+
+
+def _finish(output: Path, stamp: dict) -> None:
+    """Replace papermill's own metadata, which names paths, by the stamp."""
+    notebook = stamps.without_machine_paths(nbformat.read(output, as_version=4))
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["irnas"] = stamp
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata.pop("papermill", None)
+        cell.id = f"cell-{number}"  # random otherwise, and then no two runs are alike
+    with atomically(output) as partial:
+        nbformat.write(notebook, partial)
+
+
+def run_all(profile: str, jobs: int = 1, dry_run: bool = False) -> int:
+    """Run what is stale of a profile, `jobs` notebooks at once; the exit status of Snakemake is returned.
+
+    Every job's notebook and parameters are checked before the first one runs.
+    """
+    planned = profiles.load(profile)
+    for job in planned:
+        prepare(job)
+    folder = run_folder(profile)
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
+               "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
+    command += ["host", "--dry-run"] if dry_run else ["all"]
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Snakemake's own lock outlives a killed run
+        except BlockingIOError:
+            raise BatchError(f"profile {profile} is already running here") from None
+        status = subprocess.run(command, cwd=ROOT).returncode
+    if status == 0 and not dry_run:
+        print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
+    return status
+
+
+def check(notebooks: Path = NOTEBOOKS) -> list[str]:
+    """Problems of the executed notebooks beside their sources, and executed ones without a source."""
+    sources = sorted(notebooks.glob("*.py"))
+    found = [line for source in sources for line in stamps.problems(source.with_suffix(".ipynb"), source)]
+    return found + [f"{stray.name}: has no source" for stray in sorted(notebooks.glob("*.ipynb"))
+                    if stray.with_suffix(".py") not in sources]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status is returned."""
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.batch", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    every = commands.add_parser("all", help="run what is stale of a profile")
+    every.add_argument("profile")
+    every.add_argument("--jobs", type=int, default=1, help="notebooks at once (default 1, with every core)")
+    every.add_argument("--dry-run", action="store_true", help="only say what would run")
+    one = commands.add_parser("run", help="run one job, stale or not")
+    one.add_argument("profile")
+    one.add_argument("job")
+    promote = commands.add_parser("publish", help="promote a run to checkpoints/ and notebooks/")
+    promote.add_argument("profile")
+    commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
+    options = parser.parse_args(arguments)
+    if os.environ.get("IRNAS_DATA"):  # cells run in notebooks/
+        os.environ["IRNAS_DATA"] = str(Path(os.environ["IRNAS_DATA"]).expanduser().resolve())
+    try:
+        return _command(options)
+    except (BatchError, profiles.ProfileError, publish.PublishError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _command(options: argparse.Namespace) -> int:
+    if options.command == "all":
+        return run_all(options.profile, options.jobs, options.dry_run)
+    if options.command == "run":
+        start = time.monotonic()
+        job = profiles.find(options.profile, options.job)
+        print(f"{job.name} ...", flush=True)
+        run(job, run_folder(options.profile) / "notebooks")
+        print(f"{job.name} done in {time.monotonic() - start:.0f} s", flush=True)
+    elif options.command == "publish":
+        print(*publish.publish(options.profile, run_folder(options.profile), ROOT), sep="\n")
+    elif found := check():
+        print(*found, sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

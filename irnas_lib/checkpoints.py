@@ -1,0 +1,74 @@
+"""Weights as safetensors with a hash, and the exact state of a run that may have to go on later."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from irnas_lib.files import atomically
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged or made for another network; the message is one line."""
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_weights(path: Path, network: nn.Module) -> str:
+    """Writes the network's weights and batch-norm statistics, whole or not at all; returns the file's SHA-256."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomically(path) as partial:
+        save_file(tensors, partial)
+    return sha256(path)
+
+
+def load_weights(path: Path, network: nn.Module, expected_sha256: str | None = None) -> None:
+    """Reads weights into a network of the same shape.
+
+    Raises CheckpointError where the file is missing, no safetensors file, not the one of the expected hash, or has
+    other names or shapes than the network.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    if expected_sha256 and sha256(path) != expected_sha256:
+        raise CheckpointError(f"{path}: damaged or replaced: its SHA-256 is not {expected_sha256}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    wanted = network.state_dict()
+    if tensors.keys() != wanted.keys():
+        strange = sorted(tensors.keys() ^ wanted.keys())
+        raise CheckpointError(f"{path}: made for another network ({len(strange)} names differ, e.g. {strange[0]})")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(f"{path}: made for another network ({name} is {tuple(tensor.shape)}, "
+                                  f"not {tuple(wanted[name].shape)})")
+    network.load_state_dict(tensors)
+
+
+def save_state(path: Path, state: dict) -> None:
+    """Writes everything a run needs to go on exactly; the previous state stays until this one is whole."""
+    with atomically(path) as partial:
+        torch.save(state, partial)
+
+
+def load_state(path: Path, key: dict) -> dict | None:
+    """The state that a run with the same `key` (its parameters) left, or None where there is none.
+
+    A state of other parameters is not used. Raises CheckpointError for a damaged file.
+    """
+    if not Path(path).is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path}: damaged; delete it to start again ({type(error).__name__})") from error
+    return state if state.get("key") == key else None

@@ -1,0 +1,231 @@
+"""The data sets, decoded once and split: BSD500, Rain800, and photographs that ship with scikit-image.
+
+Section 4.1 of the paper. `load` gives a Dataset; its sha256 names the very files, wherever they lie.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from irnas_lib.paths import data_folder
+from irnas_lib.pictures import read_picture
+from irnas_lib.rain import add_rain
+
+TASKS = {"denoising": ("BSD500", "embedded"), "deraining": ("Rain800", "embedded")}
+
+BSD500_FOLDER = "BSDS500/data/images"
+BSD500_COUNTS = {"train": 200, "val": 100, "test": 200}
+RAIN800_COUNTS = {"training": 700, "test_syn": 100, "test_nature": 52}
+SEAM = 16  # columns: a JPEG block of the 4:2:0 chroma, which may straddle the seam between clean and rainy
+
+# Each photograph stands on one side only, in both tasks.
+EMBEDDED = {
+    "denoising": {
+        "train": ("brick", "clock_motion", "coffee", "coins", "grass", "moon", "motorcycle_left", "rocket"),
+        "validation": ("chelsea", "gravel"),
+        "test": ("astronaut", "camera"),
+    },
+    "deraining": {
+        "train": ("coffee", "motorcycle_left", "rocket"),
+        "validation": ("chelsea",),
+        "test": ("astronaut",),
+    },
+}
+EMBEDDED_SIDE = 256  # pixels: the upper middle of validation and test pictures, so that a smoke run is quick
+EMBEDDED_RAINS = 4  # different rains over each training photograph
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be loaded; the message is one line."""
+
+
+class Picture(NamedTuple):
+    """One picture or pair, uint8 arrays of one shape (H, W, C).
+
+    `degraded` is None for denoising, where the noise is drawn later; `clean` is None for real rain.
+    """
+
+    name: str
+    clean: np.ndarray | None
+    degraded: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Decoded pictures of one task.
+
+    `sha256` is the hash of the lines "SHA-256  relative path" of the files used, sorted by path, as sha256sum
+    prints them: the same files give the same hash in any folder.
+    """
+
+    name: str
+    task: str
+    train: tuple[Picture, ...]
+    validation: tuple[Picture, ...]
+    test: tuple[Picture, ...]
+    sha256: str
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return self.train[0].clean.shape[2]
+
+
+def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
+    """Decode a data set.
+
+    Args:
+        task: "denoising" (grey, PIL's L) or "deraining" (RGB).
+        dataset: "BSD500", "Rain800" or "embedded".
+        data: the folder that holds BSDS500/ or Rain800/; see paths.data_folder. "embedded" needs none.
+
+    Raises:
+        DatasetError: an unknown or unfitting name, a missing or empty folder, a wrong number of pictures,
+            a pair whose halves differ in size.
+        PictureError: a file that cannot be decoded.
+    """
+    if task not in TASKS:
+        raise DatasetError(f"unknown task {task!r}: must be one of {', '.join(TASKS)}")
+    if dataset not in TASKS[task]:
+        raise DatasetError(
+            f"unknown data set {dataset!r} for {task}: must be one of {', '.join(TASKS[task])}"
+        )
+    if dataset == "embedded":
+        return _load_embedded(task)
+    return _load_bsd500(data_folder(data)) if dataset == "BSD500" else _load_rain800(data_folder(data))
+
+
+def _load_bsd500(data: Path) -> Dataset:
+    """200 + 100 training pictures, 200 test pictures. The search splits off its own validation part."""
+    files = {
+        split: _list_files(data, f"{BSD500_FOLDER}/{split}", count) for split, count in BSD500_COUNTS.items()
+    }
+    train = sorted(files["train"] + files["val"], key=lambda path: path.stem)
+    return Dataset(
+        name="BSD500",
+        task="denoising",
+        train=_decode(_read_grey, train),
+        validation=(),
+        test=_decode(_read_grey, files["test"]),
+        sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in train + files["test"]),
+    )
+
+
+def _load_rain800(data: Path) -> Dataset:
+    """700 training pairs and 100 test pairs. No validation part is split off yet."""
+    train, test = (
+        _list_files(data, f"Rain800/{split}", RAIN800_COUNTS[split]) for split in ("training", "test_syn")
+    )
+    return Dataset(
+        name="Rain800",
+        task="deraining",
+        train=_decode(read_pair, train),
+        validation=(),
+        test=_decode(read_pair, test),
+        sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in train + test),
+    )
+
+
+def load_real_rain(data: str | Path | None = None) -> tuple[Picture, ...]:
+    """The 52 photographs of real rain in Rain800/test_nature, RGB; nobody has their clean side (None)."""
+    files = _list_files(data_folder(data), "Rain800/test_nature", RAIN800_COUNTS["test_nature"])
+    return _decode(lambda path: Picture(path.stem, None, read_picture(path)), files)
+
+
+def read_pair(path: Path) -> Picture:
+    """Read a file of Rain800: the clean picture on the left, the rainy one on the right, RGB.
+
+    Pixel (y, x) of both halves is the same place of the scene. The seam spoils the last SEAM columns of the
+    left half and the first SEAM columns of the right one; to stay aligned, both halves lose both.
+
+    Raises:
+        DatasetError: halves that differ in size, or too narrow.
+        PictureError: a file that cannot be decoded.
+    """
+    both = read_picture(path)
+    width = both.shape[1]
+    if width % 2:
+        raise DatasetError(f"{path}: {width} columns are no pair, its halves differ in size")
+    half = width // 2
+    if half <= 2 * SEAM:
+        raise DatasetError(f"{path}: halves of {half} columns, too narrow to drop the seam")
+    keep = slice(SEAM, half - SEAM)
+    # Copies, so that the dropped columns are not kept in memory.
+    return Picture(path.stem, both[:, :half][:, keep].copy(), both[:, half:][:, keep].copy())
+
+
+def _read_grey(path: Path) -> Picture:
+    return Picture(path.stem, read_picture(path, "L"))
+
+
+def _load_embedded(task: str) -> Dataset:
+    """Photographs inside the installed scikit-image: grey, or RGB under synthetic rain. No download."""
+    folder = Path(str(resources.files("skimage"))) / "data"
+    splits, used = {}, []
+    for split, names in EMBEDDED[task].items():
+        files = [_embedded_file(folder, name) for name in names]
+        used += [(f"{split}/{path.name}", path) for path in files]
+        cleans = [(path.stem, read_picture(path, "L" if task == "denoising" else "RGB")) for path in files]
+        if split != "train":
+            cleans = [(name, _upper_middle(clean, EMBEDDED_SIDE)) for name, clean in cleans]
+        if task == "denoising":
+            splits[split] = tuple(Picture(name, clean) for name, clean in cleans)
+        else:
+            rains = EMBEDDED_RAINS if split == "train" else 1
+            splits[split] = tuple(
+                _rainy(name, clean, rain) for name, clean in cleans for rain in range(rains)
+            )
+    return Dataset("embedded", task, **splits, sha256=_hash_files(used))
+
+
+def _embedded_file(folder: Path, name: str) -> Path:
+    for suffix in (".png", ".jpg"):
+        if (folder / (name + suffix)).is_file():
+            return folder / (name + suffix)
+    raise DatasetError(f"the installed scikit-image has no picture {name!r}; another version is needed")
+
+
+def _upper_middle(array: np.ndarray, side: int) -> np.ndarray:
+    left = max(0, (array.shape[1] - side) // 2)
+    return np.ascontiguousarray(array[:side, left : left + side])
+
+
+def _rainy(name: str, clean: np.ndarray, rain: int) -> Picture:
+    seed = int.from_bytes(hashlib.sha256(f"{name} {rain}".encode()).digest()[:8], "big")
+    degraded = np.round(add_rain(clean / np.float32(255), seed) * 255).astype(np.uint8)
+    return Picture(f"{name}-{rain}", clean, degraded)
+
+
+def _list_files(data: Path, folder: str, expected: int) -> list[Path]:
+    """The JPEG files of data/folder, sorted by name; other files there, such as Thumbs.db, do not count."""
+    advice = "get the data with `python -m data_scripts.prepare`, or say where they are in IRNAS_DATA"
+    if not data.is_dir():
+        raise DatasetError(f"{data}: no such data folder; {advice}")
+    if not (data / folder).is_dir():
+        raise DatasetError(f"{data}: has no folder {folder}; {advice}")
+    jpegs = (path for path in (data / folder).iterdir() if path.suffix.lower() == ".jpg")
+    files = sorted(jpegs, key=lambda path: path.stem)
+    if len(files) != expected:
+        raise DatasetError(f"{data / folder}: {len(files)} pictures, should be {expected}; {advice}")
+    return files
+
+
+def _decode(read: Callable[[Path], Picture], files: Iterable[Path]) -> tuple[Picture, ...]:
+    """Read files in threads (PIL's decoders release the interpreter lock), in the order given."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return tuple(pool.map(read, files))
+
+
+def _hash_files(files: Iterable[tuple[str, Path]]) -> str:
+    total = hashlib.sha256()
+    for name, path in sorted(files):
+        with open(path, "rb") as file:
+            total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,22 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomically(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path` to write to; it takes the name at the end, unless something failed.
+
+    A full disk or a killed run leaves the previous file as it was. Missing folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

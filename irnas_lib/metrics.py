@@ -1,0 +1,55 @@
+"""PSNR and SSIM of pictures in [0, 1], and the structural similarity behind the SSIM loss."""
+
+import torch
+from torch.nn import functional as F
+
+WINDOW, WINDOW_SIGMA = 11, 1.5
+C1, C2 = 0.01 ** 2, 0.03 ** 2  # for a dynamic range of 1
+
+
+def psnr(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """Peak signal-to-noise ratio in dB, peak 1, over all channels jointly; `restored` is clipped to [0, 1].
+
+    (B, C, H, W) twice -> (B,). Identical pictures give infinity. Raises ValueError for unequal shapes.
+    """
+    _check(restored, clean)
+    error = (restored.clamp(0, 1).double() - clean.double()).square().mean(dim=(1, 2, 3))
+    return -10 * torch.log10(error)
+
+
+def ssim(restored: torch.Tensor, clean: torch.Tensor, padding: bool = False) -> torch.Tensor:
+    """SSIM (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5; `restored` is clipped to [0, 1].
+
+    (B, C, H, W) twice -> (B,), the mean over the positions where the window fits and over channels; with
+    `padding` over all positions of zero-padded pictures, as the authors' program has it. Computed in float64.
+    """
+    return structural_similarity(restored.clamp(0, 1).double(), clean.double(), padding)
+
+
+def structural_similarity(x: torch.Tensor, y: torch.Tensor, padding: bool = False) -> torch.Tensor:
+    """Differentiable SSIM without clipping, (B, C, H, W) twice -> (B,), in the inputs' precision.
+
+    Raises ValueError for unequal shapes or pictures smaller than the window.
+    """
+    _check(x, y)
+    if min(x.shape[-2:]) < WINDOW:
+        raise ValueError(f"SSIM needs pictures of at least {WINDOW}x{WINDOW} pixels, not {tuple(x.shape[-2:])}")
+    t = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
+    window = torch.exp(-t.square() / (2 * WINDOW_SIGMA ** 2))
+    window = window / window.sum()
+
+    moments = torch.cat([x, y, x * x, y * y, x * y], dim=1).flatten(0, 1).unsqueeze(1)
+    pad = WINDOW // 2 if padding else 0
+    moments = F.conv2d(F.conv2d(moments, window.view(1, 1, 1, -1), padding=(0, pad)),
+                       window.view(1, 1, -1, 1), padding=(pad, 0))
+    mean_x, mean_y, xx, yy, xy = moments.view(len(x), 5, x.shape[1], *moments.shape[-2:]).unbind(dim=1)
+    covariance = xy - mean_x * mean_y
+    variances = (xx - mean_x.square()) + (yy - mean_y.square())
+    similarity = ((2 * mean_x * mean_y + C1) * (2 * covariance + C2)
+                  / ((mean_x.square() + mean_y.square() + C1) * (variances + C2)))
+    return similarity.mean(dim=(1, 2, 3))
+
+
+def _check(x: torch.Tensor, y: torch.Tensor) -> None:
+    if x.shape != y.shape or x.dim() != 4:
+        raise ValueError(f"expected two batches of one shape (B, C, H, W), not {tuple(x.shape)} and {tuple(y.shape)}")

@@ -1,0 +1,74 @@
+"""The six operations of section 3.1, each with C channels in and out at the same height and width.
+
+Every convolution starts with a ReLU and ends with a batch norm. `affine` gives the batch norms a learned scale
+and shift: not in the search, where alpha scales them, but in the final network.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from irnas_lib.deform import deform_conv
+from irnas_lib.search_space import OPERATIONS
+
+OFFSET_GROUPS = 2
+OFFSETS, MASKS = OFFSET_GROUPS * 18, OFFSET_GROUPS * 9  # (dy, dx) and one mask for each of 9 taps, per group
+
+
+def conv_unit(inputs: int, outputs: int, kernel: int, affine: bool, dilation: int = 1) -> nn.Sequential:
+    """ReLU, convolution without bias, batch norm; the picture keeps its size."""
+    padding = dilation * (kernel - 1) // 2
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation, bias=False),
+                         nn.BatchNorm2d(outputs, affine=affine))
+
+
+def separable(channels: int, affine: bool) -> nn.Sequential:
+    """Twice: ReLU, depthwise 3x3, 1x1, batch norm."""
+    def unit():
+        return [nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+                nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)]
+    return nn.Sequential(*unit(), *unit())
+
+
+class Deformable(nn.Module):
+    """ReLU, modulated deformable 3x3 convolution (DCNv2) with two offset groups, batch norm.
+
+    An ordinary 3x3 convolution predicts where each tap samples and how much it counts. It starts at zero: no
+    offset, every mask at one half.
+    """
+
+    def __init__(self, channels: int, affine: bool):
+        super().__init__()
+        self.offsets = nn.Conv2d(channels, OFFSETS + MASKS, 3, padding=1)
+        self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.norm = nn.BatchNorm2d(channels, affine=affine)
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.offsets.bias)
+        nn.init.uniform_(self.weight, -1 / math.sqrt(9 * channels), 1 / math.sqrt(9 * channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(x)
+        offsets, masks = self.offsets(x).split((OFFSETS, MASKS), dim=1)
+        return self.norm(deform_conv(x, offsets, self.weight, self.bias, padding=1, mask=masks.sigmoid()))
+
+
+class Zero(nn.Module):
+    """No connection."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 0
+
+
+def build(operation: str, channels: int, affine: bool) -> nn.Module:
+    """The module of one of OPERATIONS: (B, C, H, W) -> (B, C, H, W). Unknown names raise ValueError."""
+    if operation not in OPERATIONS:
+        raise ValueError(f"unknown operation {operation!r} (known: {', '.join(OPERATIONS)})")
+    return {"conv": lambda: conv_unit(channels, channels, 3, affine),
+            "sep": lambda: separable(channels, affine),
+            "dil": lambda: conv_unit(channels, channels, 3, affine, dilation=2),
+            "def": lambda: Deformable(channels, affine),
+            "skip": nn.Identity,
+            "none": Zero}[operation]()

@@ -1,0 +1,132 @@
+"""Reading and writing picture files: eight bits a channel, grey or RGB, and no silent loss.
+
+A conversion that keeps every value is done (grey to RGB, a palette, an opaque alpha channel). One that
+would have to invent or drop something (16 bits, CMYK, transparency, one frame of several) is refused.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SAFE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; the message is one line and names the file."""
+
+
+def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
+    """Decode a picture file.
+
+    Args:
+        path: the file; a rotation noted in its EXIF data is carried out.
+        mode: "RGB" for three channels, "L" for PIL's luma (ITU-R 601) in one.
+
+    Returns:
+        uint8 array of shape (H, W, C), C = 3 or 1, values 0..255.
+
+    Raises:
+        PictureError: no such file, not a picture, truncated, more than 8 bits a channel, CMYK or another
+            colour space, real transparency, several frames.
+    """
+    if mode not in ("L", "RGB"):
+        raise ValueError(f"mode {mode!r}: must be 'L' or 'RGB'")
+    try:
+        with Image.open(path) as image:
+            _refuse_unsafe(image, path)
+            image.load()
+            image = _without_alpha(ImageOps.exif_transpose(image), path)
+            # A palette goes through RGB, so that its luma is that of the colours it stands for.
+            array = np.array(image.convert("RGB").convert(mode) if image.mode == "P" else image.convert(mode))
+    except PictureError:
+        raise
+    except FileNotFoundError:
+        raise PictureError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise PictureError(f"{path}: not a picture") from None
+    # Decoders report damage as OSError, SyntaxError or ValueError, bombs by an exception of their own.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: cannot be read ({_one_line(error)})") from None
+    return array.reshape(*array.shape[:2], -1)
+
+
+def _refuse_unsafe(image: Image.Image, path: str | Path) -> None:
+    if image.mode not in SAFE_MODES:
+        raise PictureError(
+            f"{path}: mode {image.mode} is not supported, only grey or RGB with 8 bits a channel"
+        )
+    if _bits(image) > 8:
+        raise PictureError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview
+        raise PictureError(f"{path}: holds {image.n_frames} frames, not one picture")
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits a channel in the file. PIL opens 16-bit RGB as mode RGB and drops the low bytes without a word."""
+    for tile in image.tile:
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(arg, str) and ";16" in arg for arg in args):
+            return 16
+        if image.format == "PPM" and any(isinstance(arg, int) and arg > 255 for arg in args[1:]):
+            return 16
+    return 8
+
+
+def _without_alpha(image: Image.Image, path: str | Path) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    if image.getchannel("A").getextrema()[0] < 255:
+        raise PictureError(f"{path}: is partly transparent; put it on a background first")
+    return image.convert("RGB")
+
+
+def write_picture(path: str | Path, array: np.ndarray) -> None:
+    """Write a uint8 array of shape (H, W, 1) or (H, W, 3); the suffix chooses the format.
+
+    The file appears whole or not at all.
+
+    Raises:
+        PictureError: another type or shape, an unknown suffix, a folder that cannot be written to.
+    """
+    path = Path(path)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3):
+        raise PictureError(f"{path}: needs a uint8 array (H, W, 1 or 3), got {array.dtype} {array.shape}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise PictureError(f"{path}: unknown suffix, use one of {', '.join(SUFFIXES)}")
+    image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    lossless = {"lossless": True} if path.suffix.lower() == ".webp" else {}
+    try:
+        image.save(partial, quality=95, **lossless)
+        os.replace(partial, path)
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be written ({_one_line(error)})") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """uint8 (H, W, C) to float32 (C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1))).float() / 255
+
+
+def to_array(tensor: torch.Tensor) -> np.ndarray:
+    """Float (C, H, W), clipped to [0, 1] and rounded, to uint8 (H, W, C). Undoes to_tensor exactly."""
+    levels = (tensor.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def check_size(array: np.ndarray, crop: int, name: str) -> None:
+    """Raise PictureError where a picture (H, W, C) is smaller than a crop of side `crop` pixels."""
+    height, width = array.shape[:2]
+    if min(height, width) < crop:
+        raise PictureError(f"{name}: {width}x{height} pixels, smaller than a crop of {crop}x{crop}")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

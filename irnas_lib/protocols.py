@@ -1,0 +1,152 @@
+"""The protocols under which a number is measured: which pictures, which noise, which inference.
+
+`strict`   full size, one noise field a picture, whole-picture inference (RGB pairs: SSIM averaged over channels)
+`redrawn`  64x64 tiles at step 48, fresh noise in each, overlaps averaged: what the authors' program did
+`half`     as strict on pictures reduced to half size, as the tables of RED-Net and its successors were measured
+`strict_y` pairs only: PSNR and SSIM of the luma Y = 0.299 R + 0.587 G + 0.114 B instead of RGB
+A table never mixes protocols in a column.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm.auto import tqdm
+
+from irnas_lib.datasets import Picture
+from irnas_lib.metrics import psnr, ssim
+from irnas_lib.pictures import to_tensor
+
+PROTOCOLS = ("strict", "redrawn", "half", "strict_y")
+TILE, TILE_STEP = 64, 48
+TILE_BATCH = 32
+
+Restore = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Score(NamedTuple):
+    """Means over pictures; ssim_padded, with zero padding as in the authors' program, in `redrawn` only."""
+
+    psnr: float
+    ssim: float
+    pictures: int
+    ssim_padded: float | None = None
+
+
+class Restored(NamedTuple):
+    """One picture's way through a protocol, float32 (1, C, H, W): clean in [0, 1], the others not clipped."""
+
+    name: str
+    clean: torch.Tensor
+    degraded: torch.Tensor
+    restored: torch.Tensor
+
+
+def noise_generator(*key) -> np.random.Generator:
+    """A random generator for a key such as (seed, sigma, picture name), the same on every machine."""
+    digest = hashlib.sha256(" ".join(map(str, key)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def draw_noise(rng: np.random.Generator, like: torch.Tensor, sigma: float) -> torch.Tensor:
+    """White Gaussian noise of `sigma` grey levels of 255, in the shape of `like`."""
+    return torch.from_numpy(rng.standard_normal(tuple(like.shape), dtype=np.float32)) * (sigma / 255)
+
+
+def add_noise(clean: torch.Tensor, sigma: float, seed: int, name: str) -> torch.Tensor:
+    """`clean` plus the one noise field of this (seed, sigma, picture name): the same for every method."""
+    return clean + draw_noise(noise_generator(seed, sigma, name), clean, sigma)
+
+
+def half_size(array: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, C) -> (H // 2, W // 2, C), bicubic, rounded."""
+    size = (array.shape[1] // 2, array.shape[0] // 2)
+    small = [Image.fromarray(array[..., c]).resize(size, Image.Resampling.BICUBIC) for c in range(array.shape[2])]
+    return np.stack([np.asarray(channel) for channel in small], axis=-1)
+
+
+def tile_starts(length: int, tile: int = TILE, step: int = TILE_STEP) -> list[int]:
+    """Where tiles begin along one side: every `step` pixels, and a last one at the border."""
+    if length < tile:
+        raise ValueError(f"a side of {length} pixels is shorter than a tile of {tile}")
+    return [*range(0, length - tile, step), length - tile]
+
+
+def restore_tiles(restore: Restore, tiles: Sequence[torch.Tensor], shape: tuple[int, ...],
+                  tile: int = TILE, step: int = TILE_STEP) -> torch.Tensor:
+    """Restores the tiles of a picture of `shape`, (1, C, H, W), and averages them where they overlap."""
+    total, count = torch.zeros(shape), torch.zeros(shape)
+    outputs = torch.cat([restore(torch.cat(tiles[i:i + TILE_BATCH])).cpu()
+                         for i in range(0, len(tiles), TILE_BATCH)])
+    for output, (top, left) in zip(outputs, corners(shape, tile, step)):
+        total[..., top:top + tile, left:left + tile] += output
+        count[..., top:top + tile, left:left + tile] += 1
+    return total / count
+
+
+def corners(shape: tuple[int, ...], tile: int = TILE, step: int = TILE_STEP) -> list[tuple[int, int]]:
+    """The upper left corners (top, left) of the tiles of a picture (..., H, W)."""
+    return [(top, left) for top in tile_starts(shape[-2], tile, step) for left in tile_starts(shape[-1], tile, step)]
+
+
+def restore_redrawn(restore: Restore, clean: torch.Tensor, sigma: float, seed: int, name: str,
+                    tile: int = TILE, step: int = TILE_STEP) -> torch.Tensor:
+    """Cuts `clean`, (1, C, H, W), into tiles, adds fresh noise to each, restores them and averages the overlaps."""
+    rng = noise_generator(seed, sigma, name, "redrawn", step)
+    tiles = [clean[..., top:top + tile, left:left + tile] for top, left in corners(clean.shape, tile, step)]
+    return restore_tiles(restore, [cut + draw_noise(rng, cut, sigma) for cut in tiles], clean.shape, tile, step)
+
+
+def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,
+                      seed: int = 0) -> Iterator[Restored]:
+    """Takes each picture through a protocol. Raises ValueError for an unknown or unfitting protocol."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r} (known: {', '.join(PROTOCOLS)})")
+    for picture in pictures:
+        if (picture.degraded is not None) != (protocol == "strict_y") and protocol != "strict":
+            raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
+        clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
+        if picture.degraded is not None:
+            degraded = to_tensor(picture.degraded).unsqueeze(0)
+        else:
+            degraded = add_noise(clean, sigma, seed, picture.name)
+        if protocol == "redrawn":
+            yield Restored(picture.name, clean, degraded, restore_redrawn(restore, clean, sigma, seed, picture.name))
+        else:
+            yield Restored(picture.name, clean, degraded, restore(degraded).cpu())
+
+
+def luma(x: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) -> (B, 1, H, W), full-range ITU-R BT.601."""
+    return (x * x.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,
+             seed: int = 0) -> Score:
+    """Mean PSNR and SSIM of `restore` over `pictures` under a protocol.
+
+    restore: (B, C, H, W) degraded, not clipped, on the CPU -> the restored batch on any device.
+    """
+    scores = []
+    for item in tqdm(restored_pictures(restore, pictures, protocol, sigma, seed), total=len(pictures),
+                     desc=protocol, leave=False):
+        clean, restored = item.clean, item.restored.clamp(0, 1)
+        if protocol == "strict_y":
+            clean, restored = luma(clean), luma(restored)
+        padded = ssim(restored, clean, padding=True) if protocol == "redrawn" else torch.tensor([torch.nan])
+        scores.append(torch.cat([psnr(restored, clean), ssim(restored, clean), padded.double()]))
+    mean_psnr, mean_ssim, mean_padded = torch.stack(scores).mean(dim=0).tolist()
+    return Score(mean_psnr, mean_ssim, len(scores), mean_padded if protocol == "redrawn" else None)
+
+
+def restorer(network: torch.nn.Module, device: torch.device | str) -> Restore:
+    """A trained network as a function from degraded to restored batches, in evaluation mode on `device`."""
+    network.to(device, memory_format=torch.channels_last).eval()
+
+    def restore(degraded: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return network(degraded.to(device, memory_format=torch.channels_last)).float()
+    return restore

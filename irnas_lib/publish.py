@@ -1,0 +1,97 @@
+"""Promote what a real run made: runs/PROFILE/ to checkpoints/ and notebooks/*.ipynb."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from irnas_lib import profiles, stamps
+from irnas_lib.files import atomically
+
+SAME_RUN = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda")
+PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
+
+
+class PublishError(ValueError):
+    """A run that must not be promoted; the message is one line, and nothing has been copied."""
+
+
+def publish(profile: str, run: Path, root: Path) -> list[str]:
+    """Promote the run of a profile, in the folder `run`, into the project at `root`; a line for each step.
+
+    Copies results, searches, weights and panels to checkpoints/, and the executed notebook of each notebook's
+    first job to notebooks/. A result or search replaces the one of the same task, data set, system, sigma,
+    seed, recipe and loss, unless that one has more iterations. All is checked before anything is copied.
+    PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
+    `stamps.problems` rejects, and for panels of more than 5 MB.
+    """
+    jobs = profiles.load(profile)
+    if profile == "smoke":
+        raise PublishError("smoke runs are no results and are not published")
+    if not run.is_dir():
+        raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
+    made, shipped = run / "checkpoints", root / "checkpoints"
+    pairs, dropped, said = [], [], []
+    for kind in ("results", "searches"):
+        for path in sorted((made / kind).glob("*.json")):
+            record = _read(path)
+            if record.get("profile") == "smoke":
+                raise PublishError(f"{path.name}: made at smoke scale, which is no result")
+            others = sorted((shipped / kind).glob("*.json"))
+            older = [other for other in others if _key(_read(other)) == _key(record)]
+            longest = max((_read(other).get("iterations") or 0 for other in older), default=0)
+            if longest > (record.get("iterations") or 0):
+                said.append(f"kept: {older[0].name} has more iterations than {path.name}")
+                continue
+            dropped += [old for other in older for old in (other, _weights(other, shipped)) if old]
+            pairs += [(old, shipped / old.relative_to(made)) for old in (path, _weights(path, made)) if old]
+    panels = sorted((made / "panels").glob("*.png"))
+    if sum(panel.stat().st_size for panel in panels) > PANELS_LIMIT:
+        raise PublishError("the panels hold more than 5 MB of pictures")
+    pairs += [(panel, shipped / "panels" / panel.name) for panel in panels]
+
+    for notebook in dict.fromkeys(job.notebook for job in jobs):
+        first = next(job.name for job in jobs if job.notebook == notebook)
+        executed = run / "notebooks" / f"{first}.ipynb"
+        if not executed.exists():
+            said.append(f"not run: {first}")
+        elif found := stamps.problems(executed, root / "notebooks" / f"{notebook}.py"):
+            raise PublishError(found[0])
+        else:
+            pairs.append((executed, root / "notebooks" / f"{notebook}.ipynb"))
+
+    for source, target in pairs:
+        with atomically(target) as partial:
+            shutil.copyfile(source, partial)
+        said.append(f"published: {target.relative_to(root)}")
+    for path in set(dropped) - {target for _, target in pairs}:
+        path.unlink(missing_ok=True)
+        said.append(f"replaced: {path.relative_to(root)}")
+    return said
+
+
+def _read(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PublishError(f"{path.name}: is not JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise PublishError(f"{path.name}: is not a JSON object")
+    return record
+
+
+def _key(record: dict) -> tuple:
+    return tuple(record.get(name) for name in SAME_RUN)
+
+
+def _weights(result: Path, checkpoints: Path) -> Path | None:
+    """The weights file of a result, after comparing its hash; None if it has none."""
+    weights = _read(result).get("weights")
+    if not weights:
+        return None
+    path = checkpoints / "weights" / Path(weights["file"]).name
+    if not path.is_file():
+        raise PublishError(f"{result.name}: its weights {path.name} are missing")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != weights["sha256"]:
+        raise PublishError(f"{result.name}: its weights {path.name} differ from their hash")
+    return path

@@ -1,0 +1,128 @@
+"""Stamps of executed notebooks: where each came from, and what makes one unfit for readers.
+
+A stamp is the notebook's metadata `irnas`: source (its file name), source_sha256, profile, job, parameters,
+commit, versions, seconds.
+"""
+
+import hashlib
+import re
+import subprocess
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from irnas_lib.paths import ROOT, data_folder
+
+PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-image", "jupytext", "papermill")
+# Not preceded by a letter, so that the path of a web address is none of ours.
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/-])/(?:home|root|Users|tmp|private|var|mnt|srv|scratch|work|workspace)/[^\s'\",:;)<]*"
+    r"|\b[A-Za-z]:\\+Users\\[^\s'\",;)<]*")
+CELL_FILE = re.compile(r"/\S*ipykernel_\d+/\d+\.py")
+
+
+def make(source: Path, profile: str, job: str, parameters: dict, seconds: float) -> dict:
+    """The stamp of a notebook that has just run."""
+    return {
+        "source": source.name, "source_sha256": source_sha256(source), "profile": profile, "job": job,
+        "parameters": parameters, "commit": commit(), "seconds": round(seconds, 1),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def source_sha256(source: Path) -> str:
+    """SHA-256 of a notebook's source file."""
+    return hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit checked out, with `-dirty` where tracked files differ from it; empty outside of git."""
+    try:
+        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                              cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with known folders in its outputs made relative: project, data, home, cell files."""
+    folders = sorted({(str(ROOT), "."), (str(data_folder().resolve()), "data"), (str(Path.home()), "~")},
+                     key=lambda pair: -len(pair[0]))
+
+    def relative(text: str) -> str:
+        text = CELL_FILE.sub("<cell>", text)
+        for folder, name in folders:
+            text = re.sub(rf"(?<![\w.]){re.escape(folder)}(?![\w.-])", name, text)
+        return text
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [NotebookNode(_texts(output, relative)) for output in cell.outputs]
+    return notebook
+
+
+def problems(executed: Path, source: Path) -> list[str]:
+    """What makes an executed notebook unfit to stand beside its source; empty if nothing does.
+
+    Rejected: no stamp, a stale one (the source has changed since), cells that are not the source's, smoke
+    scale, a cell that failed or never ran, a path of somebody's machine.
+    """
+    if not executed.exists():
+        return [f"{executed.name}: has not been executed"]
+    try:
+        notebook = nbformat.read(executed, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:
+        return [f"{executed.name}: is not a notebook ({str(error).splitlines()[0]})"]
+    stamp = notebook.metadata.get("irnas")
+    if not stamp:
+        return [f"{executed.name}: carries no stamp of the batch"]
+    found = []
+    if stamp.get("source") != source.name or stamp.get("source_sha256") != source_sha256(source):
+        found.append(f"{executed.name}: is stale, {source.name} has changed since it ran")
+    elif _cells(notebook) != _cells(jupytext.read(source)):
+        found.append(f"{executed.name}: its cells are not those of {source.name}")
+    if stamp.get("profile") == "smoke":
+        found.append(f"{executed.name}: ran at smoke scale, which is no result")
+    for number, cell in enumerate(notebook.cells, 1):
+        if cell.cell_type == "code" and any(output.output_type == "error" for output in cell.outputs):
+            found.append(f"{executed.name}: cell {number} failed")
+        elif cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            found.append(f"{executed.name}: cell {number} never ran")
+    if leaks := machine_paths(notebook):
+        found.append(f"{executed.name}: names a path of a machine: {leaks[0]}")
+    return found
+
+
+def machine_paths(notebook: NotebookNode) -> list[str]:
+    """Absolute paths of somebody's machine in the sources, outputs and metadata, pictures left out."""
+    found: list[str] = []
+
+    def look(text: str) -> str:
+        found.extend(MACHINE_PATH.findall(text))
+        if str(ROOT) in text:
+            found.append(str(ROOT))
+        return text
+
+    _texts(notebook, look)
+    return found
+
+
+def _cells(notebook: NotebookNode) -> list[tuple[str, str]]:
+    return [(cell.cell_type, cell.source) for cell in notebook.cells
+            if "injected-parameters" not in cell.metadata.get("tags", [])]
+
+
+def _texts(value, change: Callable[[str], str]):
+    """`value` with every text in it changed, but for base64 pictures."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: item if key in ("image/png", "image/jpeg") else _texts(item, change)
+                for key, item in value.items()}
+    return value

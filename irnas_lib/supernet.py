@@ -1,0 +1,111 @@
+"""The supernet of Figure 2: L layers of three supercells, every path of widths at once (Eq. 4 to 6)."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from irnas_lib.operations import conv_unit
+from irnas_lib.search_space import (MOVES, OPERATIONS, edges, levels, move_exists, move_log_probabilities,
+                                    source_rows)
+from irnas_lib.supercell import Supercell
+
+STEM_CHANNELS = 64
+
+
+class Layer(nn.Module):
+    """The supercells C_l^i of one layer with the 1x1 convolutions in front of them.
+
+    With sharing="cell" one cell serves all the paths into it (Eq. 5); with sharing="edge" each incoming path has
+    a cell of its own (Eq. 6, Auto-DeepLab's way), for comparison.
+    """
+
+    def __init__(self, number: int, nodes: int, width: int, before: list[int], last: list[int], sharing: str, cell):
+        """`before` and `last`: the channels of the outputs h_{l-2} and h_{l-1}, one entry a level."""
+        super().__init__()
+        self.number, self.sharing = number, sharing
+        self.first, self.second, self.cells = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        for level in levels(number):
+            channels = width * 2 ** level
+            self.second[str(level)] = conv_unit(before[min(level, len(before) - 1)], channels, 1, affine=False)
+            for source in self.sources(level):
+                self.first[f"{source}->{level}"] = conv_unit(last[source], channels, 1, affine=False)
+            for name in self.cell_names(level):
+                self.cells[name] = cell(nodes, channels)
+
+    def sources(self, level: int) -> list[int]:
+        """The levels of the layer before that lead here."""
+        return [source for source in levels(self.number - 1) if abs(source - level) <= 1]
+
+    def cell_names(self, level: int) -> list[str]:
+        return [str(level)] if self.sharing == "cell" else [f"{k}->{level}" for k in self.sources(level)]
+
+    def forward(self, before: list, last: list, alpha: torch.Tensor, beta: dict) -> list[torch.Tensor]:
+        """Outputs h_l, one a level, from h_{l-2} and h_{l-1}; `beta[source, level]` weighs a transition."""
+        outputs = []
+        for level in levels(self.number):
+            # where C_{l-2}^i does not exist, the widest narrower output (or the stem) serves
+            second = self.second[str(level)](before[min(level, len(before) - 1)])
+            paths = {k: self.first[f"{k}->{level}"](last[k]) for k in self.sources(level)}
+            if self.sharing == "cell":                                                              # Eq. 5
+                first = sum(beta[k, level] * path for k, path in paths.items())
+                outputs.append(self.cells[str(level)](second, first, alpha))
+            else:                                                                                   # Eq. 6
+                outputs.append(sum(beta[k, level] * self.cells[f"{k}->{level}"](second, path, alpha)
+                                   for k, path in paths.items()))
+        return outputs
+
+
+class Supernet(nn.Module):
+    """Start part, L layers, end part (section 3.2); its architecture parameters are `alpha` and `beta`.
+
+    layers, nodes, width: L, N and W (the paper's denoising search: 4, 5, 10); channels: of the picture.
+    sharing: "cell" for Eq. 5, "edge" for Eq. 6. cell: the supercell's class.
+
+    alpha: (edges, 6) raw logits, one table for all cells; beta: (rows, 3) raw logits, rows by layer, then level,
+    columns narrower, same, wider (entries of moves that do not exist are never used). Both start equal.
+    forward: (B, channels, H, W) in [0, 1] -> the same shape, unbounded; no residual.
+    """
+
+    def __init__(self, layers: int = 4, nodes: int = 5, width: int = 10, channels: int = 1, sharing: str = "cell",
+                 cell=Supercell):
+        super().__init__()
+        if sharing not in ("cell", "edge"):
+            raise ValueError(f"sharing must be 'cell' (Eq. 5) or 'edge' (Eq. 6), not {sharing!r}")
+        self.nodes, self.width = nodes, width
+        self.alpha = nn.Parameter(torch.zeros(len(edges(nodes)), len(OPERATIONS)))
+        self.beta = nn.Parameter(torch.zeros(len(source_rows(layers)), len(MOVES)))
+        self.stem = nn.Sequential(nn.Conv2d(channels, STEM_CHANNELS, 3, padding=1, bias=False),
+                                  nn.BatchNorm2d(STEM_CHANNELS, affine=False), nn.ReLU())
+        self.widen = nn.Sequential(nn.Conv2d(STEM_CHANNELS, nodes * width, 3, padding=1, bias=False),
+                                   nn.BatchNorm2d(nodes * width, affine=False))
+        self.layers = nn.ModuleList()
+        before, last = [STEM_CHANNELS], [nodes * width]
+        for number in range(1, layers + 1):
+            self.layers.append(Layer(number, nodes, width, before, last, sharing, cell))
+            before, last = last, [nodes * width * 2 ** level for level in levels(number)]
+        self.head = nn.Conv2d(sum(last), channels, 3, padding=1)
+
+    def architecture_parameters(self) -> list[nn.Parameter]:
+        return [self.alpha, self.beta]
+
+    def weights(self) -> list[nn.Parameter]:
+        """Every parameter but alpha and beta."""
+        return [p for name, p in self.named_parameters() if name not in ("alpha", "beta")]
+
+    def transitions(self) -> list[dict]:
+        """For each layer 1 ... L the probabilities {(source level, level): beta} of the transitions into it."""
+        probabilities = move_log_probabilities(self.beta).exp()
+        into = [{} for _ in self.layers]
+        for (layer, level), row in zip(source_rows(len(self.layers)), probabilities):
+            for move, probability in zip(MOVES, row):
+                if move_exists(level, move):
+                    into[layer][level, level + move] = probability
+        return into
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        alpha = self.alpha.softmax(dim=-1)
+        before = [self.stem(x)]            # h_{-1}
+        last = [self.widen(before[0])]     # h_0
+        for layer, beta in zip(self.layers, self.transitions()):
+            before, last = last, layer(before, last, alpha, beta)
+        return self.head(F.relu(torch.cat(last, dim=1)))

@@ -1,0 +1,73 @@
+"""One loop that trains any system: it does not know which."""
+
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from irnas_lib.checkpoints import load_state, save_state
+from irnas_lib.losses import restoration_loss
+from irnas_lib.metrics import psnr
+from irnas_lib.patches import Patches
+from irnas_lib.recipes import Recipe, learning_rate, load_optimizer, make_optimizer, set_learning_rate
+from irnas_lib.steps import recorded, resumable
+
+LOG_POINTS = 100  # points of a training curve
+TRAINING_STREAM = 1  # keeps the batches of a training apart from those of a search with the same seed
+
+
+class Diverged(RuntimeError):
+    """A training whose loss is no longer finite."""
+
+
+def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int, batch: int, seed: int,
+          loss_lambda: float | None = None, state_file: Path | None = None, key: dict | None = None,
+          bf16: bool = False) -> dict:
+    """Trains `network` in place on `patches`.
+
+    loss_lambda: of Eq. 7, the recipe's own where None. state_file, key: where the exact state is kept every minute,
+    and the run's parameters; a run with the same key goes on where the state was left, to the same bytes on a CPU.
+    bf16: autocast the network, not the loss.
+
+    Returns {"curve": [[iteration, loss, psnr], ...], "seconds": time spent training}; PSNR in dB of the last batch,
+    in training mode. Raises Diverged.
+    """
+    device = patches.device
+    weight = recipe.loss_lambda if loss_lambda is None else loss_lambda
+    network.to(device, memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(recipe, network.parameters(), device)
+    start, curve, seconds = 0, [], 0.0
+    state = load_state(state_file, key) if state_file else None
+    if state:
+        network.load_state_dict(state["network"])
+        load_optimizer(optimizer, state["optimizer"])
+        start, curve, seconds = state["iteration"], state["curve"], state["seconds"]
+
+    def step(degraded, clean):
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            restored = network(degraded)
+        loss = restoration_loss(restored.float(), clean, weight)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), psnr(restored.detach(), clean).mean()
+
+    def save(iteration):
+        if state_file:
+            save_state(state_file, {"key": key, "iteration": iteration, "network": network.state_dict(), "curve": curve,
+                                    "optimizer": optimizer.state_dict(), "seconds": seconds + time.monotonic() - began})
+
+    step = recorded(step, device)
+    log_every = max(1, iterations // LOG_POINTS)
+    began = time.monotonic()
+    for iteration in resumable(start, iterations, save, "training"):
+        set_learning_rate(optimizer, learning_rate(recipe, iteration, iterations))
+        loss, quality = step(*patches.batch(batch, seed, TRAINING_STREAM, iteration))
+        if (iteration + 1) % log_every == 0 or iteration + 1 == iterations:
+            curve.append([iteration + 1, float(loss), float(quality)])
+            if not math.isfinite(curve[-1][1]):
+                raise Diverged(f"the loss is {curve[-1][1]} after {iteration + 1} iterations")
+    return {"curve": curve, "seconds": seconds + time.monotonic() - began}

@@ -1,0 +1,226 @@
+"""Data sets: counts, alignment of the rain pairs, disjoint splits, hashes, and one line for bad folders."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from irnas_lib import datasets
+from irnas_lib.datasets import DatasetError, load, load_real_rain, read_pair
+from irnas_lib.paths import ROOT, data_folder
+from irnas_lib.pictures import PictureError
+from irnas_lib.rain import add_rain, rain_streaks
+
+DATA = os.environ.get("IRNAS_DATA")
+needs_data = pytest.mark.skipif(not DATA or not os.path.isdir(DATA), reason="IRNAS_DATA names no data folder")
+
+
+def random_picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def small_bsd500(tmp_path, monkeypatch):
+    """BSD500's layout with 2 + 1 + 2 pictures, and a stray file as in the official archive."""
+    monkeypatch.setattr(datasets, "BSD500_COUNTS", {"train": 2, "val": 1, "test": 2})
+    for split, names in {"train": ("2", "30"), "val": ("1",), "test": ("5", "4")}.items():
+        folder = tmp_path / "BSDS500/data/images" / split
+        folder.mkdir(parents=True)
+        (folder / "Thumbs.db").write_bytes(b"stray")
+        for name in names:
+            Image.fromarray(random_picture(40, 50, int(name))).save(folder / f"{name}.jpg")
+    return tmp_path
+
+
+def one_line(error):
+    with pytest.raises(DatasetError) as caught:
+        error()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_bsd500_joins_train_and_val_by_name(small_bsd500):
+    data = load("denoising", "BSD500", small_bsd500)
+    assert [picture.name for picture in data.train] == ["1", "2", "30"]
+    assert [picture.name for picture in data.test] == ["4", "5"]
+    assert data.validation == () and data.channels == 1
+    luma = np.array(Image.open(small_bsd500 / "BSDS500/data/images/test/4.jpg").convert("L"))
+    assert np.array_equal(data.test[0].clean[..., 0], luma) and data.test[0].degraded is None
+
+
+def test_hash_is_that_of_sha256sum_and_follows_the_content(small_bsd500, tmp_path_factory):
+    data = load("denoising", "BSD500", small_bsd500)
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(small_bsd500).as_posix()}\n"
+        for path in sorted(small_bsd500.rglob("*.jpg"))
+    ]
+    assert data.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "data"
+    small_bsd500.rename(elsewhere)
+    assert load("denoising", "BSD500", elsewhere).sha256 == data.sha256
+    Image.fromarray(random_picture(40, 50, 9)).save(elsewhere / "BSDS500/data/images/test/4.jpg")
+    assert load("denoising", "BSD500", elsewhere).sha256 != data.sha256
+
+
+def test_missing_empty_or_incomplete_folder(small_bsd500, tmp_path_factory):
+    empty = tmp_path_factory.mktemp("empty")
+    for dataset, task in (("BSD500", "denoising"), ("Rain800", "deraining")):
+        assert "no such data folder" in one_line(lambda: load(task, dataset, empty / "absent"))  # noqa: B023
+        assert "has no folder" in one_line(lambda: load(task, dataset, empty))  # noqa: B023
+    (small_bsd500 / "BSDS500/data/images/test/4.jpg").unlink()
+    assert "1 pictures, should be 2" in one_line(lambda: load("denoising", "BSD500", small_bsd500))
+
+
+def test_a_truncated_picture_is_named(small_bsd500):
+    path = small_bsd500 / "BSDS500/data/images/test/4.jpg"
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(PictureError, match="test/4.jpg"):
+        load("denoising", "BSD500", small_bsd500)
+
+
+def test_unknown_or_unfitting_names():
+    assert "unknown task 'dehazing'" in one_line(lambda: load("dehazing", "embedded"))
+    assert "unknown data set 'BSD68'" in one_line(lambda: load("denoising", "BSD68"))
+    assert "unknown data set 'BSD500' for deraining" in one_line(lambda: load("deraining", "BSD500"))
+
+
+def test_pair_halves_are_clean_left_rainy_right_and_aligned(tmp_path):
+    scene = random_picture(24, 70)
+    Image.fromarray(np.concatenate([scene, 255 - scene], axis=1)).save(tmp_path / "7.png")
+    pair = read_pair(tmp_path / "7.png")
+    assert pair.name == "7" and pair.clean.shape == pair.degraded.shape == (24, 70 - 32, 3)
+    assert np.array_equal(pair.clean, scene[:, 16:54])
+    assert np.array_equal(pair.degraded, 255 - pair.clean)  # the same place of the scene in both
+
+
+def test_seam_of_a_jpeg_does_not_reach_the_pair(tmp_path):
+    """Black beside red, the seam off the 16-pixel grid: both leak across it, but not into the pair."""
+    half = 89
+    both = np.zeros((32, 2 * half, 3), dtype=np.uint8)
+    both[:, half:] = (255, 40, 40)
+    Image.fromarray(both).save(tmp_path / "a.jpg", quality=75, subsampling="4:2:0")
+    decoded = np.array(Image.open(tmp_path / "a.jpg"))
+    assert decoded[:, half - 9 : half].any()  # the leak is there
+    pair = read_pair(tmp_path / "a.jpg")
+    assert not pair.clean.any() and np.ptp(pair.degraded.reshape(-1, 3), axis=0).max() == 0
+
+
+def test_pair_that_is_none(tmp_path):
+    Image.fromarray(random_picture(24, 101)).save(tmp_path / "8.png")
+    assert "8.png: 101 columns are no pair" in one_line(lambda: read_pair(tmp_path / "8.png"))
+    Image.fromarray(random_picture(24, 64)).save(tmp_path / "9.png")
+    assert "9.png" in one_line(lambda: read_pair(tmp_path / "9.png"))
+
+
+@pytest.mark.parametrize("task, train, validation, test", [("denoising", 6, 2, 2), ("deraining", 3, 1, 1)])
+def test_embedded_is_small_disjoint_and_the_same_each_time(task, train, validation, test):
+    data = load(task, "embedded")
+    assert len(data.train) >= train and len(data.validation) >= validation and len(data.test) >= test
+    assert data.channels == (1 if task == "denoising" else 3)
+    for picture in data.validation + data.test:
+        assert max(picture.clean.shape[:2]) <= 256
+    again = load(task, "embedded")
+    for one, two in zip(data.train + data.test, again.train + again.test, strict=True):
+        assert one.name == two.name and np.array_equal(one.clean, two.clean)
+        assert one.degraded is two.degraded is None or np.array_equal(one.degraded, two.degraded)
+    assert data.sha256 == again.sha256
+
+
+def test_no_photograph_stands_on_two_sides_in_either_task():
+    sides = [
+        {name for task in datasets.EMBEDDED.values() for name in task[split]}
+        for split in ("train", "validation", "test")
+    ]
+    assert len(set.union(*sides)) == sum(map(len, sides))
+
+
+def test_embedded_rain_is_worth_removing():
+    data = load("deraining", "embedded")
+    for clean, degraded in ((p.clean.astype(float), p.degraded) for p in data.train + data.test):
+        psnr = 10 * np.log10(255**2 / np.mean((clean - degraded) ** 2))
+        assert 15 < psnr < 30 and (degraded >= clean).all()
+    names = [picture.name for picture in data.train]
+    assert len(set(names)) == len(names)
+
+
+def test_rain_equation_seed_and_range():
+    clean = np.random.default_rng(1).random((40, 60, 3)).astype(np.float32)
+    arguments = dict(length=9, angle=20.0, density=0.02)
+    layer = add_rain(
+        np.zeros_like(clean), 5, **arguments
+    )  # over black both modes give the streaks themselves
+    assert layer.max() <= 1 and layer.min() == 0 and (layer[..., 0] == layer[..., 2]).all()
+    screen = add_rain(clean, 5, **arguments)
+    np.testing.assert_allclose(screen, 1 - (1 - clean) * (1 - layer), atol=1e-6)
+    additive = add_rain(clean, 5, **arguments, mode="additive")
+    np.testing.assert_allclose(additive, np.clip(clean + layer, 0, 1), atol=1e-6)
+    assert np.array_equal(screen, add_rain(clean, 5, **arguments))
+    assert not np.array_equal(screen, add_rain(clean, 6, **arguments))
+    assert np.array_equal(add_rain(clean, 5), add_rain(clean, 5))
+
+
+@pytest.mark.parametrize("angle, slope", [(0, 0), (45, 1), (-45, -1)])
+def test_streaks_have_the_length_and_angle_asked_for(angle, slope):
+    """Single drops, far apart: each streak is one straight run of pixels."""
+    streaks = rain_streaks((400, 400), np.random.default_rng(3), 21, angle, 1e-4)
+    rows, columns = np.nonzero(streaks)
+    values = streaks[rows, columns]
+    whole = 0
+    for value in np.unique(values):
+        y, x = rows[values == value], columns[values == value]
+        if 0 < y.min() and y.max() < 399 and 0 < x.min() and x.max() < 399:
+            assert np.array_equal(x - x[0], slope * (y - y[0]))
+            assert len(np.unique(y)) == (21 if angle == 0 else 15)  # 20 sin 45 = 14.1 rows down
+            whole += 1
+    assert whole >= 5
+
+
+def test_rain_density_is_a_share_of_the_pixels():
+    streaks = rain_streaks((500, 500), np.random.default_rng(4), 1, 0, 0.03)
+    assert abs((streaks > 0).mean() - 0.03) < 0.002
+    assert not rain_streaks((50, 50), np.random.default_rng(4), 9, 0, 0).any()
+
+
+@pytest.mark.parametrize("wrong", [{"length": 0}, {"angle": 90}, {"density": 1.5}, {"mode": "multiply"}])
+def test_rain_refuses_arguments_out_of_range(wrong):
+    with pytest.raises(ValueError):
+        add_rain(np.zeros((8, 8, 3), dtype=np.float32), 0, **wrong)
+
+
+def test_data_folder_argument_variable_default(monkeypatch, tmp_path):
+    monkeypatch.setenv("IRNAS_DATA", str(tmp_path / "variable"))
+    assert data_folder(tmp_path) == tmp_path and data_folder() == tmp_path / "variable"
+    monkeypatch.setenv("IRNAS_DATA", "")
+    assert data_folder() == data_folder("") == ROOT / "data"
+    assert (ROOT / "irnas_lib/datasets.py").is_file()
+    assert data_folder("~/pictures") == Path.home() / "pictures"
+
+
+@needs_data
+def test_real_bsd500():
+    data = load("denoising", "BSD500", DATA)
+    assert (len(data.train), len(data.validation), len(data.test)) == (300, 0, 200)
+    names = [picture.name for picture in data.train + data.test]
+    assert len(set(names)) == 500
+    assert all(sorted(picture.clean.shape) == [1, 321, 481] for picture in data.train + data.test)
+    assert data.sha256 == "dc6cc133220d30269f016af9827a9fd73afa269a939a2120894a06a8ffa78b0d"
+
+
+@needs_data
+def test_real_rain800_pairs_are_aligned(monkeypatch):
+    """A few pairs only: the rainy half fits the clean one best where it is, not shifted by a column."""
+    for name in ("training/7", "training/645", "test_syn/12"):
+        pair = read_pair(Path(DATA) / f"Rain800/{name}.jpg")
+        clean, rainy = pair.clean.astype(float), pair.degraded.astype(float)
+        error = {s: np.mean((clean[:, 2:-2] - np.roll(rainy, s, 1)[:, 2:-2]) ** 2) for s in (-1, 0, 1)}
+        assert min(error, key=error.get) == 0
+
+
+@needs_data
+def test_real_rain_photographs_have_no_clean_side():
+    pictures = load_real_rain(DATA)
+    assert len(pictures) == 52 and all(picture.clean is None for picture in pictures)
+    assert all(picture.degraded.shape[2] == 3 for picture in pictures)
