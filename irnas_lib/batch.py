@@ -9,6 +9,7 @@ decides which jobs are stale; each of its rules calls `run`.
 import argparse
 import ast
 import fcntl
+import logging
 import os
 import subprocess
 import sys
@@ -104,8 +105,7 @@ def run(job: profiles.Job, folder: Path, notebooks: Path = NOTEBOOKS) -> Path:
     except DeadKernelError:
         cells = nbformat.read(output, as_version=4).cells
         count = 1 + sum(cell.get("execution_count") is not None for cell in cells)
-        raise BatchError(f"{job.name} failed in cell [{count}]: its kernel died, for want of memory? (see {shown})"
-                         ) from None
+        raise BatchError(f"{job.name} failed in cell [{count}]: kernel died (see {shown})") from None
     finally:
         if output.exists():
             source = notebooks / f"{job.notebook}.py"
@@ -138,13 +138,18 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
                "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
-    command += ["host", "--dry-run"] if dry_run else ["all"]
+    command += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Snakemake's own lock outlives a killed run
         except BlockingIOError:
             raise BatchError(f"profile {profile} is already running here") from None
-        status = subprocess.run(command, cwd=ROOT).returncode
+        snakemake = subprocess.Popen(command, cwd=ROOT)
+        try:
+            status = snakemake.wait()
+        except KeyboardInterrupt:  # Snakemake got it too, and stops its jobs
+            snakemake.wait()
+            raise
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
@@ -173,13 +178,19 @@ def main(arguments: list[str] | None = None) -> int:
     promote.add_argument("profile")
     commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
     options = parser.parse_args(arguments)
+    os.environ.setdefault("TQDM_NCOLS", "80")  # else a notebook depends on the width of the terminal
     if os.environ.get("IRNAS_DATA"):  # cells run in notebooks/
         os.environ["IRNAS_DATA"] = str(Path(os.environ["IRNAS_DATA"]).expanduser().resolve())
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # silent about the cell of an interrupted run
     try:
         return _command(options)
     except (BatchError, profiles.ProfileError, publish.PublishError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        if options.command == "all":
+            print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def _command(options: argparse.Namespace) -> int:

@@ -73,4 +73,5 @@ class Patches:
 
     @staticmethod
     def _gather(flat: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        return flat[:, index].transpose(0, 1).float() / 255
+        pixels = flat.index_select(1, index.flatten()).unflatten(1, index.shape)
+        return pixels.transpose(0, 1).float() / 255

@@ -40,8 +40,7 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
             _refuse_unsafe(image, path)
             image.load()
             image = _without_alpha(ImageOps.exif_transpose(image), path)
-            # A palette goes through RGB, so that its luma is that of the colours it stands for.
-            array = np.array(image.convert("RGB").convert(mode) if image.mode == "P" else image.convert(mode))
+            array = np.array(image.convert(mode))
     except PictureError:
         raise
     except FileNotFoundError:

@@ -40,11 +40,18 @@ def recipe(name: str) -> Recipe:
 
 def make_optimizer(recipe: Recipe, parameters: Iterable[torch.nn.Parameter], device: torch.device | str):
     """The recipe's optimizer; on a GPU its learning rate is a tensor there, so that a recorded step can follow it."""
-    lr = torch.tensor(recipe.lr, device=device) if torch.device(device).type == "cuda" else recipe.lr
-    options = dict(lr=lr, weight_decay=recipe.weight_decay, fused=True)
-    if recipe.optimizer == "SGD":
-        return torch.optim.SGD(parameters, momentum=recipe.momentum, **options)
-    return {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[recipe.optimizer](parameters, **options)
+    return optimizer_on(device, recipe.optimizer, parameters, recipe.lr, recipe.weight_decay, recipe.momentum)
+
+
+def optimizer_on(device: torch.device | str, name: str, parameters: Iterable[torch.nn.Parameter], lr: float,
+                 weight_decay: float, momentum: float = 0.0) -> torch.optim.Optimizer:
+    """SGD, Adam or AdamW for parameters on `device`, ready for `steps.recorded`."""
+    on_gpu = torch.device(device).type == "cuda"
+    lr = torch.tensor(lr, device=device) if on_gpu else lr
+    if name == "SGD":
+        return torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, fused=True)
+    adam = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
+    return adam(parameters, lr, weight_decay=weight_decay, fused=True, capturable=on_gpu)
 
 
 def learning_rate(recipe: Recipe, iteration: int, iterations: int) -> float:

@@ -19,7 +19,7 @@ from irnas_lib.metrics import psnr, ssim
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_tensor
 from irnas_lib.protocols import add_noise, corners, restore_tiles, restorer
-from irnas_lib.recipes import load_optimizer, set_learning_rate
+from irnas_lib.recipes import load_optimizer, optimizer_on, set_learning_rate
 from irnas_lib.steps import recorded, resumable
 from irnas_lib.supernet import Supernet
 from irnas_lib.training import Diverged
@@ -104,12 +104,10 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     iterations, warmup = settings.epochs * per_epoch, settings.warmup_epochs * per_epoch
 
     supernet.to(device, memory_format=torch.channels_last).train()
-    on_gpu = device.type == "cuda"
-    lr = torch.tensor(settings.weights_lr, device=device) if on_gpu else settings.weights_lr
-    weights = torch.optim.SGD(supernet.weights(), lr=lr, momentum=settings.momentum,
-                              weight_decay=settings.weights_decay, fused=True)
-    architecture = torch.optim.Adam(supernet.architecture_parameters(), lr=settings.architecture_lr,
-                                    weight_decay=settings.architecture_decay, fused=True)
+    weights = optimizer_on(device, "SGD", supernet.weights(), settings.weights_lr, settings.weights_decay,
+                           settings.momentum)
+    architecture = optimizer_on(device, "Adam", supernet.architecture_parameters(), settings.architecture_lr,
+                                settings.architecture_decay)
 
     def make_step(optimizer, parameters):
         def step(degraded, clean):

@@ -201,6 +201,13 @@ def test_the_second_address_serves_where_the_first_does_not(tiny, tmp_path, monk
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_page_instead_of_an_archive_is_not_resumed(tiny, monkeypatch):
+    with Server(b"<html>quota exceeded</html>") as server:
+        monkeypatch.setattr(prepare, "SOURCES", {"Tiny": (server.url,)})
+        assert run(tiny) == 1 and run(tiny) == 1
+    assert server.requests == [None, None]
+
+
 def test_no_address_works(tiny, monkeypatch, capsys):
     with Server(b"", status=503) as server:
         monkeypatch.setattr(prepare, "SOURCES", {"Tiny": (server.url,)})

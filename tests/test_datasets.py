@@ -171,7 +171,7 @@ def test_streaks_have_the_length_and_angle_asked_for(angle, slope):
     whole = 0
     for value in np.unique(values):
         y, x = rows[values == value], columns[values == value]
-        if 0 < y.min() and y.max() < 399 and 0 < x.min() and x.max() < 399:
+        if y.min() > 0 and y.max() < 399 and x.min() > 0 and x.max() < 399:
             assert np.array_equal(x - x[0], slope * (y - y[0]))
             assert len(np.unique(y)) == (21 if angle == 0 else 15)  # 20 sin 45 = 14.1 rows down
             whole += 1

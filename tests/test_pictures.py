@@ -92,13 +92,20 @@ def png16_rgb(path):
 
 
 def test_more_than_eight_bits_is_refused(tmp_path):
-    assert Image.open(png16_rgb(tmp_path / "rgb16.png")).mode == "RGB"  # the trap
+    with Image.open(png16_rgb(tmp_path / "rgb16.png")) as image:
+        assert image.mode == "RGB"  # the trap
     assert "8 bits" in error_of(tmp_path / "rgb16.png")
     Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(tmp_path / "grey16.png")
     Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "float.tif")
     (tmp_path / "rgb16.ppm").write_bytes(b"P6 2 2 65535\n" + bytes(24))
     for name in ("grey16.png", "float.tif", "rgb16.ppm"):
         assert "8 bits" in error_of(tmp_path / name)
+
+
+def test_a_cameras_preview_is_no_second_frame(tmp_path):
+    preview = [Image.fromarray(RGB[:8, :8])]
+    Image.fromarray(RGB).save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=preview)
+    assert read_picture(tmp_path / "a.jpg").shape == RGB.shape
 
 
 def test_cmyk_and_animations_are_refused(tmp_path):

@@ -1,0 +1,182 @@
+"""Results: one small JSON file for each system that was trained or run; tables come from these."""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from irnas_lib.files import atomically
+
+
+class Task(NamedTuple):
+    """dataset: what the paper measures the task on; pictures: in its test set."""
+
+    dataset: str
+    protocols: tuple[str, ...]
+    pictures: int
+    unrestored: str  # the system that returns its input
+
+
+TASKS = {
+    "denoising": Task("BSD500", ("strict", "redrawn", "half"), 200, "Noisy"),
+    "sim1800": Task("SIM1800", ("strict",), 212, "Noisy"),
+    "deraining": Task("Rain800", ("strict", "strict_y"), 100, "Rainy"),
+}
+PAPER_LAMBDA = 0.5  # of Eq. 7
+SMOKE = "smoke"     # the profile whose results are none
+
+PLAIN_NAME = r"[A-Za-z0-9][\w ,+*()-]*"  # they become file names
+
+Number = int | float
+REQUIRED = {
+    "task": str, "dataset": str, "system": str, "sigma": Number | None, "seed": int,
+    "recipe": str | None, "loss": str | None, "lambda": Number | None, "iterations": int | None,
+    "batch": int | None, "profile": str,
+    "genotype": list | tuple | None, "path": list | tuple | None, "width": int | None, "metrics": dict,
+    "parameters": int | None, "macs_per_pixel": Number | None, "seconds": Number | None, "device": str | None,
+    "versions": dict, "commit": str | None, "data_sha256": str | None, "weights": dict | None, "status": str,
+}
+
+
+class ResultError(ValueError):
+    """A result that is damaged, foreign or impossible; the message is one line."""
+
+
+def slug(system: str) -> str:
+    """A system's name for file names: "IR-NAS, R1" is ir_nas_r1, "IR-NAS*" is ir_nas_star."""
+    return re.sub(r"[^a-z0-9]+", "_", system.lower().replace("*", " star")).strip("_")
+
+
+def stem(task: str, system: str, sigma: Number | None, seed: int, recipe: str | None,
+         loss_lambda: Number | None, iterations: int | None, profile: str, dataset: str | None = None) -> str:
+    """The name, without suffix, of a run's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
+
+    What is None is left out, and so are a lambda of 0.5 and the data set that the paper uses for the task.
+    """
+    parts = [task, None if dataset == TASKS[task].dataset else dataset, slug(system),
+             None if sigma is None else f"sigma{sigma:g}", f"seed{seed}", recipe,
+             None if loss_lambda in (None, PAPER_LAMBDA) else f"lambda{loss_lambda:g}",
+             None if iterations is None else str(iterations), profile]
+    return "-".join(part for part in parts if part)
+
+
+def check(result: dict, name: str = "result") -> None:
+    """Raises ResultError, its message beginning with `name`, unless `result` is whole and possible."""
+    if problem := _problem(result):
+        raise ResultError(f"{name}: {problem}")
+
+
+def save(result: dict, folder: str | Path) -> Path:
+    """Checks a result and writes it into `folder`, whole or not at all; returns the file, named by `stem`.
+
+    Raises ResultError, before anything is written, for a result that `check` rejects.
+    """
+    check(result)
+    name = stem(*(result[key] for key in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations",
+                                          "profile", "dataset")))
+    path = Path(folder) / f"{name}.json"
+    text = json.dumps({key: result[key] for key in REQUIRED}, indent=1, ensure_ascii=False, allow_nan=False)
+    with atomically(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def load(folder: str | Path) -> list[dict]:
+    """The results in a folder, sorted by file name; none where there is no such folder yet.
+
+    Raises ResultError, which names the file, for one that is damaged or no result.
+    """
+    results = []
+    for path in sorted(Path(folder).glob("[!.]*.json")):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
+        check(result, str(path))
+        results.append(result)
+    return results
+
+
+def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, protocol: str | None = None,
+         smoke: bool = False) -> dict | None:
+    """The result that stands for a system in a table, or None where there is none.
+
+    The most test pictures win, then the most iterations, then the lowest seed, then the recipe `matched`.
+    Only the data set of the paper counts, and no smoke result; with `smoke`, only smoke results, on any data
+    set. A failed result is returned where the system never succeeded. Without a protocol any result serves.
+    """
+    candidates = [
+        result for result in results
+        if (result["task"], result["system"], result["sigma"]) == (task, system, sigma)
+        and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)
+    ]
+    good = [result for result in candidates if result["status"] == "ok"]
+    measured = [result for result in good if protocol is None or protocol in result["metrics"]]
+
+    def rank(result):
+        scores = result["metrics"]
+        pictures = scores[protocol]["pictures"] if protocol in scores else 0
+        return (-pictures, -(result["iterations"] or 0), result["seed"], result["recipe"] != "matched",
+                json.dumps(result, sort_keys=True))
+    return min(measured if good else candidates, key=rank, default=None)
+
+
+def _problem(result: object) -> str | None:
+    """What is wrong with a result, in a few words, or None."""
+    if not isinstance(result, dict):
+        return "not a result: no JSON object"
+    if result.keys() != REQUIRED.keys():
+        missing, unknown = REQUIRED.keys() - result.keys(), result.keys() - REQUIRED.keys()
+        said = [f"{word} {', '.join(sorted(keys))}"
+                for word, keys in (("without", missing), ("with unknown", unknown)) if keys]
+        return f"not a result: {'; '.join(said)}"
+    for key, kind in REQUIRED.items():
+        value = result[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return f"{key} is {value!r}"
+        if isinstance(value, Number) and (not math.isfinite(value) or value < 0):
+            return f"{key} is {value}"
+    task, system, loss_lambda = result["task"], result["system"], result["lambda"]
+    if task not in TASKS:
+        return f"unknown task {task!r} (known: {', '.join(TASKS)})"
+    for key in ("system", "dataset", "recipe", "profile"):
+        if result[key] is not None and not re.fullmatch(PLAIN_NAME, result[key]):
+            return f"{key} is {result[key]!r}"
+    if (task == "denoising") != bool(result["sigma"]):
+        return f"sigma is {result['sigma']} for {task}"
+    if system in ("IR-NAS", "IR-NAS*") and (loss_lambda == 0) != (system == "IR-NAS*"):
+        return f"{system} with lambda {loss_lambda} (IR-NAS* is the one with lambda 0)"
+    if result["status"] not in ("ok", "failed"):
+        return f"status is {result['status']!r}, neither ok nor failed"
+    if result["status"] == "ok" and not result["metrics"]:
+        return "status is ok, but nothing was measured"
+    for protocol, scores in result["metrics"].items():
+        if protocol not in TASKS[task].protocols:
+            return f"unknown protocol {protocol!r} (known for {task}: {', '.join(TASKS[task].protocols)})"
+        if problem := _score_problem(scores):
+            return f"{protocol}: {problem}"
+    weights = result["weights"]
+    if weights is not None:
+        if weights.keys() != {"file", "sha256"} or {type(value) for value in weights.values()} != {str}:
+            return "weights are neither null nor a file and its sha256"
+        if Path(weights["file"]).is_absolute() or ".." in Path(weights["file"]).parts:
+            return f"weights lie outside the checkpoints: {weights['file']}"
+    return None
+
+
+def _score_problem(scores: object) -> str | None:
+    """What is wrong with the scores of one protocol; `ssim_padded` may be there or not."""
+    if not isinstance(scores, dict) or scores.keys() - {"ssim_padded"} != {"psnr", "ssim", "pictures"}:
+        return "needs psnr, ssim and pictures"
+    for key, value in scores.items():
+        if key == "ssim_padded" and value is None:
+            continue
+        if not isinstance(value, Number) or isinstance(value, bool) or not math.isfinite(value):
+            return f"{key} is {value!r}"
+    if not -1 <= scores["ssim"] <= 1:
+        return f"ssim is {scores['ssim']}"
+    if not isinstance(scores["pictures"], int) or scores["pictures"] < 1:
+        return f"pictures is {scores['pictures']}"
+    return None

@@ -1,0 +1,423 @@
+"""Running, stamping, checking and publishing notebooks, on tiny ones."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from irnas_lib import batch, profiles, publish, stamps
+from irnas_lib.paths import ROOT
+
+SOURCE = '''# %% [markdown]
+# # A tiny notebook
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+number = 1
+
+# %%
+import os, sys
+from tqdm import tqdm
+for _ in tqdm(range(50), mininterval=0):
+    pass
+print(sys.executable, os.path.basename(os.getcwd()))
+print("number is", number)
+
+# %%
+{last}
+'''
+PROFILES = '''
+[[jobs]]
+notebook = "one"
+
+[[jobs]]
+notebook = "two"
+needs = ["one"]
+parameters = { number = 2 }
+
+[[jobs]]
+notebook = "two"
+name = "two-again"
+parameters = { number = 3 }
+
+[[jobs]]
+notebook = "three"
+needs = ["two"]
+
+[smoke.datasets]
+denoising = "embedded"
+
+[real.datasets]
+denoising = "BSD500"
+'''
+
+
+def write_source(folder: Path, name: str, last: str = "number + 1") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.py"
+    path.write_text(SOURCE.replace("{last}", last))
+    return path
+
+
+def job(name: str = "tiny", **parameters) -> profiles.Job:
+    return profiles.Job(name, f"{name}-x", {"profile": "gpu", **parameters}, ())
+
+
+def text_of(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A notebook run at profile gpu, beside its source; kernels of other Pythons are in the way."""
+    folder = tmp_path_factory.mktemp("project") / "notebooks"
+    source = write_source(folder, "tiny")
+    strange = folder.parent / "kernels" / "python3"
+    strange.mkdir(parents=True)
+    (strange / "kernel.json").write_text(json.dumps({"argv": ["/nowhere/python"], "display_name": "x"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(folder.parent))
+        made = batch.run(job(number=7), folder.parent / "out", folder)
+    shutil.copy(made, source.with_suffix(".ipynb"))
+    return made, source
+
+
+def test_run_executes_with_its_parameters_and_this_python(executed):
+    made, source = executed
+    assert made.name == "tiny-x.ipynb"
+    assert "number is 7" in text_of(made)
+    python = subprocess.run([sys.executable, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+    shown = python.stdout.strip().replace(str(ROOT), ".").replace(str(Path.home()), "~")
+    assert f"{shown} notebooks" in text_of(made)
+
+
+def test_run_stamps(executed):
+    made, source = executed
+    stamp = nbformat.read(made, as_version=4).metadata["irnas"]
+    assert stamp["source"] == "tiny.py"
+    assert stamp["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert (stamp["profile"], stamp["job"]) == ("gpu", "tiny-x")
+    assert stamp["parameters"] == {"profile": "gpu", "number": 7}
+    assert stamp["versions"]["torch"] and "commit" in stamp and stamp["seconds"] > 0
+
+
+def test_a_progress_bar_leaves_one_line(executed):
+    bars = [line for line in text_of(executed[0]).splitlines() if "/50" in line]
+    assert len(bars) == 1 and "50/50" in bars[0] and "\r" not in bars[0]
+
+
+def test_a_good_notebook_has_no_problems(executed):
+    made, source = executed
+    assert stamps.problems(made, source) == []
+    assert batch.check(source.parent) == []
+
+
+def spoil(executed, tmp_path, change) -> list[str]:
+    made, source = executed
+    notebook = nbformat.read(made, as_version=4)
+    change(notebook)
+    nbformat.write(notebook, tmp_path / "bad.ipynb")
+    return stamps.problems(tmp_path / "bad.ipynb", source)
+
+
+def test_problems_names_what_is_wrong(executed, tmp_path):
+    def says(text):
+        return lambda notebook: notebook.cells[3].outputs.append(nbformat.v4.new_output("stream", text=text))
+
+    def edit(notebook):
+        notebook.cells[-1].source = "number + 2"
+
+    def fail(notebook):
+        notebook.cells[-1].outputs = [nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]
+
+    cases = {
+        "no stamp": lambda notebook: notebook.metadata.pop("irnas"),
+        "stale": lambda notebook: notebook.metadata["irnas"].update(source_sha256="0" * 64),
+        "not those of": edit,
+        "smoke scale": lambda notebook: notebook.metadata["irnas"].update(profile="smoke"),
+        "failed": fail,
+        "never ran": lambda notebook: notebook.cells[-1].update(execution_count=None),
+        "path of a machine: /home/": says("read /home/ada/pictures/a.png"),
+        "path of a machine: C:": says(r"read C:\Users\ada\a.png"),
+        f"path of a machine: {ROOT}": says(f"read '{ROOT}'"),
+    }
+    for expected, change in cases.items():
+        (problem,) = spoil(executed, tmp_path, change)
+        assert expected in problem and "\n" not in problem
+    assert spoil(executed, tmp_path, says("see https://example.org/home/ada and runs/gpu/tmp/x")) == []
+
+
+def test_problems_of_no_notebook(executed, tmp_path):
+    source = executed[1]
+    assert "not been executed" in stamps.problems(tmp_path / "absent.ipynb", source)[0]
+    (tmp_path / "broken.ipynb").write_text("{")
+    assert "is not a notebook" in stamps.problems(tmp_path / "broken.ipynb", source)[0]
+
+
+def test_check_finds_a_source_never_executed_and_a_stray_notebook(executed, tmp_path):
+    write_source(tmp_path, "tiny")
+    shutil.copy(executed[0], tmp_path / "stray.ipynb")
+    assert batch.check(tmp_path) == ["tiny.ipynb: has not been executed", "stray.ipynb: has no source"]
+
+
+def test_known_folders_in_outputs_become_relative(monkeypatch, tmp_path):
+    monkeypatch.setenv("IRNAS_DATA", str(tmp_path))
+    text = f"{tmp_path}/BSDS500 {ROOT}/runs {ROOT}x {Path.home()}/a /tmp/ipykernel_12/345.py:3: Warning"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(
+        outputs=[nbformat.v4.new_output("stream", text=text)])])
+    cleaned = stamps.without_machine_paths(notebook).cells[0].outputs[0].text
+    assert cleaned.startswith("data/BSDS500 ./runs ")
+    assert cleaned.endswith("~/a <cell>:3: Warning")
+    assert f"{ROOT}x" in cleaned or "~" in cleaned  # another folder, of which ours is only the beginning
+
+
+def test_commit_is_empty_outside_git(tmp_path):
+    assert stamps.commit(tmp_path) == ""
+
+
+def test_a_failing_cell_is_named_and_what_ran_is_left(tmp_path):
+    write_source(tmp_path / "notebooks", "tiny", last="raise ValueError('no such picture\\nmore')")
+    with pytest.raises(batch.BatchError) as error:
+        batch.run(job(number=7), tmp_path / "out", tmp_path / "notebooks")
+    left = tmp_path / "out" / "tiny-x.ipynb"
+    expected = f"tiny-x failed in cell [4]: ValueError: no such picture (see {os.path.relpath(left)})"
+    assert str(error.value) == expected
+    assert "number is 7" in text_of(left)
+    assert any("failed" in problem for problem in stamps.problems(left, tmp_path / "notebooks" / "tiny.py"))
+
+
+def test_a_dead_kernel_is_reported(tmp_path):
+    write_source(tmp_path / "notebooks", "tiny", last="os._exit(9)")
+    with pytest.raises(batch.BatchError, match=r"tiny-x failed in cell \[4\]: kernel died"):
+        batch.run(job(), tmp_path / "out", tmp_path / "notebooks")
+    assert "number is 1" in text_of(tmp_path / "out" / "tiny-x.ipynb")
+
+
+def test_unknown_parameter_and_missing_notebook_fail_before_running(tmp_path):
+    write_source(tmp_path, "tiny")
+    with pytest.raises(batch.BatchError, match="tiny.py declares no parameter sigmma; it has profile, data, number"):
+        batch.prepare(job(sigmma=50), tmp_path)
+    with pytest.raises(batch.BatchError, match="there is no notebook other.py"):
+        batch.prepare(job("other"), tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["x = [1]", "x = f()", "x, y = 1, 2", "import os", "x = None", "x += 1", "print(1)"])
+def test_parameters_cell_holds_plain_scalars_only(cell):
+    notebook = jupytext.reads(f'# %% tags=["parameters"]\nprofile = "smoke"\n{cell}\n', fmt="py:percent")
+    with pytest.raises(batch.BatchError, match="holds more than plain scalars"):
+        batch.parameters_of(notebook, "tiny.py")
+
+
+def test_parameters_cell_is_one():
+    notebook = jupytext.reads('# %% tags=["parameters"]\nx = -1.5\ny = "a"  # why\n', fmt="py:percent")
+    assert batch.parameters_of(notebook, "tiny.py") == {"x": -1.5, "y": "a"}
+    notebook.cells = notebook.cells * 2
+    with pytest.raises(batch.BatchError, match="has 2 cells tagged"):
+        batch.parameters_of(notebook, "tiny.py")
+
+
+# ---- profiles ----
+
+@pytest.fixture
+def listed(tmp_path):
+    path = tmp_path / "profiles.toml"
+    path.write_text(PROFILES)
+    return path
+
+
+def test_profiles_jobs_and_needs(listed):
+    assert profiles.names(listed) == ["smoke", "real"]
+    assert profiles.datasets("real", listed) == {"denoising": "BSD500"}
+    three = profiles.find("real", "three", listed)
+    assert three == profiles.Job("three", "three", {"profile": "real"}, ("two", "two-again"))
+
+
+def test_scale_of_a_profile_yields_to_the_job(listed):
+    listed.write_text(PROFILES.replace("number = 3", 'number = 3, task = "denoising"')
+                      .replace("number = 2", 'task = "denoising"')
+                      + "[real.two.denoising]\nnumber = 9\nwidth = 4\n")
+    first, again = (profiles.find("real", name, listed).parameters for name in ("two", "two-again"))
+    shared = {"profile": "real", "dataset": "BSD500", "width": 4, "task": "denoising"}
+    assert first == {**shared, "number": 9}
+    assert again == {**shared, "number": 3}
+
+
+@pytest.mark.parametrize("change, message", [
+    (("", ""), "unknown profile 'huge'; known: smoke, real"),
+    (('needs = ["two"]', 'needs = ["four"]'), "job three needs four"),
+    (('name = "two-again"', ""), "two jobs of profile smoke are called two"),
+    (('name = "two-again"', 'nmae = "two-again"'), "unknown key nmae"),
+])
+def test_profile_errors_are_one_line(listed, change, message):
+    listed.write_text(PROFILES.replace(*change))
+    with pytest.raises(profiles.ProfileError, match=message) as error:
+        profiles.load("huge" if "huge" in message else "smoke", listed)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_job(listed):
+    with pytest.raises(profiles.ProfileError, match="unknown job 'four' in profile real; known: one, two, two-again"):
+        profiles.find("real", "four", listed)
+
+
+# ---- the whole batch, through Snakemake ----
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the house with three tiny notebooks; `two` fails when its number is 3."""
+    shutil.copytree(ROOT / "irnas_lib", tmp_path / "irnas_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    (tmp_path / "profiles.toml").write_text(PROFILES)
+    for name in ("one", "two", "three"):
+        write_source(tmp_path / "notebooks", name, last="1 // (number - 3)")
+    return tmp_path
+
+
+def reproduce(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "irnas_lib.batch", "all", "smoke", *arguments], cwd=project,
+                          env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True)
+
+
+def test_batch_stops_at_a_failure_and_goes_on_with_what_is_stale(project):
+    assert "two-again" in reproduce(project, "--dry-run").stdout
+    assert not (project / "runs/smoke/notebooks").exists()
+
+    failed = reproduce(project)
+    made = project / "runs/smoke/notebooks"
+    assert failed.returncode != 0
+    assert failed.stderr.splitlines()[-1] == ("two-again failed in cell [4]: ZeroDivisionError: integer division or "
+                                              "modulo by zero (see runs/smoke/notebooks/two-again.ipynb)")
+    assert "number is 3" in text_of(made / "two-again.ipynb")
+    assert (made / "one.ipynb").exists() and not (made / "three.ipynb").exists()
+
+    (project / "profiles.toml").write_text(PROFILES.replace("number = 3", "number = 4"))
+    went_on = reproduce(project)
+    assert went_on.returncode == 0, went_on.stderr
+    assert [line.split()[0] for line in went_on.stdout.splitlines() if line.endswith("...")] == ["two-again", "three"]
+    assert "number is 4" in text_of(made / "two-again.ipynb")
+
+    again = reproduce(project)
+    assert again.stdout.splitlines() == ["smoke: 4 notebooks up to date in runs/smoke"]
+
+
+def test_batch_checks_every_parameter_before_it_runs_anything(project):
+    (project / "profiles.toml").write_text(PROFILES.replace("number = 3", "nmuber = 3"))
+    refused = reproduce(project)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == ["job two-again: two.py declares no parameter nmuber; "
+                                           "it has profile, data, number"]
+    assert not (project / "runs").exists()
+
+
+# ---- publishing ----
+
+def result(folder: Path, name: str, weights: bytes | None = b"w", kind="results", **changes) -> Path:
+    record = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
+              "loss": "mse+logssim", "lambda": 0.5, "iterations": 500, "profile": "gpu", "weights": None, **changes}
+    if weights is not None:
+        (folder / "weights").mkdir(parents=True, exist_ok=True)
+        (folder / "weights" / f"{name}.safetensors").write_bytes(weights)
+        record["weights"] = {"file": f"weights/{name}.safetensors", "sha256": hashlib.sha256(weights).hexdigest()}
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    path = folder / kind / f"{name}.json"
+    path.write_text(json.dumps(record))
+    return path
+
+
+@pytest.fixture
+def shipped(tmp_path, executed, monkeypatch):
+    """(run folder, project root) with one executed notebook and one result."""
+    (tmp_path / "profiles.toml").write_text('[[jobs]]\nnotebook = "tiny"\nname = "tiny-x"\n[smoke]\n[gpu]\n')
+    load = profiles.load
+    monkeypatch.setattr(profiles, "load", lambda profile: load(profile, tmp_path / "profiles.toml"))
+    run, root = tmp_path / "runs" / "gpu", tmp_path
+    (run / "notebooks").mkdir(parents=True)
+    shutil.copy(executed[0], run / "notebooks")
+    (root / "notebooks").mkdir()
+    shutil.copy(executed[1], root / "notebooks")
+    result(run / "checkpoints", "new")
+    return run, root
+
+
+def test_publish_copies_results_weights_and_notebooks(shipped):
+    run, root = shipped
+    (run / "checkpoints" / "panels").mkdir()
+    (run / "checkpoints" / "panels" / "a.png").write_bytes(b"p")
+    (run / "checkpoints" / "resume").mkdir()
+    (run / "checkpoints" / "resume" / "new.pt").write_bytes(b"r")
+    publish.publish("gpu", run, root)
+    assert {str(path.relative_to(root)) for path in (root / "checkpoints").rglob("*.*")} == {
+        "checkpoints/results/new.json", "checkpoints/weights/new.safetensors", "checkpoints/panels/a.png"}
+    assert batch.check(root / "notebooks") == []
+
+
+def test_publish_keeps_the_result_of_more_iterations(shipped):
+    run, root = shipped
+    result(root / "checkpoints", "old", b"o", iterations=501)
+    assert any(line.startswith("kept: old.json") for line in publish.publish("gpu", run, root))
+    assert [path.name for path in (root / "checkpoints" / "results").iterdir()] == ["old.json"]
+    assert [path.name for path in (root / "checkpoints" / "weights").iterdir()] == ["old.safetensors"]
+
+
+def test_publish_replaces_the_result_of_fewer_iterations_and_no_other(shipped):
+    run, root = shipped
+    result(root / "checkpoints", "old", b"o", iterations=499)
+    result(root / "checkpoints", "other", b"x", iterations=1, sigma=30)
+    publish.publish("gpu", run, root)
+    assert {path.stem for path in (root / "checkpoints" / "results").iterdir()} == {"new", "other"}
+    assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"new", "other"}
+
+
+def damage_weights(run, root):
+    (run / "checkpoints" / "weights" / "new.safetensors").write_bytes(b"damaged")
+
+
+def lose_weights(run, root):
+    (run / "checkpoints" / "weights" / "new.safetensors").unlink()
+
+
+def smoke_result(run, root):
+    result(run / "checkpoints", "small", profile="smoke")
+
+
+def change_source(run, root):
+    (root / "notebooks" / "tiny.py").write_text("# changed")
+
+
+def break_result(run, root):
+    (run / "checkpoints" / "results" / "new.json").write_text("{")
+
+
+def many_panels(run, root):
+    (run / "checkpoints" / "panels").mkdir()
+    (run / "checkpoints" / "panels" / "a.png").write_bytes(bytes(5 * 2**20 + 1))
+
+
+@pytest.mark.parametrize("spoiled, message", [
+    (damage_weights, "differ from their hash"), (lose_weights, "are missing"), (smoke_result, "smoke scale"),
+    (change_source, "is stale"), (break_result, "is not JSON"), (many_panels, "more than 5 MB"),
+])
+def test_publish_refuses_before_it_copies_anything(shipped, spoiled, message):
+    run, root = shipped
+    spoiled(run, root)
+    with pytest.raises(publish.PublishError, match=message) as error:
+        publish.publish("gpu", run, root)
+    assert "\n" not in str(error.value)
+    assert not (root / "checkpoints").exists() and not (root / "notebooks" / "tiny.ipynb").exists()
+
+
+def test_publish_refuses_smoke_and_what_never_ran(shipped):
+    run, root = shipped
+    with pytest.raises(publish.PublishError, match="smoke runs are no results"):
+        publish.publish("smoke", run, root)
+    with pytest.raises(publish.PublishError, match="has not run here"):
+        publish.publish("gpu", root / "runs" / "absent", root)

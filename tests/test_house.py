@@ -1,0 +1,143 @@
+"""The project around the library: what is installed, declared and promised agrees with itself."""
+
+import math
+import re
+import subprocess
+import sys
+import tomllib
+
+import jupytext
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from irnas_lib import __version__, batch, datasets, profiles
+from irnas_lib.paths import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+PROFILES = ("smoke", "laptop", "gpu", "paper")
+
+
+def ranges(lines):
+    found = [Requirement(line) for line in lines]
+    return {canonicalize_name(one.name): str(one.specifier) for one in found}
+
+
+def test_conda_and_pip_ask_for_the_same_packages_and_ranges():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    python = [line for line in conda if isinstance(line, str) and line.startswith("python>")]
+    (by_pip,) = [line["pip"] for line in conda if isinstance(line, dict)]
+    assert python == ["python" + PROJECT["requires-python"]]
+    assert "-e ." in by_pip
+    asked = ranges(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+    assert ranges(line for line in by_pip if line != "-e .") == asked
+
+
+def test_the_packages_of_the_specification_are_asked_for():
+    asked = ranges(PROJECT["dependencies"])
+    assert {"torch", "torchvision", "jupyterlab", "papermill", "matplotlib", "graphviz", "scikit-image", "jupytext",
+            "snakemake", "safetensors", "tqdm"} <= asked.keys()
+    assert asked["torch"] == ">=2.11"
+    assert "bm3d" not in asked, "its licence forbids it: an extra"
+
+
+def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
+    lock = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines()
+            if line and not line.startswith("#")]
+    pinned = {}
+    for one in lock:
+        (pin,) = one.specifier
+        assert pin.operator == "==" and "+" not in pin.version and not one.url, f"{one}: not a plain released version"
+        pinned[canonicalize_name(one.name)] = pin.version
+    assert len(pinned) == len(lock)
+    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+        asked = Requirement(line)
+        assert asked.specifier.contains(pinned[canonicalize_name(asked.name)]), line
+
+
+def test_every_import_of_the_library_is_asked_for():
+    names = {"skimage": "scikit-image", "PIL": "pillow"}
+    brought = {"nbformat", "nbclient", "jupyter_client", "llvmlite"}  # parts of papermill, ipykernel, numba
+    asked = ranges(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["bm3d"])
+    for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
+        for name in re.findall(r"^\s*(?:import|from)\s+(\w+)", source.read_text(), re.MULTILINE):
+            local = name == "irnas_lib" or source.with_name(f"{name}.py").exists() or name == "data_scripts"
+            if not local and name not in sys.stdlib_module_names and name not in brought:
+                assert canonicalize_name(names.get(name, name)) in asked, f"{source.name} imports {name}"
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    assert citation["license"] == PROJECT["license"] == "MIT"
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    forbidden = re.compile(r"index-url|find-links|/work/main|/work/shared|/root/\.")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in (".py", ".toml", ".txt", ".yml", ".md", ".json", "") and name != "tests/test_house.py":
+            if path.is_file() and (found := forbidden.search(path.read_text(errors="ignore"))):
+                pytest.fail(f"{name} contains {found[0]}")
+
+
+def test_make_offers_the_targets_of_the_contract():
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = {line.split()[0] for line in shown.splitlines()}
+    assert {"reproduce", "test", "publish", "figures", "bench", "lab"} <= targets
+
+
+def test_unknown_profile_stops_at_once_with_its_name():
+    asked = subprocess.run([sys.executable, "-m", "irnas_lib.batch", "all", "huge"], cwd=ROOT,
+                           capture_output=True, text=True)
+    assert asked.returncode == 1
+    assert asked.stderr.splitlines() == ["unknown profile 'huge'; known: smoke, laptop, gpu, paper"]
+
+
+def test_profiles_are_those_of_the_contract():
+    assert tuple(profiles.names()) == PROFILES
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_job_of_a_profile_can_be_prepared(profile):
+    if not SOURCES:
+        pytest.skip("no notebooks yet")
+    for job in profiles.load(profile):
+        batch.prepare(job)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_every_notebook_declares_plain_scalar_parameters(source):
+    declared = batch.parameters_of(jupytext.read(source), source.name)
+    assert declared["profile"] == "smoke"
+    assert declared["data"] == ""
+
+
+def test_at_least_five_validations_of_a_search_count():
+    pictures = {"BSD500": 300, "embedded": len(datasets.load("denoising", "embedded").train)}
+    for profile in PROFILES:
+        for job in profiles.load(profile):
+            if job.notebook == "03_search":
+                given = job.parameters
+                crops = math.floor(pictures[given["dataset"]] * .49) * given["crops_per_picture"]
+                counted = crops // given["batch"] * (given["epochs"] - given["warmup_epochs"])
+                assert counted // given["validate_every"] >= 5, job
+
+
+def test_the_searched_network_is_trained_after_its_search():
+    for profile in PROFILES:
+        jobs = profiles.load(profile)
+        searched = [job for job in jobs if job.parameters.get("genotype") == "searched"]
+        assert searched
+        assert all("03_search" in job.needs for job in searched)
+
+
+@pytest.mark.skipif(not SOURCES, reason="no notebooks yet")
+def test_the_executed_notebooks_are_current_and_fit_to_read():
+    assert batch.check() == []
