@@ -299,13 +299,13 @@ def _copy_planes(picture, planes, size, back):
 
 
 @njit(cache=True)
-def _locate(offset_y, offset_x, mask, x0, count, top, left, stride, height, width, padded, index, fraction, corners):
-    """Where `count` pixels sample: index of the upper left corner, fractions and validity, corner weights."""
+def _locate(offset_y, offset_x, mask, top, left, stride, height, width, padded, index, table):
+    """Where the pixels of a block sample: index of the upper left corner; four weights, fractions, validity."""
     real = mask.dtype.type
     zero, one = real(0), real(1)
-    for i in range(count):
-        v = real(top) + offset_y[x0 + i]
-        u = real(left + (x0 + i) * stride) + offset_x[x0 + i]
+    for i in range(mask.size):
+        v = real(top) + offset_y[i]
+        u = real(left + i * stride) + offset_x[i]
         inside = (v >= zero) & (v < real(height + 1)) & (u >= zero) & (u < real(width + 1))
         valid = one if inside else (zero if (v == v) & (u == u) else v + u)  # not a number remains so
         v = v if inside else zero
@@ -313,11 +313,15 @@ def _locate(offset_y, offset_x, mask, x0, count, top, left, stride, height, widt
         row, column = np.int32(v), np.int32(u)
         v -= real(row)
         u -= real(column)
-        index[i] = (np.int64(row) * (width + 2) + column) * padded
-        fraction[0, i], fraction[1, i], fraction[2, i] = v, u, valid
-        m = mask[x0 + i] * valid
-        corners[0, i], corners[1, i] = m * (one - v) * (one - u), m * (one - v) * u
-        corners[2, i], corners[3, i] = m * v * (one - u), m * v * u
+        index[i] = (np.int64(row) * (width + 2) + np.int64(column)) * padded
+        m = mask[i] * valid
+        table[i] = m * (one - v) * (one - u)  # one flat table: several arrays would keep LLVM from vectorising
+        table[i + BLOCK] = m * (one - v) * u
+        table[i + 2 * BLOCK] = m * v * (one - u)
+        table[i + 3 * BLOCK] = m * v * u
+        table[i + 4 * BLOCK] = v
+        table[i + 5 * BLOCK] = u
+        table[i + 6 * BLOCK] = valid
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -330,23 +334,23 @@ def _forward(planes, offset, mask, weight, bias, geometry, size, out):
     line = (width + 2) * padded
     for unit in prange(batch * rows):
         b, y = unit // rows, unit % rows
-        index, fraction = np.empty(BLOCK, np.int64), np.empty((3, BLOCK), planes.dtype)
-        corners, samples = np.empty((4, BLOCK), planes.dtype), np.empty((BLOCK, pitch), planes.dtype)
+        index, table = np.empty(BLOCK, np.int64), np.empty(7 * BLOCK, planes.dtype)
+        samples = np.empty((BLOCK, pitch), planes.dtype)
         result = np.empty((BLOCK, length), planes.dtype)
         for group in range(groups):
             for x0 in range(0, columns, BLOCK):
-                count = min(BLOCK, columns - x0)
+                x1 = min(x0 + BLOCK, columns)
+                count = x1 - x0
                 result[:] = 0
                 for section in range(group * sections // groups, (group + 1) * sections // groups):
                     start = (b * sections + section) * (height + 2) * line
                     for tap in range(taps):
-                        top, left = y * sy - py + tap // kw * dy + 1, tap % kw * dx - px + 1
-                        _locate(offset[b, section, tap, 0, y], offset[b, section, tap, 1, y],
-                                mask[b, section, tap, y], x0, count, top, left, sx, height, width, padded,
-                                index, fraction, corners)
+                        top, left = y * sy - py + tap // kw * dy + 1, x0 * sx - px + tap % kw * dx + 1
+                        _locate(offset[b, section, tap, 0, y, x0:x1], offset[b, section, tap, 1, y, x0:x1],
+                                mask[b, section, tap, y, x0:x1], top, left, sx, height, width, padded, index, table)
                         for i in range(count):
                             near, target = start + index[i], i * pitch + tap * size
-                            w0, w1, w2, w3 = corners[0, i], corners[1, i], corners[2, i], corners[3, i]
+                            w0, w1, w2, w3 = table[i], table[i + BLOCK], table[i + 2 * BLOCK], table[i + 3 * BLOCK]
                             for c in range(0, padded, LANES):
                                 s = near + c
                                 value = _scaled(_load(planes, s), w0, _zero(planes))
@@ -373,43 +377,43 @@ def _backward(planes, offset, mask, weight, grad, geometry, size, grad_planes, g
     for unit in prange(batch * sections):
         b, section = unit // sections, unit % sections
         start = unit * (height + 2) * line
-        index, fraction = np.empty(BLOCK, np.int64), np.empty((3, BLOCK), planes.dtype)
-        corners, sums = np.empty((4, BLOCK), planes.dtype), np.empty((BLOCK, 4), planes.dtype)
+        index, table = np.empty(BLOCK, np.int64), np.empty(7 * BLOCK, planes.dtype)
+        sums = np.empty((BLOCK, 4), planes.dtype)
         samples, slopes = np.empty((BLOCK, pitch), planes.dtype), np.empty((BLOCK, pitch), planes.dtype)
         above = np.zeros((upright, BLOCK), planes.dtype)
         for y in range(rows):
             for x0 in range(0, columns, BLOCK):
-                count = min(BLOCK, columns - x0)
+                x1 = min(x0 + BLOCK, columns)
+                count = x1 - x0
                 for channel in range(outputs):
                     for i in range(count):
                         above[channel, i] = grad[b, section * groups // sections, channel, y, x0 + i]
                 slopes[:] = 0
                 _multiply(above, 0, 1, BLOCK, weight, section * outputs * pitch, slopes, 0, pitch, count, outputs)
                 for tap in range(taps):
-                    top, left = y * sy - py + tap // kw * dy + 1, tap % kw * dx - px + 1
-                    _locate(offset[b, section, tap, 0, y], offset[b, section, tap, 1, y],
-                            mask[b, section, tap, y], x0, count, top, left, sx, height, width, padded,
-                            index, fraction, corners)
+                    top, left = y * sy - py + tap // kw * dy + 1, x0 * sx - px + tap % kw * dx + 1
+                    _locate(offset[b, section, tap, 0, y, x0:x1], offset[b, section, tap, 1, y, x0:x1],
+                            mask[b, section, tap, y, x0:x1], top, left, sx, height, width, padded, index, table)
                     for i in range(count):
                         near, source = start + index[i], i * pitch + tap * size
-                        w0, w1, w2, w3 = corners[0, i], corners[1, i], corners[2, i], corners[3, i]
+                        w0, w1, w2, w3 = table[i], table[i + BLOCK], table[i + 2 * BLOCK], table[i + 3 * BLOCK]
                         d0 = d1 = d2 = d3 = _zero(planes)
                         for c in range(0, padded, LANES):
                             slope = _load(slopes, source + c)
                             s0, s2 = near + c, near + c + line
                             s1, s3 = s0 + padded, s2 + padded
-                            x0_, x1, x2, x3 = _load(planes, s0), _load(planes, s1), _load(planes, s2), _load(planes, s3)
-                            value = _scaled(x1, w1, _scaled(x0_, w0, _zero(planes)))
-                            _store(samples, source + c, _scaled(x3, w3, _scaled(x2, w2, value)))
-                            d0, d1 = _product(slope, x0_, d0), _product(slope, x1, d1)
-                            d2, d3 = _product(slope, x2, d2), _product(slope, x3, d3)
+                            p0, p1, p2, p3 = _load(planes, s0), _load(planes, s1), _load(planes, s2), _load(planes, s3)
+                            value = _scaled(p1, w1, _scaled(p0, w0, _zero(planes)))
+                            _store(samples, source + c, _scaled(p3, w3, _scaled(p2, w2, value)))
+                            d0, d1 = _product(slope, p0, d0), _product(slope, p1, d1)
+                            d2, d3 = _product(slope, p2, d2), _product(slope, p3, d3)
                             _store(grad_planes, s0, _scaled(slope, w0, _load(grad_planes, s0)))
                             _store(grad_planes, s1, _scaled(slope, w1, _load(grad_planes, s1)))
                             _store(grad_planes, s2, _scaled(slope, w2, _load(grad_planes, s2)))
                             _store(grad_planes, s3, _scaled(slope, w3, _load(grad_planes, s3)))
                         _store_sums(sums, 4 * i, d0, d1, d2, d3)
                     for i in range(count):
-                        v, u, valid = fraction[0, i], fraction[1, i], fraction[2, i]
+                        v, u, valid = table[i + 4 * BLOCK], table[i + 5 * BLOCK], table[i + 6 * BLOCK]
                         upper = (one - u) * sums[i, 0] + u * sums[i, 1]
                         lower = (one - u) * sums[i, 2] + u * sums[i, 3]
                         right = (one - v) * (sums[i, 1] - sums[i, 0]) + v * (sums[i, 3] - sums[i, 2])

@@ -13,8 +13,8 @@ class Printed(NamedTuple):
 
     where: "1" to "6" for a table, else "claim". system: as the paper prints it, misprints mended. sigma:
     noise level on the scale of 255. metric: PSNR, SSIM, parameters, time, or the name of a claim. value: as
-    printed, zeros kept. unit: dB, M (of 2^20 parameters), s, h, % or x. protocol: the one that the number agrees
-    with, where that is known. note: slips, and where a number comes from; "; " between the parts.
+    printed, zeros kept. unit: dB, M (of 2^20 parameters), s, h, % or x. protocol: the one that the number
+    agrees with, where that is known. note: slips, and where a number comes from; "; " between the parts.
     """
 
     id: str

@@ -7,6 +7,7 @@ commit, versions, seconds.
 import hashlib
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -49,9 +50,9 @@ def commit(root: Path = ROOT) -> str:
 
 
 def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with known folders in its outputs made relative: project, data, home, cell files."""
-    folders = sorted({(str(ROOT), "."), (str(data_folder().resolve()), "data"), (str(Path.home()), "~")},
-                     key=lambda pair: -len(pair[0]))
+    """The notebook with known folders in its outputs made relative: project, data, Python's, home, cell files."""
+    known = {str(ROOT): ".", str(data_folder().resolve()): "data", sys.prefix: ".venv", str(Path.home()): "~"}
+    folders = sorted(known.items(), key=lambda pair: -len(pair[0]))
 
     def relative(text: str) -> str:
         text = CELL_FILE.sub("<cell>", text)

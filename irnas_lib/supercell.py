@@ -54,18 +54,19 @@ class WeightedNorm(nn.BatchNorm2d):
 
 
 class Fan(nn.Module):
-    """All six operations on the E edges that leave one state.
+    """All six operations on the E edges that leave one state; `rows` are their rows of alpha.
 
-    forward(x, alpha): x (B, C, H, W), alpha (E, 6) softmaxed; returns the mixed edges, (B, E, C, H, W).
+    forward(x, alpha): x (B, C, H, W), alpha (edges, 6) softmaxed; returns the mixed edges, (B, E, C, H, W).
 
     A depthwise 3x3 and the 1x1 behind it have nothing between them, so that they are one 3x3 whose kernel is
     their product; it joins the ordinary convolution and the offsets in one call.
     """
 
-    def __init__(self, channels: int, fan: int):
+    def __init__(self, channels: int, rows: list[int]):
         super().__init__()
-        self.channels, self.fan = channels, fan
-        wide = channels * fan
+        self.channels, self.fan = channels, len(rows)
+        self.register_buffer("rows", torch.tensor(rows), persistent=False)
+        fan, wide = self.fan, channels * self.fan
 
         def kernel(inputs, size=3):
             bound = 1 / (size * math.sqrt(inputs))  # PyTorch's own default
@@ -86,7 +87,7 @@ class Fan(nn.Module):
         return product.flatten(0, 1)
 
     def forward(self, x: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-        weights = dict(zip(OPERATIONS, alpha.unbind(dim=1)))
+        weights = dict(zip(OPERATIONS, alpha.index_select(0, self.rows).unbind(dim=1)))
         relu, wide = F.relu(x), self.channels * self.fan
         kernels = (self.conv, self.separable_kernel(self.depthwise1, self.pointwise1), self.offsets)
         bias = torch.cat([self.offsets_bias.new_zeros(2 * wide), self.offsets_bias])
@@ -109,15 +110,14 @@ class Supercell(nn.Module):
     def __init__(self, nodes: int, channels: int):
         super().__init__()
         self.nodes, self.channels = nodes, channels
-        self.sources = states(nodes)[:-1]
-        self.rows = {source: [row for row, edge in enumerate(edges(nodes)) if edge[0] == source]
-                     for source in self.sources}
-        self.fans = nn.ModuleDict({source: Fan(channels, len(rows)) for source, rows in self.rows.items()})
+        self.fans = nn.ModuleDict({
+            source: Fan(channels, [row for row, edge in enumerate(edges(nodes)) if edge[0] == source])
+            for source in states(nodes)[:-1]})
 
     def forward(self, p2: torch.Tensor, p1: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
         x, sums = [p2, p1], [0] * self.nodes
-        for state, source in enumerate(self.sources):
-            mixed = self.fans[source](x[state], alpha[self.rows[source]])
+        for state, fan in enumerate(self.fans.values()):
+            mixed = fan(x[state], alpha)
             first = self.nodes - mixed.shape[1]
             for node, edge in enumerate(mixed.unbind(dim=1), first):
                 sums[node] = sums[node] + edge

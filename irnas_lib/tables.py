@@ -1,7 +1,7 @@
 """Tables 1 to 6 from the result files and the printed numbers, and from nothing else.
 
 CSV is tidy, for programs: one row for each table, task, system, sigma, metric and protocol. Markdown and
-LaTeX are for readers: one small table for each noise level and protocol, so that no measured column mixes them.
+LaTeX are for readers: one small table for each noise level and protocol, for no measured column may mix them.
 """
 
 import csv
@@ -45,7 +45,8 @@ LAYOUTS = {
 }
 
 LEGEND = ("Here: measured in this project. Difference: here minus printed. n/c: not comparable, for the "
-          "printed number agrees with another protocol or an unknown one, or ours is from fewer or other pictures.")
+          "printed number agrees with another protocol or an unknown one, or ours is from fewer or other "
+          "pictures.")
 SMOKE_WARNING = "Smoke scale, not a result: tiny networks, a few steps, embedded pictures."
 
 
@@ -99,9 +100,9 @@ class Cell(NamedTuple):
         if self.metric == "parameters":
             return [*notes, f"here {self.result['parameters']:,} registered"]
         if self.result["recipe"]:
-            weight = self.result["lambda"]
-            weight = "" if weight is None else f", lambda {weight:g}"
-            notes.append(f"recipe {self.result['recipe']}{weight}")
+            loss_lambda = self.result["lambda"]
+            said = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
+            notes.append(f"recipe {self.result['recipe']}{said}")
         if self.number is None:
             return notes
         scores = self.result["metrics"][self.protocol]
@@ -116,8 +117,8 @@ def rows(number: int, results: Iterable[dict], smoke: bool = False) -> list[dict
     """The tidy rows of table 1 to 6, all text as in the CSV.
 
     `printed` is empty where the paper has no such number; `measured` is a number, "not run" or "failed";
-    parameters are in units of 2^20, as printed. Smoke results fill nothing unless `smoke` is set, and then only
-    they do.
+    parameters are in units of 2^20, as printed. Smoke results fill nothing unless `smoke` is set, and then
+    only they do.
     """
     return [_row(cell) for cell in _cells(number, list(results), smoke)]
 
@@ -125,7 +126,7 @@ def rows(number: int, results: Iterable[dict], smoke: bool = False) -> list[dict
 def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool = False) -> list[Path]:
     """Writes table1.csv, table1.md and table1.tex (or 2 to 6) into `folder`; returns the three files.
 
-    The LaTeX needs \\usepackage{booktabs}. With `smoke` the table is made of smoke results and says so on top.
+    The LaTeX needs \\usepackage{booktabs}. With `smoke` it is made of smoke results and says so on top.
     """
     cells = _cells(number, list(results), smoke)
     blocks, notes = _blocks(cells)
