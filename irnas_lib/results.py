@@ -38,6 +38,7 @@ REQUIRED = {
     "parameters": int | None, "macs_per_pixel": Number | None, "seconds": Number | None, "device": str | None,
     "versions": dict, "commit": str | None, "data_sha256": str | None, "weights": dict | None, "status": str,
 }
+EXTRA = {"crop": int | None, "curve": list | None}  # of a training: [[iteration, loss, PSNR], ...]
 
 
 class ResultError(ValueError):
@@ -77,7 +78,8 @@ def save(result: dict, folder: str | Path) -> Path:
     name = stem(*(result[key] for key in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations",
                                           "profile", "dataset")))
     path = Path(folder) / f"{name}.json"
-    text = json.dumps({key: result[key] for key in REQUIRED}, indent=1, ensure_ascii=False, allow_nan=False)
+    ordered = {key: result[key] for key in REQUIRED | EXTRA if key in result}
+    text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
     with atomically(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     return path
@@ -127,13 +129,13 @@ def _problem(result: object) -> str | None:
     """What is wrong with a result, in a few words, or None."""
     if not isinstance(result, dict):
         return "not a result: no JSON object"
-    if result.keys() != REQUIRED.keys():
-        missing, unknown = REQUIRED.keys() - result.keys(), result.keys() - REQUIRED.keys()
+    missing, unknown = REQUIRED.keys() - result.keys(), result.keys() - REQUIRED.keys() - EXTRA.keys()
+    if missing or unknown:
         said = [f"{word} {', '.join(sorted(keys))}"
                 for word, keys in (("without", missing), ("with unknown", unknown)) if keys]
         return f"not a result: {'; '.join(said)}"
-    for key, kind in REQUIRED.items():
-        value = result[key]
+    for key, kind in (REQUIRED | EXTRA).items():
+        value = result.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
             return f"{key} is {value!r}"
         if isinstance(value, Number) and (not math.isfinite(value) or value < 0):

@@ -50,7 +50,7 @@ def commit(root: Path = ROOT) -> str:
 
 
 def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with known folders in its outputs made relative: project, data, Python's, home, cell files."""
+    """The notebook with known folders in its outputs relative: project, data, Python, home, cell files."""
     known = {str(ROOT): ".", str(data_folder().resolve()): "data", sys.prefix: ".venv", str(Path.home()): "~"}
     folders = sorted(known.items(), key=lambda pair: -len(pair[0]))
 

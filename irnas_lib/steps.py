@@ -14,7 +14,7 @@ WARM_UP = 3  # ordinary steps before a recording, in which libraries allocate me
 
 
 def resumable(start: int, iterations: int, save: Callable[[int], None], description: str) -> Iterator[int]:
-    """The steps start, ..., iterations - 1 with a progress bar; calls save(steps done) once a minute.
+    """The steps start, ..., iterations - 1 with a progress bar; calls save(steps done) once a minute and at the end.
 
     Ctrl-C lets the step in hand end, saves and then interrupts, so that nothing is lost; a second one does not wait.
     """
@@ -27,6 +27,8 @@ def resumable(start: int, iterations: int, save: Callable[[int], None], descript
                 saved = time.monotonic()
             if interrupted.is_set():
                 raise KeyboardInterrupt(f"stopped after {iteration + 1} steps; run again to go on")
+        if start < iterations:
+            save(iterations)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,149 @@
+"""What a run writes and where it finds what is finished: results, weights, searches, panels, states.
+
+Everything of a run lies under runs/PROFILE/checkpoints/; what is shipped with the project lies in checkpoints/, in
+the same folders. Both are looked through for a finished search or training of the same parameters, the run first.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from irnas_lib import checkpoints, results
+from irnas_lib.datasets import Dataset
+from irnas_lib.files import atomically
+from irnas_lib.genotypes import Architecture, Genotype, check_path, load_architecture
+from irnas_lib.paths import ROOT, run_folder
+from irnas_lib.stamps import commit
+from irnas_lib.systems import published
+
+SHIPPED = ROOT / "checkpoints"
+PACKAGES = ("torch", "torchvision", "numpy")
+# What must agree for a finished training to stand for another one.
+SAME_TRAINING = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "batch", "crop",
+                 "genotype", "path", "width", "data_sha256")
+
+
+def output_folder(profile: str) -> Path:
+    """runs/PROFILE/checkpoints."""
+    return run_folder(profile) / "checkpoints"
+
+
+def folders(profile: str) -> tuple[Path, Path]:
+    """Where finished things may lie: this run's own, then the shipped ones."""
+    return output_folder(profile), SHIPPED
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Such as "NVIDIA H100 80GB HBM3", or "CPU, 2 threads"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:
+    """Where a record comes from: the keys profile, data_sha256, device, versions, commit."""
+    return {"profile": profile, "data_sha256": dataset.sha256, "device": device_name(device),
+            "versions": {name: version(name) for name in PACKAGES}, "commit": commit()}
+
+
+# ---- searches ----
+
+def search_file(task: str, seed: int, profile: str) -> str:
+    return f"{task}-seed{seed}-{profile}.json"
+
+
+def save_search(record: dict, profile: str) -> Path:
+    """Writes a finished search: what `search.search` returns with its settings, task, data set and provenance."""
+    path = output_folder(profile) / "searches" / search_file(record["task"], record["settings"]["seed"], profile)
+    with atomically(path) as partial:
+        partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    return path
+
+
+def load_search(path: Path) -> dict:
+    """Reads a search; genotype and paths come back as Genotype and tuples. CheckpointError for a damaged file."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        return record | {"genotype": Genotype(record["genotype"]), "path": check_path(record["path"]),
+                         "relative_path": check_path(record["relative_path"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise checkpoints.CheckpointError(f"{path}: not a readable search ({error})") from error
+
+
+def find_search(profile: str, task: str, seed: int, settings: dict | None = None,
+                data_sha256: str | None = None) -> dict | None:
+    """A finished search of this task and seed, with these settings and data where they are given, or None."""
+    for folder in folders(profile):
+        path = folder / "searches" / search_file(task, seed, profile)
+        if path.is_file():
+            record = load_search(path)
+            if settings in (None, record["settings"]) and data_sha256 in (None, record["data_sha256"]):
+                return record
+    return None
+
+
+def architecture(choice: str, task: str, system: str, profile: str, seed: int = 0, path: str = "",
+                 width: int = 0) -> Architecture:
+    """The architecture that a notebook's parameters name.
+
+    choice: "published" (Figure 6), "searched" (what this profile's search with that seed found) or an architecture
+    file. path ("0,0,0,1") and width replace the architecture's own where they are given.
+    Raises GenotypeError or CheckpointError.
+    """
+    if choice == "published":
+        chosen = published(task, system)
+    elif choice == "searched":
+        found = find_search(profile, task, seed)
+        if found is None:
+            raise checkpoints.CheckpointError(f"no finished search for {task}, seed {seed}, profile {profile}: "
+                                              "run 03_search first")
+        chosen = Architecture(found["genotype"], found["path"], published(task).width)
+    else:
+        chosen = load_architecture(ROOT / choice)
+    levels = check_path((int(level) for level in path.split(",")), len(chosen.path)) if path else chosen.path
+    return Architecture(chosen.genotype, levels, width or chosen.width)
+
+
+# ---- trainings ----
+
+def stem(wanted: dict) -> str:
+    """The name that a training's files share."""
+    return results.stem(*(wanted[key] for key in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations",
+                                                  "profile", "dataset")))
+
+
+def state_file(profile: str, name: str) -> Path:
+    """Where an unfinished search or training keeps its exact state."""
+    return output_folder(profile) / "resume" / f"{name}.pt"
+
+
+def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
+    """A finished training that agrees with `wanted` in every key of SAME_TRAINING: its result and its folder."""
+    key = json.dumps([wanted[name] for name in SAME_TRAINING])
+    for folder in folders(profile):
+        for result in results.load(folder / "results"):
+            if json.dumps([result.get(name) for name in SAME_TRAINING]) == key:
+                return result, folder
+    return None
+
+
+def load_network(network: nn.Module, result: dict, folder: Path) -> None:
+    """Loads the weights that a result names, checking their hash. Raises CheckpointError."""
+    if result["weights"] is None:
+        raise checkpoints.CheckpointError(f"{result['system']}: this result has no weights ({result['status']})")
+    checkpoints.load_weights(folder / result["weights"]["file"], network, result["weights"]["sha256"])
+
+
+def save_training(result: dict, network: nn.Module | None) -> Path:
+    """Writes weights (unless `network` is None: a training that failed) and then the result that names them."""
+    folder, weights = output_folder(result["profile"]), None
+    if network is not None:
+        file = f"weights/{stem(result)}.safetensors"
+        weights = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
+    return results.save(result | {"weights": weights}, folder / "results")
