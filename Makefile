@@ -13,7 +13,7 @@ endif
 .PHONY: help install reproduce test publish figures bench lab lint lock
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
 	@echo 'settings: PROFILE=smoke|laptop|gpu|paper  DATA=folder  JOBS=notebooks at once  DRY=1 (only say what would run)'
 
 install: $(VENV)/installed ## install what is missing into .venv

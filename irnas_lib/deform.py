@@ -41,9 +41,9 @@ def deform_conv(
         stride, padding, dilation: one number, or one for y and one for x.
         mask: (B, G * kh * kw, H', W'), the factor of each sample, or None for one.
 
-    Offset groups that do not divide the channels of a weight group are allowed: zero channels complete the last
-    one (15 channels and two offset groups make 8 and 7). Half precision is computed in float32 on a CPU. On a
-    CPU the result does not depend on the number of threads.
+    Offset groups need not divide the channels of a weight group: zero channels complete the last one, so that
+    15 channels and two offset groups make 8 and 7. Mixed dtypes are cast to a common one, on a CPU float32 at
+    least. On a CPU neither the result nor a gradient depends on the number of threads.
 
     Returns:
         (B, C_out, H', W') in the input's dtype.
@@ -76,7 +76,8 @@ def deform_conv(
     if missing:
         input = F.pad(input.unflatten(1, (groups, -1)), (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
-    return deform_conv2d(input, offset, weight, bias, geometry[:2], geometry[2:4], geometry[4:], mask).to(result)
+    stride, padding, dilation = geometry[:2], geometry[2:4], geometry[4:]
+    return deform_conv2d(input, offset, weight, bias, stride, padding, dilation, mask).to(result)
 
 
 def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:
@@ -85,18 +86,19 @@ def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:
         raise ValueError("deform_conv: input, offset and weight must have four dimensions")
     batch, channels, height, width = input.shape
     outputs, per_group, kh, kw = weight.shape
-    if per_group == 0 or channels % per_group or channels == 0 or outputs % (channels // per_group):
-        raise ValueError(f"deform_conv: weight {tuple(weight.shape)} does not divide {channels} input channels")
+    if channels == 0 or per_group == 0 or channels % per_group or outputs % (channels // per_group):
+        raise ValueError(f"deform_conv: weight {tuple(weight.shape)} does not fit {channels} input channels")
     groups, sections = channels // per_group, offset.shape[1] // (2 * kh * kw)
     sy, sx, py, px, dy, dx = geometry
-    rows, columns = (height + 2 * py - dy * (kh - 1) - 1) // sy + 1, (width + 2 * px - dx * (kw - 1) - 1) // sx + 1
+    rows = (height + 2 * py - dy * (kh - 1) - 1) // sy + 1
+    columns = (width + 2 * px - dx * (kw - 1) - 1) // sx + 1
     if rows < 1 or columns < 1:
         raise ValueError(f"deform_conv: a {height}x{width} picture is smaller than the kernel")
     if sections == 0 or tuple(offset.shape) != (batch, 2 * sections * kh * kw, rows, columns):
         expected = f"({batch}, a multiple of {2 * kh * kw}, {rows}, {columns})"
         raise ValueError(f"deform_conv: offset {tuple(offset.shape)} must be {expected}")
     if sections % groups and channels % sections:
-        raise ValueError(f"deform_conv: {sections} offset groups fit neither {groups} groups nor {channels} channels")
+        raise ValueError(f"deform_conv: {sections} offset groups do not divide {channels} channels")
     if mask is not None and tuple(mask.shape) != (batch, sections * kh * kw, rows, columns):
         expected = (batch, sections * kh * kw, rows, columns)
         raise ValueError(f"deform_conv: mask {tuple(mask.shape)} must be {expected}")
@@ -112,7 +114,7 @@ class _Threads:
         _one_caller.acquire()
         threads = torch.get_num_threads()
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        if torch.get_num_threads() != threads:  # numba's first start sets OpenMP's number, which is torch's too
+        if torch.get_num_threads() != threads:  # numba's start sets OpenMP's number, which is torch's
             torch.set_num_threads(threads)
 
     def __exit__(self, *_):
@@ -135,7 +137,8 @@ def _split(weight: Tensor, groups: int, sections: int) -> tuple[Tensor, int]:
 def _merge(weight: Tensor, size: int, shape: torch.Size, groups: int) -> Tensor:
     """The reverse of `_split`."""
     taps = shape[2] * shape[3]
-    weight = weight[:, : shape[0] // groups, : taps * size].unflatten(2, (taps, size)).unflatten(0, (groups, -1))
+    weight = weight[:, : shape[0] // groups, : taps * size].unflatten(2, (taps, size))
+    weight = weight.unflatten(0, (groups, -1))
     return weight.permute(0, 2, 1, 4, 3).reshape(shape[0], -1, taps)[:, : shape[1]].reshape(shape)
 
 

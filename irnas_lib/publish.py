@@ -8,7 +8,7 @@ from pathlib import Path
 from irnas_lib import profiles, stamps
 from irnas_lib.files import atomically
 
-SAME_RUN = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda")
+COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda")
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
 
 
@@ -20,8 +20,8 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     """Promote the run of a profile, in the folder `run`, into the project at `root`; a line for each step.
 
     Copies results, searches, weights and panels to checkpoints/, and the executed notebook of each notebook's
-    first job to notebooks/. A result or search replaces the one of the same task, data set, system, sigma,
-    seed, recipe and loss, unless that one has more iterations. All is checked before anything is copied.
+    first job to notebooks/. A result replaces the one of the same task, data set, system, sigma, seed, recipe
+    and loss, unless that one has more iterations. All is checked before anything is copied.
     PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
     `stamps.problems` rejects, and for panels of more than 5 MB.
     """
@@ -32,19 +32,19 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
     pairs, dropped, said = [], [], []
-    for kind in ("results", "searches"):
-        for path in sorted((made / kind).glob("*.json")):
-            record = _read(path)
-            if record.get("profile") == "smoke":
-                raise PublishError(f"{path.name}: made at smoke scale, which is no result")
-            others = sorted((shipped / kind).glob("*.json"))
-            older = [other for other in others if _key(_read(other)) == _key(record)]
-            longest = max((_read(other).get("iterations") or 0 for other in older), default=0)
-            if longest > (record.get("iterations") or 0):
-                said.append(f"kept: {older[0].name} has more iterations than {path.name}")
-                continue
-            dropped += [old for other in older for old in (other, _weights(other, shipped)) if old]
-            pairs += [(old, shipped / old.relative_to(made)) for old in (path, _weights(path, made)) if old]
+    for path in sorted((made / "results").glob("*.json")):
+        record = _real(path)
+        rivals = [other for folder in (shipped, made) for other in sorted((folder / "results").glob("*.json"))
+                  if other != path and _key(_read(other)) == _key(record)]
+        if longer := [other for other in rivals if _iterations(other) > _iterations(path)]:
+            said.append(f"left out: {path.name}, for {longer[0].name} has more iterations")
+            continue
+        older = [other for other in rivals if other.is_relative_to(shipped)]
+        dropped += [old for other in older for old in (other, _weights(other, shipped)) if old]
+        pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, made), path) if new]
+    for path in sorted((made / "searches").glob("*.json")):
+        _real(path)
+        pairs.append((path, shipped / "searches" / path.name))
     panels = sorted((made / "panels").glob("*.png"))
     if sum(panel.stat().st_size for panel in panels) > PANELS_LIMIT:
         raise PublishError("the panels hold more than 5 MB of pictures")
@@ -80,8 +80,20 @@ def _read(path: Path) -> dict:
     return record
 
 
+def _real(path: Path) -> dict:
+    """A record that was not made at smoke scale."""
+    record = _read(path)
+    if record.get("profile") == "smoke":
+        raise PublishError(f"{path.name}: made at smoke scale, which is no result")
+    return record
+
+
 def _key(record: dict) -> tuple:
-    return tuple(record.get(name) for name in SAME_RUN)
+    return tuple(record.get(name) for name in COMPETING)
+
+
+def _iterations(result: Path) -> int:
+    return _read(result).get("iterations") or 0
 
 
 def _weights(result: Path, checkpoints: Path) -> Path | None:

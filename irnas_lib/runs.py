@@ -147,3 +147,9 @@ def save_training(result: dict, network: nn.Module | None) -> Path:
         file = f"weights/{stem(result)}.safetensors"
         weights = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
     return results.save(result | {"weights": weights}, folder / "results")
+
+
+def all_results(profile: str) -> list[dict]:
+    """The results that this profile's tables are made from: its own, and unless it is smoke the shipped ones."""
+    own = results.load(output_folder(profile) / "results")
+    return own if profile == results.SMOKE else own + results.load(SHIPPED / "results")

@@ -1,10 +1,12 @@
 """A system's name, as the tables print it, to its network."""
 
+import torch
 from torch import nn
 
 from irnas_lib.baselines.dncnn import DnCNN
 from irnas_lib.genotypes import PUBLISHED, Architecture
 from irnas_lib.network import RestorationNetwork
+from irnas_lib.operations import Deformable
 
 # Trained with another loss or on another cell, but the same class: the name says which.
 IR_NAS = ("IR-NAS", "IR-NAS*", "IR-NAS + residual", "IR-NAS (searched here)", "IR-NAS, R1", "IR-NAS, R2")
@@ -32,3 +34,26 @@ def build(system: str, channels: int, architecture: Architecture | None = None) 
 def parameter_count(network: nn.Module) -> int:
     """Registered parameters, used or not, as the paper counts them."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def macs_per_pixel(network: nn.Module, channels: int) -> int:
+    """Multiply-accumulates of all convolutions for one pixel; sampling, batch norm and activations not counted.
+
+    Counted by running the network on a small picture, so that layers it never calls do not count.
+    """
+    side, total = 8, 0
+
+    def count(module, _, output):
+        nonlocal total
+        weight = module.weight  # (C_out, C_in / groups, k, k) times the output's pixels
+        total += weight[0].numel() * output.numel()
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()
+             if isinstance(module, (nn.Conv2d, Deformable))]
+    training = network.training
+    with torch.inference_mode():
+        network.eval()(torch.zeros(1, channels, side, side, device=next(network.parameters()).device))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    return total // side ** 2

@@ -210,7 +210,7 @@ def test_unknown_parameter_and_missing_notebook_fail_before_running(tmp_path):
         batch.prepare(job("other"), tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["x = [1]", "x = f()", "x, y = 1, 2", "import os", "x = None", "x += 1", "f()"])
+@pytest.mark.parametrize("cell", ["x = [1]", "x = f()", "x, y = 1, 2", "import os", "x = None", "x += 1"])
 def test_parameters_cell_holds_plain_scalars_only(cell):
     notebook = jupytext.reads(f'# %% tags=["parameters"]\nprofile = "smoke"\n{cell}\n', fmt="py:percent")
     with pytest.raises(batch.BatchError, match="holds more than plain scalars"):
@@ -329,7 +329,8 @@ def result(folder: Path, name: str, weights: bytes | None = b"w", kind="results"
     if weights is not None:
         (folder / "weights").mkdir(parents=True, exist_ok=True)
         (folder / "weights" / f"{name}.safetensors").write_bytes(weights)
-        record["weights"] = {"file": f"weights/{name}.safetensors", "sha256": hashlib.sha256(weights).hexdigest()}
+        record["weights"] = {"file": f"weights/{name}.safetensors",
+                             "sha256": hashlib.sha256(weights).hexdigest()}
     (folder / kind).mkdir(parents=True, exist_ok=True)
     path = folder / kind / f"{name}.json"
     path.write_text(json.dumps(record))
@@ -358,18 +359,27 @@ def test_publish_copies_results_weights_and_notebooks(shipped):
     (run / "checkpoints" / "panels" / "a.png").write_bytes(b"p")
     (run / "checkpoints" / "resume").mkdir()
     (run / "checkpoints" / "resume" / "new.pt").write_bytes(b"r")
+    result(run / "checkpoints", "denoising-seed0-gpu", weights=None, kind="searches")
     publish.publish("gpu", run, root)
-    assert {str(path.relative_to(root)) for path in (root / "checkpoints").rglob("*.*")} == {
-        "checkpoints/results/new.json", "checkpoints/weights/new.safetensors", "checkpoints/panels/a.png"}
+    assert {str(path.relative_to(root / "checkpoints")) for path in (root / "checkpoints").rglob("*.*")} == {
+        "results/new.json", "weights/new.safetensors", "searches/denoising-seed0-gpu.json", "panels/a.png"}
     assert batch.check(root / "notebooks") == []
 
 
 def test_publish_keeps_the_result_of_more_iterations(shipped):
     run, root = shipped
     result(root / "checkpoints", "old", b"o", iterations=501)
-    assert any(line.startswith("kept: old.json") for line in publish.publish("gpu", run, root))
+    said = publish.publish("gpu", run, root)
+    assert "left out: new.json, for old.json has more iterations" in said
     assert [path.name for path in (root / "checkpoints" / "results").iterdir()] == ["old.json"]
     assert [path.name for path in (root / "checkpoints" / "weights").iterdir()] == ["old.safetensors"]
+
+
+def test_publish_takes_the_longest_of_a_run(shipped):
+    run, root = shipped
+    result(run / "checkpoints", "short", b"s", iterations=499)
+    publish.publish("gpu", run, root)
+    assert [path.name for path in (root / "checkpoints" / "results").iterdir()] == ["new.json"]
 
 
 def test_publish_replaces_the_result_of_fewer_iterations_and_no_other(shipped):
@@ -393,6 +403,10 @@ def smoke_result(run, root):
     result(run / "checkpoints", "small", profile="smoke")
 
 
+def smoke_search(run, root):
+    result(run / "checkpoints", "small", weights=None, kind="searches", profile="smoke")
+
+
 def change_source(run, root):
     (root / "notebooks" / "tiny.py").write_text("# changed")
 
@@ -408,6 +422,7 @@ def many_panels(run, root):
 
 @pytest.mark.parametrize("spoiled, message", [
     (damage_weights, "differ from their hash"), (lose_weights, "are missing"), (smoke_result, "smoke scale"),
+    (smoke_search, "smoke scale"),
     (change_source, "is stale"), (break_result, "is not JSON"), (many_panels, "more than 5 MB"),
 ])
 def test_publish_refuses_before_it_copies_anything(shipped, spoiled, message):

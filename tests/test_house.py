@@ -59,7 +59,7 @@ def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
 
 def test_every_import_of_the_library_is_asked_for():
     names = {"skimage": "scikit-image", "PIL": "pillow"}
-    brought = {"nbformat", "nbclient", "jupyter_client", "llvmlite"}  # parts of papermill, ipykernel, numba
+    brought = {"nbformat", "nbclient", "jupyter_client", "llvmlite", "triton"}  # by papermill, ipykernel, numba, torch
     asked = ranges(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["bm3d"])
     for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
         for name in re.findall(r"^\s*(?:import|from)\s+(\w+)", source.read_text(), re.MULTILINE):

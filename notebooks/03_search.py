@@ -1,0 +1,180 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3. Searching for a cell and its widths
+#
+# Section 3.3 of the paper. One supernet holds every candidate at once. Gradient descent moves three things: its
+# weights, the mixture `alpha` of operations on every edge, and the transition probabilities `beta` between widths.
+# At the end of this page you will have seen all three move, and you will hold the cell and the path that came out.
+# The next notebook looks into how the path is chosen; the one after it trains the result.
+
+# %%
+import dataclasses
+from importlib.metadata import version
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import SVG, display
+
+from irnas_lib import datasets, drawing, figures, genotypes, runs
+from irnas_lib.search import SearchSettings, search, split_pictures
+from irnas_lib.supernet import Supernet
+
+device = runs.best_device()
+print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+
+# %% [markdown]
+# The parameters. The defaults are a small example that takes seconds; `PROFILE` chooses the scale of a real run.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+dataset = "embedded"
+seed = 0
+layers = 2
+nodes = 2
+width = 4
+batch = 2
+crop = 32
+epochs = 3
+warmup_epochs = 1
+crops_per_picture = 4
+validate_every = 2
+
+# %% [markdown]
+# ## The pictures, in three parts
+#
+# If the same pictures moved the weights and the architecture, an operation could win by overfitting. So the training
+# pictures are split: half for the weights (Train W), half for `alpha` and `beta` (Train A), and a few that move
+# nothing and judge the supernet (Train V).
+
+# %%
+pictures = datasets.load(task, dataset, data)
+train_w, train_a, train_v = split_pictures(pictures.train, seed)
+train_v = pictures.validation or train_v
+for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train_v)):
+    print(f"{name}: {len(part)} pictures, for example {part[0].name}")
+
+# %% [markdown]
+# ## The settings
+#
+# The paper's own numbers stand as defaults in `SearchSettings`; what this run changes is marked.
+
+# %%
+settings = SearchSettings(
+    layers=layers, nodes=nodes, width=width, batch=batch, crop=crop, epochs=epochs, warmup_epochs=warmup_epochs,
+    crops_per_picture=crops_per_picture, validate_every=validate_every, seed=seed,
+    sigmas=(30, 50, 70) if task == "denoising" else ())
+for name, value in dataclasses.asdict(settings).items():
+    usual = getattr(SearchSettings(), name)
+    print(f"{name:20}{value!s:>14}" + ("" if value == usual else f"   (the paper's denoising search: {usual})"))
+
+# %% [markdown]
+# ## The supernet
+#
+# It is built once, from the seed. Its weights are many, its architecture parameters few.
+
+# %%
+torch.manual_seed(seed)
+supernet = Supernet(layers, nodes, width, pictures.channels)
+print(f"weights: {sum(p.numel() for p in supernet.weights()):,}")
+print(f"alpha:   {tuple(supernet.alpha.shape)}, one row for each edge, one column for each operation")
+print(f"beta:    {tuple(supernet.beta.shape)}, one row for each cell that feeds another, one column for each move")
+
+# %% [markdown]
+# ## The search
+#
+# The loop, in words: every iteration takes one step on the weights with a batch from Train W (SGD); after
+# `warmup_epochs` it also takes one on `alpha` and `beta` with a batch from Train A (Adam). This is the first-order
+# version: a step of one treats the other as fixed. Here is the loop itself.
+
+# %%
+import inspect  # noqa: E402
+
+source = inspect.getsource(search)
+print(source[source.index("    weights_step ="):source.index("    return summary")])
+
+# %% [markdown]
+# A search that is already finished, with these settings on these pictures, is loaded and not repeated. One that was
+# interrupted goes on from where it stopped.
+
+# %%
+stored = dataclasses.asdict(settings) | {"sigmas": list(settings.sigmas)}
+record = runs.find_search(profile, task, seed, stored, pictures.sha256)
+if record:
+    print(f"loaded: finished in {record['seconds']:.0f} s on {record['device']}")
+else:
+    state_file = runs.state_file(profile, f"search-{task}-seed{seed}")
+    found = search(supernet, pictures.train, settings, device, pictures.validation, state_file)
+    record = found | {"task": task, "dataset": dataset, "settings": stored} | runs.provenance(profile, pictures, device)
+    runs.save_search(record, profile)
+    state_file.unlink(missing_ok=True)
+    print(f"searched in {record['seconds']:.0f} s on {record['device']}")
+
+# %% [markdown]
+# ## What moved
+#
+# The validations say how well the supernet restores Train V. Only those after the warm-up count: before it, `alpha`
+# and `beta` are untouched, and the best of those would be no search at all. The highest PSNR wins; SSIM breaks ties.
+
+# %%
+best = record["history"][record["best"]]
+print(f"{len(record['history'])} validations, {sum(entry['counts'] for entry in record['history'])} count; "
+      f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
+display(figures.search_curves(record))
+plt.close("all")
+
+# %% [markdown]
+# How decided is the mixture? The entropy of a row of softmaxed `alpha`, divided by its largest value log 6, is 1 for
+# an untouched row and 0 for one that has chosen. A decoded cell hides this: a narrow win and a clear one look alike.
+
+# %%
+def relative_entropy(logits: torch.Tensor) -> torch.Tensor:
+    p = logits.softmax(dim=-1)
+    return -(p * p.log()).sum(dim=-1) / torch.log(torch.tensor(float(logits.shape[-1])))
+
+
+entropy = relative_entropy(torch.tensor(record["alpha"]))
+print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, smallest {entropy.min():.4f}, largest {entropy.max():.4f}")
+
+# %% [markdown]
+# ## What came out
+#
+# The cell keeps, for each node, its two strongest inputs, each with its strongest operation; the path is the most
+# probable one through the widths. They are stored with the record and are what `05_training` trains when its
+# parameter `genotype` says "searched".
+
+# %%
+print("cell:", record["genotype"])
+print("path:", record["path"], f"(probability {torch.tensor(record['path_log_probability']).exp():.3f};",
+      f"relative to the flat prior: {record['relative_path']})")
+display(SVG(drawing.draw_cell(record["genotype"])))
+
+# %% [markdown]
+# Beside it, the cell that the paper publishes for this task. One search with one seed says little about whether the
+# two should agree; the architecture-analysis notebook asks what differences like these are worth.
+
+# %%
+published = genotypes.PUBLISHED[task, "IR-NAS"]
+print("published:", published.genotype)
+display(SVG(drawing.draw_cell(published.genotype)))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Why must Train V be disjoint from Train A as well as from Train W?
+# 2. Set `warmup_epochs = 0`. Which operation does `alpha` prefer in the first iterations, before any convolution has
+#    learned something, and why?
+# 3. Adam moves a logit by about its learning rate a step. How many steps does it take before a softmax weight among
+#    six can have grown from 1/6 to 1/2?

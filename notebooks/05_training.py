@@ -1,0 +1,194 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5. Training one system and measuring it
+#
+# One system, one task, one noise level, one seed, one recipe: this page trains it, measures it under named
+# protocols, and leaves a result file that the tables are made from. The system may be the network of the paper's
+# Figure 6, or the one whose cell and path the search of notebook 3 has just found, or a comparison system; nothing in
+# the loop knows which.
+
+# %%
+from importlib.metadata import version
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import SVG, display
+
+from irnas_lib import datasets, drawing, figures, panels, protocols, recipes, runs, systems
+from irnas_lib.pictures import to_array
+from irnas_lib.patches import Patches
+from irnas_lib.training import Diverged, train
+
+device = runs.best_device()
+print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+
+# %% [markdown]
+# The parameters. `genotype` is "published", "searched" (what `03_search` found at this profile) or the path of an
+# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+dataset = "embedded"
+system = "IR-NAS"
+sigma = 50
+seed = 0
+recipe = "matched"
+loss_lambda = 0.5
+iterations = 30
+batch = 4
+crop = 32
+genotype = "published"
+path = ""
+width = 0
+protocols_measured = "strict,redrawn,half"
+test_pictures = 0
+
+# %% [markdown]
+# ## The pictures
+#
+# They are decoded once; a batch is cut from them, turned and mirrored, and degraded anew each time it is drawn.
+
+# %%
+sigma = sigma if task == "denoising" else None
+pictures = datasets.load(task, dataset, data)
+test = pictures.test[:test_pictures] if test_pictures else pictures.test
+patches = Patches(pictures.train, crop, (sigma or 0,), rotate=task == "denoising", device=device)
+degraded, clean = patches.batch(4, seed, 0)
+print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} test pictures")
+
+fig, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
+for column, (above, below) in enumerate(zip(clean, degraded)):
+    axes[0, column].imshow(to_array(above), cmap="gray", vmin=0, vmax=255)
+    axes[1, column].imshow(to_array(below), cmap="gray", vmin=0, vmax=255)
+for ax, label in zip(axes[:, 0], ("clean", "degraded")):
+    ax.set_ylabel(label)
+for ax in axes.flat:
+    ax.set(xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# ## The network
+#
+# The parameter count is of everything registered, used or not: this is how the paper arrives at its 0.63M.
+
+# %%
+if system in systems.IR_NAS:
+    architecture = runs.architecture(genotype, task, system, profile, seed, path, width)
+    print("cell: ", architecture.genotype)
+    print("path: ", architecture.path, " width:", architecture.width)
+    display(SVG(drawing.draw_cell(architecture.genotype)))
+else:
+    architecture = None
+torch.manual_seed(seed)
+network = systems.build(system, pictures.channels, architecture)
+print(f"{system}: {systems.parameter_count(network):,} parameters, "
+      f"{systems.macs_per_pixel(network, pictures.channels):,} multiply-adds a pixel")
+
+# %% [markdown]
+# ## Training, or loading what is trained
+#
+# A training that is finished, with these parameters on these pictures, is loaded and never repeated. One that was
+# interrupted goes on where it stopped. One whose loss is no longer finite is recorded as failed.
+
+# %%
+wanted = {
+    "task": task, "dataset": dataset, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe,
+    "loss": "mse + log-ssim" if loss_lambda else "mse", "lambda": loss_lambda, "iterations": iterations,
+    "batch": batch, "crop": crop, "genotype": architecture and [[list(edge) for edge in node] for node in
+                                                               architecture.genotype],
+    "path": architecture and list(architecture.path), "width": architecture and architecture.width,
+    "parameters": systems.parameter_count(network),
+    "macs_per_pixel": systems.macs_per_pixel(network, pictures.channels),
+} | runs.provenance(profile, pictures, device)
+finished = runs.find_training(profile, wanted)
+if finished:
+    result, folder = finished
+    if result["weights"]:
+        runs.load_network(network, result, folder)
+    print(f"loaded: trained in {result['seconds']:.0f} s on {result['device']}")
+else:
+    state_file = runs.state_file(profile, runs.stem(wanted))
+    try:
+        trained = train(network, patches, recipes.recipe(recipe), iterations, batch, seed, loss_lambda, state_file,
+                        key={name: wanted[name] for name in runs.SAME_TRAINING})
+        result = wanted | trained | {"status": "ok"}
+        print(f"trained in {result['seconds']:.0f} s on {result['device']}")
+    except Diverged as error:
+        result = wanted | {"status": "failed", "metrics": {}, "seconds": None, "curve": None}
+        runs.save_training(result, None)
+        state_file.unlink(missing_ok=True)
+        print(f"failed: {error}")
+
+# %% [markdown]
+# The curve is of single batches in training mode, so it jumps. In training mode the network's batch norms see the
+# statistics of twelve crops; without a residual around it, it cannot know their mean brightness. In evaluation mode,
+# where the statistics are fixed, it does better: compare with the measured values below.
+
+# %%
+if result["curve"]:
+    display(figures.training_curve([result]))
+    plt.close("all")
+
+# %% [markdown]
+# ## Measuring
+#
+# The same network gives different numbers under different protocols; a number without its protocol says little.
+# `strict` is one noise field on the whole picture; `redrawn` draws fresh noise in overlapping tiles and averages,
+# which flatters; `half` works on pictures of half the size. The first row is what doing nothing scores.
+
+# %%
+measured = [name for name in protocols_measured.split(",") if name]
+restore = protocols.restorer(network, device)
+if not finished and result["status"] == "ok":
+    metrics = {name: protocols.evaluate(restore, test, name, sigma, seed)._asdict() for name in measured}
+    result |= {"metrics": metrics}
+for name, score in result["metrics"].items():
+    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
+nothing = protocols.evaluate(lambda x: x, test[:20], "strict", sigma, seed)
+print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
+
+# %% [markdown]
+# ## What is kept
+#
+# A few crops for the figures, the weights with their hash, and the result that names them. The tables and figures are
+# made from these files and from nothing else.
+
+# %%
+output = runs.output_folder(profile)
+if result["status"] == "ok" and not finished:
+    for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
+        panels.save(output / "panels", task, dataset, sigma, system, item)
+    kept = runs.save_training(result, network)
+    state_file.unlink(missing_ok=True)
+    print("kept:", kept.name)
+
+# %% [markdown]
+# And a look, since a number is no picture.
+
+# %%
+item = next(protocols.restored_pictures(restore, test[:1], "strict", sigma, seed))
+fig, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained")
+for ax, image, label in zip(axes, (item.degraded, item.restored, item.clean), ("degraded", "restored", "clean")):
+    ax.imshow(to_array(image[0]), cmap="gray", vmin=0, vmax=255)
+    ax.set(title=label, xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Train with `recipe = "paper"`. What does Adam at 0.05 do to the first hundred iterations?
+# 2. Set `system = "IR-NAS + residual"`. How far apart are training and evaluation now?
+# 3. `redrawn` is above `strict` for every network. Predict by how much for one that returns its input.

@@ -1,0 +1,136 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 11. Efficiency: parameters, multiply-adds, time, memory, search cost
+#
+# The paper claims a small and fast network, a search that takes a third of Auto-DeepLab's memory and six hours. This
+# page counts what can be counted, measures on the machine at hand, and puts both beside what is printed.
+
+# %%
+import statistics
+import time
+from importlib.metadata import version
+
+import torch
+
+from irnas_lib import printed, profiles, protocols, runs, systems
+from irnas_lib.supernet import Supernet
+
+print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+
+# %% [markdown]
+# ## What the paper claims
+
+# %%
+for claim in printed.load():
+    if claim.where == "claim":
+        print(f"{claim.metric:32} {claim.value:>8} {claim.unit:12} {claim.note}")
+
+# %% [markdown]
+# ## Parameters and multiply-adds
+#
+# The network and DnCNN need about the same arithmetic for a pixel. If one is slower, it is not for its arithmetic.
+
+# %%
+networks = {system: systems.build(system, 1, systems.published("denoising")) for system in ("IR-NAS", "DnCNN")}
+for system, network in networks.items():
+    count = systems.parameter_count(network)
+    print(f"{system:8} {count:>8,} parameters ({count / 2 ** 20:.3f} x 2^20), "
+          f"{systems.macs_per_pixel(network, 1):>8,} multiply-adds a pixel")
+
+# %% [markdown]
+# ## Time for a picture
+#
+# Both on the same machine in the same run, in turn, so that whatever else the machine does hits both; the median of
+# several. Seconds on another machine say little; the ratio says more.
+
+# %%
+device = runs.best_device()
+shape, repeats = ((1, 1, 128, 128), 3) if profile == "smoke" else ((1, 1, 321, 481), 5)
+picture = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+restorers = {system: protocols.restorer(network, device) for system, network in networks.items()}
+seconds = {system: [] for system in networks}
+for turn in range(repeats + 1):
+    for system, restore in restorers.items():
+        began = time.perf_counter()
+        restore(picture).cpu()
+        if turn:  # the first turn warms up
+            seconds[system].append(time.perf_counter() - began)
+median = {system: statistics.median(values) for system, values in seconds.items()}
+for system, value in median.items():
+    print(f"{system:8} {value * 1000:8.1f} ms for {shape[-1]}x{shape[-2]} on {runs.device_name(device)}")
+print(f"IR-NAS takes {median['IR-NAS'] / median['DnCNN']:.2f} times DnCNN's time")
+
+# %% [markdown]
+# ## Memory of the search: Eq. 5 against Eq. 6
+#
+# With Eq. 6 every path into a layer has a cell of its own. A layer of three widths has seven incoming paths (the
+# narrowest and the widest have two each, the middle one three), so the cells grow by seven thirds, and so do the
+# activations that are kept for the backward pass. The text says three times; counting says 2.3.
+
+# %%
+paper = dict(layers=4, nodes=5, width=10)
+for sharing, equation in (("cell", "Eq. 5"), ("edge", "Eq. 6")):
+    supernet = Supernet(**paper, sharing=sharing)
+    cells = sum(len(layer.cells) for layer in supernet.layers)
+    weights = sum(p.numel() for p in supernet.weights())
+    print(f"{equation}: {cells} cells, {weights:,} weights, {4 * weights / 2 ** 20:.1f} MB")
+
+# %% [markdown]
+# Kept activations, measured: autograd is asked for the bytes that it saves during one forward pass, at a width that
+# any machine can hold.
+
+# %%
+saved = {}
+for sharing in ("cell", "edge"):
+    torch.manual_seed(0)
+    supernet, kept = Supernet(4, 5, 2, sharing=sharing), {}
+    own = {p.untyped_storage().data_ptr() for p in (*supernet.parameters(), *supernet.buffers())}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = supernet(torch.rand(1, 1, 32, 32)).mean()
+    saved[sharing] = sum(kept.values())
+    del loss
+print(f"kept for the backward pass, W=2, N=5, L=4: Eq. 5 {saved['cell'] / 2 ** 20:.1f} MB, "
+      f"Eq. 6 {saved['edge'] / 2 ** 20:.1f} MB, {saved['edge'] / saved['cell']:.2f} times")
+
+# %% [markdown]
+# ## Search cost
+#
+# What the searches at hand took. The paper's took six hours on one GPU, with W = 10, a batch of 12 and 100 epochs.
+
+# %%
+for job in profiles.load(profile):
+    if job.notebook == "03_search":
+        record = runs.find_search(profile, job.parameters["task"], job.parameters["seed"])
+        settings = record["settings"]
+        print(f"{record['task']}, seed {settings['seed']}: {record['seconds'] / 60:.1f} minutes on {record['device']}; "
+              f"L={settings['layers']}, N={settings['nodes']}, W={settings['width']}, batch {settings['batch']}, "
+              f"crop {settings['crop']}, {record['history'][-1]['iteration']} iterations")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Count the incoming paths of a layer with five widths. What would Eq. 5 save there?
+# 2. The network has fewer multiply-adds than its time suggests. Which of its operations touches most memory for each
+#    multiplication?
