@@ -69,6 +69,6 @@ def load_state(path: Path, key: dict) -> dict | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged; delete it to start again ({type(error).__name__})") from error
-    return state if state.get("key") == key else None
+    return state if isinstance(state, dict) and state.get("key") == key else None

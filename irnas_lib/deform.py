@@ -1,6 +1,6 @@
 """The deformable convolution that every network of the project uses (the "def" operation of Section 3.1).
 
-On CUDA it is torchvision's operator; on a CPU, where that one is slow, the kernels of `deform_kernels.py`.
+torchvision's operator, faster: on CUDA by `deform_triton.py` where Triton is at hand, on a CPU by `deform_kernels.py`.
 """
 
 import math
@@ -15,6 +15,7 @@ from torch.nn.modules.utils import _pair
 from torchvision.ops import deform_conv2d
 
 from irnas_lib import deform_kernels as kernels
+from irnas_lib import deform_triton
 
 # OpenMP first: on Linux it is torch's own pool of threads, and two pools would fight for the cores.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -77,7 +78,8 @@ def deform_conv(
         input = F.pad(input.unflatten(1, (groups, -1)), (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
     stride, padding, dilation = geometry[:2], geometry[2:4], geometry[4:]
-    return deform_conv2d(input, offset, weight, bias, stride, padding, dilation, mask).to(result)
+    operator = deform_triton.deform_conv_triton if deform_triton.available() else deform_conv2d
+    return operator(input, offset, weight, bias, stride, padding, dilation, mask).to(result)
 
 
 def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:
@@ -131,7 +133,8 @@ def _split(weight: Tensor, groups: int, sections: int) -> tuple[Tensor, int]:
     size = -(-channels // parts)
     weight = F.pad(weight.flatten(2), (0, 0, 0, parts * size - channels)).view(groups, -1, parts, size, taps)
     weight = weight.permute(0, 2, 1, 4, 3).reshape(sections, -1, taps * size)
-    return F.pad(weight, (0, -size % kernels.LANES)), size
+    last = taps * size + -size % kernels.LANES  # the last tap fills whole vectors
+    return F.pad(weight, (0, last + -last % kernels.LANES - taps * size)), size
 
 
 def _merge(weight: Tensor, size: int, shape: torch.Size, groups: int) -> Tensor:

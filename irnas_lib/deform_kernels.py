@@ -98,7 +98,7 @@ def forward(planes, offset, mask, weight, bias, geometry, size, out):
     for unit in prange(batch * rows):
         b, y = unit // rows, unit % rows
         index, table = np.empty(BLOCK, np.int64), np.empty(7 * BLOCK, planes.dtype)
-        samples, result = np.empty((BLOCK, pitch), planes.dtype), np.empty((BLOCK, length), planes.dtype)
+        samples, result = np.zeros((BLOCK, pitch), planes.dtype), np.empty((BLOCK, length), planes.dtype)
         for group in range(groups):
             for x in range(0, columns, BLOCK):
                 end = min(x + BLOCK, columns)
@@ -157,7 +157,7 @@ def backward(
         _fill(inputs, picture[b, group, first : first + size])
         index, table = np.empty(BLOCK, np.int64), np.empty(7 * BLOCK, picture.dtype)
         sums, above = np.empty((BLOCK, 4), picture.dtype), np.zeros((upright, BLOCK), picture.dtype)
-        samples, slopes = np.empty((BLOCK, pitch), picture.dtype), np.empty((BLOCK, pitch), picture.dtype)
+        samples, slopes = np.zeros((BLOCK, pitch), picture.dtype), np.empty((BLOCK, pitch), picture.dtype)
         for y in range(rows):
             for x in range(0, columns, BLOCK):
                 end = min(x + BLOCK, columns)

@@ -24,7 +24,7 @@ except ImportError:  # Triton is not made for every platform
 BLOCK = 128  # output pixels of a program, one for each thread of four warps
 
 _jit = getattr(triton, "jit", lambda kernel: kernel)
-_constexpr = getattr(tl, "constexpr", None)
+constexpr = getattr(tl, "constexpr", None)
 
 
 def available() -> bool:
@@ -129,7 +129,7 @@ def _axis(position, size):
 
 @_jit
 def _sample(samples, input, offset, mask, grad_input, grad_offset, grad_mask, height, width, columns, pixels, kw,
-            sy, sx, py, px, dy, dx, KEEP: _constexpr, TAPS: _constexpr, CHANNELS: _constexpr, BLOCK: _constexpr):
+            sy, sx, py, px, dy, dx, KEEP: constexpr, TAPS: constexpr, CHANNELS: constexpr, BLOCK: constexpr):
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = pixel < pixels
     tap = tl.program_id(1) % TAPS

@@ -8,14 +8,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 import graphviz
 import matplotlib
+from torch import nn
 
 from irnas_lib.files import atomically
 from irnas_lib.genotypes import Genotype
@@ -26,9 +29,15 @@ from irnas_lib.supernet import Supernet
 
 # Wong, "Points of view: color blindness", Nature Methods 8, 2011; the order is that of OPERATIONS.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#555555", "#CC79A7")
-INPUT, CELL, OTHER, CHANGED, FAINT = "#E8E8E8", "#D6E6F4", "#FFFFFF", "#C00000", "#888888"
+INPUT, CELL, OTHER, FAINT = "#E8E8E8", "#D6E6F4", "#FFFFFF", "#888888"
+CHANGED = {"color": "#C00000", "fontcolor": "#C00000", "penwidth": "2.2", "style": "dashed"}
+SMALL = {"fontsize": "10", "height": "0.22", "width": "0.4", "margin": "0.05,0.02"}
 FONT = "DejaVu Sans"  # comes with matplotlib
-COLUMN, ROW = 1.35, 1.0  # inches between the layers and levels of a trellis
+PYGRAPHVIZ = ("import sys, pygraphviz; graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode('utf-8')); "
+              "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2]))")
+NOTATION = "In a cell: channels of a node | of its output. Elsewhere: channels out. Dotted: a cell's second input."
+ABOVE, BELOW = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+COLUMN, ROW = 1.15, 0.9  # inches between the layers and levels of a trellis
 
 
 class DrawingError(ValueError):
@@ -38,14 +47,15 @@ class DrawingError(ValueError):
 class Drawing(graphviz.Digraph):
     """A graph that notebooks show as SVG, with or without an installed `dot`."""
 
-    def __init__(self, engine: str = "dot", **attributes: str):
-        super().__init__(engine=engine, graph_attr={"fontname": FONT, "fontsize": "11", "pad": "0.08"} | attributes,
-                         node_attr={"fontname": FONT, "fontsize": "11", "shape": "box", "style": "filled",
-                                    "fillcolor": OTHER, "height": "0.32", "width": "0.5", "margin": "0.08,0.04"},
-                         edge_attr={"fontname": FONT, "fontsize": "10", "arrowsize": "0.6"})
-
     def _repr_mimebundle_(self, include=None, exclude=None, **_):
         return {"image/svg+xml": svg(self)}
+
+
+def _page(engine: str = "dot", **attributes: str) -> Drawing:
+    return Drawing(engine=engine, graph_attr={"fontname": FONT, "fontsize": "11", "pad": "0.08"} | attributes,
+                   node_attr={"fontname": FONT, "fontsize": "11", "shape": "box", "style": "filled",
+                              "fillcolor": OTHER, "height": "0.32", "width": "0.5", "margin": "0.08,0.04"},
+                   edge_attr={"fontname": FONT, "fontsize": "10", "arrowsize": "0.6"})
 
 
 # ---- rendering ----
@@ -71,39 +81,26 @@ def render(drawing: Drawing, path: str | Path) -> Path:
 
 
 def _graphviz(drawing: Drawing, form: str) -> bytes:
-    """Runs Graphviz: the libraries inside pygraphviz, the same for everybody; failing them an installed `dot`."""
+    """Runs Graphviz in a process of its own, where it sees matplotlib's fonts and no other: labels have the same
+    size on every machine. The libraries inside pygraphviz serve first, being the same for everybody."""
     dpi = "72" if form == "svg" else "200"
     source = drawing.source.replace("{", f"{{ dpi={dpi};", 1)
-    try:
-        with _fonts():
-            try:
-                import pygraphviz
-            except ImportError:
-                if shutil.which("dot") is None:
-                    raise DrawingError("drawing needs pygraphviz or Graphviz's dot") from None
-                return subprocess.run(["dot", f"-K{drawing.engine}", f"-T{form}"], input=source.encode("utf-8"),
-                                      capture_output=True, check=True).stdout
-            return pygraphviz.AGraph(string=source).draw(format=form, prog=drawing.engine)
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        raise DrawingError(f"Graphviz failed: {' '.join(str(error).split())}") from error
-
-
-@contextmanager
-def _fonts() -> Iterator[None]:
-    """Lets Graphviz find matplotlib's fonts and no other, so that labels have the same size on every machine."""
-    before = os.environ.get("FONTCONFIG_FILE")
+    if find_spec("pygraphviz"):
+        command = [sys.executable, "-c", PYGRAPHVIZ, form, drawing.engine]
+    elif shutil.which("dot"):
+        command = ["dot", f"-T{form}", f"-K{drawing.engine}"]
+    else:
+        raise DrawingError("drawing needs pygraphviz or an installed Graphviz")
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "fonts.conf"
-        config.write_text(f"<fontconfig><dir>{matplotlib.get_data_path()}/fonts/ttf</dir>"
-                          f"<cachedir>{folder}</cachedir></fontconfig>")
-        os.environ["FONTCONFIG_FILE"] = str(config)
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["FONTCONFIG_FILE"]
-            else:
-                os.environ["FONTCONFIG_FILE"] = before
+        fonts = Path(folder) / "fonts.conf"
+        fonts.write_text(f"<fontconfig><dir>{escape(matplotlib.get_data_path())}/fonts/ttf</dir>"
+                         f"<cachedir>{folder}</cachedir></fontconfig>")
+        done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True,
+                              env=os.environ | {"FONTCONFIG_FILE": str(fonts)})
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise DrawingError(f"Graphviz failed: {said[-1] if said else f'exit status {done.returncode}'}")
+    return done.stdout
 
 
 # ---- cells ----
@@ -128,10 +125,9 @@ def draw_cell(genotype: Genotype, changed: Collection[tuple[str, int]] = ()) -> 
 def draw_cell_search(supercell: Supercell | PlainSupercell, genotype: Genotype) -> Drawing:
     """Figure 1: a supercell and, beside it, a compact cell that was decoded from one."""
     drawing = _cell_page()
-    with drawing.subgraph(name="cluster_left", graph_attr={"label": "supercell", "color": "none"}) as left:
-        _add_supercell(left, supercell, "a")
-    with drawing.subgraph(name="cluster_right", graph_attr={"label": "compact cell", "color": "none"}) as right:
-        _add_cell(right, genotype, (), "b")
+    drawing.attr(label="Left: a supercell. Right: a compact cell decoded from one.")
+    _add_supercell(drawing, supercell, "a")
+    _add_cell(drawing, genotype, (), "b")
     return drawing
 
 
@@ -148,31 +144,30 @@ def changes(genotype: Genotype, original: Genotype) -> set[tuple[str, int]]:
 
 
 def _cell_page() -> Drawing:
-    return Drawing(rankdir="TB", nodesep="0.45", ranksep="0.5")
+    return _page(rankdir="TB", nodesep="0.3", ranksep="0.28")
 
 
 def _add_states(graph: graphviz.Digraph, nodes: int, prefix: str, changed: Collection[str] = ()) -> None:
     """The states of a cell, and its output, which concatenates all nodes (Eq. 3)."""
     with graph.subgraph(graph_attr={"rank": "same"}) as top:
-        for state, source in (("p2", "l−2"), ("p1", "l−1")):
-            top.node(prefix + state, f"<{state}: h<SUB>{source}</SUB>>", fillcolor=INPUT)
-    graph.edge(prefix + "p2", prefix + "p1", style="invis")
+        for state, source in (("p2", "hₗ₋₂"), ("p1", "hₗ₋₁")):
+            top.node(prefix + state, f"{state}: {source}", fillcolor=INPUT)
+        top.edge(prefix + "p2", prefix + "p1", style="invis")
     for state in states(nodes)[2:]:
-        marks = {"color": CHANGED, "penwidth": "2.2", "style": "filled,dashed"} if state in changed else {}
+        marks = CHANGED if state in changed else {}
         graph.node(prefix + state, state, fillcolor=CELL, **({"shape": "ellipse"} | marks))
         graph.edge(prefix + state, prefix + "out", color=FAINT, arrowsize="0.4", penwidth="0.7")
-    graph.node(prefix + "out", "<concatenate: h<SUB>l</SUB>>", fillcolor=INPUT)
+    graph.node(prefix + "out", "concatenate: hₗ", fillcolor=INPUT)
 
 
 def _add_supercell(graph: graphviz.Digraph, supercell: Supercell | PlainSupercell, prefix: str = "") -> None:
     _add_states(graph, supercell.nodes, prefix)
     for source, node in edges(supercell.nodes):
-        graph.edge(prefix + source, prefix + node, color=":".join(COLOURS), penwidth="1.1")
-    rows = "".join(f'<TR><TD BGCOLOR="{colour}" WIDTH="22" HEIGHT="3" FIXEDSIZE="TRUE"></TD>'
+        graph.edge(prefix + source, prefix + node, color=":".join(COLOURS), penwidth="1.2", minlen="2")
+    rows = "".join(f'<TR><TD BGCOLOR="{colour}" WIDTH="24" CELLPADDING="0"><FONT POINT-SIZE="4"> </FONT></TD>'
                    f'<TD ALIGN="LEFT">{name}</TD></TR>' for name, colour in zip(OPERATIONS, COLOURS))
-    count = len(edges(supercell.nodes))
-    graph.node(prefix + "legend", f'<<TABLE BORDER="0" CELLSPACING="2"><TR><TD COLSPAN="2" ALIGN="LEFT">'
-               f'each of the {count} edges</TD></TR>{rows}</TABLE>>', shape="plaintext", fillcolor="none")
+    graph.node(prefix + "legend", f'<<TABLE BORDER="0" CELLSPACING="2"><TR><TD COLSPAN="2" ALIGN="LEFT">each of the '
+               f'{len(edges(supercell.nodes))} edges carries</TD></TR>{rows}</TABLE>>', shape="plaintext", style="")
 
 
 def _add_cell(graph: graphviz.Digraph, genotype: Genotype, changed: Collection[tuple[str, int]],
@@ -180,8 +175,117 @@ def _add_cell(graph: graphviz.Digraph, genotype: Genotype, changed: Collection[t
     _add_states(graph, len(genotype), prefix, {node for node, _ in changed})
     for i, node in enumerate(genotype, 1):
         for position, edge in enumerate(node):
-            marks = {"color": CHANGED, "fontcolor": CHANGED, "style": "dashed", "penwidth": "2.2",
-                     "label": f"<<B> {edge.operation} </B>>"} if (f"n{i}", position) in changed else {}
-            colour = COLOURS[OPERATIONS.index(edge.operation)]
-            graph.edge(prefix + edge.source, f"{prefix}n{i}",
-                       **({"label": f" {edge.operation} ", "color": colour, "penwidth": "1.5"} | marks))
+            name = f"{prefix}n{i}{position}"
+            marks = CHANGED if (f"n{i}", position) in changed else {}
+            graph.node(name, edge.operation, **(SMALL | marks))
+            graph.edge(prefix + edge.source, name, arrowhead="none", **marks)
+            graph.edge(name, f"{prefix}n{i}", **marks)
+
+
+# ---- networks ----
+
+def draw_supernet(supernet: Supernet, second_inputs: bool = True) -> Drawing:
+    """Figure 2, left: start part, every layer's supercells with the transitions into them, end part.
+
+    A box is a supercell: channels of each node, then of its output. second_inputs: draw h_{l-2} too, dotted.
+    """
+    drawing = _trellis_page(NOTATION)
+    _add_supernet(drawing, supernet, second_inputs)
+    return drawing
+
+
+def draw_network(network: RestorationNetwork) -> Drawing:
+    """Figure 2, right, and Figure 6 (a): the path of widths among those not taken, ASPP and decoder."""
+    drawing = _trellis_page(NOTATION)
+    _add_network(drawing, network)
+    return drawing
+
+
+def draw_width_search(supernet: Supernet, network: RestorationNetwork) -> Drawing:
+    """Figure 2: a supernet and, below it, a final network."""
+    drawing = _trellis_page(f"Above: the supernet. Below: a final network, one path of widths.\\n{NOTATION}")
+    _add_supernet(drawing, supernet, True, "a")
+    _add_network(drawing, network, "b", top=-(LEVELS + 0.8))
+    return drawing
+
+
+def _trellis_page(label: str) -> Drawing:
+    return _page("neato", splines="true", outputorder="edgesfirst", label=label, fontsize="10")
+
+
+def _place(graph: graphviz.Digraph, name: str, label: str, layer: float, level: float, **attributes: str) -> str:
+    """Adds a node at a layer (to the right) and a level (downwards); returns its name."""
+    graph.node(name, label, pos=f"{layer * COLUMN:g},{-level * ROW:g}!", **attributes)
+    return name
+
+
+def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, second_inputs: bool, prefix: str = "") -> None:
+    stem, start = supernet.stem[0], supernet.widen[0]
+    picture = _place(graph, f"{prefix}in", f"picture\n{stem.in_channels}", -2, 0, fillcolor=INPUT)
+    before = [_place(graph, f"{prefix}stem", f"3×3\n{stem.out_channels}", -1, 0)]
+    last = [_place(graph, f"{prefix}0", f"3×3\n{start.out_channels}", 0, 0)]
+    graph.edge(picture, before[0])
+    graph.edge(before[0], last[0])
+    for layer in supernet.layers:
+        outputs = []
+        for level in levels(layer.number):
+            cells = [layer.cells[name] for name in layer.cell_names(level)]
+            width = f"{cells[0].channels}" if len(cells) == 1 else f"{len(cells)} × {cells[0].channels}"
+            outputs.append(_place(graph, f"{prefix}{layer.number}_{level}",
+                                  f"C{str(layer.number).translate(BELOW)}{str(level).translate(ABOVE)}\\n"
+                                  f"{width} | {cells[0].nodes * cells[0].channels}", layer.number, level,
+                                  fillcolor=CELL))
+        for name in layer.first:
+            source, level = map(int, name.split("->"))
+            graph.edge(last[source], outputs[level])
+        for name in layer.second if second_inputs else ():
+            level = int(name)
+            graph.edge(before[min(level, len(before) - 1)], outputs[level], style="dotted", color=FAINT,
+                       arrowsize="0.4")
+        before, last = last, outputs
+    end, middle = len(supernet.layers) + 1, (len(last) - 1) / 2
+    joined = _place(graph, f"{prefix}concat", f"concatenate\n{supernet.head.in_channels}", end, middle)
+    head = _place(graph, f"{prefix}head", "3×3", end + 0.9, middle)
+    out = _place(graph, f"{prefix}out", f"picture\n{supernet.head.out_channels}", end + 1.7, middle, fillcolor=INPUT)
+    for output in last:
+        graph.edge(output, joined)
+    graph.edge(joined, head)
+    graph.edge(head, out)
+
+
+def _add_network(graph: graphviz.Digraph, network: RestorationNetwork, prefix: str = "", top: float = 0.0) -> None:
+    def place(name, label, layer, level, **attributes):
+        return _place(graph, prefix + name, label, layer, level - top, **attributes)
+
+    def channels(module):
+        return [part for part in module.modules() if isinstance(part, nn.Conv2d)][-1].out_channels
+
+    picture = place("in", f"picture\n{network.channels}", -2, 0, fillcolor=INPUT)
+    before = place("stem", f"3×3\n{channels(network.stem)}", -1, 0)
+    last = place("0", f"3×3\n{channels(network.stem2)}", 0, 0)
+    detail = None if 0 in network.path else last
+    graph.edge(picture, before)
+    graph.edge(before, last)
+    for layer, taken in enumerate(network.path, 1):
+        for level in levels(layer):
+            if level != taken:
+                place(f"{layer}_{level}", "", layer, level, style="dashed", color=FAINT)
+        width = network.width * 2 ** taken
+        cell = place(f"{layer}_{taken}", f"cell {layer}\n{width} | {width * len(network.genotype)}", layer, taken,
+                     fillcolor=CELL, penwidth="2")
+        graph.edge(last, cell, penwidth="2")
+        graph.edge(before, cell, style="dotted", color=FAINT, arrowsize="0.4")
+        before, last = last, cell
+        detail = cell if taken == 0 else detail
+    end, level = len(network.path) + 1, network.path[-1]
+    aspp = place("aspp", f"ASPP\n{channels(network.aspp)}", end, level)
+    low = place("low", f"{'1×1' if 0 in network.path else '3×3, 1×1'}\n{channels(network.low_level)}", end, -0.8)
+    decoder = place("decoder", f"decoder\n{channels(network.decoder[:-1])}", end + 1, level)
+    out = place("out", f"picture\n{channels(network.decoder)}", end + 2, level, fillcolor=INPUT)
+    graph.edge(last, aspp, penwidth="2")
+    graph.edge(detail, low)
+    graph.edge(low, decoder)
+    graph.edge(aspp, decoder, penwidth="2")
+    graph.edge(decoder, out, penwidth="2")
+    if network.global_residual:
+        graph.edge(picture, out, label=" + ", style="dashed")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from irnas_lib.datasets import Picture
 from irnas_lib.metrics import psnr, ssim

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from irnas_lib.checkpoints import load_state, save_state
 from irnas_lib.datasets import Picture
@@ -89,7 +89,8 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     """Searches in place and returns what it found.
 
     pictures: split into Train W, A and V; where `validation` is given it serves as V instead. state_file: where the
-    exact state is kept every minute; a search with the same settings goes on from it, to the same bytes on a CPU.
+    exact state is kept every minute; a search with the same settings, of pictures with the same names, goes on from
+    it, to the same bytes on a CPU.
 
     Returns {"genotype", "path", "path_log_probability", "relative_path", "alpha", "beta", "best": index into
     "history", "history": [{"iteration", "psnr", "ssim", "loss", "alpha", "beta", "counts"}, ...], "seconds"}. The
@@ -121,7 +122,8 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
         return recorded(step, device)
 
     start, history, seconds = 0, [], 0.0
-    key = {"settings": dataclasses.asdict(settings) | {"sigmas": list(settings.sigmas)}}
+    key = {"settings": dataclasses.asdict(settings) | {"sigmas": list(settings.sigmas)},
+           "pictures": [picture.name for picture in pictures]}
     state = load_state(state_file, key) if state_file else None
     if state:
         supernet.load_state_dict(state["supernet"])

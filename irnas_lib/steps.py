@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 SAVE_SECONDS = 60.0  # the most that a killed run loses
 WARM_UP = 3  # ordinary steps before a recording, in which libraries allocate memory and choose their kernels

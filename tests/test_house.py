@@ -1,5 +1,6 @@
 """The project around the library: what is installed, declared and promised agrees with itself."""
 
+import ast
 import math
 import re
 import subprocess
@@ -23,6 +24,15 @@ PROFILES = ("smoke", "laptop", "gpu", "paper")
 def ranges(lines):
     found = [Requirement(line) for line in lines]
     return {canonicalize_name(one.name): str(one.specifier) for one in found}
+
+
+def imported(source):
+    """Top-level names of the packages that a file imports."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
 
 
 def test_conda_and_pip_ask_for_the_same_packages_and_ranges():
@@ -59,10 +69,11 @@ def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
 
 def test_every_import_of_the_library_is_asked_for():
     names = {"skimage": "scikit-image", "PIL": "pillow"}
-    brought = {"nbformat", "nbclient", "jupyter_client", "llvmlite", "triton"}  # by papermill, ipykernel, numba, torch
+    # by papermill, ipykernel, numba and torch
+    brought = {"nbformat", "nbclient", "jupyter_client", "IPython", "llvmlite", "triton"}
     asked = ranges(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["bm3d"])
     for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
-        for name in re.findall(r"^\s*(?:import|from)\s+(\w+)", source.read_text(), re.MULTILINE):
+        for name in imported(source):
             local = name == "irnas_lib" or source.with_name(f"{name}.py").exists() or name == "data_scripts"
             if not local and name not in sys.stdlib_module_names and name not in brought:
                 assert canonicalize_name(names.get(name, name)) in asked, f"{source.name} imports {name}"

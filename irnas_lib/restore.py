@@ -1,0 +1,230 @@
+"""Restores one's own noisy or rainy pictures: `python -m irnas_lib.restore IN OUT`."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+
+from irnas_lib import results, runs, systems
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.genotypes import Architecture, Genotype, GenotypeError
+from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
+from irnas_lib.protocols import corners, restore_tiles, restorer
+
+CHANNELS = {"denoising": 1, "sim1800": 3, "deraining": 3}  # of the pictures that a task's networks were trained on
+TILE_MINIMUM = 32
+
+HELP = """\
+OUT is a picture if IN is one, else a folder, which is made; in a folder each picture keeps its name and becomes a
+PNG. A grey network restores each channel of an RGB picture on its own. An RGB network takes a grey picture three
+times and its output is averaged back to grey. Without --checkpoint the shipped network of the highest PSNR for the
+task (and sigma) is used."""
+
+
+class RestoreError(ValueError):
+    """A request that cannot be met; the message is one line."""
+
+
+def restore_picture(network: nn.Module, array: np.ndarray, device: torch.device | str, tile: int = 0) -> np.ndarray:
+    """Restores one picture.
+
+    array: uint8 (H, W, C), C = 1 or 3, of any size. Where the network has another number of channels, it sees the
+    channels one by one, or the grey picture three times (its output is averaged). tile: the side in pixels of tiles
+    that overlap by a quarter and are averaged there, which bounds the memory; 0 takes the whole picture at once.
+    Returns uint8 of the same shape.
+    """
+    height, width, channels = array.shape
+    wanted = next(module for module in network.modules() if isinstance(module, nn.Conv2d)).in_channels
+    if tile:  # a side shorter than a tile is continued by reflection
+        array = np.pad(array, ((0, max(0, tile - height)), (0, max(0, tile - width)), (0, 0)), mode="symmetric")
+    x = to_tensor(array)
+    x = x.unsqueeze(1) if wanted == 1 else x.expand(wanted, -1, -1).unsqueeze(0)
+    run = restorer(network, device)
+    y = torch.cat([_whole_or_tiles(run, item.unsqueeze(0), tile) for item in x]).flatten(0, 1)
+    if channels == 1:
+        y = y.mean(dim=0, keepdim=True)
+    return to_array(y)[:height, :width]
+
+
+def _whole_or_tiles(run, x: torch.Tensor, tile: int) -> torch.Tensor:
+    if not tile:
+        return run(x).cpu()
+    step = tile * 3 // 4
+    tiles = [x[..., top:top + tile, left:left + tile] for top, left in corners(x.shape, tile, step)]
+    return restore_tiles(lambda batch: torch.cat([run(one.unsqueeze(0)).cpu() for one in batch]),  # one in memory
+                         tiles, x.shape, tile, step)
+
+
+# ---- checkpoints ----
+
+def name_of(result: dict) -> str:
+    """What --checkpoint calls a result: the stem of its files."""
+    return runs.stem(result)
+
+
+def known(folder: Path) -> list[dict]:
+    """The results in a folder of checkpoints whose weights are there."""
+    return [result for result in results.load(folder / "results")
+            if result["weights"] and (folder / result["weights"]["file"]).is_file()]
+
+
+def quality(result: dict) -> tuple[int, float]:
+    """Test pictures and PSNR in `strict`, by which the best checkpoint is chosen."""
+    scores = result["metrics"].get("strict", {})
+    return scores.get("pictures", 0), scores.get("psnr", -np.inf)
+
+
+def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tuple[dict, Path]:
+    """The result that a user asks for and the folder of checkpoints that it lies in.
+
+    checkpoint: the name of a shipped result, a result file, a weights file with results/ beside weights/, or None
+    for the best one of the task (and sigma). Raises RestoreError.
+    """
+    if checkpoint and Path(checkpoint).suffix in (".json", ".safetensors"):
+        path = Path(checkpoint)
+        folder = path.resolve().parent.parent
+        found = [result for result in results.load(path.resolve().parent.with_name("results"))
+                 if name_of(result) == path.stem] if path.is_file() else []
+        if not found:
+            raise RestoreError(f"{checkpoint}: " + (f"no result results/{path.stem}.json beside it" if path.is_file()
+                                                    else "no such file"))
+        return found[0], folder
+    candidates = known(folder)
+    if checkpoint:
+        found = [result for result in candidates if name_of(result) == checkpoint]
+        if not found:
+            raise RestoreError(f"unknown checkpoint {checkpoint!r} (--list shows the known ones)")
+        return found[0], folder
+    fitting = [result for result in candidates if result["task"] == task
+               and (task != "denoising" or result["sigma"] == sigma)]
+    if not fitting:
+        noise = f" at sigma {sigma:g}" if task == "denoising" else ""
+        raise RestoreError(f"no checkpoint for {task}{noise} (--list shows the known ones)")
+    return max(fitting, key=quality), folder
+
+
+def load(result: dict, folder: Path) -> nn.Module:
+    """The trained network of a result. Raises CheckpointError or GenotypeError."""
+    architecture = None
+    if result["genotype"]:
+        architecture = Architecture(Genotype(result["genotype"]), tuple(result["path"]), result["width"])
+    network = systems.build(result["system"], CHANNELS[result["task"]], architecture)
+    runs.load_network(network, result, folder)
+    return network
+
+
+def listing(candidates: Iterable[dict]) -> str:
+    """One line a checkpoint: name, task, system, sigma, iterations, PSNR."""
+    rows = [("name", "task", "system", "sigma", "iterations", "PSNR")]
+    for result in sorted(candidates, key=lambda result: (result["task"], result["sigma"] or 0, name_of(result))):
+        psnr = f"{quality(result)[1]:.2f} dB" if quality(result)[0] else "-"
+        rows.append((name_of(result), result["task"], result["system"], str(result["sigma"] or "-"),
+                     str(result["iterations"] or "-"), psnr))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+# ---- files ----
+
+def read(path: Path) -> np.ndarray:
+    """uint8 (H, W, 1) where the file is grey, else (H, W, 3). Raises PictureError."""
+    array = read_picture(path)
+    with Image.open(path) as image:
+        return array[..., :1] if image.mode in ("1", "L", "LA") else array
+
+
+def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """(input, output) pairs; folders are read one level deep. Says what it skips; raises RestoreError."""
+    if source.is_file():
+        into_folder = target.is_dir() or not target.suffix
+        pairs = [(source, target / f"{source.stem}.png" if into_folder else target)]
+    elif source.is_dir():
+        if target.is_file():
+            raise RestoreError(f"{target}: is a file; a folder of pictures needs a folder")
+        if target.exists() and target.samefile(source):
+            raise RestoreError(f"{target}: is the folder of the input, which is never overwritten")
+        files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
+        inputs = [path for path in files if path.suffix.lower() in SUFFIXES]
+        if strange := [path.name for path in files if path not in inputs]:
+            print(f"skipped, no pictures: {', '.join(strange)}", file=sys.stderr)
+        if not inputs:
+            raise RestoreError(f"{source}: holds no pictures ({', '.join(SUFFIXES)})")
+        stems = [path.stem for path in inputs]
+        pairs = [(path, target / f"{path.stem if stems.count(path.stem) == 1 else path.name}.png") for path in inputs]
+    else:
+        raise RestoreError(f"{source}: no such file or folder")
+    for path, output in pairs:
+        if output.exists() and output.samefile(path):
+            raise RestoreError(f"{output}: is the input, which is never overwritten")
+    return pairs
+
+
+def restore_files(network: nn.Module, pairs: list[tuple[Path, Path]], device: torch.device, tile: int) -> int:
+    """Restores each input into its output; returns how many failed, each of them said in one line."""
+    failed = 0
+    for path, output in tqdm(pairs, desc="restoring", unit="picture", disable=len(pairs) == 1):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(output, restore_picture(network, read(path), device, tile))
+        except (PictureError, OSError) as error:
+            failed += 1
+            tqdm.write(str(error), file=sys.stderr)
+        except RuntimeError as error:  # what torch raises where memory ends, on a CPU without a type of its own
+            if "memory" not in str(error):
+                raise
+            failed += 1
+            tqdm.write(f"{path}: not enough memory for the whole picture; try --tile 512, or less", file=sys.stderr)
+    return failed
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.restore", description=__doc__, epilog=HELP)
+    parser.add_argument("source", metavar="IN", nargs="?", type=Path, help="a picture or a folder of pictures")
+    parser.add_argument("target", metavar="OUT", nargs="?", type=Path, help="the restored picture or folder")
+    parser.add_argument("--checkpoint", metavar="NAME",
+                        help="a shipped checkpoint, or a result (.json) or weights (.safetensors) file of a run")
+    parser.add_argument("--task", choices=CHANNELS, default="denoising", help="default: denoising")
+    parser.add_argument("--sigma", type=float, default=50,
+                        help="noise level in grey levels that the checkpoint was trained for; default: 50")
+    parser.add_argument("--tile", type=int, default=0, metavar="N",
+                        help="restore in overlapping tiles of N pixels, to need less memory; default: whole pictures")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
+    parser.add_argument("--list", action="store_true", help="list the shipped checkpoints and stop")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.list:
+            print(listing(known(runs.SHIPPED)))
+            return 0
+        if options.source is None or options.target is None:
+            raise RestoreError("IN and OUT are needed; --help says more")
+        if options.tile and options.tile < TILE_MINIMUM:
+            raise RestoreError(f"--tile {options.tile}: must be at least {TILE_MINIMUM} pixels")
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise RestoreError("--device cuda: torch finds no GPU here")
+        pairs = plan(options.source, options.target)
+        result, folder = choose(options.checkpoint, options.task, options.sigma, runs.SHIPPED)
+        network = load(result, folder)
+        device = torch.device(options.device or runs.best_device())
+        print(f"{name_of(result)}, on {runs.device_name(device)}", file=sys.stderr)
+        failed = restore_files(network, pairs, device, options.tile)
+    except (RestoreError, CheckpointError, GenotypeError, results.ResultError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if failed and len(pairs) > 1:
+        print(f"{failed} of {len(pairs)} pictures failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

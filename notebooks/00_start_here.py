@@ -1,0 +1,248 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 0. Start here
+#
+# "IR-NAS: Neural Architecture Search for Image Restoration" (arXiv 1909.08228, version 1) lets gradient
+# descent choose the layers and the widths of a small network that removes noise or rain from pictures. This
+# project rebuilds all of it, search, decoding, training and measurement, as a library that can be read in an
+# afternoon and twelve notebooks that use it. At the end of this page you will know where each figure, table
+# and claim of the paper is made here, how much of it has been measured so far, how to run it, and how to read
+# a table.
+
+# %%
+import importlib
+import os
+import platform
+from importlib.metadata import version
+
+import torch
+from IPython.display import Markdown, display
+
+from irnas_lib import printed, profiles, protocols, results, runs, tables
+from irnas_lib.paths import ROOT, run_folder
+
+for name in ("torch", "torchvision", "numpy", "numba", "scikit-image", "matplotlib", "papermill", "snakemake"):
+    print(f"{name:14}{version(name)}")
+print(f"Python        {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+print(f"device        {runs.device_name(runs.best_device())}" + (", bf16" if torch.cuda.is_available() else ""))
+
+# %% [markdown]
+# The parameters. Every notebook has one cell like this, with plain values that a batch run replaces.
+# `profile` is the scale of a run, `data` the folder of the real photographs (empty: see below).
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+
+# %% [markdown]
+# ## Reading order
+#
+# Pictures, then the space of networks, then the search in it, then what it found; the tables come last. The
+# course of one's own cell, from search to restored picture, is 3, 4 and 5.
+
+# %%
+notebooks = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+for notebook in notebooks:
+    title = next(line for line in notebook.read_text(encoding="utf-8").splitlines() if line.startswith("# # "))
+    print(f"{notebook.stem:34}{title[4:]}")
+
+
+# %% [markdown]
+# ## The map: where each thing of the paper is made
+#
+# One line each: the notebook that explains it, the function that makes it, the file in `figures/` that comes
+# out. The table is data, so that it can be checked: a name that is not there stops this page.
+
+# %%
+FIGURES = [  # what, notebook, function, file
+    ("Figure 1: supercell and compact cell", "02_search_space", "drawing.draw_cell_search", "figure1.svg"),
+    ("Figure 2: supernet and final network", "02_search_space", "drawing.draw_width_search", "figure2.svg"),
+    ("Figure 3: pictures, BSD500", "06_table1_bsd500", "figures.restored_panel", "figure3.png"),
+    ("Figure 4: pictures, SIM1800", "07_table2_sim1800", "figures.restored_panel", "figure4.png"),
+    ("Figure 5: pictures, Rain800", "08_table3_rain800", "figures.restored_panel", "figure5.png"),
+    ("Figure 6 (a): the networks", "09_table4_architecture_analysis", "drawing.draw_network", "figure6a_denoising.svg"),
+    ("Figure 6 (b): the cells", "09_table4_architecture_analysis", "drawing.draw_cell", "figure6b_denoising.svg"),
+    ("Figure 6 (c): other operations, R1", "09_table4_architecture_analysis", "drawing.changes",
+     "figure6c_denoising.svg"),
+    ("Figure 6 (d): other connections, R2", "09_table4_architecture_analysis", "drawing.changes",
+     "figure6d_denoising.svg"),
+    ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.write", "table1.csv"),
+    ("Table 2: denoising, SIM1800", "07_table2_sim1800", "tables.write", "table2.csv"),
+    ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.write", "table3.csv"),
+    ("Table 4: modified cells", "09_table4_architecture_analysis", "tables.write", "table4.csv"),
+    ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.write", "table5.csv"),
+    ("Table 6: the loss, Rain800", "10_tables_5_6_ablation", "tables.write", "table6.csv"),
+]
+METHOD = [  # what, notebook, function
+    ("Eq. 1 to 3: a cell as a mixture", "02_search_space", "supercell.PlainSupercell"),
+    ("Eq. 4 to 6: widths as a mixture, one cell for all ways in", "02_search_space", "supernet.Layer"),
+    ("Section 3.1: keep two inputs of each node", "04_viterbi_decoding", "decode.derive_cell"),
+    ("Section 3.2: the most probable path of widths", "04_viterbi_decoding", "decode.viterbi"),
+    ("Section 3.3: the search", "03_search", "search.search"),
+    ("Eq. 7: the loss", "05_training", "losses.restoration_loss"),
+    ("Eq. 8: log-SSIM", "05_training", "losses.log_ssim"),
+    ("Section 4.1: pictures, noise, crops", "01_datasets", "datasets.load"),
+    ("Section 4.1: search settings", "03_search", "search.SearchSettings"),
+    ("Section 4.1: training settings", "05_training", "recipes.RECIPES"),
+    ("Section 4.3: the widest cell is nearest to the output", "04_viterbi_decoding", "decode.relative_path"),
+    ("Section 4.3: no separable convolution is chosen", "09_table4_architecture_analysis", "genotypes.PUBLISHED"),
+    ("Section 4.3: other operations or connections are worse", "09_table4_architecture_analysis", "genotypes.PUBLISHED"),
+    ("Section 4.4: log-SSIM raises PSNR and SSIM", "10_tables_5_6_ablation", "losses.log_ssim"),
+]
+CLAIMS = {  # the numbers in the text: notebook, function
+    "search_time": ("11_efficiency", "search.search"),
+    "search_memory_vs_auto_deeplab": ("11_efficiency", "supernet.Supernet"),
+    "search_speed_vs_falsr": ("11_efficiency", "search.search"),
+    "parameters_vs_n3net": ("11_efficiency", "systems.parameter_count"),
+    "parameters_vs_nlrn": ("11_efficiency", "systems.parameter_count"),
+    "time_saved_vs_n3net": ("11_efficiency", "protocols.restorer"),
+    "speed_vs_rescan": ("11_efficiency", "protocols.restorer"),
+}
+
+# %% [markdown]
+# Now the check, and the map itself.
+
+
+# %%
+def table(columns, lines):
+    """A Markdown table."""
+    rows = [columns, ["---"] * len(columns), *lines]
+    display(Markdown("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)))
+
+
+def made(file):
+    """Whether a file of figures/ is there, shipped with the project or made by this profile."""
+    return any((folder / "figures" / file).is_file() for folder in (ROOT, run_folder(profile)))
+
+
+numbers = printed.load()
+claims = [(f"{item.metric.replace('_', ' ')}: {item.value} {item.unit}".strip(), *CLAIMS[item.metric])
+          for item in numbers if item.where == "claim"]
+known = {notebook.stem for notebook in notebooks}
+for _, notebook, function, *_ in [*FIGURES, *METHOD, *claims]:
+    module, name = function.split(".")
+    assert hasattr(importlib.import_module(f"irnas_lib.{module}"), name), f"there is no {function}"
+    assert notebook in known, f"there is no notebook {notebook}"
+
+table(["figure or table", "notebook", "function", "file in figures/", "there"],
+      [(what, notebook, f"`{function}`", file, "yes" if made(file) else "not yet")
+       for what, notebook, function, file in FIGURES])
+table(["of the text", "notebook", "function"],
+      [(what, notebook, f"`{function}`") for what, notebook, function in [*METHOD, *claims]])
+
+# %% [markdown]
+# **What to notice.** A function is named once and serves several lines: all tables are made by one function
+# from result files, all graphs from the objects that compute. Nothing is drawn by hand, so nothing can drift
+# from what was run. Figure 6 is there for denoising and, under the same names, for de-raining.
+#
+# ## How much has been measured
+#
+# The paper prints so many numbers, most of them in its tables. Against each stands a measurement here, or
+# "not run". A result counts if it was measured on the paper's data set; what a smoke run makes never does. A
+# *comparable* number was moreover measured under the protocol that the printed one agrees with: only then
+# does a difference mean something.
+
+# %%
+measured = [result for folder in runs.folders(profile) for result in results.load(folder / "results")]
+lines, total = [], [0, 0, 0]
+for number in tables.LAYOUTS:
+    here = {(item.task, item.system, item.sigma, item.metric): item for item in numbers if item.where == str(number)}
+    filled, comparable = set(), set()
+    for row in tables.rows(number, measured):
+        key = row["task"], row["system"], row["sigma"], row["metric"]
+        if key in here and row["measured"] not in (tables.NOT_RUN, tables.FAILED):
+            filled.add(key)
+            if row["protocol"] == here[key].protocol:
+                comparable.add(key)
+    counts = len(here), len(filled), len(comparable)
+    lines.append((f"Table {number}: {tables.LAYOUTS[number].caption}".replace("*", r"\*"), *counts))
+    total = [sum(pair) for pair in zip(total, counts)]
+table(["", "printed", "measured here", "comparable"], [*lines, ("all tables", *total)])
+print(f"{len(numbers)} printed numbers in all: {total[0]} in tables, {len(claims)} in the text (notebook 11)")
+assert total[0] + len(claims) == len(numbers) == 125
+
+# %%
+own = results.load(runs.output_folder(profile) / "results")
+print(f"results of this profile, {profile}, so far: {len(own)}"
+      + (" (smoke scale: they show that everything runs, and prove nothing)" if profile == results.SMOKE else ""))
+for result in measured:
+    shown = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result["metrics"].items())
+    noise = "" if result["sigma"] is None else f" sigma {result['sigma']}"
+    print(f"  {result['system']:24}{result['dataset']}{noise}, {result['iterations']} iterations, "
+          f"{result['profile']}: {shown or result['status']}")
+
+# %% [markdown]
+# The printed numbers themselves are not all what they seem. These notes travel with them into every table:
+
+# %%
+slips = {}
+for item in numbers:
+    for note in item.note.split("; "):
+        if note.startswith("slip") or "swap" in note:
+            slips.setdefault(note, []).append(f"Table {item.where}, {item.system} {item.metric} {item.sigma}".strip())
+table(["note", "concerns"], [(note, where[0] + (f" and {len(where) - 1} more" if where[1:] else ""))
+                             for note, where in slips.items()])
+
+# %% [markdown]
+# ## How to read a table here
+#
+# `printed` is the paper's number, `measured` is ours, "not run" says that nobody has; behind them stand the
+# protocol, the length and the seed of the training. For example:
+
+# %%
+example = [row for row in tables.rows(1, measured) if row["system"] == "IR-NAS" and row["sigma"] == "50"]
+table(["system", "sigma", "metric", "printed", "measured", "protocol", "iterations", "seed", "note"],
+      [(row["system"], row["sigma"], row["metric"], row["printed"], row["measured"], row["protocol"],
+        row["iterations"], row["seed"], row["note"]) for row in example])
+
+# %% [markdown]
+# **What to notice.** The printed value is repeated in every row, the protocol differs. A number of one
+# protocol must not be compared with a number of another: the same network gains more than half a decibel by
+# being measured as `redrawn`. In the paper's Table 1 three protocols stand in one column, as its rows were
+# copied from papers that measured in different ways. The protocols:
+
+# %%
+print(protocols.__doc__.strip())
+
+# %% [markdown]
+# ## How to run it
+#
+# | command | what it does |
+# |---|---|
+# | `make reproduce` | every notebook, minutes, no download: shows that it runs |
+# | `make reproduce PROFILE=laptop DATA=folder` | the same on real photographs, an evening |
+# | `make lab` | JupyterLab, to read and to change |
+# | `make figures` | every figure and table again from the result files; trains nothing |
+# | `make test` | the tests |
+#
+# `DATA` is the folder that holds the data sets; `python -m data_scripts.prepare` downloads them or takes what
+# you have. The scale of each profile is data, in `profiles.toml`. What yours would run:
+
+# %%
+print("profiles:", ", ".join(profiles.names()))
+print(f"data sets of {profile}:", profiles.datasets(profile))
+for job in profiles.load(profile):
+    scale = ", ".join(f"{key}={value}" for key, value in job.parameters.items() if key != "profile")
+    print(f"  {job.name:44}{scale}")
+
+# %% [markdown]
+# **What to notice.** A job is a notebook and its parameters. A search or training that is finished is found
+# by its parameters and loaded, so running again costs little, and a change of prose costs nothing.
+#
+# ## Exercises
+#
+# 1. Choose one number of the paper's Table 1. Which files would have to change for its "measured" to change?
+# 2. The paper calls its network's 0.63M parameters 92.65% of N3Net's. Which of the notes above makes you
+#    doubt the comparison?
+# 3. Which of the claims in the text could be checked without training anything?

@@ -1,0 +1,309 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. The pictures, and what is done to them
+#
+# A restoration network learns from pairs: a picture, and the same picture spoilt. This page follows a picture
+# from the disk to the network. At the end you will know which pictures belong to which split, how a batch is
+# cut from them, what the noise and the rain are, how much of a PSNR is there before any network has run, and
+# why the search needs three sets of pictures where a training needs two.
+
+# %%
+from importlib.metadata import version
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from irnas_lib import datasets, metrics, profiles, protocols, rain, results, runs
+from irnas_lib.patches import Patches
+from irnas_lib.pictures import to_array, to_tensor
+from irnas_lib.search import split_pictures
+
+print({name: version(name) for name in ("torch", "numpy", "scikit-image")})
+print(runs.device_name(runs.best_device()))
+
+# %% [markdown]
+# The parameters. The profile says which data set belongs to a task: photographs that come with scikit-image
+# where nothing is to be downloaded, BSD500 and Rain800 otherwise. `data` is the folder of those two.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+
+# %% [markdown]
+# ## The splits
+#
+# A picture is decoded once and stays in memory as bytes; crops are cut from there. Grey pictures have one
+# channel (PIL's luma), colour ones three.
+
+# %%
+dataset = profiles.datasets(profile)[task]
+pictures = datasets.load(task, dataset, data)
+splits = {"train": pictures.train, "validation": pictures.validation, "test": pictures.test}
+for name, split in splits.items():
+    megabytes = sum(picture.clean.nbytes for picture in split) / 2**20
+    print(f"{name:11}{len(split):4} pictures, {megabytes:6.1f} MiB decoded")
+print(f"{dataset}: {pictures.channels} channel(s), sides from",
+      min(min(picture.clean.shape[:2]) for split in splits.values() for picture in split), "to",
+      max(max(picture.clean.shape[:2]) for split in splits.values() for picture in split), "pixels")
+
+# %% [markdown]
+# Two people who compare numbers must have the same files. So the set has a name that cannot lie: the SHA-256
+# of the list of its files' SHA-256. It does not depend on the folder, and every result file carries it.
+
+# %%
+print("content hash:", pictures.sha256)
+names = [picture.name for split in splits.values() for picture in split]
+assert len(set(names)) == len(names), "a picture stands on both sides"
+
+# %% [markdown]
+# And here they are: some of those the network learns from, then some of those it is measured on.
+
+
+# %%
+def show(images, titles, columns, side=1.9):
+    """Arrays (H, W, C), bytes or floats in [0, 1], in rows of `columns`."""
+    rows = -(-len(images) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(columns * side, rows * (side + 0.25)), squeeze=False,
+                             layout="constrained")
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles):
+        ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+        ax.set_title(title, fontsize=8)
+    plt.show()
+
+
+def square(array):
+    """The middle square, so that a contact sheet has one shape."""
+    height, width = array.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return array[top:top + side, left:left + side]
+
+
+chosen = [*pictures.train[::-(-len(pictures.train) // 8)], *pictures.test[:4]]
+show([square(picture.clean if picture.degraded is None else picture.degraded) for picture in chosen],
+     [("test: " if picture in pictures.test else "") + picture.name for picture in chosen], columns=6)
+
+# %% [markdown]
+# **What to notice.** Some pictures are mostly texture (grass, gravel, foliage), some are mostly smooth (sky,
+# a wall). Noise hides in the first and shows in the second. An average over pictures mixes both.
+
+# %% [markdown]
+# ## Crops, as the network sees them
+#
+# A whole picture does not fit a batch, and pictures differ in size. So training takes square crops from
+# random places. A batch is a function of its seed alone: the crops of one step do not depend on the steps
+# before it, which is why an interrupted run can go on as if nothing had happened.
+
+# %%
+rotate = task == "denoising"
+patches = Patches(pictures.train, crop=64, sigmas=(30, 50, 70), rotate=rotate)
+degraded, clean = patches.batch(8, 0, 1004)
+again, _ = patches.batch(8, 0, 1004)
+assert torch.equal(degraded, again)
+show([to_array(crop) for crop in (*clean, *degraded)], ["clean"] * 8 + ["degraded"] * 8, columns=8, side=1.3)
+
+# %% [markdown]
+# **What to notice.** Crops for denoising stand on their sides and on their heads: Section 4.1 turns and
+# mirrors them at random. A square has eight such symmetries, and noise looks the same in all of them. Rain
+# falls downwards, so de-raining only mirrors left and right.
+#
+# To see all of them, take one picture that is exactly as large as a crop. Then nothing is left to chance but
+# the turn.
+
+# %%
+busiest = max(pictures.train, key=lambda picture: picture.clean.std())
+one = datasets.Picture(busiest.name, square(busiest.clean)[:128, :128])
+turns = {}
+for rotations in (False, True):
+    _, batch = Patches([one], 128, sigmas=(0,), rotate=rotations).batch(200, 0)
+    turns[rotations] = torch.unique(batch, dim=0)
+    print(f"rotate={rotations}: {len(turns[rotations])} different crops")
+
+# %% [markdown]
+# The library turns a crop by walking through memory in another direction. NumPy has functions for the same
+# thing; the two must agree.
+
+# %%
+expected = [np.rot90(side, k) for side in (one.clean, one.clean[:, ::-1]) for k in range(4)]
+labels = [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in range(8)]
+found = {to_array(crop).tobytes() for crop in turns[True]}
+assert found == {np.ascontiguousarray(array).tobytes() for array in expected}
+show(expected, labels, columns=8, side=1.3)
+
+# %% [markdown]
+# ## Noise
+#
+# White Gaussian noise of standard deviation `sigma`, in grey levels of 255. It is neither clipped nor
+# rounded: a noisy pixel may be darker than black. Denoising experiments use three levels.
+
+# %%
+grey = pictures if task == "denoising" else datasets.load("denoising", "embedded")
+item = grey.test[0]
+clean = to_tensor(item.clean).unsqueeze(0)
+SIGMAS = (30, 50, 70)
+noisy = {sigma: protocols.add_noise(clean, sigma, seed=0, name=item.name) for sigma in SIGMAS}
+show([square(to_array(image[0])) for image in (clean, *noisy.values())],
+     ["clean", *(f"sigma {sigma}" for sigma in SIGMAS)], columns=4, side=2.4)
+
+# %% [markdown]
+# Is it what it says? Compare the histogram of what was added with the normal density, and its spread with
+# `sigma`.
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(10, 2.6), sharey=True, layout="constrained")
+for ax, (sigma, image) in zip(axes, noisy.items()):
+    noise = 255 * (image - clean).flatten().numpy()
+    x = np.linspace(-250, 250, 301)
+    ax.hist(noise, bins=60, range=(-250, 250), density=True, color="0.75", label="what was added")
+    ax.plot(x, np.exp(-x**2 / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi)), "k--", label="normal density")
+    ax.set(title=f"sigma {sigma}, measured {noise.std():.2f}", xlabel="grey levels")
+axes[0].set_ylabel("density")
+axes[0].legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# A camera or an image file could not hold such a picture: it would cut off what lies below black and above
+# white, and round the rest. How much would that change?
+
+# %%
+for sigma, image in noisy.items():
+    outside = ((image < 0) | (image > 1)).float().mean()
+    stored = to_tensor(to_array(image[0])).unsqueeze(0)
+    print(f"sigma {sigma}: {outside:6.1%} of the pixels lie outside black and white; "
+          f"stored in eight bits the noise would measure {255 * (stored - clean).std():.1f}")
+
+# %% [markdown]
+# **What to notice.** Stored noise is weaker than its name, and the more so the higher `sigma`: an easier task
+# under the same label. Papers differ in this, and seldom say it. Here noise is never stored.
+#
+# A fair comparison also gives every method the same noise. The field is drawn from the seed, `sigma` and the
+# name of the picture, so it is the same on every machine, whichever methods run.
+
+# %%
+assert torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=0, name=item.name))
+assert not torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=1, name=item.name))
+print("the same seed, sigma and name: the same noise")
+
+# %% [markdown]
+# ## Rain
+#
+# Rain800 holds pairs that somebody made with an image editor. Where it is not at hand, photographs get
+# synthetic rain by the same idea: a sparse field of drops, smeared along one direction, is a streak layer R
+# between 0 and 1.
+
+# %%
+colour = datasets.load("deraining", "embedded").train
+rocket = next(picture for picture in colour if "rocket" in picture.name)
+base = square(rocket.clean)[140:300, 140:300] / np.float32(255)
+usual = {"length": 20, "angle": 15.0, "density": 0.003}
+changes = {"usual rain": {}, "length 6": {"length": 6}, "length 40": {"length": 40},
+           "angle -40°": {"angle": -40.0}, "density 0.012": {"density": 0.012},
+           "additive": {"mode": "additive"}}
+rainy = {name: rain.add_rain(base, seed=0, **(usual | change)) for name, change in changes.items()}
+show([base, *rainy.values()], ["clean", *rainy], columns=7, side=1.7)
+
+
+# %% [markdown]
+# Two ways to lay R over a picture B are in use: B + R, cut off at white, and the "screen" B + R - BR, which
+# never overflows. How much does each setting cost, and does rain ever darken?
+
+# %%
+def batch_of(array):
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1))).unsqueeze(0)
+
+
+for name, image in rainy.items():
+    score = metrics.psnr(batch_of(image), batch_of(base)).item()
+    print(f"{name:16}{score:6.2f} dB   brighter by {image.mean() - base.mean():.3f}   "
+          f"darker anywhere: {'yes' if (image < base - 1e-6).any() else 'no'}")
+
+# %% [markdown]
+# **What to notice.** Noise has mean zero; rain only brightens. A network that lowers the brightness of
+# everything a little already gains, which is one reason to look at SSIM and at pictures beside PSNR.
+
+# %% [markdown]
+# ## What doing nothing scores
+#
+# PSNR and SSIM depend on the protocol: on the pictures' size, on how the noise is drawn and on how the result
+# is put together. To see a protocol alone, measure a "network" that returns its input.
+
+# %%
+some = pictures.test[:4]
+for sigma in SIGMAS if task == "denoising" else (None,):
+    for protocol in results.TASKS[task].protocols:
+        score = protocols.evaluate(lambda x: x, some, protocol, sigma)
+        print(f"sigma {sigma}   {protocol:10}{score.psnr:7.2f} dB   SSIM {score.ssim:.4f}   "
+              f"({score.pictures} pictures)")
+    if sigma:
+        print(f"sigma {sigma}   by formula{20 * np.log10(255 / sigma):7.2f} dB   (noise that is not clipped)")
+
+# %% [markdown]
+# **What to notice.** With noise, the formula -20 log10(`sigma` / 255) is a little below `strict`, for PSNR
+# clips what is measured to black and white, which repairs some of the noise. And `redrawn` is above `strict`
+# although nothing has been restored. Here is why: it cuts tiles that overlap, draws fresh noise in each, and
+# averages.
+
+# %%
+shape = (1, 1, *item.clean.shape[:2])
+cover = np.zeros(shape[2:], dtype=int)
+for top, left in protocols.corners(shape):
+    cover[top:top + protocols.TILE, left:left + protocols.TILE] += 1
+fig, ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
+drawn = ax.imshow(cover, cmap="Greys", vmin=0)
+ax.set(title="tiles over each pixel", xticks=[], yticks=[])
+fig.colorbar(drawn, ticks=np.unique(cover))
+plt.show()
+for count in np.unique(cover):
+    print(f"{count} tile(s): {np.mean(cover == count):6.1%} of the picture, sigma times {count ** -0.5:.2f}")
+left_over = np.mean(1 / cover)
+print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_over):.2f} dB for free")
+
+# %% [markdown]
+# **What to notice.** Where n tiles overlap, the average of n independent draws has 1/n of the noise power,
+# before any network has done anything. A table may show numbers of one protocol beside numbers of one
+# protocol only; every number in this project carries its protocol's name. (What a network keeps of this gift
+# depends on the network: its errors in overlapping tiles are less independent than the noise.)
+
+# %% [markdown]
+# ## Three sets for the search
+#
+# A search moves two things: the weights of the network and its architecture. If both learned from the same
+# pictures, an operation could win by remembering them. So Section 3.3 splits the training pictures: one half
+# for the weights (Train W), one for the architecture (Train A), and two in a hundred that move nothing and
+# judge (Train V).
+
+# %%
+parts = dict(zip("WAV", split_pictures(pictures.train, seed=0)))
+for name, part in parts.items():
+    print(f"Train {name}: {len(part):4} pictures:", ", ".join(picture.name for picture in part[:4]),
+          "..." if len(part) > 4 else "")
+names = [picture.name for part in parts.values() for picture in part]
+assert sorted(names) == sorted(picture.name for picture in pictures.train) and len(set(names)) == len(names)
+print("every training picture in one part, no test picture in any")
+
+# %% [markdown]
+# **What to notice.** Train V is small, so its PSNR says which validation of *one* search was best, and little
+# more. A set with validation pictures of its own uses those instead.
+#
+# ## Exercises
+#
+# 1. Photographs in Rain800 show 369 scenes in 700 training pairs. What would a random split of the *pairs*
+#    into training and validation measure?
+# 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere. Then change
+#    `TILE_STEP` in your head until it happens.
+# 3. The noise of a real camera grows with brightness. Which of the checks on this page would notice?

@@ -1,0 +1,360 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2. The search space
+#
+# Before anything is searched: what is there to be found? This page builds the space from the inside out,
+# operations, cells, supernet, and checks every step by hand against the library. At the end you will know how
+# many networks the space holds, how Eq. 2 makes a choice among operations differentiable, why Eq. 5 needs
+# less memory than Eq. 6, and where the parameters sit. Figures 1 and 2 of the paper are drawn here from the
+# very objects that the search runs.
+
+# %%
+import inspect
+from importlib.metadata import version
+from math import comb
+
+import matplotlib.pyplot as plt
+import torch
+
+from irnas_lib import decode, drawing, operations, runs, search_space, supercell, systems
+from irnas_lib.genotypes import PUBLISHED
+from irnas_lib.network import RestorationNetwork
+from irnas_lib.supernet import Supernet
+
+print({name: version(name) for name in ("torch", "torchvision", "numpy")})
+print(runs.device_name(runs.best_device()))
+
+# %% [markdown]
+# The parameters. Nothing here is trained and no picture is needed, so every profile shows the space at the
+# paper's scale.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+
+# %%
+torch.manual_seed(0)
+layers, nodes, channels = {"denoising": (4, 5, 1), "deraining": (3, 4, 3)}[task]
+width = 10
+print(f"{task}: L = {layers} layers, N = {nodes} nodes a cell, basic width W = {width}, {channels} channel")
+
+# %% [markdown]
+# ## Six operations
+#
+# Whatever a network of this space computes, it computes with these. All keep the height, the width and the
+# number of channels C, so that any of them may stand on any edge. `conv` and `dil` are one `conv_unit`, `sep`
+# is a pair of smaller convolutions, twice:
+
+# %%
+print(inspect.getsource(operations.conv_unit))
+print(inspect.getsource(operations.separable))
+
+# %% [markdown]
+# `def` asks an ordinary convolution where each of its nine taps should look (offsets, for two groups of
+# channels) and how much each should count (masks). `skip` returns its input, `none` returns zero.
+
+# %%
+print(inspect.getsource(operations.Deformable.forward))
+
+# %% [markdown]
+# How large are they? Each count can be written down: a 3x3 convolution from C to C channels has 9 C C
+# weights; the deformable one also predicts 54 numbers for each pixel (18 shifts and 9 masks for each of its
+# two groups) with another 3x3 convolution. Compare with what is built.
+
+
+# %%
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+formula = {"conv": lambda c: 9 * c * c,
+           "sep": lambda c: 2 * (9 * c + c * c),
+           "dil": lambda c: 9 * c * c,
+           "def": lambda c: 9 * c * c + c + 54 * (9 * c + 1),
+           "skip": lambda c: 0,
+           "none": lambda c: 0}
+print("C     " + "".join(f"{name:>8}" for name in formula) + "    all six")
+for c in (width, 2 * width, 4 * width):
+    counted = [count(operations.build(name, c, affine=False)) for name in formula]
+    assert counted == [expected(c) for expected in formula.values()]
+    print(f"{c:<6}" + "".join(f"{n:8,}" for n in counted) + f"{sum(counted):11,}")
+
+# %% [markdown]
+# **What to notice.** `def` is the most expensive everywhere, and at small C by far: predicting where to look
+# costs more than looking. `sep` is the cheapest that learns. Nothing in the search charges for parameters.
+#
+# What does each operation see? Ask which input pixels the middle output pixel depends on: its gradient says
+# so.
+
+
+# %%
+def sees(operation, channels=4, size=13):
+    """How strongly the middle output depends on every input pixel: (size, size), the largest is 1."""
+    x = (1 + torch.rand(1, channels, size, size)).requires_grad_()
+    operation.eval()(x)[..., size // 2, size // 2].sum().backward()
+    strength = x.grad.abs().sum(dim=(0, 1))
+    return strength / strength.max().clamp(min=1e-9)
+
+
+modules = {name: operations.build(name, 4, affine=False) for name in search_space.OPERATIONS}
+moved = operations.build("def", 4, affine=False)
+torch.nn.init.normal_(moved.offsets.weight, std=0.12)
+fig, axes = plt.subplots(1, 7, figsize=(11, 1.9), layout="constrained")
+for ax, (name, module) in zip(axes, (modules | {"def, offsets moved": moved}).items()):
+    strength = sees(module)
+    seen = strength > 1e-6
+    ax.imshow(seen * (0.25 + 0.75 * strength), cmap="Greys", vmin=0, vmax=1)
+    ax.set_title(f"{name}\n{seen.sum()} pixels", fontsize=8)
+    ax.set(xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# **What to notice.** At the start `def` looks where `conv` looks: its offsets begin at zero. Once they have
+# moved, it looks elsewhere, and elsewhere for every pixel. `dil` reaches further with the same number of
+# weights, with holes.
+
+# %% [markdown]
+# ## A cell: which inputs, which operations
+#
+# A supercell holds all of them at once (Figure 1, left). Its states are two inputs, `p2` from two layers
+# before and `p1` from the layer before, and N nodes. Every node is the sum of an edge from every earlier
+# state. Three nodes make a picture that can be read.
+
+# %%
+cell = supercell.Supercell(nodes=3, channels=width)
+print(search_space.edges(3))
+drawing.draw_supercell(cell)
+
+# %% [markdown]
+# Choosing is not differentiable; mixing is. So every edge computes all six operations and adds them up with
+# weights alpha (Eq. 2), and every node adds up its edges (Eq. 1). Here are the two equations in the library's
+# plain version.
+
+# %%
+print(inspect.getsource(supercell.PlainSupercell.forward))
+
+# %% [markdown]
+# Do it by hand for the first node, n1 = O(p2) + O(p1), and compare. The weights of an edge are a softmax over
+# its six raw numbers: positive, and one in sum.
+
+# %%
+for fan in cell.fans.values():  # offsets begin at zero; move them, so that the comparison means something
+    torch.nn.init.normal_(fan.offsets, std=0.1)
+plain = supercell.to_plain(cell)
+alpha = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS)).softmax(dim=-1)
+p2, p1 = torch.randn(2, 1, width, 16, 16).unbind()
+
+n1 = 0
+for row, source, x in ((0, "p2", p2), (1, "p1", p1)):
+    for weight, operation in zip(alpha[row], plain.edges[f"{source}_n1"]):
+        n1 = n1 + weight * operation(x)
+print("by hand and PlainSupercell differ by", (n1 - plain(p2, p1, alpha)[:, :width]).abs().max().item())
+
+# %% [markdown]
+# Edge by edge that is thousands of small convolutions. All edges that leave one state begin with the same
+# ReLU of it, so `Supercell`, which the search runs, computes each operation once for all of them. Same
+# parameters, same function, other order of summation:
+
+# %%
+with torch.no_grad():
+    difference = (cell(p2, p1, alpha) - plain(p2, p1, alpha)).abs().max().item()
+print(f"{count(cell):,} and {count(plain):,} parameters; outputs differ by {difference:.1e}")
+assert count(cell) == count(plain) and difference < 1e-3
+
+# %% [markdown]
+# There is *one* table alpha for all cells of a supernet, one row an edge. It begins flat. What the search
+# does to a cell is all in a table like this one (here: random numbers).
+
+# %%
+raw = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS))
+flat, example = torch.zeros_like(raw).softmax(dim=-1), raw.softmax(dim=-1)
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+for ax, table, title in zip(axes, (flat, example), ("untouched", "an example")):
+    ax.imshow(table, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
+    ax.set_xticks(range(6), search_space.OPERATIONS)
+    ax.set_yticks(range(len(table)), [f"{source} → {node}" for source, node in search_space.edges(3)])
+    for i, row in enumerate(table.tolist()):
+        for j, weight in enumerate(row):
+            shade = "w" if weight > 0.7 else "k"
+            ax.text(j, i, f"{weight:.2f}", ha="center", va="center", fontsize=8, color=shade)
+    ax.set_title(f"softmax of alpha: {title}")
+plt.show()
+
+# %% [markdown]
+# From there to a compact cell (Figure 1, right): each node keeps its two strongest edges, each with its
+# strongest operation; `none` takes part in the softmax, but is never kept.
+
+# %%
+genotype = decode.derive_cell(raw)
+print(genotype)
+drawing.draw_cell(genotype)
+
+
+# %% [markdown]
+# **What to notice.** A row that is nearly flat and a row that is nearly decided decode alike. And two edges
+# are kept at every node even where `none` was the strongest of all.
+#
+# How many compact cells are there? Node i has i + 1 states before it, keeps two of them, and on each one of
+# five operations.
+
+# %%
+def cells(nodes):
+    total = 1
+    for i in range(1, nodes + 1):
+        total *= comb(i + 1, 2) * 5**2
+    return total
+
+
+for n in range(1, nodes + 1):
+    print(f"{n} node(s): {len(search_space.edges(n)):2} edges in the supercell, {cells(n):16,} compact cells")
+
+# %% [markdown]
+# ## A supernet: which widths
+#
+# Every layer offers up to three cells, of widths W, 2W and 4W: levels 0, 1 and 2 (Eq. 4). The stem counts as
+# level 0, and a path moves by one level at most, so layer 1 has two of the three. Figure 2, left, from the
+# object itself:
+
+# %%
+supernet = Supernet(layers, nodes, width, channels)
+drawing.draw_supernet(supernet)
+
+# %% [markdown]
+# Where do its parameters sit?
+
+# %%
+parts = {"start (two 3x3 convolutions)": count(supernet.stem) + count(supernet.widen),
+         "1x1s on the first inputs": sum(count(layer.first) for layer in supernet.layers),
+         "1x1s on the second inputs": sum(count(layer.second) for layer in supernet.layers),
+         "cells": sum(count(layer.cells) for layer in supernet.layers),
+         "end (one 3x3 convolution)": count(supernet.head)}
+total = sum(parts.values())
+for name, number in parts.items():
+    print(f"{name:30}{number:12,} {number / total:7.1%}")
+print(f"{'weights':30}{total:12,}")
+print(f"{'alpha and beta':30}{supernet.alpha.numel() + supernet.beta.numel():12,}")
+assert total == sum(parameter.numel() for parameter in supernet.weights())
+if task == "denoising":
+    assert total == 6_485_827  # worked out on paper, part by part
+
+# %% [markdown]
+# **What to notice.** The search is about the last line: a handful of numbers, against millions of weights
+# that it needs only to judge them.
+#
+# ## Beta: where a path goes next
+#
+# One row for each cell that feeds another, one column for each move. A softmax over the moves that exist
+# makes each row a probability, and a path a walk through the layers.
+
+# %%
+probabilities = search_space.move_log_probabilities(supernet.beta).exp().tolist()
+print("from layer, level   narrower     same    wider")
+for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
+    print(f"{layer:10}, {level}      " + "".join(f"{p:9.3f}" if p else f"{'-':>9}" for p in row))
+
+# %% [markdown]
+# **What to notice.** Nothing has been learned yet, and still the rows differ: level 1 has three ways on,
+# levels 0 and 2 have two. Notebook 4 shows what that does to the most probable path.
+#
+# Eq. 5 uses these numbers to *mix*: the outputs of the layer before pass a 1x1 each, are weighted with beta,
+# added up, and go through **one** cell. By hand, for level 1 of layer 2:
+
+# %%
+small = Supernet(layers=2, nodes=2, width=4, channels=1)
+layer, beta = small.layers[1], small.transitions()[1]
+before, last = [torch.randn(2, 8, 12, 12)], [torch.randn(2, 8, 12, 12), torch.randn(2, 16, 12, 12)]
+weights = small.alpha.softmax(dim=-1)
+
+first = beta[0, 1] * layer.first["0->1"](last[0]) + beta[1, 1] * layer.first["1->1"](last[1])
+second = layer.second["1"](before[0])
+by_hand = layer.cells["1"](second, first, weights)
+
+library = layer(before, last, weights, beta)[1]
+print("by hand and the library differ by", (by_hand - library).abs().max().item())
+
+# %% [markdown]
+# **What to notice.** Beta is normalised over where a path *leaves to*, not over what arrives. So the weights
+# that meet in a cell need not sum to one; the batch norms inside the cell even out most of that.
+#
+# ## Eq. 5 against Eq. 6: one cell, or one for each way in
+#
+# Auto-DeepLab, from which the idea of the trellis comes, gives every incoming path a cell of its own and adds
+# up their outputs (Eq. 6). Eq. 5 adds up first. How many cells does that save?
+
+# %%
+by_edge = Supernet(layers, nodes, width, channels, sharing="edge")
+print("layer   cells, Eq. 5   cells, Eq. 6")
+for shared, separate in zip(supernet.layers, by_edge.layers):
+    print(f"{shared.number:5}{len(shared.cells):15}{len(separate.cells):15}")
+print(f"weights in cells: {parts['cells']:,} against {sum(count(layer.cells) for layer in by_edge.layers):,}")
+
+# %% [markdown]
+# **What to notice.** Three levels have seven ways in between them, not nine: a path moves by one level at
+# most. So even a layer far from the start saves a factor 7/3, and the first layers less. What fills the
+# memory of a training step is what every cell keeps for the way back, and that goes with the number of cells;
+# the paper's "three times" counts generously. Notebook 11 measures it.
+#
+# ## How large is the space?
+#
+# Paths through the trellis, times cells:
+
+# %%
+paths = decode.all_paths(layers)
+print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes):.1e} architectures")
+
+# %% [markdown]
+# At one GPU-minute each, nobody tries them all; this is why the space was made differentiable.
+#
+# ## What comes out: a compact network
+#
+# One cell a layer, at the widths of one path, and an ASPP at the end: convolutions of growing dilation beside
+# each other. Figure 2, right, for the architecture that the paper publishes:
+
+# %%
+published = PUBLISHED[task, "IR-NAS"]
+network = RestorationNetwork(*published, channels)
+print("cell:", published.genotype)
+print(f"path {published.path}, W = {published.width}: {systems.parameter_count(network):,} parameters")
+drawing.draw_network(network)
+
+# %% [markdown]
+# The paper prints the cell and, for denoising, a size, but no path. The size gives the path away: build every
+# path with the published cell, and see which would be printed as 0.63 (in units of 2^20, as the authors
+# counted).
+
+# %%
+sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
+         for path in paths}
+ordered = sorted(sizes, key=sizes.get)
+fig, ax = plt.subplots(figsize=(10, 3.2), layout="constrained")
+for i, path in enumerate(ordered):
+    marker, colour, size = ("*", "k", 14) if path == published.path else ("o", "0.5", 6)
+    ax.plot(i, sizes[path] / 2**20, marker, color=colour, markersize=size)
+ax.set_xticks(range(len(ordered)), [",".join(map(str, path)) for path in ordered], rotation=90)
+ax.set(ylabel="parameters (M of 2^20)", xlabel="path (the star: the published network)", ylim=(0, None))
+ax.grid(axis="y", alpha=0.4)
+plt.show()
+print("printed as 0.63:", [path for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"])
+
+# %% [markdown]
+# **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ
+# several-fold. For denoising one path alone agrees with the printed number. For de-raining the paper prints
+# no size; the path used here is its analogue, an inference and not a fact.
+#
+# ## Exercises
+#
+# 1. `none` takes part in the softmax. What would change in the search if it did not?
+# 2. How many compact cells would there be if a node could keep any number of its edges?
+# 3. With a fourth level (8W), how many ways in would a layer have, and what would Eq. 5 save?

@@ -1,0 +1,319 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4. From numbers to a network: decoding
+#
+# The search ends with two tables of numbers, alpha and beta. A network has no mixtures: each layer has one
+# width, each node two inputs. This page makes the choice. At the end you will be able to run Viterbi's
+# algorithm with a pencil, know why the best path is not a chain of best steps, and see how much of the answer
+# was there before the search began.
+
+# %%
+import inspect
+import math
+from importlib.metadata import version
+
+import matplotlib.pyplot as plt
+import torch
+
+from irnas_lib import decode, drawing, figures, runs, search_space
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.genotypes import PUBLISHED
+
+print({name: version(name) for name in ("torch", "numpy", "matplotlib")})
+print(runs.device_name(runs.best_device()))
+
+# %% [markdown]
+# The parameters: whose search is decoded. Notebook 3 makes it.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+seed = 0
+
+# %%
+record = runs.find_search(profile, task, seed)
+if record is None:
+    raise CheckpointError(f"no finished search for {task}, seed {seed}, profile {profile}: "
+                          "run 03_search first")
+alpha, beta = torch.tensor(record["alpha"]), torch.tensor(record["beta"])
+layers, nodes = search_space.layers_for(len(beta)), search_space.nodes_for(len(alpha))
+print(f"{task} on {record['dataset']}, seed {seed}, profile {record['profile']}: "
+      f"{layers} layers, {nodes} nodes a cell")
+print(f"the result is validation {record['best'] + 1} of {len(record['history'])}, "
+      f"after {record['history'][record['best']]['iteration']} iterations")
+
+# %% [markdown]
+# ## Beta is a map with probabilities
+#
+# Each cell says how probable it is that a path goes on to the narrower, the same or the wider level. This is
+# a Markov chain: where a path goes next depends on where it is, and on nothing before.
+
+# %%
+probabilities = search_space.move_log_probabilities(beta).exp().tolist()
+print("from layer, level   narrower     same    wider")
+for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
+    print(f"{layer:10}, {level}      " + "".join(f"{p:9.4f}" if p else f"{'-':>9}" for p in row))
+
+# %% [markdown]
+# The same as a trellis, time from left to right. The thick line is the path that this page is about.
+
+# %%
+figures.draw_trellis(beta)
+
+# %% [markdown]
+# The probability of a path is the product along it. All paths together have probability one, which is worth a
+# check.
+
+# %%
+paths = decode.all_paths(layers)
+chance = {path: math.exp(decode.path_log_probability(beta, path)) for path in paths}
+print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
+
+# %% [markdown]
+# ## Viterbi, step by step
+#
+# To find the best path one could look at all of them. Viterbi's observation: *the best way to a level goes
+# over the best way to one of the levels before it.* So it is enough to remember, for each level, the best way
+# to get there. The whole algorithm:
+
+# %%
+print(inspect.getsource(decode.viterbi))
+
+# %% [markdown]
+# Here it is with its thinking aloud, in probabilities instead of logarithms.
+
+# %%
+best = {0: ((), 1.0)}
+for number, layer in enumerate(decode.transition_scores(beta), 1):
+    print(f"layer {number}")
+    reached = {}
+    for level in search_space.levels(number):
+        ways = {source: best[source][1] * math.exp(score)
+                for (source, to), score in layer.items() if to == level}
+        winner = max(sorted(ways), key=ways.get)
+        reached[level] = (*best[winner][0], level), ways[winner]
+        tried = ", ".join(f"from {source}: {best[source][1]:.4f} x {way / best[source][1]:.4f} = {way:.4f}"
+                          for source, way in sorted(ways.items()))
+        print(f"  to level {level}   {tried}   ->  {reached[level][0]}")
+    best = reached
+path, probability = max(best.values(), key=lambda way: way[1])
+print(f"best at the end: {path}, probability {probability:.4f}")
+
+# %% [markdown]
+# **What to notice.** In every layer at most three candidates survive, one a level, however many paths there
+# are. The others can never catch up: whatever comes later multiplies both alike.
+#
+# ## Brute force beside it
+#
+# All paths, the most probable first. Do the two agree?
+
+# %%
+assert path == decode.viterbi_path(beta)[0] == record["path"]
+assert math.isclose(probability, chance[path]) and math.isclose(probability, max(chance.values()))
+ranked = sorted(paths, key=lambda path: -chance[path])
+print("Viterbi:    ", path)
+print("brute force:", decode.brute_force_path(beta)[0])
+
+
+# %%
+def bars(chances, marks, title):
+    """The most probable paths as bars, `marks` with a hatch."""
+    shown = sorted(chances, key=lambda path: -chances[path])[:14]
+    fig, ax = plt.subplots(figsize=(8, 0.6 + 0.24 * len(shown)), layout="constrained")
+    drawn = ax.barh([",".join(map(str, path)) for path in shown], [chances[path] for path in shown],
+                    color="0.8", edgecolor="k", linewidth=0.6)
+    for path, bar in zip(shown, drawn):
+        if path in marks:
+            bar.set(hatch="///", facecolor="white")
+        middle = bar.get_y() + bar.get_height() / 2
+        ax.text(bar.get_width(), middle, f" {chances[path]:.4f}", va="center", fontsize=8)
+    ax.invert_yaxis()
+    ax.set(xlabel="probability", title=title, xlim=(0, 1.12 * chances[shown[0]]))
+    ax.spines[["top", "right"]].set_visible(False)
+    plt.show()
+
+
+bars(chance, [path], f"the {min(14, len(paths))} most probable of {len(paths)} paths (hatched: Viterbi's)")
+print(f"the best is {chance[ranked[0]] / chance[ranked[1]]:.3f} times as probable as the second, "
+      f"{chance[ranked[0]] / (1 / len(paths)):.2f} times a path taken blindly")
+
+# %% [markdown]
+# **What to notice.** Look at the distance from the first to the second. Decoding answers with one path
+# whether the lead is wide or a hair's breadth; the picture shows what the answer hides.
+#
+# Why not always try all paths? Count them, and count the sums that Viterbi makes.
+
+# %%
+print("layers      paths   sums of Viterbi")
+for depth in (2, 3, 4, 6, 8, 10):
+    untouched = torch.zeros(len(search_space.source_rows(depth)), 3)
+    sums = sum(len(layer) for layer in decode.transition_scores(untouched))
+    print(f"{depth:6}{len(decode.all_paths(depth)):11,}{sums:18}")
+
+# %% [markdown]
+# With the paper's handful of layers either would do. The point of Section 3.2 is the other one: not to choose
+# each layer's best alone.
+#
+# ## What greedy would take
+#
+# Greedy takes the most probable move, layer by layer, and never looks ahead. For the beta of this search:
+
+# %%
+greedy, _ = decode.greedy_path(beta)
+print(f"greedy  {greedy}, probability {chance[greedy]:.4f}")
+print(f"Viterbi {path}, probability {chance[path]:.4f}")
+
+# %% [markdown]
+# That the two agree or differ here says little. How often does greedy miss in general? Draw a few hundred
+# random betas for a four-layer supernet and compare; keep the one where it loses most.
+
+# %%
+rows = len(search_space.source_rows(4))
+generator = torch.Generator().manual_seed(0)
+random_betas = [torch.randn(rows, 3, generator=generator) for _ in range(500)]
+losses = [decode.viterbi_path(one)[1] - decode.greedy_path(one)[1] for one in random_betas]
+print(f"greedy misses the best path in {sum(loss > 0 for loss in losses)} of {len(losses)} random betas")
+worst = random_betas[max(range(len(losses)), key=losses.__getitem__)]
+print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable as greedy's")
+figures.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
+
+# %% [markdown]
+# **What to notice.** Follow the dashed line to where it leaves the thick one: the move that it takes there is
+# the more probable by itself. What it gains by that it loses later on, by more.
+#
+# ## How much was there before the search?
+#
+# A beta that nobody has touched also decodes to a path. Level 1 divides its probability among three ways on,
+# levels 0 and 2 among two: whoever passes through level 1 pays for it. For four layers, as in the paper's
+# denoising search:
+
+# %%
+flat = torch.zeros(rows, 3)
+prior = {path: math.exp(decode.path_log_probability(flat, path)) for path in decode.all_paths(4)}
+top = [path for path in prior if math.isclose(prior[path], max(prior.values()))]
+bars(prior, top, "untouched beta, four layers (hatched: the largest)")
+print("favourites before any learning:", *top)
+
+# %% [markdown]
+# **What to notice.** The two favourites are 0,0,0,0 and 0,0,0,1, and the second is the very path of the
+# published denoising network. "The last cell is the widest" is therefore weak evidence of something learned.
+#
+# A fairer question is which path has *gained* most, as a ratio to what the flat prior gave it. That is
+# Viterbi again, on differences of log probabilities:
+
+# %%
+print(inspect.getsource(decode.relative_path))
+
+# %%
+flat = torch.zeros_like(beta)
+gain = {path: chance[path] / math.exp(decode.path_log_probability(flat, path)) for path in paths}
+relative, log_gain = decode.relative_path(beta)
+assert relative == record["relative_path"] and math.isclose(math.exp(log_gain), max(gain.values()))
+print("decode      path         probability   untouched    gain")
+for name, one in (("plain", path), ("relative", relative), ("untouched", decode.viterbi_path(flat)[0])):
+    print(f"{name:12}{','.join(map(str, one)):12}{chance[one]:12.4f}{chance[one] / gain[one]:12.4f}"
+          f"{gain[one]:8.3f}")
+print("plain and relative decode", "agree" if relative == path else "differ")
+
+# %% [markdown]
+# **What to notice.** If all gains are near one, beta has hardly moved, and the plain decode repeats the
+# prior. Adam moves a number by about its learning rate a step, so this is a question of the length of the
+# search as much as of the data. Did the answer settle while the search went on?
+
+# %%
+history = record["history"]
+print("iteration    plain       relative     largest change of a probability in beta")
+for entry in history[::max(1, len(history) // 10)]:
+    now = torch.tensor(entry["beta"])
+    before, after = (search_space.move_log_probabilities(table).exp() for table in (flat, now))
+    print(f"{entry['iteration']:9}    {','.join(map(str, decode.viterbi_path(now)[0])):12}"
+          f"{','.join(map(str, decode.relative_path(now)[0])):13}{(after - before).abs().max():.4f}"
+          + ("" if entry["counts"] else "   warm-up"))
+
+# %% [markdown]
+# ## The cell
+#
+# Cells need no Viterbi, for edges do not follow each other. An edge is as strong as its strongest operation
+# other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line is what an
+# untouched alpha gives.
+
+# %%
+weights = alpha.softmax(dim=-1)[:, :-1]
+strength, choice = weights.max(dim=-1)
+kept = {(edge.source, f"n{i}") for i, node in enumerate(record["genotype"], 1) for edge in node}
+names = search_space.edges(nodes)
+fig, ax = plt.subplots(figsize=(max(6, 0.5 * len(names)), 3), layout="constrained")
+for i, (edge, height, column) in enumerate(zip(names, strength.tolist(), choice.tolist())):
+    fill, hatch = ("white", "///") if edge in kept else ("0.8", None)
+    ax.bar(i, height, color=fill, hatch=hatch, edgecolor="k", linewidth=0.6)
+    ax.text(i, height, search_space.OPERATIONS[column], ha="center", va="bottom", fontsize=8)
+ax.axhline(1 / 6, color="k", linestyle="--", linewidth=0.8)
+ax.set_xticks(range(len(names)), [f"{source}\n→ {node}" for source, node in names], fontsize=8)
+low, high = min(strength.min().item(), 1 / 6), strength.max().item()
+ax.set(ylabel="largest weight", ylim=(low - 0.2 * (high - low), high + 0.2 * (high - low)),
+       title="strength of every edge (hatched: kept)")
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
+assert decode.derive_cell(alpha) == record["genotype"]
+
+# %% [markdown]
+# **What to notice.** The axis does not begin at zero. Compare the height of a kept edge with the best that
+# was dropped: where they are close, another seed may well decode to another cell.
+#
+# What came out. Bold, dashed edges are those that the same node of the published cell does not have:
+
+# %%
+published = PUBLISHED[task, "IR-NAS"]
+different = drawing.changes(record["genotype"], published.genotype)
+print("found:    ", record["genotype"])
+drawing.draw_cell(record["genotype"], different)
+
+# %%
+print("published:", published.genotype)
+drawing.draw_cell(published.genotype)
+
+
+# %% [markdown]
+# How much do they agree, and how much would two cells agree by chance? Decode random alphas of the same size
+# to know.
+
+# %%
+def agreement(genotype):
+    """Share of a cell's edges that the same node of the published cell has too."""
+    return 1 - len(drawing.changes(genotype, published.genotype)) / (2 * len(genotype))
+
+
+generator = torch.Generator().manual_seed(0)
+by_chance = [agreement(decode.derive_cell(torch.randn(alpha.shape, generator=generator))) for _ in range(300)]
+mine = agreement(record["genotype"])
+print(f"agreement with the published cell: {mine:.0%}")
+print(f"of random cells: {sum(by_chance) / len(by_chance):.0%} on average; "
+      f"{sum(one >= mine for one in by_chance) / len(by_chance):.0%} of them agree at least as much")
+print(f"path here {record['path']}, published {published.path}")
+if len(record["path"]) != len(published.path):
+    print("the two supernets differ in depth: no comparison of the paths")
+
+# %% [markdown]
+# **What to notice.** Two cells can agree in few edges and restore equally well; the space is full of
+# near-equals. What a difference is worth is a question for a training, not for a drawing: `05_training`
+# trains this very cell and path, and notebook 9 asks the same of the paper's own modified cells.
+#
+# ## Exercises
+#
+# 1. Beta could also be normalised over the moves *into* a cell. Is the product along a path still a
+#    probability, and what would the flat prior favour then?
+# 2. `viterbi` breaks ties in favour of the narrower level. Which path does an untouched beta decode to, and
+#    which one with the opposite rule?
+# 3. Change `decode.viterbi` in your head so that it returns the second-best path. What must it remember?

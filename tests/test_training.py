@@ -1,0 +1,226 @@
+"""Training: the same bytes for the same seed, and after any interruption.
+
+`python tests/test_training.py STATE` trains until it is stopped from outside, saving after every step or, with
+`held`, only when it is interrupted.
+"""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from irnas_lib import checkpoints, steps, training
+from irnas_lib.datasets import Picture
+from irnas_lib.genotypes import Genotype
+from irnas_lib.network import RestorationNetwork
+from irnas_lib.patches import Patches
+from irnas_lib.recipes import Recipe, recipe
+from irnas_lib.training import Diverged, train
+
+PICTURES = [Picture(f"p{i}", np.random.default_rng(i).integers(0, 256, (24, 30, 1), dtype=np.uint8)) for i in range(3)]
+GENOTYPE = Genotype([[("conv", "p2"), ("def", "p1")]])
+ITERATIONS, KEY = 8, {"seed": 1}
+
+
+def network():
+    torch.manual_seed(1)
+    return RestorationNetwork(GENOTYPE, (0, 1), 2, 1)
+
+
+def run(state_file=None, iterations=ITERATIONS, name="matched", key=KEY, net=None):
+    """Trains; the network and what train returned."""
+    net = net or network()
+    patches = Patches(PICTURES, 12, sigmas=(30, 50))
+    return net, train(net, patches, recipe(name), iterations, batch=2, seed=1, state_file=state_file, key=key)
+
+
+def bits(net):
+    return {name: tensor.numpy().tobytes() for name, tensor in net.state_dict().items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in the processes below: sums may differ in their last bits between numbers of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    net, found = run()
+    return bits(net), found["curve"]
+
+
+def test_the_same_seed_gives_the_same_bytes(uninterrupted):
+    net, found = run()
+    assert (bits(net), found["curve"]) == uninterrupted
+    assert [point[0] for point in found["curve"]] == list(range(1, ITERATIONS + 1))
+    assert found["seconds"] > 0
+
+
+def test_it_is_the_plain_loop_of_any_textbook():
+    nets = [nn.Conv2d(1, 1, 3, padding=1) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    optimizer = torch.optim.Adam(nets[0].parameters(), lr=0.05)
+    patches = Patches(PICTURES, 12, sigmas=(30, 50))
+    for iteration in range(5):
+        degraded, clean = patches.batch(2, 1, training.TRAINING_STREAM, iteration)
+        optimizer.zero_grad()
+        training.restoration_loss(nets[0](degraded), clean, 0.5).backward()
+        optimizer.step()
+    run(iterations=5, name="paper", net=nets[1])
+    for a, b in zip(*(net.parameters() for net in nets)):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", (1, 5, ITERATIONS - 1))
+def test_a_failed_run_goes_on_where_it_saved(tmp_path, monkeypatch, uninterrupted, after):
+    file, usual = tmp_path / "run.pt", training.save_state
+
+    def save_and_fail(path, state):
+        usual(path, state)
+        if state["iteration"] == after:
+            raise Stop
+    monkeypatch.setattr(steps, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(training, "save_state", save_and_fail)
+    with pytest.raises(Stop):
+        run(file)
+    monkeypatch.undo()
+    torch.manual_seed(7)
+    fresh = RestorationNetwork(GENOTYPE, (0, 1), 2, 1)  # other weights: all must come from the state
+    net, found = run(file, net=fresh)
+    assert (bits(net), found["curve"]) == uninterrupted
+
+
+def test_a_finished_run_is_loaded_and_not_repeated(tmp_path, monkeypatch, uninterrupted):
+    run(tmp_path / "run.pt")
+    monkeypatch.setattr(Patches, "batch", lambda *_: pytest.fail("trained again"))
+    net, found = run(tmp_path / "run.pt")
+    assert (bits(net), found["curve"]) == uninterrupted
+
+
+def test_a_state_of_another_run_is_not_used(tmp_path, uninterrupted):
+    run(tmp_path / "run.pt", iterations=2, key={"seed": 2})
+    net, found = run(tmp_path / "run.pt")
+    assert (bits(net), found["curve"]) == uninterrupted
+
+
+class Explodes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return x * self.scale * math.nan
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    with pytest.raises(Diverged, match="the loss is nan after 1 iterations"):
+        run(net=Explodes())
+
+
+def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "restoration_loss", lambda x, y, weight: seen.append(weight) or (x - y).square().mean())
+    patches, net = Patches(PICTURES, 12), nn.Conv2d(1, 1, 1)
+    train(net, patches, recipe("authors"), 1, 2, 0)
+    train(net, patches, recipe("authors"), 1, 2, 0, loss_lambda=0)
+    assert seen == [0.6, 0]
+
+
+def test_training_learns_something():
+    net = nn.Conv2d(1, 1, 5, padding=2)
+    grey = [Picture("grey", np.full((24, 24, 1), 128, np.uint8))]
+    found = train(net, Patches(grey, 12), Recipe("Adam", lr=0.01, schedule="constant"), 120, 4, 0, loss_lambda=0)
+    assert np.mean([psnr for *_, psnr in found["curve"][-10:]]) > found["curve"][0][2] + 5
+
+
+# ---- stopped from outside ----
+
+MANY = 3000  # more steps than a test waits for
+
+
+def started(file, *options):
+    """A training in a process of its own that has made at least one step."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([sys.executable, __file__, str(file), *options], env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "stepping\n", process.stderr.read()
+    return process
+
+
+def assert_resumes_exactly(file, monkeypatch):
+    """Two more steps after the state in `file` equal the same number of steps without an interruption."""
+    at = checkpoints.load_state(file, KEY)["iteration"]
+    assert 0 < at < MANY
+    ends = []
+    for state_file in (file, None):
+        net = network()
+        with monkeypatch.context() as patch, pytest.raises(Stop):
+            stop_after(patch, at + 2)
+            run(state_file, MANY, net=net)
+        ends.append(bits(net))
+    assert ends[0] == ends[1]
+
+
+def stop_after(patch, iterations):
+    usual = training.set_learning_rate
+
+    def rate(optimizer, lr):
+        if lr == training.learning_rate(recipe("matched"), iterations, MANY):
+            raise Stop
+        usual(optimizer, lr)
+    patch.setattr(training, "set_learning_rate", rate)
+
+
+@pytest.mark.parametrize("wait", (0.0, 0.35))
+def test_a_killed_run_goes_on_exactly(tmp_path, monkeypatch, wait):
+    process = started(tmp_path / "run.pt")
+    time.sleep(wait)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert_resumes_exactly(tmp_path / "run.pt", monkeypatch)
+
+
+def test_ctrl_c_saves_and_loses_nothing(tmp_path, monkeypatch):
+    process = started(tmp_path / "run.pt", "held")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode != 0
+    said = errors.strip().splitlines()[-1]
+    at = checkpoints.load_state(tmp_path / "run.pt", KEY)["iteration"]
+    assert said == f"KeyboardInterrupt: stopped after {at} steps; run again to go on"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+    assert_resumes_exactly(tmp_path / "run.pt", monkeypatch)
+
+
+def main(file, held=""):
+    steps.SAVE_SECONDS = 60 if held else -1
+    usual = Patches.batch
+
+    def batch(self, size, *seed):
+        if seed[-1] == 2:
+            print("stepping")
+        return usual(self, size, *seed)
+    Patches.batch = batch
+    run(Path(file), MANY)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(*sys.argv[1:])
