@@ -9,8 +9,18 @@ import itertools
 import torch
 
 from irnas_lib.genotypes import Edge, Genotype
-from irnas_lib.search_space import (LEVELS, MOVES, OPERATIONS, edges, layers_for, move_exists,
-                                    move_log_probabilities, nodes_for, source_rows, states)
+from irnas_lib.search_space import (
+    LEVELS,
+    MOVES,
+    OPERATIONS,
+    edges,
+    layers_for,
+    move_exists,
+    move_log_probabilities,
+    nodes_for,
+    source_rows,
+    states,
+)
 
 
 def derive_cell(alpha: torch.Tensor) -> Genotype:

@@ -203,7 +203,7 @@ def draw_network(network: RestorationNetwork) -> Drawing:
 
 def draw_width_search(supernet: Supernet, network: RestorationNetwork) -> Drawing:
     """Figure 2: a supernet and, below it, a final network."""
-    drawing = _trellis_page(f"Above: the supernet. Below: a final network, one path of widths.\\n{NOTATION}")
+    drawing = _trellis_page(f"Above: the supernet. Below: a final network, one path of widths.\n{NOTATION}")
     _add_supernet(drawing, supernet, True, "a")
     _add_network(drawing, network, "b", top=-(LEVELS + 0.8))
     return drawing
@@ -232,7 +232,7 @@ def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, second_inputs: bo
             cells = [layer.cells[name] for name in layer.cell_names(level)]
             width = f"{cells[0].channels}" if len(cells) == 1 else f"{len(cells)} × {cells[0].channels}"
             outputs.append(_place(graph, f"{prefix}{layer.number}_{level}",
-                                  f"C{str(layer.number).translate(BELOW)}{str(level).translate(ABOVE)}\\n"
+                                  f"C{str(layer.number).translate(BELOW)}{str(level).translate(ABOVE)}\n"
                                   f"{width} | {cells[0].nodes * cells[0].channels}", layer.number, level,
                                   fillcolor=CELL))
         for name in layer.first:

@@ -248,7 +248,9 @@ def save(plot: Figure, path: str | Path, note: str = "") -> Path:
 
     note: a line below the figure.
     """
-    if note:
+    if note and plot.get_supxlabel():
+        plot.supxlabel(f"{plot.get_supxlabel()}\n{note}", size=8)
+    elif note:
         plot.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
         plot.text(0.5, 0.02, note, ha="center", size=7, style="italic")
     with atomically(path) as partial, matplotlib.rc_context(STYLE):
@@ -274,7 +276,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
     def plot(name, figure):
         files.append(save(figure, out / f"{name}.png", tables.SMOKE_WARNING if smoke else ""))
 
-    example = derive_cell(torch.randn(9, len(OPERATIONS), generator=torch.Generator().manual_seed(0)))  # 3 nodes
+    example = derive_cell(torch.randn(9, len(OPERATIONS), generator=torch.Generator().manual_seed(3)))  # 3 nodes
     graph("figure1", drawing.draw_cell_search(Supercell(3, 10), example))
     graph("figure2", drawing.draw_width_search(Supernet(), published_network("denoising")))
     for number, task in ((3, "denoising"), (4, "sim1800"), (5, "deraining")):
@@ -287,6 +289,8 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
             graph(f"figure6{letter}_{task}", drawing.draw_cell(cell, drawing.changes(cell, original)))
     for path in sorted((checkpoints / "searches").glob("[!.]*.json")):
         record = runs.load_search(path)
+        if (record["profile"] == results.SMOKE) != smoke:
+            continue
         graph(f"search-{path.stem}-cell", drawing.draw_cell(record["genotype"]))
         plot(f"search-{path.stem}-curves", search_curves(record))
         plot(f"search-{path.stem}-trellis", draw_trellis(torch.tensor(record["beta"]), record["path"]))

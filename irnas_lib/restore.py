@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from irnas_lib import results, runs, systems
 from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.genotypes import Architecture, Genotype, GenotypeError
+from irnas_lib.genotypes import Architecture, Genotype, check_path
 from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
 from irnas_lib.protocols import corners, restore_tiles, restorer
 
@@ -110,11 +110,13 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
 
 
 def load(result: dict, folder: Path) -> nn.Module:
-    """The trained network of a result. Raises CheckpointError or GenotypeError."""
-    architecture = None
-    if result["genotype"]:
-        architecture = Architecture(Genotype(result["genotype"]), tuple(result["path"]), result["width"])
-    network = systems.build(result["system"], CHANNELS[result["task"]], architecture)
+    """The trained network of a result. Raises RestoreError where the result describes none, or CheckpointError."""
+    try:
+        architecture = result["genotype"] and Architecture(Genotype(result["genotype"]), check_path(result["path"]),
+                                                           result["width"])
+        network = systems.build(result["system"], CHANNELS[result["task"]], architecture)
+    except (TypeError, ValueError) as error:
+        raise RestoreError(f"{name_of(result)}: describes no network ({error})") from error
     runs.load_network(network, result, folder)
     return network
 
@@ -204,7 +206,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if options.list:
-            print(listing(known(runs.SHIPPED)))
+            shipped = known(runs.SHIPPED)
+            print(listing(shipped) if shipped else "no checkpoints are shipped yet")
             return 0
         if options.source is None or options.target is None:
             raise RestoreError("IN and OUT are needed; --help says more")
@@ -218,9 +221,12 @@ def main(arguments: list[str] | None = None) -> int:
         device = torch.device(options.device or runs.best_device())
         print(f"{name_of(result)}, on {runs.device_name(device)}", file=sys.stderr)
         failed = restore_files(network, pairs, device, options.tile)
-    except (RestoreError, CheckpointError, GenotypeError, results.ResultError, OSError) as error:
+    except (RestoreError, CheckpointError, results.ResultError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     if failed and len(pairs) > 1:
         print(f"{failed} of {len(pairs)} pictures failed", file=sys.stderr)
     return 1 if failed else 0

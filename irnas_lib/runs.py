@@ -14,7 +14,7 @@ from torch import nn
 from irnas_lib import checkpoints, results
 from irnas_lib.datasets import Dataset
 from irnas_lib.files import atomically
-from irnas_lib.genotypes import Architecture, Genotype, check_path, load_architecture
+from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.paths import ROOT, run_folder
 from irnas_lib.stamps import commit
 from irnas_lib.systems import published
@@ -106,8 +106,17 @@ def architecture(choice: str, task: str, system: str, profile: str, seed: int = 
         chosen = Architecture(found["genotype"], found["path"], published(task).width)
     else:
         chosen = load_architecture(ROOT / choice)
-    levels = check_path((int(level) for level in path.split(",")), len(chosen.path)) if path else chosen.path
-    return Architecture(chosen.genotype, levels, width or chosen.width)
+    return Architecture(chosen.genotype, parse_path(path, len(chosen.path)) if path else chosen.path,
+                        width or chosen.width)
+
+
+def parse_path(text: str, layers: int) -> tuple[int, ...]:
+    """Levels written as "0,0,0,1". Raises GenotypeError."""
+    try:
+        levels = [int(level) for level in text.split(",")]
+    except ValueError as error:
+        raise GenotypeError(f"path {text!r}: levels are numbers with commas between, such as 0,0,0,1") from error
+    return check_path(levels, layers)
 
 
 # ---- trainings ----

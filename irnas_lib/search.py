@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from irnas_lib.checkpoints import load_state, save_state
 from irnas_lib.datasets import Picture
@@ -99,7 +98,8 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     """
     device = torch.device(device)
     train_w, train_a, train_v = split_pictures(pictures, settings.seed)
-    options = dict(crop=settings.crop, sigmas=settings.sigmas or (0,), rotate=pictures[0].degraded is None, device=device)
+    options = dict(crop=settings.crop, sigmas=settings.sigmas or (0,), rotate=pictures[0].degraded is None,
+                   device=device)
     patches_w, patches_a = Patches(train_w, **options), Patches(train_a, **options)
     per_epoch = max(1, len(train_w) * settings.crops_per_picture // settings.batch)
     iterations, warmup = settings.epochs * per_epoch, settings.warmup_epochs * per_epoch

@@ -5,8 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from irnas_lib.operations import conv_unit
-from irnas_lib.search_space import (MOVES, OPERATIONS, edges, levels, move_exists, move_log_probabilities,
-                                    source_rows)
+from irnas_lib.search_space import MOVES, OPERATIONS, edges, levels, move_exists, move_log_probabilities, source_rows
 from irnas_lib.supercell import Supercell
 
 STEM_CHANNELS = 64

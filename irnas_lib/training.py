@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from irnas_lib.checkpoints import load_state, save_state
 from irnas_lib.losses import restoration_loss

@@ -26,16 +26,15 @@ import os
 import platform
 from importlib.metadata import version
 
-import torch
 from IPython.display import Markdown, display
 
 from irnas_lib import printed, profiles, protocols, results, runs, tables
 from irnas_lib.paths import ROOT, run_folder
 
-for name in ("torch", "torchvision", "numpy", "numba", "scikit-image", "matplotlib", "papermill", "snakemake"):
-    print(f"{name:14}{version(name)}")
-print(f"Python        {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
-print(f"device        {runs.device_name(runs.best_device())}" + (", bf16" if torch.cuda.is_available() else ""))
+print("Python", platform.python_version(), "on", platform.system(), platform.machine())
+for name in ("torch", "torchvision", "numpy", "numba", "scikit-image", "matplotlib", "papermill"):
+    print(name, version(name))
+print(f"{os.cpu_count()} cores; computing on {runs.device_name(runs.best_device())}")
 
 # %% [markdown]
 # The parameters. Every notebook has one cell like this, with plain values that a batch run replaces.
@@ -54,8 +53,8 @@ data = ""
 # %%
 notebooks = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 for notebook in notebooks:
-    title = next(line for line in notebook.read_text(encoding="utf-8").splitlines() if line.startswith("# # "))
-    print(f"{notebook.stem:34}{title[4:]}")
+    text = notebook.read_text(encoding="utf-8").splitlines()
+    print(f"{notebook.stem:34}", next(line[4:] for line in text if line.startswith("# # ")))
 
 
 # %% [markdown]
@@ -65,22 +64,21 @@ for notebook in notebooks:
 # out. The table is data, so that it can be checked: a name that is not there stops this page.
 
 # %%
+ANALYSIS = "09_table4_architecture_analysis"
 FIGURES = [  # what, notebook, function, file
     ("Figure 1: supercell and compact cell", "02_search_space", "drawing.draw_cell_search", "figure1.svg"),
     ("Figure 2: supernet and final network", "02_search_space", "drawing.draw_width_search", "figure2.svg"),
     ("Figure 3: pictures, BSD500", "06_table1_bsd500", "figures.restored_panel", "figure3.png"),
     ("Figure 4: pictures, SIM1800", "07_table2_sim1800", "figures.restored_panel", "figure4.png"),
     ("Figure 5: pictures, Rain800", "08_table3_rain800", "figures.restored_panel", "figure5.png"),
-    ("Figure 6 (a): the networks", "09_table4_architecture_analysis", "drawing.draw_network", "figure6a_denoising.svg"),
-    ("Figure 6 (b): the cells", "09_table4_architecture_analysis", "drawing.draw_cell", "figure6b_denoising.svg"),
-    ("Figure 6 (c): other operations, R1", "09_table4_architecture_analysis", "drawing.changes",
-     "figure6c_denoising.svg"),
-    ("Figure 6 (d): other connections, R2", "09_table4_architecture_analysis", "drawing.changes",
-     "figure6d_denoising.svg"),
+    ("Figure 6 (a): the networks", ANALYSIS, "drawing.draw_network", "figure6a_denoising.svg"),
+    ("Figure 6 (b): the cells", ANALYSIS, "drawing.draw_cell", "figure6b_denoising.svg"),
+    ("Figure 6 (c): other operations, R1", ANALYSIS, "drawing.changes", "figure6c_denoising.svg"),
+    ("Figure 6 (d): other connections, R2", ANALYSIS, "drawing.changes", "figure6d_denoising.svg"),
     ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.write", "table1.csv"),
     ("Table 2: denoising, SIM1800", "07_table2_sim1800", "tables.write", "table2.csv"),
     ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.write", "table3.csv"),
-    ("Table 4: modified cells", "09_table4_architecture_analysis", "tables.write", "table4.csv"),
+    ("Table 4: modified cells", ANALYSIS, "tables.write", "table4.csv"),
     ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.write", "table5.csv"),
     ("Table 6: the loss, Rain800", "10_tables_5_6_ablation", "tables.write", "table6.csv"),
 ]
@@ -96,8 +94,8 @@ METHOD = [  # what, notebook, function
     ("Section 4.1: search settings", "03_search", "search.SearchSettings"),
     ("Section 4.1: training settings", "05_training", "recipes.RECIPES"),
     ("Section 4.3: the widest cell is nearest to the output", "04_viterbi_decoding", "decode.relative_path"),
-    ("Section 4.3: no separable convolution is chosen", "09_table4_architecture_analysis", "genotypes.PUBLISHED"),
-    ("Section 4.3: other operations or connections are worse", "09_table4_architecture_analysis", "genotypes.PUBLISHED"),
+    ("Section 4.3: no separable convolution is chosen", ANALYSIS, "genotypes.PUBLISHED"),
+    ("Section 4.3: other operations or connections are worse", ANALYSIS, "genotypes.PUBLISHED"),
     ("Section 4.4: log-SSIM raises PSNR and SSIM", "10_tables_5_6_ablation", "losses.log_ssim"),
 ]
 CLAIMS = {  # the numbers in the text: notebook, function
@@ -122,7 +120,7 @@ def table(columns, lines):
 
 
 def made(file):
-    """Whether a file of figures/ is there, shipped with the project or made by this profile."""
+    """Whether a file of figures/ is there now, shipped with the project or made by this profile."""
     return any((folder / "figures" / file).is_file() for folder in (ROOT, run_folder(profile)))
 
 
@@ -135,9 +133,10 @@ for _, notebook, function, *_ in [*FIGURES, *METHOD, *claims]:
     assert hasattr(importlib.import_module(f"irnas_lib.{module}"), name), f"there is no {function}"
     assert notebook in known, f"there is no notebook {notebook}"
 
-table(["figure or table", "notebook", "function", "file in figures/", "there"],
-      [(what, notebook, f"`{function}`", file, "yes" if made(file) else "not yet")
-       for what, notebook, function, file in FIGURES])
+table(["figure or table", "notebook", "function", "file in figures/"],
+      [(what, notebook, f"`{function}`", file) for what, notebook, function, file in FIGURES])
+there = sum(made(file) for *_, file in FIGURES)
+print(f"{there} of these {len(FIGURES)} files were there when this page ran; the end of a run draws them all")
 table(["of the text", "notebook", "function"],
       [(what, notebook, f"`{function}`") for what, notebook, function in [*METHOD, *claims]])
 
@@ -154,10 +153,13 @@ table(["of the text", "notebook", "function"],
 # does a difference mean something.
 
 # %%
-measured = [result for folder in runs.folders(profile) for result in results.load(folder / "results")]
+found = {runs.stem(result): result
+         for folder in runs.folders(profile) for result in results.load(folder / "results")}
+measured = list(found.values())
 lines, total = [], [0, 0, 0]
 for number in tables.LAYOUTS:
-    here = {(item.task, item.system, item.sigma, item.metric): item for item in numbers if item.where == str(number)}
+    here = {(item.task, item.system, item.sigma, item.metric): item
+            for item in numbers if item.where == str(number)}
     filled, comparable = set(), set()
     for row in tables.rows(number, measured):
         key = row["task"], row["system"], row["sigma"], row["metric"]
@@ -172,15 +174,17 @@ table(["", "printed", "measured here", "comparable"], [*lines, ("all tables", *t
 print(f"{len(numbers)} printed numbers in all: {total[0]} in tables, {len(claims)} in the text (notebook 11)")
 assert total[0] + len(claims) == len(numbers) == 125
 
+# %% [markdown]
+# Behind these counts stand result files, one for each training. The ones that can be seen from here:
+
 # %%
-own = results.load(runs.output_folder(profile) / "results")
-print(f"results of this profile, {profile}, so far: {len(own)}"
-      + (" (smoke scale: they show that everything runs, and prove nothing)" if profile == results.SMOKE else ""))
+smoke = [result for result in measured if result["profile"] == results.SMOKE]
+print(f"{len(measured) - len(smoke)} results, and {len(smoke)} at smoke scale, which prove only that it runs")
 for result in measured:
-    shown = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result["metrics"].items())
     noise = "" if result["sigma"] is None else f" sigma {result['sigma']}"
-    print(f"  {result['system']:24}{result['dataset']}{noise}, {result['iterations']} iterations, "
-          f"{result['profile']}: {shown or result['status']}")
+    scores = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result["metrics"].items())
+    print(f"{result['profile']:8}{result['dataset']:9}{noise:10}{result['system']:24}"
+          f"{result['iterations'] or 0:8,} iterations   {scores or result['status']}")
 
 # %% [markdown]
 # The printed numbers themselves are not all what they seem. These notes travel with them into every table:
@@ -190,8 +194,10 @@ slips = {}
 for item in numbers:
     for note in item.note.split("; "):
         if note.startswith("slip") or "swap" in note:
-            slips.setdefault(note, []).append(f"Table {item.where}, {item.system} {item.metric} {item.sigma}".strip())
-table(["note", "concerns"], [(note, where[0] + (f" and {len(where) - 1} more" if where[1:] else ""))
+            noise = f" at sigma {item.sigma}" if item.sigma else ""
+            slips.setdefault(note, []).append(f"Table {item.where}, {item.metric} of {item.system}{noise}")
+table(["note", "concerns"], [(note.replace("*", r"\*"), where[0].replace("*", r"\*")
+                              + (f" and {len(where) - 1} more" if where[1:] else ""))
                              for note, where in slips.items()])
 
 # %% [markdown]
@@ -220,7 +226,7 @@ print(protocols.__doc__.strip())
 #
 # | command | what it does |
 # |---|---|
-# | `make reproduce` | every notebook, minutes, no download: shows that it runs |
+# | `make reproduce` | every notebook in minutes, on pictures that need no download: shows that it runs |
 # | `make reproduce PROFILE=laptop DATA=folder` | the same on real photographs, an evening |
 # | `make lab` | JupyterLab, to read and to change |
 # | `make figures` | every figure and table again from the result files; trains nothing |
@@ -234,7 +240,7 @@ print("profiles:", ", ".join(profiles.names()))
 print(f"data sets of {profile}:", profiles.datasets(profile))
 for job in profiles.load(profile):
     scale = ", ".join(f"{key}={value}" for key, value in job.parameters.items() if key != "profile")
-    print(f"  {job.name:44}{scale}")
+    print(f"  {job.name:42}{scale}".rstrip())
 
 # %% [markdown]
 # **What to notice.** A job is a notebook and its parameters. A search or training that is finished is found

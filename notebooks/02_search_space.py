@@ -346,7 +346,8 @@ ax.set_xticks(range(len(ordered)), [",".join(map(str, path)) for path in ordered
 ax.set(ylabel="parameters (M of 2^20)", xlabel="path (the star: the published network)", ylim=(0, None))
 ax.grid(axis="y", alpha=0.4)
 plt.show()
-print("printed as 0.63:", [path for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"])
+if task == "denoising":
+    print("printed as 0.63:", [path for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"])
 
 # %% [markdown]
 # **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ

@@ -104,8 +104,8 @@ def test_a_full_disk_leaves_the_previous_files_whole(tmp_path, monkeypatch, owne
     digest = save_weights(weights, network)
     save_state(state, {"key": {"seed": 0}, "iteration": 1})
     monkeypatch.setattr(owner, name, failure)
-    failures = 0
-    for write in (lambda: save_weights(weights, later), lambda: save_state(state, {"key": {"seed": 0}, "iteration": 2})):
+    failures, newer = 0, {"key": {"seed": 0}, "iteration": 2}
+    for write in (lambda: save_weights(weights, later), lambda: save_state(state, newer)):
         try:
             write()
         except OSError:

@@ -49,14 +49,15 @@ def test_the_trellis_has_as_many_paths_as_it_should():
 
 @pytest.mark.parametrize("layers", ROWS)
 def test_viterbi_finds_what_enumeration_finds(layers):
-    for beta in draws(layers, 100):
+    for number, beta in enumerate(draws(layers, 100)):
         table = probabilities(beta)
         best = max(paths(layers), key=lambda path: probability(table, path))
         found, log_probability = decode.viterbi_path(beta)
         assert found == best
         assert log_probability == pytest.approx(math.log(probability(table, best)), abs=1e-12)
         assert decode.path_log_probability(beta, best) == pytest.approx(log_probability, abs=1e-12)
-        assert decode.brute_force_path(beta) == (best, pytest.approx(log_probability, abs=1e-12))
+        if number < 5:  # it is slow
+            assert decode.brute_force_path(beta) == (best, pytest.approx(log_probability, abs=1e-12))
 
 
 @pytest.mark.parametrize("layers", ROWS)

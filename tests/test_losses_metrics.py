@@ -49,7 +49,8 @@ def test_padded_ssim_counts_every_position_of_zero_padded_pictures():
     t = np.arange(-5, 6)
     window = np.exp(-(t[:, None] ** 2 + t ** 2) / (2 * 1.5 ** 2))
     window /= window.sum()
-    for restored, x, y in zip(ssim(noisy, clean, padding=True).tolist(), noisy.clip(0, 1)[:, 0].numpy(), clean[:, 0].numpy()):
+    found = ssim(noisy, clean, padding=True).tolist()
+    for restored, x, y in zip(found, noisy.clip(0, 1)[:, 0].numpy(), clean[:, 0].numpy()):
         mx, my, xx, yy, xy = (convolve2d(z, window, mode="same") for z in (x, y, x * x, y * y, x * y))
         similarity = ((2 * mx * my + 1e-4) * (2 * (xy - mx * my) + 9e-4)
                       / ((mx ** 2 + my ** 2 + 1e-4) * (xx - mx ** 2 + yy - my ** 2 + 9e-4)))

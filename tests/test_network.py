@@ -165,7 +165,7 @@ def by_functions(network, x):
     w = network.state_dict()
 
     def convolve(name, y, padding=0, dilation=1, groups=1):
-        return F.conv2d(y, w[f"{name}.weight"], w.get(f"{name}.bias"), padding=padding, dilation=dilation, groups=groups)
+        return F.conv2d(y, w[f"{name}.weight"], w.get(f"{name}.bias"), 1, padding, dilation, groups)
 
     def norm(name, y):
         return F.batch_norm(y, w[f"{name}.running_mean"], w[f"{name}.running_var"], w.get(f"{name}.weight"),
@@ -184,8 +184,9 @@ def by_functions(network, x):
                 y = norm(f"{name}.{i + 3}", convolve(f"{name}.{i + 2}", deep))
             return y
         both = convolve(f"{name}.offsets", r, 1)
-        return norm(f"{name}.norm", deform_conv2d(r, both[:, :36], w[f"{name}.weight"], w[f"{name}.bias"], padding=1,
-                                                  mask=torch.sigmoid(both[:, 36:])))
+        y = deform_conv2d(r, both[:, :36], w[f"{name}.weight"], w[f"{name}.bias"], padding=1,
+                          mask=both[:, 36:].sigmoid())
+        return norm(f"{name}.norm", y)
 
     def deepened(name, y, reach):
         y = F.relu(norm(f"{name}.0.1", convolve(f"{name}.0.0", y, reach, reach, y.shape[1])))

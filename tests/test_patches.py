@@ -19,7 +19,8 @@ def random_picture(height, width, channels):
     return RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-GREY = [Picture(f"grey{i}", random_picture(height, width, 1)) for i, (height, width) in enumerate(((6, 9), (11, 7), (8, 8)))]
+GREY = [Picture(f"grey{i}", random_picture(height, width, 1))
+        for i, (height, width) in enumerate(((6, 9), (11, 7), (8, 8)))]
 RAIN = [Picture(f"rain{i}", random_picture(height, width, 3), random_picture(height, width, 3))
         for i, (height, width) in enumerate(((7, 12), (9, 6)))]
 
@@ -53,7 +54,8 @@ def test_every_crop_is_a_place_in_a_picture_under_one_of_eight_transforms():
     assert min(Counter(place[3:] for place in found).values()) >= 256 / 8 / 2, "about equally often"
     corners = {(number, top, left) for number, top, left, *_ in found}
     possible = {(number, top, left) for number, picture in enumerate(GREY)
-                for top in range(picture.clean.shape[0] - CROP + 1) for left in range(picture.clean.shape[1] - CROP + 1)}
+                for top in range(picture.clean.shape[0] - CROP + 1)
+                for left in range(picture.clean.shape[1] - CROP + 1)}
     assert corners == possible, "the borders too"
 
 
@@ -77,6 +79,7 @@ def test_noise_has_the_levels_asked_for_each_about_equally_often():
     levels = noise.std(dim=(1, 2, 3))
     nearest = torch.tensor([30, 50, 70])[(levels[:, None] - torch.tensor([30, 50, 70])).abs().argmin(dim=1)]
     assert ((levels / nearest - 1).abs() < 0.06).all()
+    assert (levels / nearest).mean().item() == pytest.approx(1, abs=0.005)
     assert min(Counter(nearest.tolist()).values()) > 20
     assert noise.mean(dim=(1, 2, 3)).abs().max() < 5 * 70 / 64
     assert degraded.max() > 1.2, "not clipped"

@@ -25,7 +25,7 @@ def test_matched_warms_up_and_follows_a_cosine(iterations, warmup):
     cosine = [1e-3 * (0.01 + 0.99 * (1 + math.cos(math.pi * i / iterations)) / 2) for i in range(iterations)]
     assert found[warmup:] == pytest.approx(cosine[warmup:])
     assert found[:warmup] == pytest.approx([rate * (i + 1) / (warmup + 1) for i, rate in enumerate(cosine[:warmup])])
-    assert 0 < min(found) and max(found) <= 1e-3
+    assert min(found) > 0 and max(found) <= 1e-3
 
 
 def test_the_recipes_are_those_of_the_decisions():

@@ -119,7 +119,8 @@ def test_validations_come_as_often_as_asked_and_count_once_the_architecture_move
 def test_what_is_found_is_decoded_from_the_best_validation_that_counts():
     def entry(psnr, ssim, counts, value):
         return {"psnr": psnr, "ssim": ssim, "counts": counts, "loss": 0.0, "iteration": 0,
-                "alpha": [[value, 0, 0, 0, 0, 0], [0, 0, 0, value, 0, 0]], "beta": [[0, 0, value], [0] * 3, [0, 0, value]]}
+                "alpha": [[value, 0, 0, 0, 0, 0], [0, 0, 0, value, 0, 0]],
+                "beta": [[0, 0, value], [0, 0, 0], [0, 0, value]]}
     history = [entry(30, 0.9, False, 9.0), entry(25, 0.5, True, 1.0), entry(26, 0.6, True, 2.0),
                entry(26, 0.7, True, 3.0), entry(24, 0.9, True, 4.0)]
     found = search.summary(history)

@@ -226,7 +226,8 @@ def test_gradients_reach_every_entry_that_can_matter(sharing):
     net = Supernet(3, 2, 2, sharing=sharing).double()
     F.mse_loss(net(picture(2, 1, 10, 10)), picture(2, 1, 10, 10, seed=2)).backward()
     assert (net.alpha.grad != 0).all()
-    exists = torch.tensor([[0 <= level + move <= 2 for move in (-1, 0, 1)] for layer in range(3) for level in LEVELS[layer]])
+    exists = torch.tensor([[0 <= level + move <= 2 for move in (-1, 0, 1)]
+                           for layer in range(3) for level in LEVELS[layer]])
     assert torch.equal(net.beta.grad != 0, exists)
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

@@ -135,7 +135,11 @@ def test_a_loss_that_is_not_finite_ends_the_run():
 
 def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
     seen = []
-    monkeypatch.setattr(training, "restoration_loss", lambda x, y, weight: seen.append(weight) or (x - y).square().mean())
+
+    def loss(x, y, weight):
+        seen.append(weight)
+        return (x - y).square().mean()
+    monkeypatch.setattr(training, "restoration_loss", loss)
     patches, net = Patches(PICTURES, 12), nn.Conv2d(1, 1, 1)
     train(net, patches, recipe("authors"), 1, 2, 0)
     train(net, patches, recipe("authors"), 1, 2, 0, loss_lambda=0)

@@ -1,0 +1,269 @@
+"""The restore command: pictures in, pictures out, one line for whatever is wrong."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from irnas_lib import checkpoints, restore, results, runs, systems
+from irnas_lib.genotypes import DENOISING, Architecture
+from irnas_lib.network import RestorationNetwork
+from irnas_lib.paths import ROOT
+from irnas_lib.pictures import write_picture
+
+ARCHITECTURE = Architecture(DENOISING, (0, 1), 2)
+RANDOM = np.random.default_rng(0)
+
+
+def noisy(height, width, channels):
+    return RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+class Affine(nn.Module):
+    """0.5 x + 0.1 of every channel on its own: a network whose answers are known."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.layer = nn.Conv2d(channels, channels, 1)
+        self.sizes = []
+        with torch.no_grad():
+            self.layer.weight.copy_(0.5 * torch.eye(channels).view(channels, channels, 1, 1))
+            self.layer.bias.fill_(0.1)
+
+    def forward(self, x):
+        self.sizes.append(tuple(x.shape))
+        return self.layer(x)
+
+
+# ---- restore_picture ----
+
+@pytest.mark.parametrize("tile", (0, 32, 64))
+@pytest.mark.parametrize("size", ((70, 81), (20, 100), (1, 1), (32, 5)))
+@pytest.mark.parametrize("network_channels", (1, 3))
+@pytest.mark.parametrize("channels", (1, 3))
+def test_every_picture_goes_through_every_network(tile, size, network_channels, channels):
+    array = noisy(*size, channels)
+    network = Affine(network_channels)
+    restored = restore.restore_picture(network, array, "cpu", tile)
+    assert restored.dtype == np.uint8 and restored.shape == array.shape
+    assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
+    assert all(shape[:2] == (1, network_channels) for shape in network.sizes), "one at a time, for memory"
+    assert not tile or all(shape[2:] == (tile, tile) for shape in network.sizes)
+
+
+def test_a_grey_network_sees_the_channels_one_by_one():
+    torch.manual_seed(0)
+    network = RestorationNetwork(*ARCHITECTURE, 1)
+    array = noisy(17, 23, 3)
+    whole = restore.restore_picture(network, array, "cpu")
+    for c in range(3):
+        assert np.array_equal(whole[..., c:c + 1], restore.restore_picture(network, array[..., c:c + 1], "cpu"))
+
+
+def test_an_rgb_networks_answer_to_a_grey_picture_is_averaged():
+    network = Affine(3)
+    with torch.no_grad():
+        network.layer.bias.copy_(torch.tensor([0.0, 0.1, 0.5]))
+    restored = restore.restore_picture(network, np.full((5, 5, 1), 100, np.uint8), "cpu")
+    assert np.unique(restored).tolist() == [round(50 + 255 * 0.2)]
+
+
+def test_tiles_agree_with_the_whole_but_at_their_borders():
+    blur = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    nn.init.constant_(blur.weight, 1 / 9)
+    array = noisy(100, 130, 1)
+    whole, tiled = (restore.restore_picture(blur, array, "cpu", tile).astype(int)[..., 0] for tile in (0, 64))
+    inside, rows = np.ones(130, bool), np.ones(100, bool)
+    inside[[0, 63, 48, 111, 66, 129]] = False  # where the tiles at 0, 48, 66 begin and end
+    rows[[0, 63, 36, 99]] = False
+    assert np.array_equal(whole[np.ix_(rows, inside)], tiled[np.ix_(rows, inside)])
+    assert not np.array_equal(whole, tiled)
+
+
+# ---- checkpoints ----
+
+def add(folder, network, **changes):
+    """A trained result with its weights in `folder`, as a run leaves them."""
+    result = {
+        "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
+        "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 10, "batch": 2, "profile": "laptop",
+        "genotype": [[list(edge) for edge in node] for node in DENOISING], "path": [0, 1], "width": 2,
+        "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "parameters": 1, "macs_per_pixel": 1,
+        "seconds": 1.0, "device": "CPU", "versions": {}, "commit": "", "data_sha256": "", "status": "ok"} | changes
+    file = f"weights/{runs.stem(result)}.safetensors"
+    result["weights"] = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
+    return results.save(result, folder / "results")
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """Shipped checkpoints: a small network at sigma 50, a better DnCNN, one measured on few pictures, de-raining."""
+    folder = tmp_path / "checkpoints"
+    monkeypatch.setattr(runs, "SHIPPED", folder)
+    torch.manual_seed(0)
+    add(folder, RestorationNetwork(*ARCHITECTURE, 1))
+    none = {"genotype": None, "path": None, "width": None}
+    add(folder, systems.build("DnCNN", 1), system="DnCNN", seed=1, **none,
+        metrics={"strict": {"psnr": 26.0, "ssim": 0.7, "pictures": 200}})
+    add(folder, systems.build("DnCNN", 1), system="DnCNN", **none,
+        metrics={"strict": {"psnr": 28.0, "ssim": 0.7, "pictures": 10}})
+    add(folder, RestorationNetwork(*ARCHITECTURE, 3), task="deraining", dataset="Rain800", sigma=None)
+    return folder
+
+
+NAMES = {"small": "denoising-ir_nas-sigma50-seed0-matched-10-laptop",
+         "best": "denoising-dncnn-sigma50-seed1-matched-10-laptop",
+         "rain": "deraining-ir_nas-seed0-matched-10-laptop"}
+
+
+def test_the_default_is_the_highest_psnr_over_the_most_pictures(shipped):
+    assert restore.name_of(restore.choose(None, "denoising", 50, shipped)[0]) == NAMES["best"]
+    assert restore.name_of(restore.choose(None, "deraining", 50, shipped)[0]) == NAMES["rain"]
+
+
+@pytest.mark.parametrize("form", ("{name}", "{folder}/results/{name}.json", "{folder}/weights/{name}.safetensors"))
+@pytest.mark.parametrize("which", NAMES)
+def test_a_checkpoint_goes_by_its_name_its_result_or_its_weights(shipped, tmp_path, form, which):
+    elsewhere = tmp_path / "other"
+    asked = form.format(name=NAMES[which], folder=shipped)
+    result, folder = restore.choose(asked, "denoising", 70, shipped if form == "{name}" else elsewhere)
+    assert (restore.name_of(result), folder) == (NAMES[which], shipped)
+    network = restore.load(result, folder)
+    assert isinstance(network, RestorationNetwork) == (which != "best")
+
+
+def test_list_names_task_system_sigma_iterations_and_psnr(shipped, capsys):
+    assert restore.main(["--list"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["name", "task", "system", "sigma", "iterations", "PSNR"]
+    assert len(lines) == 5
+    assert [NAMES["best"], "denoising", "DnCNN", "50", "10", "26.00", "dB"] in lines
+    assert [NAMES["rain"], "deraining", "IR-NAS", "-", "10", "25.00", "dB"] in lines
+
+
+# ---- the command ----
+
+def command(*arguments):
+    return restore.main([str(argument) for argument in (*arguments, "--device", "cpu")])
+
+
+def said(capsys):
+    """The lines on stderr but for progress bars and the line that names the checkpoint."""
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    return [line.strip() for line in lines if line.strip() and "%|" not in line and ", on " not in line]
+
+
+@pytest.mark.parametrize("mode", ("L", "RGB"))
+def test_a_picture_becomes_a_picture(shipped, tmp_path, mode):
+    source, target = tmp_path / "in.png", tmp_path / "deep" / "out.png"
+    array = noisy(30, 41, len(mode))
+    write_picture(source, array)
+    before = source.read_bytes()
+    assert command(source, target, "--checkpoint", NAMES["small"]) == 0
+    result, folder = restore.choose(NAMES["small"], "denoising", 50, shipped)
+    with Image.open(target) as image:
+        assert image.mode == mode
+        found = np.asarray(image).reshape(array.shape)
+    assert np.array_equal(found, restore.restore_picture(restore.load(result, folder), array, "cpu"))
+    assert source.read_bytes() == before
+    assert [path.name for path in target.parent.iterdir()] == ["out.png"]
+
+
+def test_a_picture_into_a_folder_keeps_its_name(shipped, tmp_path):
+    write_picture(tmp_path / "in.bmp", noisy(12, 12, 1))
+    (tmp_path / "there").mkdir()
+    for target in ("there", "new"):
+        assert command(tmp_path / "in.bmp", tmp_path / target, "--task", "deraining", "--tile", 32) == 0
+        assert (tmp_path / target / "in.png").is_file()
+
+
+def test_a_folder_goes_on_after_a_bad_picture_and_says_so(shipped, tmp_path, capsys):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.png", "b.jpg", "same.png", "same.jpg"):
+        write_picture(source / name, noisy(16, 17, 3))
+    (source / "bad.png").write_bytes((source / "a.png").read_bytes()[:200])
+    (source / "notes.txt").write_text("hello")
+    (source / ".hidden").write_text("hello")
+    (source / "folder.png").mkdir()
+    assert command(source, target) == 1
+    assert sorted(path.name for path in target.iterdir()) == ["a.png", "b.png", "same.jpg.png", "same.png.png"]
+    lines = said(capsys)
+    assert len(lines) == 3
+    assert lines[0] == "skipped, no pictures: notes.txt"
+    assert lines[1].startswith(f"{source / 'bad.png'}: cannot be read")
+    assert lines[2] == "1 of 5 pictures failed"
+
+
+def test_a_damaged_checkpoint_is_refused(shipped, tmp_path, capsys):
+    write_picture(tmp_path / "in.png", noisy(12, 12, 1))
+    file = shipped / "weights" / f"{NAMES['best']}.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
+    assert "damaged or replaced" in said(capsys)[0]
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(("arguments", "message"), (
+    (("in.png", "in.png"), "in.png: is the input, which is never overwritten"),
+    (("in.png", "link.png"), "link.png: is the input, which is never overwritten"),
+    ((".", "."), "is the folder of the input, which is never overwritten"),
+    ((".", "in.png"), "in.png: is a file; a folder of pictures needs a folder"),
+    (("none.png", "out.png"), "none.png: no such file or folder"),
+    (("empty", "out"), "empty: holds no pictures"),
+    (("in.png", "out.xyz"), "out.xyz: unknown suffix"),
+    (("text.png", "out.png"), "text.png: not a picture"),
+    (("in.png", "in.png/out.png"), "Not a directory|File exists"),
+    (("in.png",), "IN and OUT are needed"),
+    ((), "IN and OUT are needed"),
+    (("in.png", "out.png", "--sigma", "12"), "no checkpoint for denoising at sigma 12 "),
+    (("in.png", "out.png", "--task", "sim1800"), "no checkpoint for sim1800 "),
+    (("in.png", "out.png", "--checkpoint", "best"), "unknown checkpoint 'best' .--list shows"),
+    (("in.png", "out.png", "--checkpoint", "no.json"), "no.json: no such file"),
+    (("in.png", "out.png", "--checkpoint", "alone.safetensors"), "no result results/alone.json beside it"),
+    (("in.png", "out.png", "--tile", "5"), "--tile 5: must be at least 32 pixels"),
+    (("in.png", "out.png", "--tile", "-64"), "--tile -64: must be at least 32 pixels"),
+))
+def test_what_is_wrong_is_said_in_one_line(shipped, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    write_picture("in.png", noisy(12, 12, 1))
+    (tmp_path / "link.png").hardlink_to("in.png")
+    (tmp_path / "empty").mkdir()
+    for name in ("text.png", "alone.safetensors"):
+        (tmp_path / name).write_text("text")
+    before = (tmp_path / "in.png").read_bytes()
+    assert command(*arguments) == 1
+    (line,) = said(capsys)
+    assert re.search(message, line)
+    assert (tmp_path / "in.png").read_bytes() == before
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_too_little_memory_is_said_with_advice(shipped, tmp_path, capsys, monkeypatch):
+    write_picture(tmp_path / "in.png", noisy(12, 12, 1))
+
+    def run_out(*_):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte.")
+    monkeypatch.setattr(restore, "restore_picture", run_out)
+    assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
+    assert "try --tile" in said(capsys)[0]
+
+
+def test_as_a_command():
+    asked = subprocess.run([sys.executable, "-m", "irnas_lib.restore", "no/where.png", "out.png"], cwd=ROOT,
+                           capture_output=True, text=True)
+    assert (asked.returncode, asked.stderr) == (1, "no/where.png: no such file or folder\n")
+
+
+def test_help_tells_what_happens_to_channels(capsys):
+    with pytest.raises(SystemExit) as caught:
+        restore.main(["--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("each channel of an RGB picture on its own", "--checkpoint", "--tile", "--device", "--list"):
+        assert words in text

@@ -1,0 +1,164 @@
+"""Where finished searches and trainings are found, and which architecture a notebook's parameters name."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from irnas_lib import checkpoints, runs
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError, save_architecture
+
+WANTED = {
+    "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
+    "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 10, "batch": 2, "crop": 64, "profile": "laptop",
+    "genotype": [[list(edge) for edge in node] for node in DENOISING], "path": [0, 0, 0, 1], "width": 20,
+    "parameters": 661_693, "macs_per_pixel": 597_392, "device": "CPU, 2 threads", "versions": {}, "commit": "",
+    "data_sha256": "d" * 64}
+FINISHED = WANTED | {"metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "seconds": 1.0,
+                     "status": "ok"}
+OTHER = {
+    "task": "sim1800", "dataset": "embedded", "system": "IR-NAS (searched here)", "sigma": 30, "seed": 1,
+    "recipe": "authors", "lambda": 0.6, "iterations": 11, "batch": 3, "crop": 32,
+    "genotype": [[list(edge) for edge in node] for node in DERAINING], "path": [0, 0, 0, 0], "width": 10,
+    "data_sha256": "e" * 64}
+SEARCH = {"task": "denoising", "settings": {"seed": 0, "width": 4}, "genotype": DERAINING, "path": (0, 1, 2, 2),
+          "relative_path": (0, 0, 0, 1), "data_sha256": "d" * 64}
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """runs/PROFILE and checkpoints/ in an empty folder: this run's checkpoints, and the shipped ones."""
+    monkeypatch.setattr(runs, "run_folder", lambda profile: tmp_path / "runs" / profile)
+    monkeypatch.setattr(runs, "SHIPPED", tmp_path / "checkpoints")
+    return tmp_path / "runs" / "laptop" / "checkpoints", tmp_path / "checkpoints"
+
+
+def small(seed=0):
+    torch.manual_seed(seed)
+    return nn.Conv2d(1, 2, 3)
+
+
+# ---- trainings ----
+
+def test_a_training_is_found_with_its_weights(folders):
+    network = small()
+    file = runs.save_training(FINISHED, network)
+    assert file.parent == folders[0] / "results"
+    result, folder = runs.find_training("laptop", WANTED)
+    assert folder == folders[0] and result["metrics"] == FINISHED["metrics"]
+    assert (folder / result["weights"]["file"]).stem == file.stem
+    other = small(1)
+    runs.load_network(other, result, folder)
+    assert torch.equal(network.weight, other.weight)
+
+
+def test_every_key_that_matters_can_tell_two_trainings_apart():
+    assert set(OTHER) == set(runs.SAME_TRAINING)
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_a_training_with_another_value_of_any_key_is_not_taken(key):
+    runs.save_training(FINISHED, small())
+    assert runs.find_training("laptop", WANTED) is not None
+    assert runs.find_training("laptop", WANTED | {key: OTHER[key]}) is None
+
+
+def test_device_versions_and_commit_make_no_other_training():
+    runs.save_training(FINISHED, small())
+    assert runs.find_training("laptop", WANTED | {"device": "GPU", "versions": {"torch": "9"}, "commit": "abc"})
+
+
+def test_the_runs_own_comes_before_the_shipped_one(folders):
+    file = runs.save_training(FINISHED, small())
+    shipped = folders[1] / "results" / file.name
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text(file.read_text())
+    assert runs.find_training("laptop", WANTED)[1] == folders[0]
+    file.unlink()
+    assert runs.find_training("laptop", WANTED)[1] == folders[1]
+    shipped.unlink()
+    assert runs.find_training("laptop", WANTED) is None
+
+
+def test_a_failed_training_is_found_and_has_no_weights(folders):
+    runs.save_training(FINISHED | {"status": "failed", "metrics": {}, "seconds": None}, None)
+    result, folder = runs.find_training("laptop", WANTED)
+    assert result["status"] == "failed"
+    with pytest.raises(CheckpointError, match="IR-NAS: this result has no weights .failed."):
+        runs.load_network(small(), result, folder)
+
+
+def test_weights_that_were_replaced_are_refused(folders):
+    runs.save_training(FINISHED, small())
+    result, folder = runs.find_training("laptop", WANTED)
+    checkpoints.save_weights(folder / result["weights"]["file"], small(1))
+    with pytest.raises(CheckpointError, match="damaged or replaced"):
+        runs.load_network(small(), result, folder)
+
+
+# ---- searches ----
+
+def test_a_search_comes_back_with_its_types(folders):
+    file = runs.save_search(SEARCH, "laptop")
+    assert file == folders[0] / "searches" / "denoising-seed0-laptop.json"
+    found = runs.find_search("laptop", "denoising", 0)
+    assert (found["genotype"], found["path"], found["relative_path"]) == (DERAINING, (0, 1, 2, 2), (0, 0, 0, 1))
+    assert runs.find_search("laptop", "denoising", 0, SEARCH["settings"], SEARCH["data_sha256"]) == found
+
+
+@pytest.mark.parametrize("arguments", (
+    ("gpu", "denoising", 0), ("laptop", "deraining", 0), ("laptop", "denoising", 1),
+    ("laptop", "denoising", 0, {"seed": 0, "width": 10}), ("laptop", "denoising", 0, None, "e" * 64)))
+def test_another_search_is_not_taken(arguments):
+    runs.save_search(SEARCH, "laptop")
+    assert runs.find_search(*arguments) is None
+
+
+@pytest.mark.parametrize("content", ("", "[]", "{}", '{"genotype": []}', '{"genotype": null}'))
+def test_a_damaged_search_is_named(folders, content):
+    file = runs.save_search(SEARCH, "laptop")
+    file.write_text(content)
+    with pytest.raises(CheckpointError, match="denoising-seed0-laptop.json: not a readable search"):
+        runs.find_search("laptop", "denoising", 0)
+
+
+# ---- architectures ----
+
+def test_published_architectures():
+    assert runs.architecture("published", "denoising", "IR-NAS", "laptop") == Architecture(DENOISING, (0, 0, 0, 1), 20)
+    assert runs.architecture("published", "sim1800", "IR-NAS", "laptop") == Architecture(DENOISING, (0, 0, 0, 1), 20)
+    assert runs.architecture("published", "deraining", "IR-NAS, R2", "laptop") == Architecture(
+        DERAINING_R2, (0, 0, 1), 15)
+
+
+def test_the_searched_architecture_has_the_final_width():
+    with pytest.raises(CheckpointError, match="no finished search for denoising, seed 0, profile laptop: run 03"):
+        runs.architecture("searched", "denoising", "IR-NAS (searched here)", "laptop")
+    runs.save_search(SEARCH, "laptop")
+    assert runs.architecture("searched", "denoising", "IR-NAS (searched here)", "laptop") == Architecture(
+        DERAINING, (0, 1, 2, 2), 20)
+
+
+def test_an_architecture_file(tmp_path):
+    architecture = Architecture(DERAINING, (0, 1, 1), 8)
+    save_architecture(architecture, tmp_path / "mine.json")
+    assert runs.architecture(str(tmp_path / "mine.json"), "denoising", "IR-NAS", "laptop") == architecture
+    (tmp_path / "broken.json").write_text(json.dumps(architecture._asdict() | {"path": [2, 2, 2]}))
+    with pytest.raises(GenotypeError, match="broken.json: not an architecture file"):
+        runs.architecture(str(tmp_path / "broken.json"), "denoising", "IR-NAS", "laptop")
+    with pytest.raises(GenotypeError, match="nothing: No such file"):
+        runs.architecture("nothing", "denoising", "IR-NAS", "laptop")
+
+
+def test_path_and_width_replace_the_architectures_own():
+    found = runs.architecture("published", "denoising", "IR-NAS", "laptop", path="0,1,1,2", width=8)
+    assert found == Architecture(DENOISING, (0, 1, 1, 2), 8)
+
+
+@pytest.mark.parametrize("path", ("0,0,2,1", "0,0,1", "0,0,0,0,1", "0;0;0;1", "a", "0,0,0,"))
+def test_paths_that_do_not_fit_are_refused(path):
+    with pytest.raises(GenotypeError) as caught:
+        runs.architecture("published", "denoising", "IR-NAS", "laptop", path=path)
+    assert "\n" not in str(caught.value)
