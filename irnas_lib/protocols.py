@@ -37,7 +37,8 @@ class Score(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """One picture's way through a protocol, float32 (1, C, H, W): clean in [0, 1], the others not clipped."""
+    """One picture's way through a protocol, float32 (1, C, H, W): clean in [0, 1], the others not clipped; `restored`
+    lies where `restore` has left it."""
 
     name: str
     clean: torch.Tensor
@@ -78,9 +79,8 @@ def tile_starts(length: int, tile: int = TILE, step: int = TILE_STEP) -> list[in
 def restore_tiles(restore: Restore, tiles: Sequence[torch.Tensor], shape: tuple[int, ...],
                   tile: int = TILE, step: int = TILE_STEP) -> torch.Tensor:
     """Restores the tiles of a picture of `shape`, (1, C, H, W), and averages them where they overlap."""
-    total, count = torch.zeros(shape), torch.zeros(shape)
-    outputs = torch.cat([restore(torch.cat(tiles[i:i + TILE_BATCH])).cpu()
-                         for i in range(0, len(tiles), TILE_BATCH)])
+    outputs = torch.cat([restore(torch.cat(tiles[i:i + TILE_BATCH])) for i in range(0, len(tiles), TILE_BATCH)])
+    total, count = outputs.new_zeros(shape), outputs.new_zeros(shape)
     for output, (top, left) in zip(outputs, corners(shape, tile, step)):
         total[..., top:top + tile, left:left + tile] += output
         count[..., top:top + tile, left:left + tile] += 1
@@ -116,7 +116,7 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
         if protocol == "redrawn":
             yield Restored(picture.name, clean, degraded, restore_redrawn(restore, clean, sigma, seed, picture.name))
         else:
-            yield Restored(picture.name, clean, degraded, restore(degraded).cpu())
+            yield Restored(picture.name, clean, degraded, restore(degraded))
 
 
 def luma(x: torch.Tensor) -> torch.Tensor:
@@ -133,10 +133,11 @@ def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma
     scores = []
     for item in tqdm(restored_pictures(restore, pictures, protocol, sigma, seed), total=len(pictures),
                      desc=protocol, leave=False):
-        clean, restored = item.clean, item.restored.clamp(0, 1)
+        restored = item.restored.clamp(0, 1)
+        clean = item.clean.to(restored.device)
         if protocol == "strict_y":
             clean, restored = luma(clean), luma(restored)
-        padded = ssim(restored, clean, padding=True) if protocol == "redrawn" else torch.tensor([torch.nan])
+        padded = ssim(restored, clean, padding=True) if protocol == "redrawn" else restored.new_tensor([torch.nan])
         scores.append(torch.cat([psnr(restored, clean), ssim(restored, clean), padded.double()]))
     mean_psnr, mean_ssim, mean_padded = torch.stack(scores).mean(dim=0).tolist()
     return Score(mean_psnr, mean_ssim, len(scores), mean_padded if protocol == "redrawn" else None)

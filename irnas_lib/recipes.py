@@ -43,15 +43,22 @@ def make_optimizer(recipe: Recipe, parameters: Iterable[torch.nn.Parameter], dev
     return optimizer_on(device, recipe.optimizer, parameters, recipe.lr, recipe.weight_decay, recipe.momentum)
 
 
-def optimizer_on(device: torch.device | str, name: str, parameters: Iterable[torch.nn.Parameter], lr: float,
-                 weight_decay: float, momentum: float = 0.0) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW for parameters on `device`, ready for `steps.recorded`."""
+def optimizer_on(device: torch.device | str, name: str, parameters: Iterable, lr: float, weight_decay: float,
+                 momentum: float = 0.0) -> torch.optim.Optimizer:
+    """SGD, Adam or AdamW for parameters on `device`, ready for `steps.recorded`.
+
+    parameters: tensors, or groups {"params": tensors, "lr_scale": factor on this group's learning rate}.
+    """
     on_gpu = torch.device(device).type == "cuda"
-    lr = torch.tensor(lr, device=device) if on_gpu else lr
     if name == "SGD":
-        return torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, fused=True)
-    adam = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
-    return adam(parameters, lr, weight_decay=weight_decay, fused=True, capturable=on_gpu)
+        optimizer = torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, fused=True)
+    else:
+        adam = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
+        optimizer = adam(parameters, lr, weight_decay=weight_decay, fused=True, capturable=on_gpu)
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(lr, device=device) if on_gpu else lr
+    set_learning_rate(optimizer, lr)
+    return optimizer
 
 
 def learning_rate(recipe: Recipe, iteration: int, iterations: int) -> float:
@@ -64,11 +71,13 @@ def learning_rate(recipe: Recipe, iteration: int, iterations: int) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Sets every group's learning rate, times its `lr_scale` where it has one."""
     for group in optimizer.param_groups:
+        own = lr * group.get("lr_scale", 1.0)
         if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(lr)
+            group["lr"].fill_(own)
         else:
-            group["lr"] = lr
+            group["lr"] = own
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:

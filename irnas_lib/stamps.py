@@ -5,6 +5,7 @@ commit, versions, seconds.
 """
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -41,7 +42,10 @@ def source_sha256(source: Path) -> str:
 
 
 def commit(root: Path = ROOT) -> str:
-    """The commit checked out, with `-dirty` where tracked files differ from it; empty outside of git."""
+    """The commit checked out, with `-dirty` where tracked files differ from it; the variable IRNAS_COMMIT, for copies
+    of the project without its history, goes first; empty where neither is."""
+    if os.environ.get("IRNAS_COMMIT"):
+        return os.environ["IRNAS_COMMIT"]
     try:
         return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
                               cwd=root, capture_output=True, text=True, check=True).stdout.strip()

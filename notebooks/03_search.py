@@ -22,9 +22,8 @@
 import dataclasses
 from importlib.metadata import version
 
-import matplotlib.pyplot as plt
 import torch
-from IPython.display import SVG, display
+from IPython.display import display
 
 from irnas_lib import datasets, drawing, figures, genotypes, runs
 from irnas_lib.search import SearchSettings, search, split_pictures
@@ -133,7 +132,6 @@ best = record["history"][record["best"]]
 print(f"{len(record['history'])} validations, {sum(entry['counts'] for entry in record['history'])} count; "
       f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
 display(figures.search_curves(record))
-plt.close("all")
 
 # %% [markdown]
 # How decided is the mixture? The entropy of a row of softmaxed `alpha`, divided by its largest value log 6, is 1 for
@@ -159,7 +157,7 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, smallest {entropy.mi
 print("cell:", record["genotype"])
 print("path:", record["path"], f"(probability {torch.tensor(record['path_log_probability']).exp():.3f};",
       f"relative to the flat prior: {record['relative_path']})")
-display(SVG(drawing.draw_cell(record["genotype"])))
+display(drawing.draw_cell(record["genotype"]))
 
 # %% [markdown]
 # Beside it, the cell that the paper publishes for this task. One search with one seed says little about whether the
@@ -168,7 +166,7 @@ display(SVG(drawing.draw_cell(record["genotype"])))
 # %%
 published = genotypes.PUBLISHED[task, "IR-NAS"]
 print("published:", published.genotype)
-display(SVG(drawing.draw_cell(published.genotype)))
+display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # ## Exercises

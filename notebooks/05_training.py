@@ -23,11 +23,11 @@ from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import torch
-from IPython.display import SVG, display
+from IPython.display import display
 
 from irnas_lib import datasets, drawing, figures, panels, protocols, recipes, runs, systems
-from irnas_lib.pictures import to_array
 from irnas_lib.patches import Patches
+from irnas_lib.pictures import to_array
 from irnas_lib.training import Diverged, train
 
 device = runs.best_device()
@@ -59,16 +59,19 @@ test_pictures = 0
 # %% [markdown]
 # ## The pictures
 #
-# They are decoded once; a batch is cut from them, turned and mirrored, and degraded anew each time it is drawn.
+# They are decoded once; a batch is cut from them, turned and mirrored, and degraded anew each time it is drawn. Shown
+# here are crops of scikit-image's photographs, made in the same way: the data sets' own pictures are not ours to
+# publish.
 
 # %%
 sigma = sigma if task == "denoising" else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[:test_pictures] if test_pictures else pictures.test
-patches = Patches(pictures.train, crop, (sigma or 0,), rotate=task == "denoising", device=device)
-degraded, clean = patches.batch(4, seed, 0)
+options = dict(crop=crop, sigmas=(sigma or 0,), rotate=task == "denoising")
+patches = Patches(pictures.train, device=device, **options)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} test pictures")
 
+degraded, clean = Patches(datasets.load(task, "embedded").train, **options).batch(4, seed, 0)
 fig, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
 for column, (above, below) in enumerate(zip(clean, degraded)):
     axes[0, column].imshow(to_array(above), cmap="gray", vmin=0, vmax=255)
@@ -89,7 +92,7 @@ if system in systems.IR_NAS:
     architecture = runs.architecture(genotype, task, system, profile, seed, path, width)
     print("cell: ", architecture.genotype)
     print("path: ", architecture.path, " width:", architecture.width)
-    display(SVG(drawing.draw_cell(architecture.genotype)))
+    display(drawing.draw_cell(architecture.genotype))
 else:
     architecture = None
 torch.manual_seed(seed)
@@ -140,7 +143,6 @@ else:
 # %%
 if result["curve"]:
     display(figures.training_curve([result]))
-    plt.close("all")
 
 # %% [markdown]
 # ## Measuring
@@ -176,15 +178,10 @@ if result["status"] == "ok" and not finished:
     print("kept:", kept.name)
 
 # %% [markdown]
-# And a look, since a number is no picture.
+# And a look at those crops, with every system that has run here, since a number is no picture.
 
 # %%
-item = next(protocols.restored_pictures(restore, test[:1], "strict", sigma, seed))
-fig, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained")
-for ax, image, label in zip(axes, (item.degraded, item.restored, item.clean), ("degraded", "restored", "clean")):
-    ax.imshow(to_array(image[0]), cmap="gray", vmin=0, vmax=255)
-    ax.set(title=label, xticks=[], yticks=[])
-plt.show()
+display(figures.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
 
 # %% [markdown]
 # ## Exercises

@@ -20,7 +20,6 @@
 # %%
 from importlib.metadata import version
 
-import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
 from irnas_lib import figures, paths, profiles, runs, tables
@@ -67,7 +66,6 @@ shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
 display(figures.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50))
-plt.close("all")
 
 # %% [markdown]
 # ## PSNR against size
@@ -75,8 +73,7 @@ plt.close("all")
 # The paper argues with parameters. This picture shows what the systems that were trained here reach for theirs.
 
 # %%
-display(figures.psnr_against_size(results))
-plt.close("all")
+display(figures.psnr_against_size(results, smoke=smoke))
 
 # %% [markdown]
 # ## Exercises

@@ -19,10 +19,9 @@
 # %%
 from importlib.metadata import version
 
-import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
-from irnas_lib import figures, paths, profiles, runs, tables
+from irnas_lib import paths, runs, tables
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 

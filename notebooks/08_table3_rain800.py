@@ -19,7 +19,6 @@
 # %%
 from importlib.metadata import version
 
-import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
 from irnas_lib import figures, paths, profiles, runs, tables
@@ -50,7 +49,6 @@ shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
 display(figures.restored_panel(shown, "deraining", profiles.datasets(profile)["deraining"], None))
-plt.close("all")
 
 # %% [markdown]
 # ## Exercises

@@ -20,9 +20,9 @@
 # %%
 from importlib.metadata import version
 
-from IPython.display import SVG, Markdown, display
+from IPython.display import Markdown, display
 
-from irnas_lib import drawing, paths, runs, systems, tables
+from irnas_lib import drawing, figures, paths, runs, systems, tables
 from irnas_lib.genotypes import PUBLISHED
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
@@ -41,7 +41,7 @@ for task in ("denoising", "deraining"):
     original = PUBLISHED[task, "IR-NAS"].genotype
     for system in ("IR-NAS", "IR-NAS, R1", "IR-NAS, R2"):
         changed = PUBLISHED[task, system].genotype
-        display(Markdown(f"**{task}: {system}**"), SVG(drawing.draw_cell(changed, drawing.changes(changed, original))))
+        display(Markdown(f"**{task}: {system}**"), drawing.draw_cell(changed, drawing.changes(changed, original)))
 
 # %% [markdown]
 # ## Figure 6 (a): the widths
@@ -52,7 +52,7 @@ for task in ("denoising", "deraining"):
 # %%
 for task in ("denoising", "deraining"):
     display(Markdown(f"**{task}**: levels {PUBLISHED[task, 'IR-NAS'].path}"),
-            SVG(drawing.draw_path(PUBLISHED[task, "IR-NAS"].path)))
+            drawing.draw_network(figures.published_network(task)))
 
 # %% [markdown]
 # ## What the changes cost

@@ -62,8 +62,8 @@ for sigma in (5, 25, 50):
         x = protocols.add_noise(clean, sigma, 0, "loss").requires_grad_()
         pulls.append(torch.autograd.grad(loss(x), x)[0].norm().item())
     quality = metrics.psnr(x.detach(), clean).item()
-    print(f"noise left {sigma:2} ({quality:.1f} dB): gradient norm of MSE {pulls[0]:.5f}, of the SSIM term {pulls[1]:.5f}"
-          f" ({pulls[1] / pulls[0]:.1f} times)")
+    print(f"noise left {sigma:2} ({quality:.1f} dB): gradient norm of MSE {pulls[0]:.5f}, "
+          f"of the SSIM term {pulls[1]:.5f} ({pulls[1] / pulls[0]:.1f} times)")
 
 # %% [markdown]
 # ## Table 5: BSD500
