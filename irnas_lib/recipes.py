@@ -81,8 +81,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """Loads an optimizer's saved state, but keeps where its learning rate lies (a recorded step reads it there)."""
-    rates = [group["lr"] for group in optimizer.param_groups]
+    """Loads an optimizer's saved state, but keeps what belongs to this device: where its learning rate lies (a
+    recorded step reads it there) and whether it can be recorded."""
+    own = [{name: group[name] for name in ("lr", "capturable") if name in group} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
-    for group, lr in zip(optimizer.param_groups, rates):
-        group["lr"] = lr
+    for group, kept in zip(optimizer.param_groups, own):
+        group.update(kept)

@@ -38,7 +38,8 @@ REQUIRED = {
     "parameters": int | None, "macs_per_pixel": Number | None, "seconds": Number | None, "device": str | None,
     "versions": dict, "commit": str | None, "data_sha256": str | None, "weights": dict | None, "status": str,
 }
-EXTRA = {"crop": int | None, "curve": list | None}  # of a training: [[iteration, loss, PSNR], ...]
+# Of a training; curve: [[iteration, loss, PSNR], ...]; schedule: the iterations that the learning rate was planned for.
+EXTRA = {"crop": int | None, "curve": list | None, "schedule": int | None}
 
 
 class ResultError(ValueError):

@@ -17,13 +17,14 @@ from irnas_lib.files import atomically
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.paths import ROOT, run_folder
 from irnas_lib.stamps import commit
+from irnas_lib.steps import device_name
 from irnas_lib.systems import published
 
 SHIPPED = ROOT / "checkpoints"
 PACKAGES = ("torch", "torchvision", "numpy")
 # What must agree for a finished training to stand for another one.
-SAME_TRAINING = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "batch", "crop",
-                 "genotype", "path", "width", "data_sha256")
+SAME_TRAINING = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch",
+                 "crop", "genotype", "path", "width", "data_sha256")
 
 
 def output_folder(profile: str) -> Path:
@@ -39,11 +40,6 @@ def folders(profile: str) -> tuple[Path, Path]:
 def best_device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """Such as "NVIDIA H100 80GB HBM3", or "CPU, 2 threads"."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
 def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:

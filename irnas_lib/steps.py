@@ -50,6 +50,11 @@ def interrupts_held() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, usual)
 
 
+def device_name(device: torch.device) -> str:
+    """Such as "NVIDIA H100 80GB HBM3", or "CPU, 2 threads"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
 def recorded(step: Callable, device: torch.device) -> Callable:
     """On CUDA, `step` as a CUDA graph; elsewhere `step` itself.
 

@@ -12,7 +12,7 @@ from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr
 from irnas_lib.patches import Patches
 from irnas_lib.recipes import Recipe, learning_rate, load_optimizer, make_optimizer, set_learning_rate
-from irnas_lib.steps import recorded, resumable
+from irnas_lib.steps import device_name, recorded, resumable
 
 LOG_POINTS = 100  # points of a training curve
 TRAINING_STREAM = 1  # keeps the batches of a training apart from those of a search with the same seed
@@ -23,27 +23,30 @@ class Diverged(RuntimeError):
 
 
 def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int, batch: int, seed: int,
-          loss_lambda: float | None = None, state_file: Path | None = None, key: dict | None = None,
-          bf16: bool = False) -> dict:
+          loss_lambda: float | None = None, schedule: int = 0, state_file: Path | None = None,
+          key: dict | None = None, bf16: bool = False) -> dict:
     """Trains `network` in place on `patches`.
 
-    loss_lambda: of Eq. 7, the recipe's own where None. state_file, key: where the exact state is kept every minute,
+    loss_lambda: of Eq. 7, the recipe's own where None. schedule: the iterations over which the learning rate decays,
+    where the run stops before its end; 0: `iterations`. state_file, key: where the exact state is kept every minute,
     and the run's parameters; a run with the same key goes on where the state was left, to the same bytes on a CPU.
     bf16: autocast the network, not the loss.
 
-    Returns {"curve": [[iteration, loss, psnr], ...], "seconds": time spent training}; PSNR in dB of the last batch,
-    in training mode. Raises Diverged.
+    Returns {"curve": [[iteration, loss, psnr], ...], "seconds": time spent training, "device": where}; PSNR in dB of
+    the last batch, in training mode. Raises Diverged.
     """
     device = patches.device
     weight = recipe.loss_lambda if loss_lambda is None else loss_lambda
     network.to(device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(recipe, network.parameters(), device)
-    start, curve, seconds = 0, [], 0.0
+    start, curve, seconds, devices = 0, [], 0.0, []
     state = load_state(state_file, key) if state_file else None
     if state:
         network.load_state_dict(state["network"])
         load_optimizer(optimizer, state["optimizer"])
         start, curve, seconds = state["iteration"], state["curve"], state["seconds"]
+        devices = state.get("devices", [])
+    devices = list(dict.fromkeys([*devices, device_name(device)]))
 
     def step(degraded, clean):
         optimizer.zero_grad()
@@ -56,17 +59,19 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
 
     def save(iteration):
         if state_file:
-            save_state(state_file, {"key": key, "iteration": iteration, "network": network.state_dict(), "curve": curve,
-                                    "optimizer": optimizer.state_dict(), "seconds": seconds + time.monotonic() - began})
+            save_state(state_file, {
+                "key": key, "iteration": iteration, "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(), "curve": curve,
+                "seconds": seconds + time.monotonic() - began, "devices": devices})
 
     step = recorded(step, device)
-    log_every = max(1, iterations // LOG_POINTS)
+    log_every = max(1, (schedule or iterations) // LOG_POINTS)
     began = time.monotonic()
     for iteration in resumable(start, iterations, save, "training"):
-        set_learning_rate(optimizer, learning_rate(recipe, iteration, iterations))
+        set_learning_rate(optimizer, learning_rate(recipe, iteration, schedule or iterations))
         loss, quality = step(*patches.batch(batch, seed, TRAINING_STREAM, iteration))
         if (iteration + 1) % log_every == 0 or iteration + 1 == iterations:
             curve.append([iteration + 1, float(loss), float(quality)])
             if not math.isfinite(curve[-1][1]):
                 raise Diverged(f"the loss is {curve[-1][1]} after {iteration + 1} iterations")
-    return {"curve": curve, "seconds": seconds + time.monotonic() - began}
+    return {"curve": curve, "seconds": seconds + time.monotonic() - began, "device": ", then ".join(devices)}

@@ -35,7 +35,8 @@ print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.
 
 # %% [markdown]
 # The parameters. `genotype` is "published", "searched" (what `03_search` found at this profile) or the path of an
-# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0.
+# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. A `schedule`
+# above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -48,6 +49,7 @@ seed = 0
 recipe = "matched"
 loss_lambda = 0.5
 iterations = 30
+schedule = 0
 batch = 4
 crop = 32
 genotype = "published"
@@ -110,8 +112,8 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 wanted = {
     "task": task, "dataset": dataset, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe,
     "loss": "mse + log-ssim" if loss_lambda else "mse", "lambda": loss_lambda, "iterations": iterations,
-    "batch": batch, "crop": crop, "genotype": architecture and [[list(edge) for edge in node] for node in
-                                                               architecture.genotype],
+    "schedule": schedule or iterations, "batch": batch, "crop": crop,
+    "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
     "path": architecture and list(architecture.path), "width": architecture and architecture.width,
     "parameters": systems.parameter_count(network),
     "macs_per_pixel": systems.macs_per_pixel(network, pictures.channels),
@@ -125,8 +127,8 @@ if finished:
 else:
     state_file = runs.state_file(profile, runs.stem(wanted))
     try:
-        trained = train(network, patches, recipes.recipe(recipe), iterations, batch, seed, loss_lambda, state_file,
-                        key={name: wanted[name] for name in runs.SAME_TRAINING})
+        trained = train(network, patches, recipes.recipe(recipe), iterations, batch, seed, loss_lambda, schedule,
+                        state_file, key={name: wanted[name] for name in runs.SAME_TRAINING})
         result = wanted | trained | {"status": "ok"}
         print(f"trained in {result['seconds']:.0f} s on {result['device']}")
     except Diverged as error:
