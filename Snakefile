@@ -20,7 +20,16 @@ def done(name):
 rule everything:
     default_target: True
     input:
+        done("figures"),
+
+
+rule figures:
+    input:
         [done(job.name) for job in planned],
+    output:
+        touch(done("figures")),
+    shell:
+        "{sys.executable} -m irnas_lib.figures --profile {profile} > /dev/null"
 
 
 for number, job in enumerate(planned):

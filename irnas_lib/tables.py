@@ -103,6 +103,9 @@ class Cell(NamedTuple):
             loss_lambda = self.result["lambda"]
             said = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
             notes.append(f"recipe {self.result['recipe']}{said}")
+        if (self.result.get("schedule") or 0) > (self.result["iterations"] or 0):
+            notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "
+                         "before its learning rate had decayed")
         if self.number is None:
             return notes
         scores = self.result["metrics"][self.protocol]

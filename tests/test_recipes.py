@@ -63,3 +63,15 @@ def test_loading_a_state_keeps_a_learning_rate_that_is_a_tensor():
     recipes.set_learning_rate(optimizer, 0.3)
     assert optimizer.param_groups[0]["lr"] is rate and rate.item() == pytest.approx(0.3)
     assert optimizer.state[weight]["momentum_buffer"].tolist() == [1, 1, 1]
+
+
+def test_a_group_learns_at_its_own_scale_of_the_rate():
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": parameters[:1]}, {"params": parameters[1:], "lr_scale": 0.25}]
+    optimizer = recipes.optimizer_on("cpu", "SGD", groups, 0.5, weight_decay=0.0)
+    (parameters[0] + parameters[1]).sum().backward()
+    optimizer.step()
+    assert [p.item() for p in parameters] == [-0.5, -0.125]
+    recipes.set_learning_rate(optimizer, 1.0)
+    optimizer.step()
+    assert [p.item() for p in parameters] == [-1.5, -0.375]

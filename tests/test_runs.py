@@ -12,7 +12,8 @@ from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture
 
 WANTED = {
     "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
-    "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 10, "batch": 2, "crop": 64, "profile": "laptop",
+    "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 10, "schedule": 10, "batch": 2, "crop": 64,
+    "profile": "laptop",
     "genotype": [[list(edge) for edge in node] for node in DENOISING], "path": [0, 0, 0, 1], "width": 20,
     "parameters": 661_693, "macs_per_pixel": 597_392, "device": "CPU, 2 threads", "versions": {}, "commit": "",
     "data_sha256": "d" * 64}
@@ -20,7 +21,7 @@ FINISHED = WANTED | {"metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures
                      "status": "ok"}
 OTHER = {
     "task": "sim1800", "dataset": "embedded", "system": "IR-NAS (searched here)", "sigma": 30, "seed": 1,
-    "recipe": "authors", "lambda": 0.6, "iterations": 11, "batch": 3, "crop": 32,
+    "recipe": "authors", "lambda": 0.6, "iterations": 11, "schedule": 12, "batch": 3, "crop": 32,
     "genotype": [[list(edge) for edge in node] for node in DERAINING], "path": [0, 0, 0, 0], "width": 10,
     "data_sha256": "e" * 64}
 SEARCH = {"task": "denoising", "settings": {"seed": 0, "width": 4}, "genotype": DERAINING, "path": (0, 1, 2, 2),

@@ -89,10 +89,13 @@ def test_the_schedule_written_out(uninterrupted):
     net = supernet().train()
     train_w, train_a, _ = search.split_pictures(PICTURES, 0)
     patches_w, patches_a = (Patches(part, 12, sigmas=(30, 50, 70)) for part in (train_w, train_a))
-    sgd = torch.optim.SGD(net.weights(), 0.025, momentum=0.9, weight_decay=3e-4)
+    head = [net.head.weight, net.head.bias]  # the last convolution: its rate over its input channels
+    body = [p for name, p in net.named_parameters() if not name.startswith(("head", "alpha", "beta"))]
+    sgd = torch.optim.SGD([{"params": body}, {"params": head}], 0.025, momentum=0.9, weight_decay=3e-4)
     adam = torch.optim.Adam([net.alpha, net.beta], 1e-3, weight_decay=1e-3)
     for iteration in range(8):
         sgd.param_groups[0]["lr"] = 0.001 + 0.024 * (1 + math.cos(math.pi * iteration / 8)) / 2
+        sgd.param_groups[1]["lr"] = sgd.param_groups[0]["lr"] / net.head.weight.shape[1]
         turns = [(sgd, patches_w, search.WEIGHTS_STREAM), (adam, patches_a, search.ARCHITECTURE_STREAM)]
         for optimizer, patches, stream in turns[:1 if iteration < 2 else 2]:
             net.zero_grad()

@@ -155,3 +155,10 @@ def test_latex_is_escaped_and_even(tmp_path, number):
         columns = re.match(r"\{([lr]+)\}", tabular)[1]
         lines = [line for line in tabular.split("\\bottomrule")[0].splitlines() if line.endswith("\\\\")]
         assert {line.count(" & ") for line in lines} == {len(columns) - 1}
+
+
+def test_a_training_that_stopped_early_says_so():
+    early = {"schedule": 5000, "iterations": 4003}
+    notes = {row["note"] for row in tables.rows(1, [make(**early)]) if row["measured"] not in ("not run", "")
+             and row["metric"] == "PSNR"}
+    assert all("stopped after 4,003 of 5,000 iterations" in note for note in notes) and notes
