@@ -154,20 +154,22 @@ if result["curve"]:
 # which flatters; `half` works on pictures of half the size. The first row is what doing nothing scores.
 
 # %%
-measured = [name for name in protocols_measured.split(",") if name]
 restore = protocols.restorer(network, device)
-if not finished and result["status"] == "ok":
-    metrics = {name: protocols.evaluate(restore, test, name, sigma, seed)._asdict() for name in measured}
-    result |= {"metrics": metrics}
-for name, score in result["metrics"].items():
-    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
 nothing = protocols.evaluate(lambda x: x, test[:20], "strict", sigma, seed)
 print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
+
+result.setdefault("metrics", {})
+for name in protocols_measured.split(",") if result["status"] == "ok" else ():
+    if name not in result["metrics"]:
+        result["metrics"][name] = protocols.evaluate(restore, test, name, sigma, seed)._asdict()
+        kept = runs.save_training(result | {"profile": profile}, network)  # at once: measuring takes long on a CPU
+    score = result["metrics"][name]
+    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
 
 # %% [markdown]
 # ## What is kept
 #
-# A few crops for the figures, the weights with their hash, and the result that names them. The tables and figures are
+# The weights with their hash, the result that names them, and a few crops for the figures. The tables and figures are
 # made from these files and from nothing else.
 
 # %%
@@ -175,7 +177,6 @@ output = runs.output_folder(profile)
 if result["status"] == "ok" and not finished:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
-    kept = runs.save_training(result, network)
     state_file.unlink(missing_ok=True)
     print("kept:", kept.name)
 
