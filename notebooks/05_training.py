@@ -147,14 +147,28 @@ if result["curve"]:
     display(figures.training_curve([result]))
 
 # %% [markdown]
+# ## A look
+#
+# A number is no picture. A few crops of test pictures are kept for the figures, and shown here with those of every
+# system that has run.
+
+# %%
+restore = protocols.restorer(network, device)
+output = runs.output_folder(profile)
+if result["status"] == "ok" and not finished:
+    for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
+        panels.save(output / "panels", task, dataset, sigma, system, item)
+display(figures.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
+
+# %% [markdown]
 # ## Measuring
 #
 # The same network gives different numbers under different protocols; a number without its protocol says little.
 # `strict` is one noise field on the whole picture; `redrawn` draws fresh noise in overlapping tiles and averages,
-# which flatters; `half` works on pictures of half the size. The first row is what doing nothing scores.
+# which flatters; `half` works on pictures of half the size. The first row is what doing nothing scores. The weights
+# with their hash and the result that names them are kept; tables and figures are made from these and nothing else.
 
 # %%
-restore = protocols.restorer(network, device)
 nothing = protocols.evaluate(lambda x: x, test[:20], "strict", sigma, seed)
 print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
 
@@ -162,29 +176,10 @@ result.setdefault("metrics", {})
 for name in protocols_measured.split(",") if result["status"] == "ok" else ():
     if name not in result["metrics"]:
         result["metrics"][name] = protocols.evaluate(restore, test, name, sigma, seed)._asdict()
-        kept = runs.save_training(result | {"profile": profile}, network)  # at once: measuring takes long on a CPU
+        runs.save_training(result | {"profile": profile}, network)  # at once: measuring takes long on a CPU
+        runs.state_file(profile, runs.stem(wanted)).unlink(missing_ok=True)
     score = result["metrics"][name]
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
-
-# %% [markdown]
-# ## What is kept
-#
-# The weights with their hash, the result that names them, and a few crops for the figures. The tables and figures are
-# made from these files and from nothing else.
-
-# %%
-output = runs.output_folder(profile)
-if result["status"] == "ok" and not finished:
-    for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
-        panels.save(output / "panels", task, dataset, sigma, system, item)
-    state_file.unlink(missing_ok=True)
-    print("kept:", kept.name)
-
-# %% [markdown]
-# And a look at those crops, with every system that has run here, since a number is no picture.
-
-# %%
-display(figures.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
 
 # %% [markdown]
 # ## Exercises
