@@ -328,7 +328,7 @@ def main(arguments: list[str] | None = None) -> int:
     home = run_folder(given.profile) if given.profile else ROOT
     checkpoints = given.checkpoints or home / "checkpoints"
     try:
-        if not checkpoints.is_dir():
+        if given.checkpoints and not checkpoints.is_dir():
             raise FileNotFoundError(f"{checkpoints}: no such folder")
         for path in write_all(checkpoints, given.out or home / "figures", given.profile == results.SMOKE):
             print(path)
