@@ -25,11 +25,13 @@ class Patches:
     pictures: pairs, or clean pictures to which white Gaussian noise is added, its sigma (in grey levels of 255)
     drawn for each crop from `sigmas`; neither clipped nor quantised.
     rotate: all eight rotations and reflections (denoising); else left-right flips only (de-raining).
-    Raises PictureError where a picture is smaller than a crop.
+    Raises PictureError where a picture is smaller than a crop, ValueError for a negative sigma.
     """
 
     def __init__(self, pictures: Sequence[Picture], crop: int, sigmas: Sequence[float] = (50,), rotate: bool = True,
                  device: torch.device | str = "cpu"):
+        if min(sigmas) < 0:
+            raise ValueError(f"sigma must not be negative, got {min(sigmas)}")
         for picture in pictures:
             check_size(picture.clean, crop, picture.name)
         self.crop, self.rotate, self.device = crop, rotate, torch.device(device)

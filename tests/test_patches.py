@@ -117,3 +117,9 @@ def test_speed(capsys):
         patches.batch(12, 0, step)
     with capsys.disabled():
         print(f"\n{20 * 12 / (time.perf_counter() - began):,.0f} crops a second")
+
+
+def test_a_negative_sigma_is_refused():
+    picture = Picture("grey", np.zeros((16, 16, 1), np.uint8))
+    with pytest.raises(ValueError, match="sigma must not be negative, got -50"):
+        Patches([picture], 8, sigmas=(30, -50))
