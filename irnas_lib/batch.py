@@ -103,8 +103,9 @@ def run(job: profiles.Job, folder: Path, notebooks: Path = NOTEBOOKS) -> Path:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise BatchError(f"{job.name} failed in cell [{error.exec_count}]: {reason} (see {shown})") from None
     except DeadKernelError:
-        cells = nbformat.read(output, as_version=4).cells
-        count = 1 + sum(cell.get("execution_count") is not None for cell in cells)
+        # Not by execution_count: whether the dead cell has one depends on how fast it died.
+        count = sum(cell.cell_type == "code" and cell.metadata.papermill["start_time"] is not None
+                    for cell in nbformat.read(output, as_version=4).cells)
         raise BatchError(f"{job.name} failed in cell [{count}]: kernel died (see {shown})") from None
     finally:
         if output.exists():

@@ -195,8 +195,9 @@ def test_a_failing_cell_is_named_and_what_ran_is_left(tmp_path):
     assert any("failed" in problem for problem in stamps.problems(left, tmp_path / "notebooks" / "tiny.py"))
 
 
-def test_a_dead_kernel_is_reported(tmp_path):
-    write_source(tmp_path / "notebooks", "tiny", last="os._exit(9)")
+@pytest.mark.parametrize("last", ["os._exit(9)", "import time; time.sleep(0.5); os._exit(9)"])
+def test_a_dead_kernel_is_reported(tmp_path, last):
+    write_source(tmp_path / "notebooks", "tiny", last=last)
     with pytest.raises(batch.BatchError, match=r"tiny-x failed in cell \[4\]: kernel died"):
         batch.run(job(), tmp_path / "out", tmp_path / "notebooks")
     assert "number is 1" in text_of(tmp_path / "out" / "tiny-x.ipynb")
