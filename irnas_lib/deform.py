@@ -47,7 +47,7 @@ def deform_conv(
     least. On a CPU neither the result nor a gradient depends on the number of threads.
 
     Returns:
-        (B, C_out, H', W') in the input's dtype.
+        (B, C_out, H', W') in the input's dtype; on a CPU in the channels_last memory format.
 
     Raises:
         ValueError: a shape that does not fit the others.
@@ -127,6 +127,16 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+def _last(tensor: Tensor, *parts: int) -> np.ndarray:
+    """(B, C, H, W) as an array (B, H, W, *parts); where the tensor lies channels last, nothing is copied."""
+    return _array(tensor.permute(0, 2, 3, 1)).reshape(*tensor.shape[:1], *tensor.shape[2:], *parts)
+
+
+def _empty_last(like: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """(B, channels, height, width), channels last."""
+    return like.new_empty(len(like), height, width, channels).permute(0, 3, 1, 2)
+
+
 def _split(weight: Tensor, groups: int, sections: int) -> tuple[Tensor, int]:
     """The weight as (sections, C_out / groups, pitch), and the number of channels of a section."""
     channels, taps, parts = weight.shape[1], weight.shape[2] * weight.shape[3], sections // groups
@@ -153,20 +163,20 @@ def _deform_conv(
     groups, sections = channels // weight.shape[1], mask.shape[1] // taps
     split, size = _split(weight, groups, sections)
     planes = input.new_empty(batch, sections, height + 2, width + 2, size + -size % kernels.LANES)
-    out = input.new_empty(batch, groups, len(weight) // groups, *mask.shape[2:])
+    out = _empty_last(input, len(weight), *mask.shape[2:])
     with _Threads():
-        kernels.fill_planes(_array(input.unflatten(1, (groups, -1))), size, _array(planes))
+        kernels.fill_planes(_last(input, groups, -1), size, _array(planes))
         kernels.forward(
             _array(planes),
-            _array(offset.unflatten(1, (sections, taps, 2))),
-            _array(mask.unflatten(1, (sections, taps))),
-            _array(F.pad(split.transpose(1, 2), (0, -out.shape[2] % kernels.LANES))),
+            _last(offset, sections, taps, 2),
+            _last(mask, sections, taps),
+            _array(F.pad(split.transpose(1, 2), (0, -split.shape[1] % kernels.LANES))),
             _array(bias.view(groups, -1)),
             (weight.shape[3], *geometry),
             size,
-            _array(out),
+            _last(out, groups, -1),
         )
-    return out.flatten(1, 2)
+    return out
 
 
 @torch.library.custom_op("irnas::deform_conv_backward", mutates_args=(), device_types="cpu")
@@ -176,21 +186,21 @@ def _deform_conv_backward(
     taps = weight.shape[2] * weight.shape[3]
     groups, sections = input.shape[1] // weight.shape[1], mask.shape[1] // taps
     split, size = _split(weight, groups, sections)
-    grad_input, grad_offset, grad_mask = (tensor.new_empty(tensor.shape) for tensor in (input, offset, mask))
+    grad_input, grad_offset, grad_mask = (_empty_last(t, *t.shape[1:]) for t in (input, offset, mask))
     padded = split.shape[1] + -split.shape[1] % kernels.ROWS
     grad_split = weight.new_zeros(len(input), sections, padded, split.shape[2])
     with _Threads():
         kernels.backward(
-            _array(input.unflatten(1, (groups, -1))),
-            _array(offset.unflatten(1, (sections, taps, 2))),
-            _array(mask.unflatten(1, (sections, taps))),
+            _last(input, groups, -1),
+            _last(offset, sections, taps, 2),
+            _last(mask, sections, taps),
             _array(split),
-            _array(grad.unflatten(1, (groups, -1))),
+            _last(grad, groups, -1),
             (weight.shape[3], *geometry),
             size,
-            _array(grad_input.unflatten(1, (groups, -1))),
-            _array(grad_offset.unflatten(1, (sections, taps, 2))),
-            _array(grad_mask.unflatten(1, (sections, taps))),
+            _last(grad_input, groups, -1),
+            _last(grad_offset, sections, taps, 2),
+            _last(grad_mask, sections, taps),
             _array(grad_split),
         )
     return grad_input, grad_offset, grad_mask, _merge(grad_split.sum(0), size, weight.shape, groups)
@@ -198,12 +208,12 @@ def _deform_conv_backward(
 
 @_deform_conv.register_fake
 def _(input, offset, mask, weight, bias, geometry):
-    return input.new_empty(len(input), len(weight), *offset.shape[2:])
+    return _empty_last(input, len(weight), *offset.shape[2:])
 
 
 @_deform_conv_backward.register_fake
 def _(grad, input, offset, mask, weight, geometry):
-    return tuple(tensor.new_empty(tensor.shape) for tensor in (input, offset, mask, weight))
+    return *(_empty_last(t, *t.shape[1:]) for t in (input, offset, mask)), weight.new_empty(weight.shape)
 
 
 def _save(ctx, inputs, output):

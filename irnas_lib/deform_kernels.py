@@ -1,7 +1,7 @@
 """The CPU kernels of the deformable convolution, compiled by numba; `deform.py` holds the operator.
 
-Channels are cut into sections, one for each offset group. A section of a picture is a plane (H + 2, W + 2,
-padded): channels last, bordered by zeros, filled up with zero channels to whole vectors. The samples that an
+All pictures lie channels last. Channels are cut into sections, one for each offset group. A section of a picture is
+a plane (H + 2, W + 2, padded): bordered by zeros, filled up with zero channels to whole vectors. The samples that an
 output pixel takes from one section are a row of `pitch` numbers: tap by tap, `size` channels each, then zeros
 up to a whole vector. A block of such rows stays in the cache until it is multiplied: the sampled tensor, nine
 times the input, never goes to memory.
@@ -37,12 +37,12 @@ def _multiply(a, a_start, a_row, a_step, b, b_start, c, c_start, length, rows, d
 
 @njit(cache=True)
 def _fill(plane, channels):
-    """Copies channels (C, H, W) into a plane (H + 2, W + 2, padded)."""
+    """Copies channels (H, W, C) into a plane (H + 2, W + 2, padded)."""
     plane[:] = 0
-    for channel in range(channels.shape[0]):
-        for y in range(channels.shape[1]):
-            for x in range(channels.shape[2]):
-                plane[y + 1, x + 1, channel] = channels[channel, y, x]
+    for y in range(channels.shape[0]):
+        for x in range(channels.shape[1]):
+            for channel in range(channels.shape[2]):
+                plane[y + 1, x + 1, channel] = channels[y, x, channel]
 
 
 @njit(cache=True)
@@ -74,25 +74,25 @@ def _locate(offset_y, offset_x, mask, start, plane, index, table):
 
 @njit(cache=True, parallel=True, nogil=True)
 def fill_planes(picture, size, planes):
-    """Copies a picture (B, groups, C, H, W) into planes (B, sections, H + 2, W + 2, padded)."""
-    sections, parts = planes.shape[1], planes.shape[1] // picture.shape[1]
+    """Copies a picture (B, H, W, groups, C) into planes (B, sections, H + 2, W + 2, padded)."""
+    sections, parts = planes.shape[1], planes.shape[1] // picture.shape[3]
     for unit in prange(planes.shape[0] * sections):
         b, section = unit // sections, unit % sections
         first = section % parts * size
-        _fill(planes[b, section], picture[b, section // parts, first : first + size])
+        _fill(planes[b, section], picture[b, :, :, section // parts, first : first + size])
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def forward(planes, offset, mask, weight, bias, geometry, size, out):
     """The convolution of planes.
 
-    offset (B, sections, taps, 2, H', W'), mask (B, sections, taps, H', W'), weight (sections, pitch, outputs
+    offset (B, H', W', sections, taps, 2), mask (B, H', W', sections, taps), weight (sections, pitch, outputs
     padded), bias (groups, outputs), geometry (kernel width, then stride, padding and dilation, y before x).
-    The result goes to out (B, groups, outputs, H', W'). One thread computes whole rows.
+    The result goes to out (B, H', W', groups, outputs). One thread computes whole rows.
     """
-    batch, groups, outputs, rows, columns = out.shape
+    batch, rows, columns, groups, outputs = out.shape
     sections, plane = planes.shape[1], planes.shape[2:]
-    taps, pitch, length = mask.shape[2], weight.shape[1], weight.shape[2]
+    taps, pitch, length = mask.shape[4], weight.shape[1], weight.shape[2]
     kw, sy, sx, py, px, dy, dx = geometry
     padded, line = plane[2], plane[1] * plane[2]
     for unit in prange(batch * rows):
@@ -108,9 +108,9 @@ def forward(planes, offset, mask, weight, bias, geometry, size, out):
                     for tap in range(taps):
                         top, left = y * sy - py + tap // kw * dy + 1, x * sx - px + tap % kw * dx + 1
                         _locate(
-                            offset[b, section, tap, 0, y, x:end],
-                            offset[b, section, tap, 1, y, x:end],
-                            mask[b, section, tap, y, x:end],
+                            offset[b, y, x:end, section, tap, 0],
+                            offset[b, y, x:end, section, tap, 1],
+                            mask[b, y, x:end, section, tap],
                             (top, left, sx),
                             plane,
                             index,
@@ -128,51 +128,51 @@ def forward(planes, offset, mask, weight, bias, geometry, size, out):
                                 store(samples, target + c, value)
                     first = section * pitch * length
                     _multiply(samples, 0, pitch, 1, weight, first, result, 0, length, end - x, pitch)
-                for channel in range(outputs):
-                    for i in range(end - x):
-                        out[b, group, channel, y, x + i] = result[i, channel] + bias[group, channel]
+                for i in range(end - x):
+                    for channel in range(outputs):
+                        out[b, y, x + i, group, channel] = result[i, channel] + bias[group, channel]
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def backward(
     picture, offset, mask, weight, grad, geometry, size, grad_picture, grad_offset, grad_mask, grad_weight
 ):
-    """The gradients of `forward` from that of its result, grad (B, groups, outputs, H', W').
+    """The gradients of `forward` from that of its result, grad (B, H', W', groups, outputs).
 
-    Here weight is (sections, outputs, pitch), picture and its gradient are (B, groups, C, H, W). The weight's
+    Here weight is (sections, outputs, pitch), picture and its gradient are (B, H, W, groups, C). The weight's
     gradient (B, sections, outputs padded, pitch) is added to, image by image. One thread computes a whole
     section of an image. The samples are taken again: to keep them would take nine times the input's memory.
     """
-    batch, groups, outputs, rows, columns = grad.shape
-    sections, taps, pitch, upright = mask.shape[1], mask.shape[2], weight.shape[2], grad_weight.shape[2]
+    batch, rows, columns, groups, outputs = grad.shape
+    sections, taps, pitch, upright = mask.shape[3], mask.shape[4], weight.shape[2], grad_weight.shape[2]
     kw, sy, sx, py, px, dy, dx = geometry
     parts, padded = sections // groups, -(-size // LANES) * LANES
-    plane = (picture.shape[3] + 2, picture.shape[4] + 2, padded)
+    plane = (picture.shape[1] + 2, picture.shape[2] + 2, padded)
     line = plane[1] * padded
     one = picture.dtype.type(1)
     for unit in prange(batch * sections):
         b, section = unit // sections, unit % sections
         group, first = section // parts, section % parts * size
         inputs, grad_inputs = np.empty(plane, picture.dtype), np.zeros(plane, picture.dtype)
-        _fill(inputs, picture[b, group, first : first + size])
+        _fill(inputs, picture[b, :, :, group, first : first + size])
         index, table = np.empty(BLOCK, np.int64), np.empty(7 * BLOCK, picture.dtype)
-        sums, above = np.empty((BLOCK, 4), picture.dtype), np.zeros((upright, BLOCK), picture.dtype)
+        sums, above = np.empty((BLOCK, 4), picture.dtype), np.zeros((BLOCK, upright), picture.dtype)
         samples, slopes = np.zeros((BLOCK, pitch), picture.dtype), np.empty((BLOCK, pitch), picture.dtype)
         for y in range(rows):
             for x in range(0, columns, BLOCK):
                 end = min(x + BLOCK, columns)
-                for channel in range(outputs):
-                    for i in range(end - x):
-                        above[channel, i] = grad[b, group, channel, y, x + i]
+                for i in range(end - x):
+                    for channel in range(outputs):
+                        above[i, channel] = grad[b, y, x + i, group, channel]
                 slopes[:] = 0
                 taken = section * outputs * pitch
-                _multiply(above, 0, 1, BLOCK, weight, taken, slopes, 0, pitch, end - x, outputs)
+                _multiply(above, 0, upright, 1, weight, taken, slopes, 0, pitch, end - x, outputs)
                 for tap in range(taps):
                     top, left = y * sy - py + tap // kw * dy + 1, x * sx - px + tap % kw * dx + 1
                     _locate(
-                        offset[b, section, tap, 0, y, x:end],
-                        offset[b, section, tap, 1, y, x:end],
-                        mask[b, section, tap, y, x:end],
+                        offset[b, y, x:end, section, tap, 0],
+                        offset[b, y, x:end, section, tap, 1],
+                        mask[b, y, x:end, section, tap],
                         (top, left, sx),
                         plane,
                         index,
@@ -203,14 +203,14 @@ def backward(
                         upper = (one - u) * sums[i, 0] + u * sums[i, 1]
                         lower = (one - u) * sums[i, 2] + u * sums[i, 3]
                         right = (one - v) * (sums[i, 1] - sums[i, 0]) + v * (sums[i, 3] - sums[i, 2])
-                        m = mask[b, section, tap, y, x + i] * valid
-                        grad_mask[b, section, tap, y, x + i] = valid * ((one - v) * upper + v * lower)
-                        grad_offset[b, section, tap, 0, y, x + i] = m * (lower - upper)
-                        grad_offset[b, section, tap, 1, y, x + i] = m * right
+                        m = mask[b, y, x + i, section, tap] * valid
+                        grad_mask[b, y, x + i, section, tap] = valid * ((one - v) * upper + v * lower)
+                        grad_offset[b, y, x + i, section, tap, 0] = m * (lower - upper)
+                        grad_offset[b, y, x + i, section, tap, 1] = m * right
                 added = unit * upright * pitch
-                _multiply(above, 0, BLOCK, 1, samples, 0, grad_weight, added, pitch, upright, end - x)
-        target = grad_picture[b, group, first : first + size]
-        for channel in range(target.shape[0]):
-            for y in range(target.shape[1]):
-                for x in range(target.shape[2]):
-                    target[channel, y, x] = grad_inputs[y + 1, x + 1, channel]
+                _multiply(above, 0, 1, upright, samples, 0, grad_weight, added, pitch, upright, end - x)
+        target = grad_picture[b, :, :, group, first : first + size]
+        for y in range(target.shape[0]):
+            for x in range(target.shape[1]):
+                for channel in range(target.shape[2]):
+                    target[y, x, channel] = grad_inputs[y + 1, x + 1, channel]

@@ -237,7 +237,8 @@ def test_compiles_to_one_graph():
     arguments = case(channels=5, dtype=torch.float32)
     compiled = torch.compile(deform_conv, backend="aot_eager", fullgraph=True)
     expected, found = with_gradients(deform_conv, arguments), with_gradients(compiled, arguments)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    for name in expected:  # the compiler chooses the memory format, and with it the order of the bias's sum
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
