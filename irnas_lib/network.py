@@ -22,12 +22,13 @@ def conv_bn(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, group
 
 
 def pointwise(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(conv_bn(inputs, outputs), nn.ReLU())
+    return nn.Sequential(conv_bn(inputs, outputs), nn.ReLU(inplace=True))
 
 
 def depthwise_pointwise(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
     """Depthwise 3x3, batch norm, ReLU, then 1x1, batch norm, ReLU."""
-    return nn.Sequential(conv_bn(inputs, inputs, 3, dilation, groups=inputs), nn.ReLU(), pointwise(inputs, outputs))
+    return nn.Sequential(conv_bn(inputs, inputs, 3, dilation, groups=inputs), nn.ReLU(inplace=True),
+                         pointwise(inputs, outputs))
 
 
 class Cell(nn.Module):
@@ -82,7 +83,7 @@ class RestorationNetwork(nn.Module):
         self.width, self.channels, self.global_residual = width, channels, global_residual
         outputs = [width * 2 ** level * len(self.genotype) for level in self.path]
         narrow = width * len(self.genotype)
-        self.stem = nn.Sequential(conv_bn(channels, STEM, 3), nn.ReLU())
+        self.stem = nn.Sequential(conv_bn(channels, STEM, 3), nn.ReLU(inplace=True))
         self.stem2 = conv_bn(STEM, STEM, 3)
         self.cells = nn.ModuleList(
             Cell(self.genotype, before, last, width * 2 ** level)

@@ -8,7 +8,7 @@ A table never mixes protocols in a column.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from irnas_lib.datasets import Picture
+from irnas_lib.inference import Restore
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.pictures import to_tensor
 
 PROTOCOLS = ("strict", "redrawn", "half", "strict_y")
 TILE, TILE_STEP = 64, 48
 TILE_BATCH = 32
-
-Restore = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Score(NamedTuple):
@@ -141,13 +140,3 @@ def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma
         scores.append(torch.cat([psnr(restored, clean), ssim(restored, clean), padded.double()]))
     mean_psnr, mean_ssim, mean_padded = torch.stack(scores).mean(dim=0).tolist()
     return Score(mean_psnr, mean_ssim, len(scores), mean_padded if protocol == "redrawn" else None)
-
-
-def restorer(network: torch.nn.Module, device: torch.device | str) -> Restore:
-    """A trained network as a function from degraded to restored batches, in evaluation mode on `device`."""
-    network.to(device, memory_format=torch.channels_last).eval()
-
-    def restore(degraded: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            return network(degraded.to(device, memory_format=torch.channels_last)).float()
-    return restore

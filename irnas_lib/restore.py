@@ -14,8 +14,9 @@ from tqdm import tqdm
 from irnas_lib import results, runs, systems
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.genotypes import Architecture, Genotype, check_path
+from irnas_lib.inference import restorer
 from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
-from irnas_lib.protocols import corners, restore_tiles, restorer
+from irnas_lib.protocols import corners, restore_tiles
 
 CHANNELS = {"denoising": 1, "sim1800": 3, "deraining": 3}  # of the pictures that a task's networks were trained on
 TILE_MINIMUM = 32

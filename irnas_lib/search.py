@@ -13,11 +13,13 @@ import torch
 from irnas_lib.checkpoints import load_state, save_state
 from irnas_lib.datasets import Picture
 from irnas_lib.decode import derive_cell, relative_path, viterbi_path
+from irnas_lib.inference import restorer
 from irnas_lib.losses import restoration_loss
+from irnas_lib.memory import keep_freed_memory
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import add_noise, corners, restore_tiles, restorer
+from irnas_lib.protocols import add_noise, corners, restore_tiles
 from irnas_lib.recipes import load_optimizer, optimizer_on, set_learning_rate
 from irnas_lib.steps import recorded, resumable
 from irnas_lib.supernet import Supernet
@@ -79,7 +81,6 @@ def validate(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSe
         tiles = [degraded[..., top:top + crop, left:left + crop] for top, left in corners(clean.shape, crop, crop)]
         restored = restore_tiles(restore, tiles, clean.shape, crop, crop).cpu()
         scores.append((psnr(restored, clean).item(), ssim(restored, clean).item()))
-    supernet.train()
     return tuple(float(mean) for mean in np.mean(scores, axis=0))
 
 
@@ -118,6 +119,7 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     per_epoch = max(1, len(train_w) * settings.crops_per_picture // settings.batch)
     iterations, warmup = settings.epochs * per_epoch, settings.warmup_epochs * per_epoch
 
+    keep_freed_memory()
     supernet.to(device, memory_format=torch.channels_last).train()
     weights = optimizer_on(device, "SGD", weight_groups(supernet), settings.weights_lr, settings.weights_decay,
                            settings.momentum)

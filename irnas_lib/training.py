@@ -9,6 +9,7 @@ from torch import nn
 
 from irnas_lib.checkpoints import load_state, save_state
 from irnas_lib.losses import restoration_loss
+from irnas_lib.memory import keep_freed_memory
 from irnas_lib.metrics import psnr
 from irnas_lib.patches import Patches
 from irnas_lib.recipes import Recipe, learning_rate, load_optimizer, make_optimizer, set_learning_rate
@@ -37,6 +38,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     """
     device = patches.device
     weight = recipe.loss_lambda if loss_lambda is None else loss_lambda
+    keep_freed_memory()
     network.to(device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(recipe, network.parameters(), device)
     start, curve, seconds, devices = 0, [], 0.0, []

@@ -104,8 +104,8 @@ CLAIMS = {  # the numbers in the text: notebook, function
     "search_speed_vs_falsr": ("11_efficiency", "search.search"),
     "parameters_vs_n3net": ("11_efficiency", "systems.parameter_count"),
     "parameters_vs_nlrn": ("11_efficiency", "systems.parameter_count"),
-    "time_saved_vs_n3net": ("11_efficiency", "protocols.restorer"),
-    "speed_vs_rescan": ("11_efficiency", "protocols.restorer"),
+    "time_saved_vs_n3net": ("11_efficiency", "inference.restorer"),
+    "speed_vs_rescan": ("11_efficiency", "inference.restorer"),
 }
 
 # %% [markdown]

@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, figures, panels, protocols, recipes, runs, systems
+from irnas_lib import datasets, drawing, figures, inference, panels, protocols, recipes, runs, systems
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_array
 from irnas_lib.training import Diverged, train
@@ -153,7 +153,7 @@ if result["curve"]:
 # system that has run.
 
 # %%
-restore = protocols.restorer(network, device)
+restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
 if result["status"] == "ok" and not finished:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):

@@ -189,13 +189,3 @@ def test_pairs_are_measured_in_rgb_and_in_luma():
 def test_unknown_and_unfitting_protocols_are_refused(protocol, pictures, message):
     with pytest.raises(ValueError, match=message):
         protocols.evaluate(identity, pictures, protocol, 50)
-
-
-def test_a_restorer_runs_in_evaluation_mode_and_keeps_no_graph():
-    network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1), torch.nn.Dropout(0.5)).train()
-    restore = protocols.restorer(network, "cpu")
-    x = torch.rand(2, 1, 9, 9)
-    y = restore(x)
-    assert not network.training and not y.requires_grad and y.dtype == torch.float32
-    assert torch.equal(y, restore(x))
-    assert network[1].num_batches_tracked == 0

@@ -159,6 +159,7 @@ def test_validation_judges_in_adjacent_tiles_with_noise_that_stays(uninterrupted
         restored.append(joined / seen)
     expected = [np.mean([measure(y, to_tensor(p.clean).unsqueeze(0)).item() for y, p in zip(restored, pictures)])
                 for measure in (psnr, ssim)]
+    net.train()
     for _ in range(2):
         assert search.validate(net, pictures, SETTINGS, "cpu") == pytest.approx(tuple(expected), abs=1e-4)
     assert net.training, "goes on in training mode"

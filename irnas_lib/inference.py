@@ -1,0 +1,46 @@
+"""A trained network made ready to restore pictures."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
+
+from irnas_lib.memory import keep_freed_memory
+from irnas_lib.operations import Deformable
+
+Restore = Callable[[torch.Tensor], torch.Tensor]
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy of `network` in evaluation mode, without the batch norms that stand right behind a convolution.
+
+    In evaluation such a batch norm is a fixed scale and shift of each channel, which the convolution's weights and
+    bias can hold. The function stays the same, up to rounding; a pass over the features is saved for each.
+    """
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    for module in list(network.modules()):
+        if isinstance(module, Deformable):
+            norm, module.norm = module.norm, nn.Identity()
+            module.weight, module.bias = fuse_conv_bn_weights(
+                module.weight, module.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+        elif isinstance(module, nn.Sequential):
+            for i, (layer, norm) in enumerate(zip(module, module[1:])):
+                if type(layer) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+                    module[i], module[i + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
+    return network
+
+
+def restorer(network: nn.Module, device: torch.device | str) -> Restore:
+    """A trained network as a function from degraded to restored batches of any size, on `device`.
+
+    It works on a folded copy: what happens to the network later does not touch it.
+    """
+    keep_freed_memory()
+    network = folded(network).to(device, memory_format=torch.channels_last)
+
+    def restore(degraded: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return network(degraded.to(device, memory_format=torch.channels_last)).float()
+    return restore

@@ -1,0 +1,73 @@
+"""Networks made ready for inference: the same function, fewer passes."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from irnas_lib import systems
+from irnas_lib.inference import folded, restorer
+from irnas_lib.network import RestorationNetwork
+from irnas_lib.supernet import Supernet
+
+
+def trained(network, seed=0):
+    """The network as a training would leave it: with statistics, scales, shifts and offsets of all kinds."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3, generator=generator)
+            module.running_var.uniform_(0.3, 3, generator=generator)
+            if module.affine:
+                module.weight.data.uniform_(0.5, 1.5, generator=generator)
+                module.bias.data.normal_(0, 0.3, generator=generator)
+    for name, parameter in network.named_parameters():
+        if "offsets" in name:
+            parameter.data.normal_(0, 0.05, generator=generator)
+    return network.eval()
+
+
+def networks():
+    torch.manual_seed(0)
+    for task, channels in (("denoising", 1), ("deraining", 3)):
+        architecture = systems.published(task)
+        yield task, RestorationNetwork(architecture.genotype, architecture.path, 4, channels)
+        yield f"{task} + residual", RestorationNetwork(architecture.genotype, architecture.path, 4, channels, True)
+    yield "every operation", RestorationNetwork([[["sep", "p2"], ["skip", "p1"]], [["dil", "p2"], ["def", "n1"]]],
+                                                (1, 2), 3, 1)
+    yield "DnCNN", systems.build("DnCNN", 1)
+    yield "supernet", Supernet(2, 2, 2)
+
+
+@pytest.mark.parametrize(("name", "network"), list(networks()), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_folded_network_is_the_same_function(name, network):
+    network = trained(network)
+    x = torch.rand(2, network.channels if hasattr(network, "channels") else 1, 21, 18)
+    before = copy.deepcopy(network.state_dict())
+    with torch.no_grad():
+        expected = network(x)
+        torch.testing.assert_close(folded(network)(x), expected, rtol=1e-5, atol=1e-5)
+        assert torch.equal(network(x), expected), "the network itself is as it was"
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_nothing_is_left_to_normalise_in_the_final_network():
+    network = systems.build("IR-NAS", 1, systems.published("denoising"))
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) > 40
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(network).modules())
+
+
+def test_a_batch_norm_before_its_convolution_stays():
+    network = trained(nn.Sequential(nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 3)))
+    assert isinstance(folded(network)[0], nn.BatchNorm2d)
+
+
+def test_a_restorer_runs_in_evaluation_mode_and_keeps_no_graph():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.Dropout(0.5)).train()
+    restore = restorer(network, "cpu")
+    x = torch.rand(2, 1, 9, 9)
+    y = restore(x)
+    assert not y.requires_grad and y.dtype == torch.float32
+    assert torch.equal(y, restore(x))
+    assert network.training and network[1].num_batches_tracked == 0
