@@ -5,11 +5,14 @@ reading and for checking. `Supercell` is what the search runs: the edges that le
 same ReLU of it, so each operation is computed for all of them in one call.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from irnas_lib.operations import MASKS, OFFSETS, build, deform_conv
 from irnas_lib.search_space import OPERATIONS, edges, states
@@ -43,12 +46,11 @@ class WeightedNorm(nn.BatchNorm2d):
 
     def __init__(self, channels: int):
         super().__init__(channels, affine=False)
+        self.num_batches_tracked = None  # only a momentum of None would ask for it
 
     def forward(self, x: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         if weights is not None:
             weights = weights.repeat_interleave(self.num_features // len(weights)).to(self.running_mean.dtype)
-        if self.training:
-            self.num_batches_tracked.add_(1)
         return F.batch_norm(x, self.running_mean, self.running_var, weights, None, self.training,
                             self.momentum, self.eps)
 
@@ -124,6 +126,26 @@ class Supercell(nn.Module):
             if state > 0:  # once p2 and p1 are in, the next node has all its edges
                 x.append(sums[state - 1])
         return torch.cat(sums, dim=1)
+
+
+def recomputed(cell: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """cell(*inputs), of which only the inputs are kept for the backward pass; there it is computed once more."""
+    return checkpoint(cell, *inputs, use_reentrant=False, preserve_rng_state=False,
+                      context_fn=lambda: (contextlib.nullcontext(), frozen_statistics(cell)))
+
+
+@contextlib.contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norms see their batch, but its statistics do not count a second time."""
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:  # a recomputation is broken off once it has what it needs
+        for norm, (momentum, batches) in zip(norms, before):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 @torch.no_grad()

@@ -161,7 +161,7 @@ def randomised(network, seed=0):
 
 
 def by_functions(network, x):
-    """The forward pass of structure.md 2.2, from the state dict and torch's functions alone."""
+    """The forward pass of the final network, from the state dict and torch's functions alone."""
     w = network.state_dict()
 
     def convolve(name, y, padding=0, dilation=1, groups=1):

@@ -31,7 +31,7 @@ def supercell_parameters(nodes, c):
 
 
 def expected_weights(layers, nodes, width, channels, sharing):
-    """decisions.md, counted cell by cell and 1x1 by 1x1."""
+    """Counted by hand, cell by cell and 1x1 by 1x1."""
     def wide(level):
         return width * 2 ** level
 
@@ -206,6 +206,34 @@ def test_the_fast_supernet_is_the_plain_one():
     close(fast(x), plain(x))
     for name in ("alpha", "beta"):
         close(getattr(fast, name).grad, getattr(plain, name).grad)
+
+
+@pytest.mark.parametrize("cell", (Supercell, PlainSupercell))
+@pytest.mark.parametrize("sharing", ("cell", "edge"))
+def test_recomputing_changes_no_bit(sharing, cell):
+    nets = [randomised(Supernet(**SMALL, sharing=sharing, cell=cell, recompute=recompute)).train()
+            for recompute in (False, True)]
+    for net in nets:
+        net(picture(2, 1, 9, 11)).square().mean().backward()
+    kept, again = nets
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(kept.parameters(), again.parameters()) if a.grad is not None)
+    for (name, a), (_, b) in zip(kept.state_dict().items(), again.state_dict().items(), strict=True):
+        assert torch.equal(a, b), f"{name}: the statistics of a batch count once"
+
+
+def test_recomputing_keeps_less():
+    kept = []
+    for recompute in (False, True):
+        net, total = Supernet(**SMALL, recompute=recompute), 0
+
+        def count_bytes(tensor):
+            nonlocal total
+            total += tensor.nbytes
+            return tensor
+        with torch.autograd.graph.saved_tensors_hooks(count_bytes, lambda tensor: tensor):
+            net(picture(2, 1, 16, 16).float())
+        kept.append(total)
+    assert kept[1] < kept[0] / 3
 
 
 def test_the_fast_supercell_agrees_in_evaluation_mode_too():
