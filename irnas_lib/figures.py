@@ -1,262 +1,27 @@
-"""The paper's figures and the curves of searches and trainings, from a checkpoints folder alone.
+"""The paper's figures and tables as files, from a checkpoints folder alone.
 
-`python -m irnas_lib.figures` writes every figure and table again: it trains nothing and needs no data set. Each
-function here returns a matplotlib Figure; styles, markers and labels carry what colour does.
+`python -m irnas_lib.figures` writes every figure and table again: it trains nothing and needs no data set.
 """
 
 import argparse
-import io
-import math
 import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import matplotlib
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
-from irnas_lib import drawing, panels, results, runs, tables
+from irnas_lib import drawing, panels, plots, results, runs, tables
 from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.decode import derive_cell, transition_scores, viterbi_path
-from irnas_lib.files import atomically
+from irnas_lib.decode import derive_cell
 from irnas_lib.genotypes import PUBLISHED
-from irnas_lib.metrics import psnr, ssim
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.paths import ROOT, run_folder
-from irnas_lib.pictures import PictureError, to_tensor
-from irnas_lib.search_space import MOVES, OPERATIONS, layers_for, levels, move_log_probabilities, source_rows
+from irnas_lib.pictures import PictureError
+from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supercell import Supercell
 from irnas_lib.supernet import Supernet
 
-DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-MARKERS = "osD^vP*X<>hp"
-MOVE_STYLES = {-1: (":", "narrower"), 0: ("-", "same"), 1: ("--", "wider")}
 SIGMAS = (50, 30, 70)  # which noise level a figure shows: the first that there is
-STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False,
-         "svg.hashsalt": "irnas", "figure.dpi": 110, "legend.frameon": False, "axes.titlesize": 8}
-
-
-class Plot(Figure):
-    """A Figure that notebooks show without pyplot."""
-
-    def __init__(self, width: float, height: float):
-        super().__init__(figsize=(width, height), layout="constrained")
-
-    def _repr_png_(self) -> bytes:
-        content = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
-            self.savefig(content, format="png", dpi=110, metadata={"Software": None})
-        return content.getvalue()
-
-
-def not_run(what: str) -> Figure:
-    """A frame for a figure that nothing has been measured for yet."""
-    plot = Plot(6.5, 1.6)
-    axes = plot.subplots()
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(visible=True, linestyle="--", color="0.5")
-    axes.text(0.5, 0.5, f"{what}: not run", ha="center", va="center", transform=axes.transAxes, size=11)
-    return plot
-
-
-@matplotlib.rc_context(STYLE)
-def search_curves(record: Mapping) -> Figure:
-    """How a search went: quality on Train V, loss, the operations' weights, where beta leads from each level.
-
-    record: what `search.search` returns. Grey: only weights were trained; the vertical line: the result.
-    """
-    history = record["history"]
-    steps = np.array([entry["iteration"] for entry in history])
-    alpha = torch.tensor([entry["alpha"] for entry in history], dtype=torch.float64).softmax(dim=-1)
-    beta = np.array([move_log_probabilities(torch.tensor(entry["beta"])).exp().numpy() for entry in history])
-    columns = layers_for(beta.shape[1])
-    sources = source_rows(columns)
-    height = len(levels(columns - 1))
-    plot = Plot(7.2, 3.5 + 1.1 * height)
-    upper, lower = plot.subfigures(2, 1, height_ratios=[3.0, 0.5 + 1.1 * height])
-
-    parts = upper.subplots(2, 3, sharex=True)
-    for axes, (key, title) in zip(parts.flat, (("psnr", "PSNR on Train V (dB)"), ("ssim", "SSIM on Train V"),
-                                               ("loss", "loss (Eq. 7)"))):
-        axes.plot(steps, [entry[key] for entry in history], "k-o", markersize=2.5, linewidth=1)
-        axes.set_title(title)
-    mean = alpha.mean(dim=1).numpy()
-    for column, name in enumerate(OPERATIONS):
-        parts[1, 0].plot(steps, mean[:, column], linestyle=DASHES[column], color=drawing.COLOURS[column], label=name)
-    parts[1, 0].set_title("alpha: mean weight over edges")
-    entropy = -(alpha * alpha.log()).sum(dim=-1).mean(dim=1) / math.log(len(OPERATIONS))
-    parts[1, 1].plot(steps, entropy, "k-", linewidth=1)
-    parts[1, 1].set_title("alpha: mean entropy (1 = undecided)")
-    parts[1, 2].axis("off")
-    handles, labels = parts[1, 0].get_legend_handles_labels()
-    parts[1, 2].legend(handles, labels, title="operations", loc="center", ncols=2, handlelength=3)
-
-    grid = lower.subplots(height, columns, sharex=True, sharey=True, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for row, (layer, level) in enumerate(sources):
-        axes = grid[level, layer]
-        axes.axis("on")
-        for column, move in enumerate(MOVES):
-            if beta[:, row, column].any():  # a move that exists
-                style, name = MOVE_STYLES[move]
-                axes.plot(steps, beta[:, row, column], "k", linestyle=style, label=name, linewidth=1.2)
-        axes.set_title(f"layer {layer}, level {level}" if layer else "start, level 0")
-        axes.set_ylim(0, 1)
-        axes.locator_params(axis="x", nbins=3)
-        axes.tick_params(labelbottom=level == levels(layer)[-1])
-    moves = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
-    lower.legend(moves.values(), moves.keys(), title="beta: probability of the next cell's level", ncols=len(moves),
-                 loc="outside upper center", handlelength=3)
-    lower.supxlabel("iterations", size=8)
-    parts[1, 1].ticklabel_format(useOffset=False)
-    for axes in [*parts.flat[:5], *(grid[level, layer] for layer, level in sources)]:
-        untouched = [entry["iteration"] for entry in history if not entry["counts"]]
-        if untouched:
-            axes.axvspan(0, untouched[-1], color="0.9", zorder=0)
-        axes.axvline(history[record["best"]]["iteration"], color="k", linewidth=0.6, zorder=0)
-    return plot
-
-
-@matplotlib.rc_context(STYLE)
-def draw_trellis(beta: torch.Tensor, path: tuple[int, ...] | None = None,
-                 others: Mapping[str, tuple[int, ...]] | None = None) -> Figure:
-    """The trellis of raw logits beta, (rows, 3): every move with its probability, the chosen path bold.
-
-    path: the levels of cells 1 ... L, Viterbi's where None. others: further paths by name, drawn dashed.
-    """
-    path, others = path or viterbi_path(beta)[0], others or {}
-    scores = transition_scores(beta)
-    plot = Plot(1.2 + 1.45 * len(scores), 3.0)
-    axes = plot.subplots()
-    for layer, moves in enumerate(scores, 1):
-        for (source, level), score in moves.items():
-            probability = math.exp(score)
-            axes.plot([layer - 1, layer], [source, level], color="0.55", linewidth=0.4 + 3.5 * probability, zorder=1)
-            near = 0.3 if source != level else 0.5  # of the way, so that labels of crossing moves stand apart
-            axes.text(layer - 1 + near, source + near * (level - source), f"{probability:.2f}", size=7, ha="center",
-                      va="center", zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
-    axes.plot(range(len(path) + 1), (0, *path), color="k", linewidth=5, zorder=2, solid_capstyle="round",
-              label=f"chosen {','.join(map(str, path))}")
-    for i, (name, levels_taken) in enumerate(others.items()):
-        shift = 0.09 * (1 + i // 2) * (-1) ** i
-        axes.plot(range(len(levels_taken) + 1), np.array((0, *levels_taken)) + shift, zorder=3, linewidth=1.8,
-                  linestyle=DASHES[1 + i % 3], color=drawing.COLOURS[3 - i % 4],
-                  label=f"{name} {','.join(map(str, levels_taken))}")
-    for layer in range(len(scores) + 1):
-        for level in levels(layer):
-            axes.text(layer, level, f"{2 ** level}W" if level else "W", ha="center", va="center", zorder=5, size=8,
-                      bbox={"boxstyle": "circle,pad=0.35", "facecolor": drawing.CELL, "edgecolor": "k"})
-    axes.set(xticks=range(len(scores) + 1), yticks=levels(len(scores)), xlim=(-0.3, len(scores) + 0.3),
-             ylim=(len(levels(len(scores))) - 0.6, -0.4), xlabel="layer", ylabel="level")
-    axes.set_xticklabels(["start", *range(1, len(scores) + 1)])
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    plot.legend(loc="outside upper center", ncols=1 + len(others), handlelength=3.5)
-    return plot
-
-
-@matplotlib.rc_context(STYLE)
-def training_curve(of: Iterable[Mapping]) -> Figure:
-    """Loss and PSNR of the training batches, of every result that keeps a curve: as logged, and smoothed."""
-    of = [result for result in of if result.get("curve")]
-    if not of:
-        return not_run("Training curve")
-    plot = Plot(7.2, 2.6)
-    for axes, column, title in zip(plot.subplots(1, 2), (1, 2), ("loss (Eq. 7)", "PSNR of the batch (dB)")):
-        for i, result in enumerate(of):
-            curve = np.array(result["curve"])
-            window = max(1, len(curve) // 12)
-            smooth = np.convolve(curve[:, column], np.ones(window) / window, mode="valid")
-            line, = axes.plot(curve[window - 1:, 0], smooth, linestyle=DASHES[i % len(DASHES)],
-                              color=drawing.COLOURS[i % len(drawing.COLOURS)], label=_run_name(result))
-            axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
-        axes.set(title=title, xlabel="iterations")
-    plot.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4)
-    return plot
-
-
-def _run_name(result: Mapping) -> str:
-    sigma = "" if result["sigma"] is None else f", sigma {result['sigma']:g}"
-    return f"{result['system']}{sigma}, {result['recipe']}, seed {result['seed']}"
-
-
-@matplotlib.rc_context(STYLE)
-def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
-    """Figures 3 to 5: the kept crops of a task, one row a picture: degraded, each system that ran, clean."""
-    shown = panels.load(folder, task, dataset, sigma)
-    shown = {name: crops for name, crops in shown.items() if panels.CLEAN in crops}
-    if not shown:
-        return not_run(f"{task}, {dataset}")
-    names = list(dict.fromkeys(name for crops in shown.values() for name in crops if name != panels.CLEAN))
-    names.append(panels.CLEAN)
-    plot = Plot(min(9.0, 1.75 * len(names)), (1.75 if len(names) < 6 else 9.0 / len(names)) * len(shown) + 0.55
-                + 0.2 * len(shown))
-    grid = plot.subplots(len(shown), len(names), squeeze=False)
-    for row, (picture, crops) in zip(grid, shown.items()):
-        clean = to_tensor(crops[panels.CLEAN]).unsqueeze(0)
-        row[0].set_ylabel(picture, size=8)
-        for axes, name in zip(row, names):
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if name not in crops:
-                axes.set_box_aspect(1)
-                axes.text(0.5, 0.5, "not run", ha="center", va="center", transform=axes.transAxes)
-                continue
-            axes.imshow(crops[name], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            if name != panels.CLEAN:
-                restored = to_tensor(crops[name]).unsqueeze(0)
-                axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
-    for axes, name in zip(grid[0], names):
-        axes.set_title(name, size=8)
-    level = "" if sigma is None else f", sigma {sigma:g}"
-    plot.supxlabel(f"{dataset}{level}. PSNR (dB) / SSIM of the crop as shown, with 8 bits.", size=8)
-    return plot
-
-
-@matplotlib.rc_context(STYLE)
-def psnr_against_size(of: Iterable[Mapping], task: str = "denoising", sigma: float | None = 50,
-                      protocol: str = "strict", smoke: bool = False) -> Figure:
-    """PSNR against registered parameters, one point for each measured system that has any."""
-    of = list(of)
-    best = [results.best(of, task, name, sigma, protocol, smoke) for name in dict.fromkeys(r["system"] for r in of)]
-    best = [one for one in best if one and one["parameters"] and protocol in one["metrics"]]
-    if not best:
-        return not_run(f"PSNR against size, {task}")
-    plot = Plot(6.5, 3.0)
-    axes = plot.subplots()
-    for i, one in enumerate(sorted(best, key=lambda one: one["parameters"])):
-        axes.plot(one["parameters"], one["metrics"][protocol]["psnr"], MARKERS[i % len(MARKERS)],
-                  color=drawing.COLOURS[i % len(drawing.COLOURS)], markersize=7, markeredgecolor="k", linestyle="none",
-                  label=f"{one['system']} ({one['iterations'] or 'no'} iterations)")
-    level = "" if sigma is None else f", sigma {sigma:g}"
-    axes.set(xscale="log", xlabel="registered parameters", ylabel="PSNR (dB)", title=f"{task}{level}, {protocol}")
-    axes.margins(0.15)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda count, _: f"{count / 1e6:g}M")
-    plot.legend(loc="outside right upper")
-    return plot
-
-
-# ---- all of them, as files ----
-
-def save(plot: Figure, path: str | Path, note: str = "") -> Path:
-    """Writes a figure, whole or not at all, as its suffix says (.svg or .png), always to the same bytes.
-
-    note: a line below the figure.
-    """
-    if note and plot.get_supxlabel():
-        plot.supxlabel(f"{plot.get_supxlabel()}\n{note}", size=8)
-    elif note:
-        plot.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
-        plot.text(0.5, 0.02, note, ha="center", size=7, style="italic")
-    with atomically(path) as partial, matplotlib.rc_context(STYLE):
-        drop = ("Software",) if partial.suffix == ".png" else ("Date", "Creator")
-        plot.savefig(partial, dpi=200, metadata=dict.fromkeys(drop))
-    return Path(path)
 
 
 def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> list[Path]:
@@ -274,7 +39,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         files.extend(drawing.render(picture, out / f"{name}{suffix}") for suffix in (".svg", ".png"))
 
     def plot(name, figure):
-        files.append(save(figure, out / f"{name}.png", tables.SMOKE_WARNING if smoke else ""))
+        files.append(plots.save(figure, out / f"{name}.png", tables.SMOKE_WARNING if smoke else ""))
 
     example = derive_cell(torch.randn(9, len(OPERATIONS), generator=torch.Generator().manual_seed(3)))  # 3 nodes
     graph("figure1", drawing.draw_cell_search(Supercell(3, 10), example))
@@ -292,14 +57,14 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         if (record["profile"] == results.SMOKE) != smoke:
             continue
         graph(f"search-{path.stem}-cell", drawing.draw_cell(record["genotype"]))
-        plot(f"search-{path.stem}-curves", search_curves(record))
-        plot(f"search-{path.stem}-trellis", draw_trellis(torch.tensor(record["beta"]), record["path"]))
+        plot(f"search-{path.stem}-curves", plots.search_curves(record))
+        plot(f"search-{path.stem}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
     groups = {}
     for result in measured:
         groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
     for name, group in sorted(groups.items()):
-        plot(name, training_curve(group))
-    plot("psnr_against_size", psnr_against_size(measured, smoke=smoke))
+        plot(name, plots.training_curve(group))
+    plot("psnr_against_size", plots.psnr_against_size(measured, smoke=smoke))
     for number in tables.LAYOUTS:
         files += tables.write(number, measured, out, smoke)
     return files
@@ -315,7 +80,7 @@ def panel_of(folder: Path, task: str, smoke: bool = False) -> Figure:
     dataset = "embedded" if smoke else results.TASKS[task].dataset
     chosen = SIGMAS if task == "denoising" else (None,)
     sigma = next((sigma for sigma in chosen if panels.load(folder, task, dataset, sigma)), chosen[0])
-    return restored_panel(folder, task, dataset, sigma)
+    return plots.restored_panel(folder, task, dataset, sigma)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -68,9 +68,9 @@ ANALYSIS = "09_table4_architecture_analysis"
 FIGURES = [  # what, notebook, function, file
     ("Figure 1: supercell and compact cell", "02_search_space", "drawing.draw_cell_search", "figure1.svg"),
     ("Figure 2: supernet and final network", "02_search_space", "drawing.draw_width_search", "figure2.svg"),
-    ("Figure 3: pictures, BSD500", "06_table1_bsd500", "figures.restored_panel", "figure3.png"),
-    ("Figure 4: pictures, SIM1800", "07_table2_sim1800", "figures.restored_panel", "figure4.png"),
-    ("Figure 5: pictures, Rain800", "08_table3_rain800", "figures.restored_panel", "figure5.png"),
+    ("Figure 3: pictures, BSD500", "06_table1_bsd500", "plots.restored_panel", "figure3.png"),
+    ("Figure 4: pictures, SIM1800", "07_table2_sim1800", "plots.restored_panel", "figure4.png"),
+    ("Figure 5: pictures, Rain800", "08_table3_rain800", "plots.restored_panel", "figure5.png"),
     ("Figure 6 (a): the networks", ANALYSIS, "drawing.draw_network", "figure6a_denoising.svg"),
     ("Figure 6 (b): the cells", ANALYSIS, "drawing.draw_cell", "figure6b_denoising.svg"),
     ("Figure 6 (c): other operations, R1", ANALYSIS, "drawing.changes", "figure6c_denoising.svg"),

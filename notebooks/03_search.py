@@ -25,7 +25,7 @@ from importlib.metadata import version
 import torch
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, figures, genotypes, runs
+from irnas_lib import datasets, drawing, genotypes, plots, runs
 from irnas_lib.search import SearchSettings, search, split_pictures
 from irnas_lib.supernet import Supernet
 
@@ -131,7 +131,7 @@ else:
 best = record["history"][record["best"]]
 print(f"{len(record['history'])} validations, {sum(entry['counts'] for entry in record['history'])} count; "
       f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
-display(figures.search_curves(record))
+display(plots.search_curves(record))
 
 # %% [markdown]
 # How decided is the mixture? The entropy of a row of softmaxed `alpha`, divided by its largest value log 6, is 1 for

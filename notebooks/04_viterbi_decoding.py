@@ -26,7 +26,7 @@ from importlib.metadata import version
 import matplotlib.pyplot as plt
 import torch
 
-from irnas_lib import decode, drawing, figures, runs, search_space
+from irnas_lib import decode, drawing, plots, runs, search_space
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.genotypes import PUBLISHED
 
@@ -70,7 +70,7 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 # The same as a trellis, time from left to right. The thick line is the path that this page is about.
 
 # %%
-figures.draw_trellis(beta)
+plots.draw_trellis(beta)
 
 # %% [markdown]
 # The probability of a path is the product along it. All paths together have probability one, which is worth a
@@ -187,7 +187,7 @@ losses = [decode.viterbi_path(one)[1] - decode.greedy_path(one)[1] for one in ra
 print(f"greedy misses the best path in {sum(loss > 0 for loss in losses)} of {len(losses)} random betas")
 worst = random_betas[max(range(len(losses)), key=losses.__getitem__)]
 print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable as greedy's")
-figures.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
+plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
 
 # %% [markdown]
 # **What to notice.** Follow the dashed line to where it leaves the thick one: the move that it takes there is

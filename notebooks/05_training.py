@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, figures, inference, panels, protocols, recipes, runs, systems
+from irnas_lib import datasets, drawing, inference, panels, plots, protocols, recipes, runs, systems
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_array
 from irnas_lib.training import Diverged, train
@@ -144,7 +144,7 @@ else:
 
 # %%
 if result["curve"]:
-    display(figures.training_curve([result]))
+    display(plots.training_curve([result]))
 
 # %% [markdown]
 # ## A look
@@ -158,7 +158,7 @@ output = runs.output_folder(profile)
 if result["status"] == "ok" and not finished:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
-display(figures.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
+display(plots.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
 
 # %% [markdown]
 # ## Measuring

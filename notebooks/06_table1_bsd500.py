@@ -22,7 +22,7 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import figures, paths, profiles, runs, tables
+from irnas_lib import paths, plots, profiles, runs, tables
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -65,7 +65,7 @@ display(Markdown(markdown.read_text()))
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
-display(figures.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50))
+display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50))
 
 # %% [markdown]
 # ## PSNR against size
@@ -73,7 +73,7 @@ display(figures.restored_panel(shown, "denoising", profiles.datasets(profile)["d
 # The paper argues with parameters. This picture shows what the systems that were trained here reach for theirs.
 
 # %%
-display(figures.psnr_against_size(results, smoke=smoke))
+display(plots.psnr_against_size(results, smoke=smoke))
 
 # %% [markdown]
 # ## Exercises

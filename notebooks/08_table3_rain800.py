@@ -21,7 +21,7 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import figures, paths, profiles, runs, tables
+from irnas_lib import paths, plots, profiles, runs, tables
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -48,7 +48,7 @@ display(Markdown(markdown.read_text()))
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
-display(figures.restored_panel(shown, "deraining", profiles.datasets(profile)["deraining"], None))
+display(plots.restored_panel(shown, "deraining", profiles.datasets(profile)["deraining"], None))
 
 # %% [markdown]
 # ## Exercises

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.special import softmax
 from skimage.metrics import peak_signal_noise_ratio
 
-from irnas_lib import datasets, figures, panels, results, tables
+from irnas_lib import datasets, figures, panels, plots, results, tables
 from irnas_lib.decode import viterbi_path
 from irnas_lib.protocols import Restored
 from irnas_lib.search import snapshot, summary
@@ -104,7 +104,7 @@ def test_the_chosen_pictures_are_test_pictures_and_hold_their_crops(task, datase
 def test_a_restored_panel_gives_the_psnr_of_its_crops(tmp_path):
     for name, system in (("camera", "IR-NAS"), ("camera", "DnCNN"), ("astronaut", "IR-NAS")):
         panels.save(tmp_path, "denoising", "embedded", 50, system, item(name))
-    figure = figures.restored_panel(tmp_path, "denoising", "embedded", 50)
+    figure = plots.restored_panel(tmp_path, "denoising", "embedded", 50)
     crops = panels.load(tmp_path, "denoising", "embedded", 50)
     captions = [text for text in texts(figure) if re.fullmatch(r"[\d.]+ / [-\d.]+", text)]
     assert [caption.split(" / ")[0] for caption in captions] == [
@@ -116,13 +116,13 @@ def test_a_restored_panel_gives_the_psnr_of_its_crops(tmp_path):
 
 
 def test_a_figure_without_crops_says_not_run(tmp_path):
-    assert "sim1800, SIM1800: not run" in texts(figures.restored_panel(tmp_path, "sim1800", "SIM1800"))
-    assert "Training curve: not run" in texts(figures.training_curve([]))
-    assert "PSNR against size, denoising: not run" in texts(figures.psnr_against_size([]))
+    assert "sim1800, SIM1800: not run" in texts(plots.restored_panel(tmp_path, "sim1800", "SIM1800"))
+    assert "Training curve: not run" in texts(plots.training_curve([]))
+    assert "PSNR against size, denoising: not run" in texts(plots.psnr_against_size([]))
 
 
 def test_search_curves_show_the_record(record):
-    figure = figures.search_curves(record)
+    figure = plots.search_curves(record)
     by_title = {axes.get_title(): axes for axes in figure.axes}
     psnr = by_title["PSNR on Train V (dB)"].lines[0]
     assert psnr.get_xdata().tolist() == [10, 20, 30, 40, 50] and list(psnr.get_ydata()) == [20, 21, 22, 23, 24]
@@ -141,14 +141,14 @@ def test_search_curves_show_the_record(record):
 
 
 def test_lines_differ_without_colour(record):
-    figure = figures.search_curves(record)
+    figure = plots.search_curves(record)
     operations = next(axes for axes in figure.axes if "mean weight" in axes.get_title()).lines[:6]
     assert len({str(line._unscaled_dash_pattern) for line in operations}) == 6
 
 
 def test_the_trellis_shows_every_move_and_the_best_path():
     beta = torch.randn(9, 3, generator=torch.Generator().manual_seed(3))
-    figure = figures.draw_trellis(beta, others={"straight": (0, 0, 0, 0)})
+    figure = plots.draw_trellis(beta, others={"straight": (0, 0, 0, 0)})
     (axes,) = figure.axes
     assert len([text for text in texts(figure) if re.fullmatch(r"[01]\.\d\d", text)]) == 2 + 5 + 7 + 7
     row = beta[0, 1:].softmax(dim=0)
@@ -160,7 +160,7 @@ def test_the_trellis_shows_every_move_and_the_best_path():
 
 
 def test_a_training_curve_shows_what_was_logged():
-    figure = figures.training_curve([RESULT, RESULT | {"system": "DnCNN"}, RESULT | {"curve": None}])
+    figure = plots.training_curve([RESULT, RESULT | {"system": "DnCNN"}, RESULT | {"curve": None}])
     loss, quality = figure.axes
     for axes, column in ((loss, 1), (quality, 2)):
         assert [list(line.get_ydata()) for line in axes.lines] == [[row[column] for row in RESULT["curve"]]] * 4
@@ -171,18 +171,18 @@ def test_psnr_against_size_takes_the_results_of_the_tables():
     longer = RESULT | {"iterations": 80, "metrics": {"strict": {"psnr": 26.0, "ssim": 0.7, "pictures": 200}}}
     other = RESULT | {"system": "DnCNN", "parameters": 555137}
     hidden = [RESULT | {"system": "RED", "profile": "smoke"}, RESULT | {"system": "NLRN", "parameters": None}]
-    figure = figures.psnr_against_size([RESULT, longer, other, *hidden])
+    figure = plots.psnr_against_size([RESULT, longer, other, *hidden])
     points = {line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[0].lines}
     assert points == {"IR-NAS (80 iterations)": (661693, 26.0), "DnCNN (40 iterations)": (555137, 25.0)}
 
 
 def test_a_notebook_shows_a_figure_as_png():
-    assert figures.not_run("x")._repr_png_().startswith(b"\x89PNG")
+    assert plots.not_run("x")._repr_png_().startswith(b"\x89PNG")
 
 
 def test_figures_are_the_same_bytes_every_time(record, tmp_path):
     for suffix in ("png", "svg"):
-        first, second = (figures.save(figures.search_curves(record), tmp_path / f"{name}.{suffix}") for name in "ab")
+        first, second = (plots.save(plots.search_curves(record), tmp_path / f"{name}.{suffix}") for name in "ab")
         assert first.read_bytes() == second.read_bytes()
     assert not re.search(r"\d{4}-\d\d-\d\d|Matplotlib v", (tmp_path / "a.svg").read_text())
 
@@ -213,11 +213,11 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
 def test_smoke_figures_say_so(tmp_path):
     figure = figures.panel_of(tmp_path, "denoising", smoke=True)
     assert "denoising, embedded: not run" in texts(figure)
-    figures.save(figure, tmp_path / "x.png", tables.SMOKE_WARNING)
+    plots.save(figure, tmp_path / "x.png", tables.SMOKE_WARNING)
     assert tables.SMOKE_WARNING in texts(figure)
     panels.save(tmp_path, "denoising", "embedded", 50, "IR-NAS", item("camera"))
     figure = figures.panel_of(tmp_path, "denoising", smoke=True)
-    figures.save(figure, tmp_path / "x.png", tables.SMOKE_WARNING)
+    plots.save(figure, tmp_path / "x.png", tables.SMOKE_WARNING)
     assert figure.get_supxlabel().endswith(tables.SMOKE_WARNING)
 
 
