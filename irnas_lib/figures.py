@@ -4,13 +4,14 @@
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import drawing, panels, plots, results, runs, tables
+from irnas_lib import bench_plots, drawing, panels, plots, results, runs, tables
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.decode import derive_cell
 from irnas_lib.genotypes import PUBLISHED
@@ -64,10 +65,20 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group))
+    for name, draw in (("bench", bench_plots.ratios), ("growth", bench_plots.growth),
+                       ("precision", bench_plots.precision)):
+        if not smoke:  # a benchmark belongs to a machine, not to a profile
+            plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     plot("psnr_against_size", plots.psnr_against_size(measured, smoke=smoke))
     for number in tables.LAYOUTS:
         files += tables.write(number, measured, out, smoke)
     return files
+
+
+def measurements(checkpoints: Path, name: str) -> dict:
+    """What `make bench` has left in a checkpoints folder as bench, growth or precision; empty if nothing."""
+    path = checkpoints / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def published_network(task: str) -> RestorationNetwork:

@@ -23,6 +23,18 @@ class Diverged(RuntimeError):
     """A training whose loss is no longer finite."""
 
 
+def step(network: nn.Module, optimizer: torch.optim.Optimizer, degraded: torch.Tensor, clean: torch.Tensor,
+         loss_lambda: float, bf16: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step on one batch: the loss of Eq. 7 and the PSNR in dB, scalars."""
+    optimizer.zero_grad()
+    with torch.autocast(degraded.device.type, torch.bfloat16, enabled=bf16):
+        restored = network(degraded)
+    loss = restoration_loss(restored.float(), clean, loss_lambda)
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), psnr(restored.detach(), clean).mean()
+
+
 def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int, batch: int, seed: int,
           loss_lambda: float | None = None, schedule: int = 0, state_file: Path | None = None,
           key: dict | None = None, bf16: bool = False) -> dict:
@@ -50,15 +62,6 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
         devices = state.get("devices", [])
     devices = list(dict.fromkeys([*devices, device_name(device)]))
 
-    def step(degraded, clean):
-        optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            restored = network(degraded)
-        loss = restoration_loss(restored.float(), clean, weight)
-        loss.backward()
-        optimizer.step()
-        return loss.detach(), psnr(restored.detach(), clean).mean()
-
     def save(iteration):
         if state_file:
             save_state(state_file, {
@@ -66,12 +69,12 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
                 "optimizer": optimizer.state_dict(), "curve": curve,
                 "seconds": seconds + time.monotonic() - began, "devices": devices})
 
-    step = recorded(step, device)
+    take = recorded(lambda degraded, clean: step(network, optimizer, degraded, clean, weight, bf16), device)
     log_every = max(1, (schedule or iterations) // LOG_POINTS)
     began = time.monotonic()
     for iteration in resumable(start, iterations, save, "training"):
         set_learning_rate(optimizer, learning_rate(recipe, iteration, schedule or iterations))
-        loss, quality = step(*patches.batch(batch, seed, TRAINING_STREAM, iteration))
+        loss, quality = take(*patches.batch(batch, seed, TRAINING_STREAM, iteration))
         if (iteration + 1) % log_every == 0 or iteration + 1 == iterations:
             curve.append([iteration + 1, float(loss), float(quality)])
             if not math.isfinite(curve[-1][1]):

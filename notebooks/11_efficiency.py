@@ -17,13 +17,12 @@
 # page counts what can be counted, measures on the machine at hand, and puts both beside what is printed.
 
 # %%
-import statistics
-import time
 from importlib.metadata import version
 
 import torch
+from IPython.display import display
 
-from irnas_lib import printed, profiles, protocols, runs, systems
+from irnas_lib import bench, bench_plots, figures, inference, printed, profiles, runs, systems
 from irnas_lib.supernet import Supernet
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
@@ -56,24 +55,49 @@ for system, network in networks.items():
 # ## Time for a picture
 #
 # Both on the same machine in the same run, in turn, so that whatever else the machine does hits both; the median of
-# several. Seconds on another machine say little; the ratio says more.
+# several. Seconds on another machine say little; the ratio says more. The batch norms of both are folded into their
+# convolutions first: in evaluation they are a fixed scale and shift, which the weights can hold.
 
 # %%
 device = runs.best_device()
-shape, repeats = ((1, 1, 128, 128), 3) if profile == "smoke" else ((1, 1, 321, 481), 5)
+shape, turns = ((1, 1, 128, 128), 3) if profile == "smoke" else ((1, 1, 321, 481), 5)
 picture = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-restorers = {system: protocols.restorer(network, device) for system, network in networks.items()}
-seconds = {system: [] for system in networks}
-for turn in range(repeats + 1):
-    for system, restore in restorers.items():
-        began = time.perf_counter()
-        restore(picture).cpu()
-        if turn:  # the first turn warms up
-            seconds[system].append(time.perf_counter() - began)
-median = {system: statistics.median(values) for system, values in seconds.items()}
-for system, value in median.items():
-    print(f"{system:8} {value * 1000:8.1f} ms for {shape[-1]}x{shape[-2]} on {runs.device_name(device)}")
-print(f"IR-NAS takes {median['IR-NAS'] / median['DnCNN']:.2f} times DnCNN's time")
+restorers = {system: inference.restorer(network, device) for system, network in networks.items()}
+both = bench.compare(*(lambda restore=restore: restore(picture).cpu() for restore in restorers.values()),
+                     "DnCNN", turns)
+print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {runs.device_name(device)}, "
+      f"{both['ratio']:.2f} times DnCNN's time")
+
+# %% [markdown]
+# ## Every ratio
+#
+# `make bench` measures these and more, once for a machine. Smaller is better. The deformable convolution and the
+# supernet are compared with the obvious way to write them: torchvision's operator, one edge after the other.
+
+# %%
+measured = {name: figures.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
+for name, one in measured["bench"].items():
+    ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']} (spread {one['spread']:.3f})"
+    print(f"{name:28} {one['value']:9.4g} {one['unit']:8} {ratio}")
+display(bench_plots.ratios(measured["bench"]))
+
+# %% [markdown]
+# ## How the cost grows
+#
+# Time and peak memory of one supernet step along each axis of its size. An exponent of 1 means twice the cost for
+# twice the size. Nodes grow worse than that: a cell of N nodes has N (N + 3) / 2 edges.
+
+# %%
+display(bench_plots.growth(measured["growth"]))
+
+# %% [markdown]
+# ## Half the bits
+#
+# A GPU multiplies bfloat16 several times faster than float32. The loss stays in float32, and so do the weights; only
+# the network's arithmetic is shortened. What does it cost the training? The same short training, both ways:
+
+# %%
+display(bench_plots.precision(measured["precision"]))
 
 # %% [markdown]
 # ## Memory of the search: Eq. 5 against Eq. 6
@@ -91,13 +115,14 @@ for sharing, equation in (("cell", "Eq. 5"), ("edge", "Eq. 6")):
     print(f"{equation}: {cells} cells, {weights:,} weights, {4 * weights / 2 ** 20:.1f} MB")
 
 # %% [markdown]
-# Kept activations, measured: autograd is asked for the bytes that it saves during one forward pass, at a width that
-# any machine can hold.
+# Kept activations, counted: autograd is asked for the bytes that it saves during one forward pass, at a width that
+# any machine can hold. `recompute` keeps only what goes into each cell, and computes the cell again when its
+# gradients are due: a third more arithmetic for a fraction of the memory. (Peaks at the paper's size are above.)
 
 # %%
-def saved_bytes(sharing: str) -> int:
+def saved_bytes(**options) -> int:
     torch.manual_seed(0)
-    supernet, kept = Supernet(4, 5, 2, sharing=sharing), {}
+    supernet, kept = Supernet(4, 5, 2, **options), {}
     own = {p.untyped_storage().data_ptr() for p in (*supernet.parameters(), *supernet.buffers())}
 
     def keep(tensor):
@@ -111,9 +136,9 @@ def saved_bytes(sharing: str) -> int:
     return sum(kept.values()) + 0 * loss.numel()
 
 
-shared, separate = saved_bytes("cell"), saved_bytes("edge")
-print(f"kept for the backward pass, W=2, N=5, L=4: Eq. 5 {shared / 2 ** 20:.1f} MB, "
-      f"Eq. 6 {separate / 2 ** 20:.1f} MB, {separate / shared:.2f} times")
+shared, separate, recomputed = saved_bytes(), saved_bytes(sharing="edge"), saved_bytes(recompute=True)
+print(f"kept for the backward pass, W=2, N=5, L=4: Eq. 5 {shared / 2 ** 20:.1f} MB, Eq. 6 {separate / 2 ** 20:.1f} MB "
+      f"({separate / shared:.2f} times), Eq. 5 recomputed {recomputed / 2 ** 20:.1f} MB")
 
 # %% [markdown]
 # ## Search cost

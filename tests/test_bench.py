@@ -1,0 +1,97 @@
+"""What the benchmark compares is the same computation; what it writes is what is promised. Nothing here is timed."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from irnas_lib import bench, bench_plots, operations, resumption
+from irnas_lib.memory import measured_peak
+from irnas_lib.paths import ROOT
+from irnas_lib.supercell import Supercell, to_plain
+
+SHIPPED = ROOT / "checkpoints"
+KEYS = {"value", "unit", "against", "ratio", "spread", "device"}
+PROMISED = {"deform_conv_20", "deform_conv_40", "network_train", "network_infer", "supernet_step", "sharing_memory",
+            "supernet_memory", "supernet_memory_recompute", "crops_per_second", "resumption", "checkpoint_cost"}
+
+
+def test_both_sides_of_the_deformable_convolution_compute_the_same():
+    ours, theirs = (bench.deform_step(6, operator)() for operator in (operations.deform_conv,
+                                                                      torchvision.ops.deform_conv2d))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_the_obvious_operator_is_torchvisions_and_only_for_a_while():
+    ours = operations.deform_conv
+    with bench.torchvisions_operator():
+        assert operations.deform_conv is torchvision.ops.deform_conv2d
+    assert operations.deform_conv is ours
+
+
+def test_the_obvious_cell_computes_the_same():
+    torch.manual_seed(0)
+    cell = Supercell(2, 4)
+    p2, p1, alpha = torch.rand(1, 4, 16, 16), torch.rand(1, 4, 16, 16), torch.rand(5, 6).softmax(dim=-1)
+    with bench.torchvisions_operator():
+        expected = to_plain(cell)(p2, p1, alpha)
+    torch.testing.assert_close(cell(p2, p1, alpha), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_ratio_is_ours_over_theirs(monkeypatch):
+    clock = iter([9, 9, 2, 8, 3, 6, 1, 4])  # the first turn does not count
+    monkeypatch.setattr(bench, "seconds", lambda run: next(clock))
+    found = bench.compare(lambda: None, lambda: None, "them", turns=3)
+    assert found == {"value": 2, "unit": "s", "against": "them", "ratio": 0.25, "spread": 0.25}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
+def test_a_peak_is_what_was_held_at_once():
+    def run():
+        for _ in range(3):  # one after the other, not together
+            torch.ones(50 * 2 ** 18)
+    assert measured_peak(run) == pytest.approx(50, abs=5)
+
+
+def test_digests_tell_every_bit():
+    one = {"weight": torch.zeros(3), "history": [1, 2]}
+    assert resumption.digest(one) == resumption.digest({"weight": torch.zeros(3), "history": [1, 2]})
+    assert resumption.digest(one) != resumption.digest(one | {"history": [1, 3]})
+    assert resumption.digest(one) != resumption.digest(one | {"weight": torch.tensor([0.0, 0.0, -0.0])})
+
+
+def test_exponents_are_those_of_the_law():
+    assert bench_plots.exponent([1, 2, 4, 8], [3 * v ** 1.7 for v in (1, 2, 4, 8)]) == pytest.approx(1.7)
+
+
+def test_an_unknown_benchmark_is_refused(capsys):
+    assert bench.main(["netwrok_train"]) == 1
+    assert capsys.readouterr().err.startswith("unknown: netwrok_train;")
+
+
+def test_what_is_shipped_is_whole():
+    if not (SHIPPED / "bench.json").is_file():
+        pytest.skip("no benchmark is shipped")
+    shipped = json.loads((SHIPPED / "bench.json").read_text())
+    assert shipped.keys() >= PROMISED
+    for name, one in shipped.items():
+        assert one.keys() == KEYS, name
+        numbers = [one["value"], one["ratio"] or 0, one["spread"] or 0]
+        assert all(math.isfinite(number) and number >= 0 for number in numbers), name
+        assert (one["ratio"] is None) == (one["against"] is None), name
+    growth = json.loads((SHIPPED / "growth.json").read_text())
+    assert {axis: [step[axis] for step in steps] for axis, steps in growth["axes"].items()} == {
+        axis: list(values) for axis, values in bench.AXES.items()}
+    assert json.loads((SHIPPED / "precision.json").read_text()).keys() == {"float32", "bfloat16"}
+
+
+def test_pictures_of_nothing_say_so_and_of_something_show_it():
+    for draw in (bench_plots.ratios, bench_plots.growth, bench_plots.precision):
+        assert any("not run" in text.get_text() for text in draw({}).findobj(lambda one: hasattr(one, "get_text")))
+    figure = bench_plots.ratios({"x": bench.entry(1.0, "s", "them", 0.25, 0.1), "rate": bench.entry(5.0, "1/s")})
+    texts = [text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text"))]
+    assert "0.25" in texts and "x\nagainst them" in texts and not any("rate" in text for text in texts)
