@@ -1,16 +1,23 @@
 """A system's name, as the tables print it, to its network."""
 
+import functools
+
 import torch
 from torch import nn
 
 from irnas_lib.baselines.dncnn import DnCNN
+from irnas_lib.baselines.memnet import MemNet
+from irnas_lib.baselines.n3net import N3Net
+from irnas_lib.baselines.nlrn import NLRN
+from irnas_lib.baselines.red import RED
 from irnas_lib.genotypes import PUBLISHED, Architecture
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.operations import Deformable
 
 # Trained with another loss or on another cell, but the same class: the name says which.
 IR_NAS = ("IR-NAS", "IR-NAS*", "IR-NAS + residual", "IR-NAS (searched here)", "IR-NAS, R1", "IR-NAS, R2")
-BASELINES = {"DnCNN": DnCNN}
+BASELINES = {"DnCNN": DnCNN, "RED": RED, "RED (128)": functools.partial(RED, width=128), "MemNet": MemNet,
+             "NLRN": NLRN, "N3Net": N3Net}
 
 
 def published(task: str, system: str = "IR-NAS") -> Architecture:
@@ -37,7 +44,8 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def macs_per_pixel(network: nn.Module, channels: int) -> int:
-    """Multiply-accumulates of all convolutions for one pixel; sampling, batch norm and activations not counted.
+    """Multiply-accumulates of all convolutions for one pixel; sampling, attention, batch norm and activations are not
+    counted.
 
     Counted by running the network on a small picture, so that layers it never calls do not count.
     """
