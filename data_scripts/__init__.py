@@ -1,1 +1,1 @@
-"""Commands that fetch the data sets."""
+"""Commands that fetch and build the data sets."""
