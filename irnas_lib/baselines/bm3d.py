@@ -1,0 +1,38 @@
+"""BM3D (Dabov et al. 2007), by its authors' own program: the optional package `bm3d`, free for non-commercial use."""
+
+import torch
+from skimage.restoration import estimate_sigma
+
+
+def bm3d(degraded: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Removes white noise of `sigma` grey levels of 255, every channel by itself.
+
+    (B, C, H, W), not clipped -> the clean estimate, same shape, float32, not clipped. Raises ModuleNotFoundError where
+    BM3D is not installed.
+    """
+    program, profile = installed()
+    planes = [program.bm3d(plane, sigma / 255, profile) for plane in degraded.flatten(0, 1).numpy()]
+    return torch.stack([torch.from_numpy(plane).float() for plane in planes]).view(degraded.shape)
+
+
+def bm3d_rgb(degraded: torch.Tensor) -> torch.Tensor:
+    """Colour BM3D for noise of unknown strength: the deviation of every channel is estimated from its finest wavelets.
+
+    (B, 3, H, W) RGB -> the clean estimate, same shape, float32, not clipped. Raises ModuleNotFoundError where BM3D is
+    not installed.
+    """
+    program, profile = installed()
+    pictures = [program.bm3d_rgb(picture, estimate_sigma(picture, channel_axis=-1), profile)
+                for picture in degraded.permute(0, 2, 3, 1).numpy()]
+    return torch.stack([torch.from_numpy(picture).float().permute(2, 0, 1) for picture in pictures])
+
+
+def installed():
+    """The package, and its usual settings on one thread: with several it adds up in another order every time."""
+    try:
+        import bm3d as program
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("BM3D is not installed: pip install bm3d") from error
+    profile = program.BM3DProfile()
+    profile.num_threads = 1
+    return program, profile
