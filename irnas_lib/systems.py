@@ -5,11 +5,14 @@ import functools
 import torch
 from torch import nn
 
+from irnas_lib.baselines.detailsnet import DetailsNet
 from irnas_lib.baselines.dncnn import DnCNN
+from irnas_lib.baselines.jorder import JORDER, JORDER_R
 from irnas_lib.baselines.memnet import MemNet
 from irnas_lib.baselines.n3net import N3Net
 from irnas_lib.baselines.nlrn import NLRN
 from irnas_lib.baselines.red import RED
+from irnas_lib.baselines.rescan import RESCAN, SCAN
 from irnas_lib.genotypes import PUBLISHED, Architecture
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.operations import Deformable
@@ -17,7 +20,8 @@ from irnas_lib.operations import Deformable
 # Trained with another loss or on another cell, but the same class: the name says which.
 IR_NAS = ("IR-NAS", "IR-NAS*", "IR-NAS + residual", "IR-NAS (searched here)", "IR-NAS, R1", "IR-NAS, R2")
 BASELINES = {"DnCNN": DnCNN, "RED": RED, "RED (128)": functools.partial(RED, width=128), "MemNet": MemNet,
-             "NLRN": NLRN, "N3Net": N3Net}
+             "NLRN": NLRN, "N3Net": N3Net, "DetailsNet": DetailsNet, "JORDER": JORDER, "JORDER-R": JORDER_R,
+             "SCAN": SCAN, "RESCAN": RESCAN}
 
 
 def published(task: str, system: str = "IR-NAS") -> Architecture:

@@ -152,6 +152,12 @@ def test_sparse_codes_are_those_of_plain_matching_pursuit():
         np.testing.assert_allclose(code, expected, atol=1e-4)
 
 
+def test_a_patch_that_is_an_atom_is_coded_by_it_alone():
+    dictionary = torch.nn.functional.normalize(normal(30, 12), dim=1)
+    codes = dsc.sparse_code(2 * dictionary[[7]], dictionary, 4)
+    torch.testing.assert_close(codes, 2 * torch.eye(30, dtype=torch.float64)[[7]], atol=1e-4, rtol=0)
+
+
 def test_a_dictionary_update_is_least_squares_and_leaves_idle_atoms():
     dictionary, patches = torch.nn.functional.normalize(normal(6, 8), dim=1), normal(200, 8, seed=1)
     codes = dsc.sparse_code(patches, dictionary, 2)
