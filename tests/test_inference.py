@@ -40,7 +40,7 @@ def networks():
     yield "supernet", Supernet(2, 2, 2)
 
 
-@pytest.mark.parametrize(("name", "network"), list(networks()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("name", "network"), list(networks()), ids=[name for name, _ in networks()])
 def test_a_folded_network_is_the_same_function(name, network):
     network = trained(network)
     x = torch.rand(2, network.channels if hasattr(network, "channels") else 1, 21, 18)
