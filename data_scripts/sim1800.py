@@ -245,7 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER",
                         help="a folder of photographs (default: BSD500 in the data folder, IRNAS_DATA or data/)")
-    parser.add_argument("--to", dest="data", type=Path, metavar="DATA",
+    parser.add_argument("--data", type=Path, metavar="FOLDER",
                         help="where to put the pairs (default: the data folder)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one a core)")
     options = parser.parse_args(arguments)

@@ -96,7 +96,7 @@ def test_every_picture_gives_one_patch_before_any_gives_a_second(tmp_path):
 
 
 def test_the_pairs_are_what_their_list_says(bsd500, tmp_path, capsys):
-    assert run("--to", tmp_path / "out") == 0
+    assert run("--data", tmp_path / "out") == 0
     out, expected = tmp_path / "out" / "SIM1800-BSD500", set()
     for split, count in COUNTS.items():
         rows = read_list(out / split)
@@ -131,7 +131,7 @@ def test_the_degraded_patch_is_the_cameras_with_the_parameters_of_the_list(bsd50
 
 
 def test_no_test_scene_is_trained_on(bsd500, tmp_path):
-    run("--to", tmp_path)
+    run("--data", tmp_path)
     pictures = {split: {row["picture"] for row in read_list(tmp_path / "SIM1800-BSD500" / split)} for split in COUNTS}
     assert {name.split("/")[0] for name in pictures["train"]} == {"train", "val"}
     assert {name.split("/")[0] for name in pictures["test"]} == {"test"}
@@ -157,7 +157,7 @@ def test_processes_make_the_same_bytes_as_one_thread(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_build_goes_on_and_ends_the_same(bsd500, tmp_path, monkeypatch):
-    run("--to", tmp_path / "whole")
+    run("--data", tmp_path / "whole")
     examine, write, seen = sim1800.examine, sim1800.write_picture, []
 
     def interrupted(path, patch):
@@ -170,24 +170,24 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(bsd500, tmp_path, monkey
         return examine(candidate)
 
     monkeypatch.setattr(sim1800, "write_picture", interrupted)
-    assert run("--to", tmp_path / "cut") == 130
+    assert run("--data", tmp_path / "cut") == 130
     done = len(read_list(tmp_path / "cut" / "SIM1800-BSD500" / "train"))
     monkeypatch.setattr(sim1800, "write_picture", write)
     monkeypatch.setattr(sim1800, "examine", counted)
-    assert run("--to", tmp_path / "cut") == 0
+    assert run("--data", tmp_path / "cut") == 0
     assert tree(tmp_path / "cut") == tree(tmp_path / "whole")
     order = sim1800.candidates(bsd500, sim1800.bsd500_pictures(bsd500)["train"])
     assert done >= 2 and not set(seen) & set(order[:done])
     del seen[:]
-    assert run("--to", tmp_path / "cut") == 0 and not seen, "a complete build is left alone"
+    assert run("--data", tmp_path / "cut") == 0 and not seen, "a complete build is left alone"
 
 
 def test_a_damaged_pair_is_made_again(bsd500, tmp_path):
-    run("--to", tmp_path)
+    run("--data", tmp_path)
     whole = tree(tmp_path / "SIM1800-BSD500")
     name = next(name for name in sorted(whole) if name.startswith("train/degraded/0003"))
     (tmp_path / "SIM1800-BSD500" / name).write_bytes(b"damaged")
-    run("--to", tmp_path)
+    run("--data", tmp_path)
     assert tree(tmp_path / "SIM1800-BSD500") == whole
 
 
@@ -224,24 +224,24 @@ def test_tiff_files_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_errors_are_one_line(bsd500, tmp_path, monkeypatch, capsys):
-    assert "no such folder" in error_of(capsys, "--from", tmp_path / "absent", "--to", tmp_path)
+    assert "no such folder" in error_of(capsys, "--from", tmp_path / "absent", "--data", tmp_path)
     for name, size in (("0 test", (90, 70)), ("1 small", (90, 63)), ("2 narrow", (90, 64))):
         save(tmp_path / "few" / f"{name}.png", photograph(1, *size))
-    assert "only 3 of 5 patches for train pass" in error_of(capsys, "--from", tmp_path / "few", "--to", tmp_path)
+    assert "only 3 of 5 patches for train pass" in error_of(capsys, "--from", tmp_path / "few", "--data", tmp_path)
     verdicts = [row["verdict"] for row in read_list(tmp_path / "SIM1800-few" / "train")]
     assert sorted(verdicts) == ["kept"] * 3 + ["too small"] * 9
     (bsd500 / "val" / "102.png").write_bytes(b"not a picture")
-    assert "102.png: not a picture" in error_of(capsys, "--to", tmp_path / "out")
+    assert "102.png: not a picture" in error_of(capsys, "--data", tmp_path / "out")
 
 
 def test_a_default_build_is_compared_with_the_published_hashes(bsd500, tmp_path, monkeypatch, capsys):
-    assert run("--to", tmp_path) == 0
+    assert run("--data", tmp_path) == 0
     assert "warning: 3624 of 3624 files differ" in (said := capsys.readouterr().err) and "libjpeg-turbo" in said
     files = {name: content for name, content in tree(tmp_path).items() if name.startswith("SIM1800") and ".png" in name}
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
     (tmp_path / "SIM1800-BSD500.sha256").write_text("".join(lines))
     monkeypatch.setattr(prepare, "LISTS", tmp_path)
-    assert run("--to", tmp_path) == 0
+    assert run("--data", tmp_path) == 0
     said = capsys.readouterr()
     assert f"all {2 * 7} files are as published" in said.out and "warning" not in said.err
 
