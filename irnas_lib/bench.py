@@ -11,6 +11,7 @@ precision.json  the loss of a short training in float32 and in bfloat16, and bot
 
 import argparse
 import contextlib
+import functools
 import json
 import statistics
 import subprocess
@@ -138,7 +139,12 @@ def entry(value: float, unit: str, against: str | None = None, ratio: float | No
 
 def peak(**options) -> dict:
     """{"megabytes", "seconds"} of a supernet step in a fresh process; options as of `measured_step`."""
-    command = [sys.executable, "-m", "irnas_lib.bench", "--step", json.dumps(options)]
+    return dict(_fresh_process(json.dumps(options, sort_keys=True)))
+
+
+@functools.cache  # several comparisons share a side
+def _fresh_process(options: str) -> dict:
+    command = [sys.executable, "-m", "irnas_lib.bench", "--step", options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the step {options} failed: {done.stderr.strip().splitlines()[-1]}")
