@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -159,10 +160,18 @@ def main(arguments: list[str] | None = None) -> int:
         help="where to put the pictures (default: IRNAS_DATA, else data/)",
     )
     options = parser.parse_args(arguments)
-    try:
+
+    def work():
         for dataset in options.datasets:
             prepare(dataset, data_folder(options.data), options.source)
-    except (FetchError, OSError) as error:
+    return exit_status(work, FetchError)
+
+
+def exit_status(work: Callable[[], None], *expected: type[Exception]) -> int:
+    """Does a command's work. An expected error, a file system's, or Ctrl-C is said in one line."""
+    try:
+        work()
+    except (OSError, *expected) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -186,9 +186,9 @@ def build_split(source: Path, paths: Iterable[Path], folder: Path, count: int, j
 
 
 def _is_done(folder: Path, row: dict[str, str], candidate: Candidate) -> bool:
-    """Whether a row of an earlier list is about this candidate and its files are as they were."""
+    """Whether a whole row of an earlier list is about this candidate and its files are as they were."""
     kept = row["verdict"] == "kept"
-    return row["picture"] == candidate.picture and (not kept or all(
+    return None not in row.values() and row["picture"] == candidate.picture and (not kept or all(
         row[side] == _sha256(folder / side / row["patch"]) for side in ("clean", "degraded")))
 
 
@@ -255,19 +255,14 @@ def main(arguments: list[str] | None = None) -> int:
     source = options.source or data_folder() / BSD500_FOLDER
     folder = data / (f"SIM1800-{source.resolve().name}" if options.source else NAME)
     os.environ["OMP_NUM_THREADS"] = "1"  # in the processes: they share the cores already
-    try:
+
+    def work():
         for split, paths in (folder_pictures if options.source else bsd500_pictures)(source).items():
             build_split(source, paths, folder / split, COUNTS[split], options.jobs)
         print(f"{folder}: {COUNTS['train']} + {COUNTS['test']} pairs")
         if not options.source:
             check(data)
-    except (BuildError, PictureError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return prepare.exit_status(work, BuildError, PictureError)
 
 
 if __name__ == "__main__":

@@ -147,12 +147,13 @@ def _fresh_process(options: str) -> dict:
     command = [sys.executable, "-m", "irnas_lib.bench", "--step", options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"the step {options} failed: {done.stderr.strip().splitlines()[-1]}")
+        reason = done.stderr.strip() or f"exit status {done.returncode}"  # killed for memory: no word
+        raise RuntimeError(f"the step {options} failed: {reason.splitlines()[-1]}")
     return json.loads(done.stdout)
 
 
 def measured_step(plain: bool = False, **options) -> dict:
-    """What a fresh process measures: peak memory above the loaded model of the second step, its time where ours."""
+    """What a fresh process measures: a step's peak memory above the loaded model, and its time where it is ours."""
     keep_freed_memory()
     cell = PlainSupercell if plain else Supercell
     with torchvisions_operator() if plain else contextlib.nullcontext():
@@ -163,9 +164,9 @@ def measured_step(plain: bool = False, **options) -> dict:
 
 
 def memory(ours: dict, theirs: dict, against: str) -> dict:
-    """Peaks repeat to the megabyte, so once each."""
+    """Peaks, measured once each: no spread."""
     value = peak(**ours)["megabytes"]
-    return entry(value, "MB", against, value / peak(**theirs)["megabytes"], 0.0)
+    return entry(value, "MB", against, value / peak(**theirs)["megabytes"])
 
 
 def crops_per_second() -> dict:

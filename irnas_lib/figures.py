@@ -65,9 +65,9 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group))
-    for name, draw in (("bench", bench_plots.ratios), ("growth", bench_plots.growth),
-                       ("precision", bench_plots.precision)):
-        if not smoke:  # a benchmark belongs to a machine, not to a profile
+    if not smoke:  # a benchmark belongs to a machine, not to a profile
+        for name, draw in (("bench", bench_plots.ratios), ("growth", bench_plots.growth),
+                           ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     plot("psnr_against_size", plots.psnr_against_size(measured, smoke=smoke))
     for number in tables.LAYOUTS:

@@ -10,8 +10,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from irnas_lib.memory import keep_freed_memory
 from irnas_lib.operations import Deformable
 
-Restore = Callable[[torch.Tensor], torch.Tensor]
-
 
 def folded(network: nn.Module) -> nn.Module:
     """A copy of `network` in evaluation mode, without the batch norms that stand right behind a convolution.
@@ -32,7 +30,7 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-def restorer(network: nn.Module, device: torch.device | str) -> Restore:
+def restorer(network: nn.Module, device: torch.device | str) -> Callable[[torch.Tensor], torch.Tensor]:
     """A trained network as a function from degraded to restored batches of any size, on `device`.
 
     It works on a folded copy: what happens to the network later does not touch it.

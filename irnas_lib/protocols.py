@@ -8,7 +8,7 @@ A table never mixes protocols in a column.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +17,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from irnas_lib.datasets import Picture
-from irnas_lib.inference import Restore
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.pictures import to_tensor
 
 PROTOCOLS = ("strict", "redrawn", "half", "strict_y")
 TILE, TILE_STEP = 64, 48
 TILE_BATCH = 32
+
+Restore = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Score(NamedTuple):

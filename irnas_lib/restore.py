@@ -16,7 +16,7 @@ from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.genotypes import Architecture, Genotype, check_path
 from irnas_lib.inference import restorer
 from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
-from irnas_lib.protocols import corners, restore_tiles
+from irnas_lib.protocols import Restore, corners, restore_tiles
 
 CHANNELS = {"denoising": 1, "sim1800": 3, "deraining": 3}  # of the pictures that a task's networks were trained on
 TILE_MINIMUM = 32
@@ -32,21 +32,26 @@ class RestoreError(ValueError):
     """A request that cannot be met; the message is one line."""
 
 
-def restore_picture(network: nn.Module, array: np.ndarray, device: torch.device | str, tile: int = 0) -> np.ndarray:
+def channels_of(network: nn.Module) -> int:
+    """Of the pictures that a network takes."""
+    return next(module for module in network.modules() if isinstance(module, nn.Conv2d)).in_channels
+
+
+def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile: int = 0) -> np.ndarray:
     """Restores one picture.
 
+    run, channels_wanted: a network's restorer, and the channels that it takes.
     array: uint8 (H, W, C), C = 1 or 3, of any size. Where the network has another number of channels, it sees the
-    channels one by one, or the grey picture three times (its output is averaged). tile: the side in pixels of tiles
-    that overlap by a quarter and are averaged there, which bounds the memory; 0 takes the whole picture at once.
+    channels one by one, or the grey picture three times (its output is averaged).
+    tile: the side in pixels of tiles that overlap by a quarter and are averaged there, which bounds the memory; 0 takes
+    the whole picture at once.
     Returns uint8 of the same shape.
     """
     height, width, channels = array.shape
-    wanted = next(module for module in network.modules() if isinstance(module, nn.Conv2d)).in_channels
     if tile:  # a side shorter than a tile is continued by reflection
         array = np.pad(array, ((0, max(0, tile - height)), (0, max(0, tile - width)), (0, 0)), mode="symmetric")
     x = to_tensor(array)
-    x = x.unsqueeze(1) if wanted == 1 else x.expand(wanted, -1, -1).unsqueeze(0)
-    run = restorer(network, device)
+    x = x.unsqueeze(1) if channels_wanted == 1 else x.expand(channels_wanted, -1, -1).unsqueeze(0)
     y = torch.cat([_whole_or_tiles(run, item.unsqueeze(0), tile) for item in x]).flatten(0, 1)
     if channels == 1:
         y = y.mean(dim=0, keepdim=True)
@@ -170,11 +175,11 @@ def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 def restore_files(network: nn.Module, pairs: list[tuple[Path, Path]], device: torch.device, tile: int) -> int:
     """Restores each input into its output; returns how many failed, each of them said in one line."""
-    failed = 0
+    failed, run, channels = 0, restorer(network, device), channels_of(network)
     for path, output in tqdm(pairs, desc="restoring", unit="picture", disable=len(pairs) == 1):
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(output, restore_picture(network, read(path), device, tile))
+            write_picture(output, restore_picture(run, channels, read(path), tile))
         except (PictureError, OSError) as error:
             failed += 1
             tqdm.write(str(error), file=sys.stderr)

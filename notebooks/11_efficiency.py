@@ -71,14 +71,15 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
 # %% [markdown]
 # ## Every ratio
 #
-# `make bench` measures these and more, once for a machine. Smaller is better. The deformable convolution and the
+# `make bench` measures them, once for a machine. Smaller is better. The deformable convolution and the
 # supernet are compared with the obvious way to write them: torchvision's operator, one edge after the other.
 
 # %%
 measured = {name: figures.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
 for name, one in measured["bench"].items():
-    ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']} (spread {one['spread']:.3f})"
-    print(f"{name:28} {one['value']:9.4g} {one['unit']:8} {ratio}")
+    ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']}"
+    spread = "" if one["spread"] is None else f"(spread {one['spread']:.3g})"
+    print(f"{name:28} {one['value']:9.4g} {one['unit']:8} {ratio} {spread}")
 display(bench_plots.ratios(measured["bench"]))
 
 # %% [markdown]
@@ -117,7 +118,8 @@ for sharing, equation in (("cell", "Eq. 5"), ("edge", "Eq. 6")):
 # %% [markdown]
 # Kept activations, counted: autograd is asked for the bytes that it saves during one forward pass, at a width that
 # any machine can hold. `recompute` keeps only what goes into each cell, and computes the cell again when its
-# gradients are due: a third more arithmetic for a fraction of the memory. (Peaks at the paper's size are above.)
+# gradients are due: a third more arithmetic for a fraction of the memory. (`make bench` measures the peaks at the
+# paper's size.)
 
 # %%
 def saved_bytes(**options) -> int:

@@ -12,6 +12,7 @@ from torch import nn
 
 from irnas_lib import checkpoints, restore, results, runs, systems
 from irnas_lib.genotypes import DENOISING, Architecture
+from irnas_lib.inference import restorer
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.paths import ROOT
 from irnas_lib.pictures import write_picture
@@ -39,6 +40,14 @@ class Affine(nn.Module):
         self.sizes.append(tuple(x.shape))
         return self.layer(x)
 
+    def __deepcopy__(self, _):
+        """A restorer works on a copy; what that one sees is to be seen here."""
+        return self
+
+
+def through(network, array, tile=0):
+    return restore.restore_picture(restorer(network, "cpu"), restore.channels_of(network), array, tile)
+
 
 # ---- restore_picture ----
 
@@ -49,9 +58,10 @@ class Affine(nn.Module):
 def test_every_picture_goes_through_every_network(tile, size, network_channels, channels):
     array = noisy(*size, channels)
     network = Affine(network_channels)
-    restored = restore.restore_picture(network, array, "cpu", tile)
+    restored = through(network, array, tile)
     assert restored.dtype == np.uint8 and restored.shape == array.shape
     assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
+    assert network.sizes, "the network was seen at work"
     assert all(shape[:2] == (1, network_channels) for shape in network.sizes), "one at a time, for memory"
     assert not tile or all(shape[2:] == (tile, tile) for shape in network.sizes)
 
@@ -60,16 +70,16 @@ def test_a_grey_network_sees_the_channels_one_by_one():
     torch.manual_seed(0)
     network = RestorationNetwork(*ARCHITECTURE, 1)
     array = noisy(17, 23, 3)
-    whole = restore.restore_picture(network, array, "cpu")
+    whole = through(network, array)
     for c in range(3):
-        assert np.array_equal(whole[..., c:c + 1], restore.restore_picture(network, array[..., c:c + 1], "cpu"))
+        assert np.array_equal(whole[..., c:c + 1], through(network, array[..., c:c + 1]))
 
 
 def test_an_rgb_networks_answer_to_a_grey_picture_is_averaged():
     network = Affine(3)
     with torch.no_grad():
         network.layer.bias.copy_(torch.tensor([0.0, 0.1, 0.5]))
-    restored = restore.restore_picture(network, np.full((5, 5, 1), 100, np.uint8), "cpu")
+    restored = through(network, np.full((5, 5, 1), 100, np.uint8))
     assert np.unique(restored).tolist() == [round(50 + 255 * 0.2)]
 
 
@@ -77,7 +87,7 @@ def test_tiles_agree_with_the_whole_but_at_their_borders():
     blur = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     nn.init.constant_(blur.weight, 1 / 9)
     array = noisy(100, 130, 1)
-    whole, tiled = (restore.restore_picture(blur, array, "cpu", tile).astype(int)[..., 0] for tile in (0, 64))
+    whole, tiled = (through(blur, array, tile).astype(int)[..., 0] for tile in (0, 64))
     inside, rows = np.ones(130, bool), np.ones(100, bool)
     inside[[0, 63, 48, 111, 66, 129]] = False  # where the tiles at 0, 48, 66 begin and end
     rows[[0, 63, 36, 99]] = False
@@ -169,7 +179,7 @@ def test_a_picture_becomes_a_picture(shipped, tmp_path, mode):
     with Image.open(target) as image:
         assert image.mode == mode
         found = np.asarray(image).reshape(array.shape)
-    assert np.array_equal(found, restore.restore_picture(restore.load(result, folder), array, "cpu"))
+    assert np.array_equal(found, through(restore.load(result, folder), array))
     assert source.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["out.png"]
 

@@ -191,6 +191,18 @@ def test_a_damaged_pair_is_made_again(bsd500, tmp_path):
     assert tree(tmp_path / "SIM1800-BSD500") == whole
 
 
+@pytest.mark.parametrize("wanted", ("kept", "flat"))
+def test_a_row_cut_short_is_written_again(bsd500, tmp_path, wanted):
+    run("--data", tmp_path)
+    whole = tree(tmp_path)
+    path = tmp_path / "SIM1800-BSD500" / "train" / sim1800.LIST
+    lines = path.read_text().splitlines(keepends=True)
+    last = next(i for i, line in enumerate(lines) if f",{wanted}," in line)
+    path.write_text("".join(lines[:last]) + lines[last].split(f",{wanted},")[0] + f",{wanted[:2]}")
+    run("--data", tmp_path)
+    assert tree(tmp_path) == whole
+
+
 def test_flat_clipped_and_out_of_band_patches_are_refused():
     patch = photograph(1, 256, 256)
     low, high = sim1800.BAND
