@@ -39,16 +39,15 @@ from tqdm import tqdm
 
 from data_scripts import prepare
 from irnas_lib import camera
-from irnas_lib.datasets import BSD500_FOLDER
+from irnas_lib.datasets import BSD500_FOLDER, SIM1800_COUNTS
 from irnas_lib.files import atomically
 from irnas_lib.metrics import psnr
 from irnas_lib.paths import data_folder
 from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_tensor, write_picture
-from irnas_lib.protocols import noise_generator
+from irnas_lib.seeds import noise_generator
 
 NAME = "SIM1800-BSD500"
 LIST = "list.csv"
-COUNTS = {"train": 1600, "test": 212}
 SEED = 1800
 SIDE = 256  # pixels
 PLACES = (2, 3)  # of patches along the short and the long side of a picture; they may overlap
@@ -258,8 +257,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work():
         for split, paths in (folder_pictures if options.source else bsd500_pictures)(source).items():
-            build_split(source, paths, folder / split, COUNTS[split], options.jobs)
-        print(f"{folder}: {COUNTS['train']} + {COUNTS['test']} pairs")
+            build_split(source, paths, folder / split, SIM1800_COUNTS[split], options.jobs)
+        print(f"{folder}: {SIM1800_COUNTS['train']} + {SIM1800_COUNTS['test']} pairs")
         if not options.source:
             check(data)
     return prepare.exit_status(work, BuildError, PictureError)

@@ -1,4 +1,4 @@
-"""The data sets, decoded once and split: BSD500, Rain800, and photographs that ship with scikit-image.
+"""The data sets, decoded once and split: BSD500, SIM1800, Rain800, and photographs that ship with scikit-image.
 
 Section 4.1 of the paper. `load` gives a Dataset; its sha256 names the very files, wherever they lie.
 """
@@ -14,18 +14,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from irnas_lib import camera
 from irnas_lib.paths import data_folder
 from irnas_lib.pictures import read_picture
 from irnas_lib.rain import add_rain
+from irnas_lib.seeds import noise_generator, seed_of
 
-TASKS = {"denoising": ("BSD500", "embedded"), "deraining": ("Rain800", "embedded")}
+# "SIM1800-BSD500" is SIM1800 (rebuilt from BSD500); the paper's own SIM1800 was never published.
+TASKS = {"denoising": ("BSD500", "embedded"), "sim1800": ("SIM1800-BSD500", "embedded"),
+         "deraining": ("Rain800", "embedded")}
 
 BSD500_FOLDER = "BSDS500/data/images"
 BSD500_COUNTS = {"train": 200, "val": 100, "test": 200}
+SIM1800_COUNTS = {"train": 1600, "test": 212}
 RAIN800_COUNTS = {"training": 700, "test_syn": 100, "test_nature": 52}
 SEAM = 16  # columns: a JPEG block of the 4:2:0 chroma, which may straddle the seam between clean and rainy
 
-# Each photograph stands on one side only, in both tasks.
+# Each photograph stands on one side only, in every task.
 EMBEDDED = {
     "denoising": {
         "train": ("brick", "clock_motion", "coffee", "coins", "grass", "moon", "motorcycle_left", "rocket"),
@@ -38,6 +43,7 @@ EMBEDDED = {
         "test": ("astronaut",),
     },
 }
+EMBEDDED["sim1800"] = EMBEDDED["deraining"]
 EMBEDDED_SIDE = 256  # pixels: the upper middle of validation and test pictures, so that a smoke run is quick
 EMBEDDED_RAINS = 4  # different rains over each training photograph
 
@@ -49,7 +55,7 @@ class DatasetError(ValueError):
 class Picture(NamedTuple):
     """One picture or pair, uint8 arrays of one shape (H, W, C).
 
-    `degraded` is None for denoising, where the noise is drawn later; `clean` is None for real rain.
+    `degraded` is None for task "denoising", where the noise is drawn later; `clean` is None for real rain.
     """
 
     name: str
@@ -82,9 +88,9 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
     """Decode a data set.
 
     Args:
-        task: "denoising" (grey, PIL's L) or "deraining" (RGB).
-        dataset: "BSD500", "Rain800" or "embedded".
-        data: the folder that holds BSDS500/ or Rain800/; see paths.data_folder. "embedded" needs none.
+        task: "denoising" (grey, PIL's L), "sim1800" (RGB pairs, a camera's noise) or "deraining" (RGB pairs).
+        dataset: the task's own, "BSD500", "SIM1800-BSD500" or "Rain800", or "embedded".
+        data: the folder that holds BSDS500/, SIM1800-BSD500/ or Rain800/; see paths.data_folder. "embedded" needs none.
 
     Raises:
         DatasetError: an unknown or unfitting name, a missing or empty folder, a wrong number of pictures,
@@ -99,7 +105,8 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
         )
     if dataset == "embedded":
         return _load_embedded(task)
-    return _load_bsd500(data_folder(data)) if dataset == "BSD500" else _load_rain800(data_folder(data))
+    read = {"BSD500": _load_bsd500, "SIM1800-BSD500": _load_sim1800, "Rain800": _load_rain800}[dataset]
+    return read(data_folder(data))
 
 
 def _load_bsd500(data: Path) -> Dataset:
@@ -116,6 +123,20 @@ def _load_bsd500(data: Path) -> Dataset:
         test=_decode(_read_grey, files["test"]),
         sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in train + files["test"]),
     )
+
+
+def _load_sim1800(data: Path) -> Dataset:
+    """1600 training pairs and 212 test pairs of 256x256, as data_scripts/sim1800.py builds them."""
+    splits, used = {}, []
+    for split, count in SIM1800_COUNTS.items():
+        clean, degraded = (_list_files(data, f"SIM1800-BSD500/{split}/{side}", count, ".png", "data_scripts.sim1800")
+                           for side in ("clean", "degraded"))
+        if [path.name for path in clean] != [path.name for path in degraded]:
+            raise DatasetError(f"{clean[0].parent.parent}: clean and degraded pictures have different names")
+        splits[split] = _decode(lambda pair: Picture(pair[0].stem, *map(read_picture, pair)), zip(clean, degraded))
+        used += clean + degraded
+    return Dataset("SIM1800-BSD500", "sim1800", **splits, validation=(),
+                   sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in used))
 
 
 def _load_rain800(data: Path) -> Dataset:
@@ -166,17 +187,19 @@ def _read_grey(path: Path) -> Picture:
 
 
 def _load_embedded(task: str) -> Dataset:
-    """Photographs inside the installed scikit-image: grey, or RGB under synthetic rain. No download."""
+    """Photographs inside the installed scikit-image: grey, or RGB in synthetic rain or by a simulated camera."""
     folder = Path(str(resources.files("skimage"))) / "data"
     splits, used = {}, []
     for split, names in EMBEDDED[task].items():
         files = [_embedded_file(folder, name) for name in names]
         used += [(f"{split}/{path.name}", path) for path in files]
         cleans = [(path.stem, read_picture(path, "L" if task == "denoising" else "RGB")) for path in files]
-        if split != "train":
+        if split != "train" or task == "sim1800":
             cleans = [(name, _upper_middle(clean, EMBEDDED_SIDE)) for name, clean in cleans]
         if task == "denoising":
             splits[split] = tuple(Picture(name, clean) for name, clean in cleans)
+        elif task == "sim1800":
+            splits[split] = tuple(_photographed(name, clean) for name, clean in cleans)
         else:
             rains = EMBEDDED_RAINS if split == "train" else 1
             splits[split] = tuple(
@@ -198,26 +221,31 @@ def _upper_middle(array: np.ndarray, side: int) -> np.ndarray:
 
 
 def _rainy(name: str, clean: np.ndarray, rain: int) -> Picture:
-    seed = int.from_bytes(hashlib.sha256(f"{name} {rain}".encode()).digest()[:8], "big")
-    degraded = np.round(add_rain(clean / np.float32(255), seed) * 255).astype(np.uint8)
+    degraded = np.round(add_rain(clean / np.float32(255), seed_of(name, rain)) * 255).astype(np.uint8)
     return Picture(f"{name}-{rain}", clean, degraded)
 
 
-def _list_files(data: Path, folder: str, expected: int) -> list[Path]:
-    """The JPEG files of data/folder, sorted by name; other files there, such as Thumbs.db, do not count."""
-    advice = "get the data with `python -m data_scripts.prepare`, or say where they are in IRNAS_DATA"
+def _photographed(name: str, clean: np.ndarray) -> Picture:
+    rng = noise_generator(name, "camera")
+    return Picture(name, clean, camera.photograph(camera.srgb_to_linear(clean / 255), camera.draw_parameters(rng), rng))
+
+
+def _list_files(data: Path, folder: str, expected: int, suffix: str = ".jpg",
+                script: str = "data_scripts.prepare") -> list[Path]:
+    """The files of data/folder with that suffix, sorted by name; others there, such as Thumbs.db, do not count."""
+    advice = f"get the data with `python -m {script}`, or say where they are in IRNAS_DATA"
     if not data.is_dir():
         raise DatasetError(f"{data}: no such data folder; {advice}")
     if not (data / folder).is_dir():
         raise DatasetError(f"{data}: has no folder {folder}; {advice}")
-    jpegs = (path for path in (data / folder).iterdir() if path.suffix.lower() == ".jpg")
-    files = sorted(jpegs, key=lambda path: path.stem)
+    found = (path for path in (data / folder).iterdir() if path.suffix.lower() == suffix)
+    files = sorted(found, key=lambda path: path.stem)
     if len(files) != expected:
         raise DatasetError(f"{data / folder}: {len(files)} pictures, should be {expected}; {advice}")
     return files
 
 
-def _decode(read: Callable[[Path], Picture], files: Iterable[Path]) -> tuple[Picture, ...]:
+def _decode(read: Callable[..., Picture], files: Iterable) -> tuple[Picture, ...]:
     """Read files in threads (PIL's decoders release the interpreter lock), in the order given."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return tuple(pool.map(read, files))

@@ -68,7 +68,7 @@ def load(folder: str | Path, task: str, dataset: str, sigma: float | None) -> di
     for path in Path(folder).glob(f"{prefix}*.png"):
         picture, what = path.stem.removeprefix(prefix).rsplit("-", 1)
         if picture in CROPS.get(dataset, {}):
-            mode = "RGB" if task == "deraining" else "L"
+            mode = "L" if task == "denoising" else "RGB"
             found.setdefault(picture, {})[_systems().get(what, what)] = pictures.read_picture(path, mode)
     return {picture: {system: crops[system] for system in
                       sorted(crops, key=lambda name: (order.index(name) if name in order[:-1] else len(order),

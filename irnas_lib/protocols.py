@@ -7,7 +7,6 @@
 A table never mixes protocols in a column.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from irnas_lib.datasets import Picture
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.pictures import to_tensor
+from irnas_lib.seeds import noise_generator
 
 PROTOCOLS = ("strict", "redrawn", "half", "strict_y")
 TILE, TILE_STEP = 64, 48
@@ -28,12 +28,14 @@ Restore = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Score(NamedTuple):
-    """Means over pictures; ssim_padded, with zero padding as in the authors' program, in `redrawn` only."""
+    """Means over pictures; ssim_padded, with zero padding as in the authors' program, in `redrawn` only; seconds, to
+    restore a picture, where somebody has taken the time."""
 
     psnr: float
     ssim: float
     pictures: int
     ssim_padded: float | None = None
+    seconds: float | None = None
 
 
 class Restored(NamedTuple):
@@ -44,12 +46,6 @@ class Restored(NamedTuple):
     clean: torch.Tensor
     degraded: torch.Tensor
     restored: torch.Tensor
-
-
-def noise_generator(*key) -> np.random.Generator:
-    """A random generator for a key such as (seed, sigma, picture name), the same on every machine."""
-    digest = hashlib.sha256(" ".join(map(str, key)).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
 def draw_noise(rng: np.random.Generator, like: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -130,14 +126,18 @@ def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma
 
     restore: (B, C, H, W) degraded, not clipped, on the CPU -> the restored batch on any device.
     """
-    scores = []
-    for item in tqdm(restored_pictures(restore, pictures, protocol, sigma, seed), total=len(pictures),
-                     desc=protocol, leave=False):
-        restored = item.restored.clamp(0, 1)
-        clean = item.clean.to(restored.device)
-        if protocol == "strict_y":
-            clean, restored = luma(clean), luma(restored)
-        padded = ssim(restored, clean, padding=True) if protocol == "redrawn" else restored.new_tensor([torch.nan])
-        scores.append(torch.cat([psnr(restored, clean), ssim(restored, clean), padded.double()]))
-    mean_psnr, mean_ssim, mean_padded = torch.stack(scores).mean(dim=0).tolist()
+    restored = tqdm(restored_pictures(restore, pictures, protocol, sigma, seed), total=len(pictures), desc=protocol,
+                    leave=False)
+    scores = torch.stack([score(item, protocol) for item in restored])
+    mean_psnr, mean_ssim, mean_padded = scores.mean(dim=0).tolist()
     return Score(mean_psnr, mean_ssim, len(scores), mean_padded if protocol == "redrawn" else None)
+
+
+def score(item: Restored, protocol: str) -> torch.Tensor:
+    """PSNR, SSIM and zero-padded SSIM (nan but in `redrawn`) of one picture, (3,) float64."""
+    restored = item.restored.clamp(0, 1)
+    clean = item.clean.to(restored.device)
+    if protocol == "strict_y":
+        clean, restored = luma(clean), luma(restored)
+    padded = ssim(restored, clean, padding=True) if protocol == "redrawn" else restored.new_tensor([torch.nan])
+    return torch.cat([psnr(restored, clean), ssim(restored, clean), padded.double()])

@@ -21,9 +21,10 @@ class Task(NamedTuple):
 
 TASKS = {
     "denoising": Task("BSD500", ("strict", "redrawn", "half"), 200, "Noisy"),
-    "sim1800": Task("SIM1800", ("strict",), 212, "Noisy"),
+    "sim1800": Task("SIM1800-BSD500", ("strict",), 212, "Noisy"),
     "deraining": Task("Rain800", ("strict", "strict_y"), 100, "Rainy"),
 }
+TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)"}  # of data sets whose name does not say enough
 PAPER_LAMBDA = 0.5  # of Eq. 7
 SMOKE = "smoke"     # the profile whose results are none
 
@@ -170,11 +171,12 @@ def _problem(result: object) -> str | None:
 
 
 def _score_problem(scores: object) -> str | None:
-    """What is wrong with the scores of one protocol; `ssim_padded` may be there or not."""
-    if not isinstance(scores, dict) or scores.keys() - {"ssim_padded"} != {"psnr", "ssim", "pictures"}:
+    """What is wrong with the scores of one protocol; `ssim_padded` and `seconds` may be there or not."""
+    optional = {"ssim_padded", "seconds"}
+    if not isinstance(scores, dict) or scores.keys() - optional != {"psnr", "ssim", "pictures"}:
         return "needs psnr, ssim and pictures"
     for key, value in scores.items():
-        if key == "ssim_padded" and value is None:
+        if key in optional and value is None:
             continue
         if not isinstance(value, Number) or isinstance(value, bool) or not math.isfinite(value):
             return f"{key} is {value!r}"

@@ -21,6 +21,7 @@ from irnas_lib.steps import device_name
 from irnas_lib.systems import published
 
 SHIPPED = ROOT / "checkpoints"
+CPU = torch.device("cpu")
 PACKAGES = ("torch", "torchvision", "numpy")
 # What must agree for a finished training to stand for another one.
 SAME_TRAINING = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch",
@@ -126,6 +127,11 @@ def stem(wanted: dict) -> str:
 def state_file(profile: str, name: str) -> Path:
     """Where an unfinished search or training keeps its exact state."""
     return output_folder(profile) / "resume" / f"{name}.pt"
+
+
+def scores_file(profile: str, name: str, protocol: str, dataset: Dataset) -> Path:
+    """Where an unfinished measurement under a protocol keeps the scores that it has, picture by picture."""
+    return output_folder(profile) / "resume" / f"{name}-{protocol}-{dataset.sha256[:12]}.csv"
 
 
 def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:

@@ -37,7 +37,7 @@ class Layout(NamedTuple):
 
 LAYOUTS = {
     1: Layout("Denoising on BSD500", ("DnCNN", "IR-NAS + residual", "IR-NAS (searched here)"), True),
-    2: Layout("Denoising on SIM1800", ("BM3D", "DnCNN", "IR-NAS + residual"), True),
+    2: Layout("Denoising on SIM1800 (rebuilt from BSD500)", ("BM3D", "DnCNN", "IR-NAS + residual"), True),
     3: Layout("De-raining on Rain800", ("IR-NAS + residual", "IR-NAS (searched here)"), True),
     4: Layout("The cell as found, with other operations (R1), with other connections (R2)", (), False),
     5: Layout("Loss without (*) and with (**) log-SSIM, on BSD500", ("IR-NAS + residual",), False),

@@ -183,7 +183,7 @@ print(f"{len(measured) - len(smoke)} results, and {len(smoke)} at smoke scale, w
 for result in measured:
     noise = "" if result["sigma"] is None else f" sigma {result['sigma']}"
     scores = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result["metrics"].items())
-    print(f"{result['profile']:8}{result['dataset']:9}{noise:10}{result['system']:24}"
+    print(f"{result['profile']:8}{result['dataset']:15}{noise:10}{result['system']:24}"
           f"{result['iterations'] or 0:8,} iterations   {scores or result['status']}")
 
 # %% [markdown]

@@ -69,7 +69,7 @@ test_pictures = 0
 sigma = sigma if task == "denoising" else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[:test_pictures] if test_pictures else pictures.test
-options = dict(crop=crop, sigmas=(sigma or 0,), rotate=task == "denoising")
+options = dict(crop=crop, sigmas=(sigma or 0,), rotate=task != "deraining")
 patches = Patches(pictures.train, device=device, **options)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} test pictures")
 

@@ -13,15 +13,17 @@
 # %% [markdown]
 # # 7. Table 2: SIM1800, noise through a simulated camera
 #
-# SIM1800 was built by the paper's authors from photographs put through a simulated camera, and never published. This
-# page shows what the paper prints for it beside what has been measured here on a set rebuilt from BSD500.
+# SIM1800 was built by the paper's authors from photographs of MIT-Adobe FiveK, put through a simulated camera, and never
+# published. What is measured here is on another set of the same making, "SIM1800 (rebuilt from BSD500)": 1,600 training
+# pairs from BSD500's train and val pictures and 212 test pairs from its test pictures, 256x256, RGB. `01_datasets` shows
+# the camera and its noise. So no difference on this page is one between two measurements of the same thing.
 
 # %%
 from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import paths, runs, tables
+from irnas_lib import paths, plots, profiles, runs, tables
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -40,11 +42,26 @@ csv, markdown, latex = tables.write(2, results, paths.run_folder(profile) / "fig
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]
-# ## How to read the printed numbers
+# ## How to read it
+#
+# PSNR and SSIM are of sRGB in [0, 1], all channels together. The trained systems had the same iterations, batch, crops
+# and loss; BM3D is the colour variant, and is told what scikit-image's estimate makes of each patch's noise, an estimate
+# that takes noise to be white.
 #
 # The printed SSIM of IR-NAS is the highest of the three, its PSNR the lowest: with the log-SSIM term in its loss and
-# not in the others', this is what one would expect of any network.
+# not in the others', this is what one would expect of any network. Here every system has the term in its loss.
 #
+# ## Figure 4
+#
+# Two test patches, and what each system makes of them.
+
+# %%
+shown = runs.output_folder(profile) / "panels"
+if not shown.is_dir():
+    shown = runs.SHIPPED / "panels"
+display(plots.restored_panel(shown, "sim1800", profiles.datasets(profile)["sim1800"]))
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Noise that was demosaiced and compressed is correlated between neighbouring pixels. Why does this hurt a method

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from irnas_lib import datasets
+from irnas_lib import camera, datasets
 from irnas_lib.datasets import DatasetError, load, load_real_rain, read_pair
 from irnas_lib.paths import ROOT, data_folder
 from irnas_lib.pictures import PictureError
 from irnas_lib.rain import add_rain, rain_streaks
+from irnas_lib.seeds import noise_generator
 
 DATA = os.environ.get("IRNAS_DATA")
 needs_data = pytest.mark.skipif(not DATA or not os.path.isdir(DATA), reason="IRNAS_DATA names no data folder")
@@ -49,6 +50,36 @@ def test_bsd500_joins_train_and_val_by_name(small_bsd500):
     assert data.validation == () and data.channels == 1
     luma = np.array(Image.open(small_bsd500 / "BSDS500/data/images/test/4.jpg").convert("L"))
     assert np.array_equal(data.test[0].clean[..., 0], luma) and data.test[0].degraded is None
+
+
+@pytest.fixture
+def small_sim1800(tmp_path, monkeypatch):
+    """The layout of the set that data_scripts/sim1800.py builds, with 3 + 2 pairs."""
+    monkeypatch.setattr(datasets, "SIM1800_COUNTS", {"train": 3, "test": 2})
+    for split, count in datasets.SIM1800_COUNTS.items():
+        for side in ("clean", "degraded"):
+            folder = tmp_path / "SIM1800-BSD500" / split / side
+            folder.mkdir(parents=True)
+            for i in range(count):
+                name = f"{i:04}-{split}.png"
+                Image.fromarray(random_picture(20, 20, seed=i + 10 * (side == "clean"))).save(folder / name)
+        (tmp_path / "SIM1800-BSD500" / split / "list.csv").write_text("patch,picture")
+    return tmp_path
+
+
+def test_sim1800_pairs_by_name(small_sim1800):
+    data = load("sim1800", "SIM1800-BSD500", small_sim1800)
+    assert [pair.name for pair in data.train] == ["0000-train", "0001-train", "0002-train"]
+    assert (len(data.test), data.validation, data.channels) == (2, (), 3)
+    for i, pair in enumerate(data.test):
+        assert np.array_equal(pair.clean, random_picture(20, 20, seed=i + 10))
+        assert np.array_equal(pair.degraded, random_picture(20, 20, seed=i))
+    folder = small_sim1800 / "SIM1800-BSD500/test/degraded"
+    (folder / "0001-test.png").rename(folder / "0001-other.png")
+    assert "different names" in one_line(lambda: load("sim1800", "SIM1800-BSD500", small_sim1800))
+    (folder / "0001-other.png").unlink()
+    assert "1 pictures, should be 2; get the data with `python -m data_scripts.sim1800`" in one_line(
+        lambda: load("sim1800", "SIM1800-BSD500", small_sim1800))
 
 
 def test_hash_is_that_of_sha256sum_and_follows_the_content(small_bsd500, tmp_path_factory):
@@ -115,7 +146,7 @@ def test_pair_that_is_none(tmp_path):
     assert "9.png" in one_line(lambda: read_pair(tmp_path / "9.png"))
 
 
-@pytest.mark.parametrize("task, train, validation, test", [("denoising", 6, 2, 2), ("deraining", 3, 1, 1)])
+@pytest.mark.parametrize("task, train, validation, test", [("denoising", 6, 2, 2), ("sim1800", 3, 1, 1), ("deraining", 3, 1, 1)])
 def test_embedded_is_small_disjoint_and_the_same_each_time(task, train, validation, test):
     data = load(task, "embedded")
     assert len(data.train) >= train and len(data.validation) >= validation and len(data.test) >= test
@@ -129,12 +160,24 @@ def test_embedded_is_small_disjoint_and_the_same_each_time(task, train, validati
     assert data.sha256 == again.sha256
 
 
-def test_no_photograph_stands_on_two_sides_in_either_task():
+def test_no_photograph_stands_on_two_sides_in_any_task():
     sides = [
         {name for task in datasets.EMBEDDED.values() for name in task[split]}
         for split in ("train", "validation", "test")
     ]
     assert len(set.union(*sides)) == sum(map(len, sides))
+
+
+def test_embedded_camera_noise_is_the_cameras():
+    """Replayed step by step from the seed, and noise of a strength worth removing."""
+    (pair,) = load("sim1800", "embedded").test
+    rng = noise_generator(pair.name, "camera")
+    parameters = camera.draw_parameters(rng)
+    picture = camera.srgb_to_linear(pair.clean / 255)
+    for _, picture in camera.develop(picture, parameters, rng):
+        pass
+    assert np.array_equal(picture, pair.degraded)
+    assert 10 < np.std(pair.degraded.astype(float) - pair.clean) < 60
 
 
 def test_embedded_rain_is_worth_removing():

@@ -76,7 +76,7 @@ def test_panels_come_back_in_the_order_of_the_tables(tmp_path):
 
 def test_other_pictures_leave_nothing(tmp_path):
     assert panels.save(tmp_path, "denoising", "embedded", 50, "IR-NAS", item("coffee")) == []
-    assert panels.save(tmp_path, "sim1800", "SIM1800", None, "IR-NAS", item("camera")) == []
+    assert panels.save(tmp_path, "sim1800", "SIM1800-BSD500", None, "IR-NAS", item("camera")) == []
     assert not list(tmp_path.iterdir())
 
 
@@ -116,7 +116,8 @@ def test_a_restored_panel_gives_the_psnr_of_its_crops(tmp_path):
 
 
 def test_a_figure_without_crops_says_not_run(tmp_path):
-    assert "sim1800, SIM1800: not run" in texts(plots.restored_panel(tmp_path, "sim1800", "SIM1800"))
+    assert "sim1800, SIM1800 (rebuilt from BSD500): not run" in texts(
+        plots.restored_panel(tmp_path, "sim1800", "SIM1800-BSD500"))
     assert "Training curve: not run" in texts(plots.training_curve([]))
     assert "PSNR against size, denoising: not run" in texts(plots.psnr_against_size([]))
 

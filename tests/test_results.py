@@ -133,7 +133,7 @@ def test_best_prefers_all_pictures_to_more_iterations():
 
 def test_best_keeps_to_the_asked_setting():
     others = [make(sigma=30), make(system="DnCNN"), make(metrics={"half": SCORES}), make(dataset="embedded"),
-              make(task="sim1800", dataset="SIM1800", sigma=None)]
+              make(task="sim1800", dataset="SIM1800-BSD500", sigma=None)]
     assert best(others) is None
     assert best(others, protocol="half") is others[2]
     assert best(others, protocol=None) is others[2]

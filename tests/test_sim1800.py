@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from data_scripts import prepare, sim1800
 from irnas_lib import camera
 from irnas_lib.pictures import PictureError, read_picture
-from irnas_lib.protocols import noise_generator
+from irnas_lib.seeds import noise_generator
 
 COUNTS = {"train": 5, "test": 2}
 
@@ -40,7 +40,7 @@ def bsd500(tmp_path, monkeypatch):
         size = (70, 90) if number % 2 else (90, 70)
         save(folder / split / f"{100 + number}.png", photograph(number, *size, contrast=1 if number == 1 else 40))
     monkeypatch.setenv("IRNAS_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(sim1800, "COUNTS", COUNTS)
+    monkeypatch.setattr(sim1800, "SIM1800_COUNTS", COUNTS)
     monkeypatch.setattr(sim1800, "SIDE", 64)
     monkeypatch.setattr(sim1800, "BAND", (5, 60))
     use_threads(monkeypatch)

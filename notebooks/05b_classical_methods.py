@@ -1,0 +1,95 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5b. Methods that are not trained, and doing nothing
+#
+# BM3D, WNNM, LP and DSC remove noise or rain from one picture alone, by what patches of a picture have in common. They
+# have no weights to train and nothing that a checkpoint could hold, so measuring is all that this page does. It also
+# measures the degraded picture itself: what doing nothing scores is the first row of a table.
+
+# %%
+from importlib.metadata import version
+
+from IPython.display import display
+
+from irnas_lib import classical, datasets, panels, plots, protocols, runs
+
+print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
+
+# %% [markdown]
+# The parameters. `method` is one of "Noisy", "Rainy" (both do nothing), "BM3D", "WNNM", "LP" and "DSC". Where a method
+# takes minutes a picture, `every` measures only one test picture in so many, and `test_pictures` only the first ones;
+# the tables say how many it was. BM3D is an optional package: `pip install bm3d`.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+dataset = "embedded"
+method = "Noisy"
+sigma = 50
+seed = 0
+protocols_measured = "strict"
+every = 1
+test_pictures = 0
+
+# %%
+sigma = sigma if task == "denoising" else None
+pictures = datasets.load(task, dataset, data)
+test = pictures.test[::every][:test_pictures or None]
+restore = classical.restorer(method, task, sigma, pictures.train)
+print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}:",
+      ", ".join(picture.name for picture in test[:20]), "..." if len(test) > 20 else "")
+
+# %% [markdown]
+# ## Measuring
+#
+# The same pictures, the same noise and the same protocols as for the trained systems. Each process has one core, and a
+# picture's seconds are of that core. A measurement that was interrupted goes on where it stopped; one that is finished
+# is loaded and never repeated.
+
+# %%
+wanted = dict.fromkeys(("recipe", "loss", "lambda", "iterations", "schedule", "batch", "crop", "genotype", "path",
+                        "width", "parameters", "macs_per_pixel", "seconds"))
+wanted |= {"task": task, "dataset": dataset, "system": method, "sigma": sigma, "seed": seed, "status": "ok"}
+wanted |= runs.provenance(profile, pictures, runs.CPU)
+finished = runs.find_training(profile, wanted)
+result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profile))
+for name in protocols_measured.split(","):
+    if result["metrics"].get(name, {}).get("pictures", 0) < len(test):
+        kept = runs.scores_file(profile, runs.stem(wanted), name, pictures)
+        result["metrics"][name] = classical.measure(restore, test, name, sigma, seed, kept)._asdict()
+        runs.save_training(result | {"profile": profile}, None)
+        kept.unlink()
+    score = result["metrics"][name]
+    time = f"{score['seconds']:.2f} s a picture on one core" if score.get("seconds") else ""
+    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
+
+# %% [markdown]
+# ## A look
+#
+# The crops that the figures show, beside those of every other system that has run.
+
+# %%
+if not finished and method not in ("Noisy", "Rainy"):
+    for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
+        panels.save(folder / "panels", task, dataset, sigma, method, item)
+display(plots.restored_panel(folder / "panels", task, dataset, sigma))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. BM3D and WNNM are told `sigma`. Tell one of them a number that is 20 too high, and one that is 20 too low. Which
+#    error costs more?
+# 2. Compare the seconds a picture with those of a network in `11_efficiency`. What would a network have to cost to train
+#    before the classical method is the cheaper one?

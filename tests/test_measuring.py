@@ -1,0 +1,72 @@
+"""Measuring methods that are not trained: several pictures at once, each score kept, none measured twice."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from irnas_lib import classical, protocols
+from irnas_lib.baselines.bm3d import bm3d_rgb
+from irnas_lib.datasets import Picture
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    return [Picture(f"p, {i}", rng.integers(0, 256, (70, 80 + i, 1), dtype=np.uint8)) for i in range(3)]
+
+
+def blurred(degraded):
+    return torch.nn.functional.avg_pool2d(degraded, 3, 1, 1)
+
+
+def only_wide(degraded):
+    if degraded.shape[-1] == 81:
+        raise ValueError("81 columns")
+    return degraded
+
+
+def test_as_evaluate_does_it(pictures, tmp_path):
+    kept = tmp_path / "folder" / "kept.csv"
+    found = classical.measure(blurred, pictures, "redrawn", 50, 1, kept, jobs=2)
+    expected = protocols.evaluate(blurred, pictures, "redrawn", 50, 1)
+    assert found[:4] == pytest.approx(expected[:4], abs=1e-12) and found.seconds > 0
+
+
+def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
+    kept = tmp_path / "kept.csv"
+    # The last row was cut short by a crash.
+    kept.write_text('"p, 0",20.0,0.5,nan,3.0\n"p, 2",30.0,0.75,nan,5.0\n"p, 1",25')
+    found = classical.measure(classical.unchanged, pictures, "strict", 50, 0, kept, jobs=1)
+    alone = protocols.evaluate(classical.unchanged, [pictures[1]], "strict", 50)
+    assert found.psnr == pytest.approx((20 + 30 + alone.psnr) / 3, abs=1e-12)
+    assert found.ssim == pytest.approx((0.5 + 0.75 + alone.ssim) / 3, abs=1e-12)
+    assert found.ssim_padded is None and found.pictures == 3
+
+    def not_again(*_, **__):
+        raise AssertionError("measured again")
+    monkeypatch.setattr(classical, "_restore", not_again)
+    assert classical.measure(classical.unchanged, pictures, "strict", 50, 0, kept, jobs=1) == found
+
+
+def test_a_failure_is_raised_and_the_others_scores_stay(pictures, tmp_path):
+    kept = tmp_path / "kept.csv"
+    with pytest.raises(ValueError, match="81 columns"):
+        classical.measure(only_wide, pictures, "strict", 50, 0, kept, jobs=1)
+    assert kept.read_text().startswith('"p, 0",')
+
+
+def test_methods_by_name():
+    x = torch.rand(1, 1, 40, 40)
+    assert classical.restorer("Noisy", "denoising", 50)(x) is x
+    assert classical.restorer("BM3D", "sim1800") is bm3d_rgb
+    for method in ("BM3D", "WNNM"):
+        restore = classical.restorer(method, "denoising", 30)
+        assert isinstance(restore, functools.partial) and restore.keywords == {"sigma": 30}
+    rng = np.random.default_rng(0)
+    pairs = [Picture("a", *rng.integers(0, 256, (2, 300, 300, 3), dtype=np.uint8))]
+    rainy = torch.rand(1, 3, 40, 40)
+    assert classical.restorer("LP", "deraining", training=pairs)(rainy).shape == rainy.shape
+    with pytest.raises(ValueError, match="unknown method 'X'"):
+        classical.restorer("X", "denoising", 50)
