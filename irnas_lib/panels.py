@@ -29,6 +29,7 @@ class Crop(NamedTuple):
 # Test pictures with lines, texture and smooth parts.
 CROPS = {
     "BSD500": {"16068": Crop(80, 110), "223060": Crop(8, 250)},
+    "SIM1800-BSD500": {"0032-146074": Crop(60, 96), "0044-35049": Crop(50, 70)},
     "Rain800": {"1": Crop(140, 94), "20": Crop(60, 219)},
     "embedded": {"astronaut": Crop(40, 60), "camera": Crop(40, 60), "astronaut-0": Crop(40, 60)},
 }
