@@ -25,10 +25,9 @@ from irnas_lib.baselines.wnnm import wnnm
 from irnas_lib.datasets import Picture
 from irnas_lib.files import atomically
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import Restore, Restored, Score, restored_pictures, score
+from irnas_lib.protocols import Restore, Restored, Score, mean_score, restored_pictures, score
 
 METHODS = ("Noisy", "Rainy", "BM3D", "WNNM", "LP", "DSC")
-KEPT = 5  # columns: picture, PSNR, SSIM, SSIM with zero padding, seconds
 
 
 def unchanged(degraded: torch.Tensor) -> torch.Tensor:
@@ -58,34 +57,34 @@ def restorer(method: str, task: str, sigma: float | None = None, training: Seque
     raise ValueError(f"unknown method {method!r} (known: {', '.join(METHODS)})")
 
 
-def measure(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None, seed: int, kept: Path,
-            jobs: int | None = None) -> Score:
-    """As `protocols.evaluate`, several pictures at once, and with the mean seconds that a picture takes on one core.
+def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[str], sigma: float | None, seed: int,
+            kept: Path, jobs: int | None = None) -> dict[str, Score]:
+    """As `evaluate_together`, several pictures at once, and with the mean seconds that a picture takes on one core.
 
     kept: a CSV file of this very measurement, in which the scores are kept picture by picture; what an earlier call
     has left there is not measured again. jobs: processes, one a core by default.
     """
-    done = _read(kept)
+    done = _read(kept, 1 + 3 * len(protocols))
     missing = [picture for picture in pictures if picture.name not in done]
     with atomically(kept) as partial:
         _append(partial, [(name, *values) for name, values in done.items()])
     # Fresh interpreters: a process forked beside torch's threads may hang.
     pool = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"), _begin)
-    bar = tqdm(total=len(pictures), initial=len(pictures) - len(missing), desc=protocol)
+    bar = tqdm(total=len(pictures), initial=len(pictures) - len(missing), desc=", ".join(protocols))
     with bar, pool:
         try:
-            futures = [pool.submit(_restore, restore, picture, protocol, sigma, seed) for picture in missing]
+            futures = [pool.submit(_restore, restore, picture, protocols[0], sigma, seed) for picture in missing]
             for future in as_completed(futures):
                 item, seconds = future.result()
-                done[item.name] = [*score(item, protocol).tolist(), seconds]
+                done[item.name] = [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
                 _append(kept, [(item.name, *done[item.name])])
                 bar.update()
         except BaseException:  # Ctrl-C too: pictures that have not begun must not keep the processes
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    means = torch.tensor([done[picture.name] for picture in pictures], dtype=torch.float64).mean(dim=0).tolist()
-    psnr, ssim, padded, seconds = means
-    return Score(psnr, ssim, len(pictures), padded if protocol == "redrawn" else None, seconds)
+    table = torch.tensor([done[picture.name] for picture in pictures], dtype=torch.float64)
+    seconds, scores = table[:, 0].mean().item(), table[:, 1:].unflatten(1, (len(protocols), 3))
+    return {protocol: mean_score(protocol, scores[:, i], seconds) for i, protocol in enumerate(protocols)}
 
 
 def _begin() -> None:
@@ -102,13 +101,13 @@ def _restore(restore: Restore, picture: Picture, protocol: str, sigma: float | N
     return item, time.monotonic() - began
 
 
-def _read(kept: Path) -> dict[str, list[float]]:
-    """Scores by picture; a row that a crash has cut short does not count."""
+def _read(kept: Path, columns: int) -> dict[str, list[float]]:
+    """By picture: seconds, then the three scores of each protocol; a row that a crash has cut short does not count."""
     if not kept.is_file():
         return {}
     with open(kept, newline="", encoding="utf-8") as file:
         return {name: [float(value) for value in values] for name, *values in csv.reader(file)
-                if len(values) == KEPT - 1 and all(values)}
+                if len(values) == columns and all(values)}
 
 
 def _append(kept: Path, rows: Iterable[Sequence]) -> None:

@@ -176,10 +176,10 @@ def _run_name(result: Mapping) -> str:
 @matplotlib.rc_context(STYLE)
 def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
     """Figures 3 to 5: the kept crops of a task, one row a picture: degraded, each system that ran, clean."""
-    shown = panels.load(folder, task, dataset, sigma)
+    shown, title = panels.load(folder, task, dataset, sigma), results.TITLES.get(dataset, dataset)
     shown = {name: crops for name, crops in shown.items() if panels.CLEAN in crops}
     if not shown:
-        return not_run(f"{task}, {results.TITLES.get(dataset, dataset)}")
+        return not_run(f"{task}, {title}")
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops if name != panels.CLEAN))
     names.append(panels.CLEAN)
     plot = Plot(min(9.0, 1.75 * len(names)), (1.75 if len(names) < 6 else 9.0 / len(names)) * len(shown) + 0.55
@@ -202,7 +202,7 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
     for axes, name in zip(grid[0], names):
         axes.set_title(name, size=8)
     level = "" if sigma is None else f", sigma {sigma:g}"
-    plot.supxlabel(f"{results.TITLES.get(dataset, dataset)}{level}. PSNR (dB) / SSIM of the crop as shown, with 8 bits.", size=8)
+    plot.supxlabel(f"{title}{level}. PSNR (dB) / SSIM of the crop as shown, with 8 bits.", size=8)
     return plot
 
 

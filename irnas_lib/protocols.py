@@ -122,15 +122,32 @@ def luma(x: torch.Tensor) -> torch.Tensor:
 
 def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,
              seed: int = 0) -> Score:
-    """Mean PSNR and SSIM of `restore` over `pictures` under a protocol.
+    """Mean PSNR and SSIM of `restore` over `pictures` under a protocol; see evaluate_together."""
+    return evaluate_together(restore, pictures, [protocol], sigma, seed)[protocol]
+
+
+def evaluate_together(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[str],
+                      sigma: float | None = None, seed: int = 0) -> dict[str, Score]:
+    """Mean PSNR and SSIM of `restore` over `pictures` under protocols that `grouped` has put together.
 
     restore: (B, C, H, W) degraded, not clipped, on the CPU -> the restored batch on any device.
     """
-    restored = tqdm(restored_pictures(restore, pictures, protocol, sigma, seed), total=len(pictures), desc=protocol,
-                    leave=False)
-    scores = torch.stack([score(item, protocol) for item in restored])
-    mean_psnr, mean_ssim, mean_padded = scores.mean(dim=0).tolist()
-    return Score(mean_psnr, mean_ssim, len(scores), mean_padded if protocol == "redrawn" else None)
+    restored = tqdm(restored_pictures(restore, pictures, protocols[0], sigma, seed), total=len(pictures),
+                    desc=", ".join(protocols), leave=False)
+    scores = torch.stack([torch.stack([score(item, protocol) for protocol in protocols]) for item in restored])
+    return {protocol: mean_score(protocol, scores[:, i]) for i, protocol in enumerate(protocols)}
+
+
+def grouped(protocols: Sequence[str]) -> list[list[str]]:
+    """Protocols, those together that score the same restored pictures: `strict` and `strict_y`."""
+    pair = [protocol for protocol in protocols if protocol in ("strict", "strict_y")]
+    return [pair] * bool(pair) + [[protocol] for protocol in protocols if protocol not in pair]
+
+
+def mean_score(protocol: str, scores: torch.Tensor, seconds: float | None = None) -> Score:
+    """From what `score` gives for each picture, (pictures, 3)."""
+    psnr, ssim, padded = scores.mean(dim=0).tolist()
+    return Score(psnr, ssim, len(scores), padded if protocol == "redrawn" else None, seconds)
 
 
 def score(item: Restored, protocol: str) -> torch.Tensor:

@@ -5,6 +5,7 @@ the same folders. Both are looked through for a finished search or training of t
 """
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -129,9 +130,9 @@ def state_file(profile: str, name: str) -> Path:
     return output_folder(profile) / "resume" / f"{name}.pt"
 
 
-def scores_file(profile: str, name: str, protocol: str, dataset: Dataset) -> Path:
-    """Where an unfinished measurement under a protocol keeps the scores that it has, picture by picture."""
-    return output_folder(profile) / "resume" / f"{name}-{protocol}-{dataset.sha256[:12]}.csv"
+def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Dataset) -> Path:
+    """Where an unfinished measurement under some protocols keeps the scores that it has, picture by picture."""
+    return output_folder(profile) / "resume" / f"{name}-{'-'.join(protocols)}-{dataset.sha256[:12]}.csv"
 
 
 def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:

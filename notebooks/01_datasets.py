@@ -322,8 +322,8 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** A method that was made for white noise expects the lower curve: it averages neighbours, whose
-# errors then cancel. Here they agree, and do not. Some of the upper curve is no noise at all, but detail that the camera
-# has smoothed away.
+# errors then cancel. Here they agree, and do not. Some of the upper curve is no noise at all, but detail that the
+# camera has smoothed away.
 #
 # The paper's authors picked 1,812 of 25,000 patches by eye, which nobody can repeat. Ours are picked by a rule: not
 # flat, not clipped, and the degraded patch between 19 and 36 dB. What does the rule do?

@@ -165,20 +165,22 @@ display(plots.restored_panel((folder if finished else output) / "panels", task, 
 #
 # The same network gives different numbers under different protocols; a number without its protocol says little.
 # `strict` is one noise field on the whole picture; `redrawn` draws fresh noise in overlapping tiles and averages,
-# which flatters; `half` works on pictures of half the size. The first row is what doing nothing scores. The weights
-# with their hash and the result that names them are kept; tables and figures are made from these and nothing else.
+# which flatters; `half` works on pictures of half the size; `strict_y` measures de-raining in luma. The first row is
+# what doing nothing scores. The weights with their hash and the result that names them are kept; tables and figures
+# are made from these and nothing else.
 
 # %%
 nothing = protocols.evaluate(lambda x: x, test[:20], "strict", sigma, seed)
 print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
 
 result.setdefault("metrics", {})
-for name in protocols_measured.split(",") if result["status"] == "ok" else ():
-    if name not in result["metrics"]:
-        result["metrics"][name] = protocols.evaluate(restore, test, name, sigma, seed)._asdict()
+for names in protocols.grouped(protocols_measured.split(",")) if result["status"] == "ok" else ():
+    if not result["metrics"].keys() >= set(names):
+        scores = protocols.evaluate_together(restore, test, names, sigma, seed)
+        result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, network)  # at once: measuring takes long on a CPU
         runs.state_file(profile, runs.stem(wanted)).unlink(missing_ok=True)
-    score = result["metrics"][name]
+for name, score in result["metrics"].items():
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
 
 # %% [markdown]

@@ -65,13 +65,14 @@ wanted |= {"task": task, "dataset": dataset, "system": method, "sigma": sigma, "
 wanted |= runs.provenance(profile, pictures, runs.CPU)
 finished = runs.find_training(profile, wanted)
 result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profile))
-for name in protocols_measured.split(","):
-    if result["metrics"].get(name, {}).get("pictures", 0) < len(test):
-        kept = runs.scores_file(profile, runs.stem(wanted), name, pictures)
-        result["metrics"][name] = classical.measure(restore, test, name, sigma, seed, kept)._asdict()
+for names in protocols.grouped(protocols_measured.split(",")):
+    if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
+        kept = runs.scores_file(profile, runs.stem(wanted), names, pictures)
+        scores = classical.measure(restore, test, names, sigma, seed, kept)
+        result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, None)
         kept.unlink()
-    score = result["metrics"][name]
+for name, score in result["metrics"].items():
     time = f"{score['seconds']:.2f} s a picture on one core" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
 
@@ -91,5 +92,5 @@ display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 #
 # 1. BM3D and WNNM are told `sigma`. Tell one of them a number that is 20 too high, and one that is 20 too low. Which
 #    error costs more?
-# 2. Compare the seconds a picture with those of a network in `11_efficiency`. What would a network have to cost to train
-#    before the classical method is the cheaper one?
+# 2. Compare the seconds a picture with those of a network in `11_efficiency`. What would a network have to cost to
+#    train before the classical method is the cheaper one?

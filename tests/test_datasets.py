@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_scripts import scenes as scenes_script
 from irnas_lib import camera, datasets
 from irnas_lib.datasets import DatasetError, load, load_real_rain, read_pair
 from irnas_lib.paths import ROOT, data_folder
@@ -127,6 +128,59 @@ def test_pair_halves_are_clean_left_rainy_right_and_aligned(tmp_path):
     assert np.array_equal(pair.degraded, 255 - pair.clean)  # the same place of the scene in both
 
 
+@pytest.fixture
+def small_rain800(tmp_path):
+    """Rain800's layout and numbers, with tiny pairs."""
+    Image.fromarray(random_picture(8, 80)).save(tmp_path / "pair.jpg")
+    for split, count in (("training", 700), ("test_syn", 100)):
+        (tmp_path / "Rain800" / split).mkdir(parents=True)
+        for number in range(1, count + 1):
+            os.link(tmp_path / "pair.jpg", tmp_path / "Rain800" / split / f"{number}.jpg")
+    return tmp_path
+
+
+def test_rain800_is_split_by_scene(small_rain800):
+    data, scenes = load("deraining", "Rain800", small_rain800), datasets.rain800_scenes()
+    names = {"train": [f"training/{pair.name}" for pair in data.train],
+             "validation": [f"training/{pair.name}" for pair in data.validation],
+             "test": [f"test_syn/{pair.name}" for pair in data.test]}
+    sides = {side: {scenes[name] for name in of} for side, of in names.items()}
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert not sides[one] & sides[other]
+    assert len(names["test"]) == 100 and len(sides["test"]) == 76
+    assert sorted([*names["train"], *names["validation"], "training/460"]) == sorted(
+        name for name in scenes if name.startswith("training/"))
+    assert scenes["test_syn/6"] == scenes["training/460"]
+    assert 10 <= len(names["validation"]) <= 35
+
+
+def test_scenes_are_linked_in_chains():
+    """Against a search through all pairs: 0-2-4 by two links, 1-3, 5 alone."""
+    rng = np.random.default_rng(0)
+    base = [scenes_script.thumbnail(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)) for _ in range(3)]
+
+    def between(one, other, share):
+        mixed = (1 - share) * one + share * other
+        return mixed / np.linalg.norm(mixed)
+    thumbnails = [base[0], base[1], between(base[0], base[2], 0.25), base[1], between(base[0], base[2], 0.5), base[2]]
+    assert thumbnails[0] @ thumbnails[4] < 0.85 < min(thumbnails[0] @ thumbnails[2], thumbnails[2] @ thumbnails[4])
+    assert thumbnails[4] @ thumbnails[5] < 0.85
+    assert scenes_script.groups(thumbnails, 0.85).tolist() == [0, 1, 0, 1, 0, 5]
+
+
+@needs_data
+def test_the_listed_scenes_are_those_of_the_pictures():
+    """A sample, decoded anew: pairs of one scene correlate, pairs of others do not."""
+    scenes = datasets.rain800_scenes()
+    sample = [name for name in scenes if int(name.split("/")[1]) % 12 == 4] + ["training/460", "test_syn/6"]
+    thumbnails = {name: scenes_script.thumbnail(read_pair(Path(DATA) / f"Rain800/{name}.jpg").clean)
+                  for name in sample}
+    for one in sample:
+        for other in sample:
+            alike = thumbnails[one] @ thumbnails[other] > scenes_script.SAME_SCENE
+            assert alike == (scenes[one] == scenes[other]), (one, other)
+
+
 def test_seam_of_a_jpeg_does_not_reach_the_pair(tmp_path):
     """Black beside red, the seam off the 16-pixel grid: both leak across it, but not into the pair."""
     half = 89
@@ -146,7 +200,8 @@ def test_pair_that_is_none(tmp_path):
     assert "9.png" in one_line(lambda: read_pair(tmp_path / "9.png"))
 
 
-@pytest.mark.parametrize("task, train, validation, test", [("denoising", 6, 2, 2), ("sim1800", 3, 1, 1), ("deraining", 3, 1, 1)])
+@pytest.mark.parametrize("task, train, validation, test",
+                         [("denoising", 6, 2, 2), ("sim1800", 3, 1, 1), ("deraining", 3, 1, 1)])
 def test_embedded_is_small_disjoint_and_the_same_each_time(task, train, validation, test):
     data = load(task, "embedded")
     assert len(data.train) >= train and len(data.validation) >= validation and len(data.test) >= test
@@ -171,11 +226,11 @@ def test_no_photograph_stands_on_two_sides_in_any_task():
 def test_embedded_camera_noise_is_the_cameras():
     """Replayed step by step from the seed, and noise of a strength worth removing."""
     (pair,) = load("sim1800", "embedded").test
-    rng = noise_generator(pair.name, "camera")
+    rng = noise_generator(pair.name, "shot")
     parameters = camera.draw_parameters(rng)
     picture = camera.srgb_to_linear(pair.clean / 255)
-    for _, picture in camera.develop(picture, parameters, rng):
-        pass
+    for _, stage in camera.stages(parameters, rng):
+        picture = stage(picture)
     assert np.array_equal(picture, pair.degraded)
     assert 10 < np.std(pair.degraded.astype(float) - pair.clean) < 60
 

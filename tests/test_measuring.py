@@ -8,6 +8,7 @@ import torch
 
 from irnas_lib import classical, protocols
 from irnas_lib.baselines.bm3d import bm3d_rgb
+from irnas_lib.baselines.lp import lp
 from irnas_lib.datasets import Picture
 
 
@@ -29,7 +30,7 @@ def only_wide(degraded):
 
 def test_as_evaluate_does_it(pictures, tmp_path):
     kept = tmp_path / "folder" / "kept.csv"
-    found = classical.measure(blurred, pictures, "redrawn", 50, 1, kept, jobs=2)
+    found = classical.measure(blurred, pictures, ["redrawn"], 50, 1, kept, jobs=2)["redrawn"]
     expected = protocols.evaluate(blurred, pictures, "redrawn", 50, 1)
     assert found[:4] == pytest.approx(expected[:4], abs=1e-12) and found.seconds > 0
 
@@ -37,8 +38,8 @@ def test_as_evaluate_does_it(pictures, tmp_path):
 def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
     kept = tmp_path / "kept.csv"
     # The last row was cut short by a crash.
-    kept.write_text('"p, 0",20.0,0.5,nan,3.0\n"p, 2",30.0,0.75,nan,5.0\n"p, 1",25')
-    found = classical.measure(classical.unchanged, pictures, "strict", 50, 0, kept, jobs=1)
+    kept.write_text('"p, 0",3.0,20.0,0.5,nan\n"p, 2",5.0,30.0,0.75,nan\n"p, 1",25')
+    found = classical.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1)["strict"]
     alone = protocols.evaluate(classical.unchanged, [pictures[1]], "strict", 50)
     assert found.psnr == pytest.approx((20 + 30 + alone.psnr) / 3, abs=1e-12)
     assert found.ssim == pytest.approx((0.5 + 0.75 + alone.ssim) / 3, abs=1e-12)
@@ -47,26 +48,26 @@ def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
     def not_again(*_, **__):
         raise AssertionError("measured again")
     monkeypatch.setattr(classical, "_restore", not_again)
-    assert classical.measure(classical.unchanged, pictures, "strict", 50, 0, kept, jobs=1) == found
+    assert classical.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1) == {"strict": found}
 
 
 def test_a_failure_is_raised_and_the_others_scores_stay(pictures, tmp_path):
     kept = tmp_path / "kept.csv"
     with pytest.raises(ValueError, match="81 columns"):
-        classical.measure(only_wide, pictures, "strict", 50, 0, kept, jobs=1)
+        classical.measure(only_wide, pictures, ["strict"], 50, 0, kept, jobs=1)
     assert kept.read_text().startswith('"p, 0",')
 
 
-def test_methods_by_name():
+def test_methods_by_name(monkeypatch):
     x = torch.rand(1, 1, 40, 40)
     assert classical.restorer("Noisy", "denoising", 50)(x) is x
     assert classical.restorer("BM3D", "sim1800") is bm3d_rgb
     for method in ("BM3D", "WNNM"):
         restore = classical.restorer(method, "denoising", 30)
         assert isinstance(restore, functools.partial) and restore.keywords == {"sigma": 30}
-    rng = np.random.default_rng(0)
-    pairs = [Picture("a", *rng.integers(0, 256, (2, 300, 300, 3), dtype=np.uint8))]
-    rainy = torch.rand(1, 3, 40, 40)
-    assert classical.restorer("LP", "deraining", training=pairs)(rainy).shape == rainy.shape
+    pairs = [Picture("a", *np.random.default_rng(0).integers(0, 256, (2, 30, 30, 3), dtype=np.uint8))]
+    monkeypatch.setattr(classical, "fit_background", lambda cleans: [clean.shape for clean in cleans])
+    restore = classical.restorer("LP", "deraining", training=pairs)
+    assert restore.func is lp and restore.keywords == {"background_prior": [(3, 30, 30)]}
     with pytest.raises(ValueError, match="unknown method 'X'"):
         classical.restorer("X", "denoising", 50)
