@@ -16,7 +16,7 @@
 # "IR-NAS: Neural Architecture Search for Image Restoration" (arXiv 1909.08228, version 1) lets gradient
 # descent choose the layers and the widths of a small network that removes noise or rain from pictures. This
 # project rebuilds all of it, search, decoding, training and measurement, as a library that can be read in an
-# afternoon and twelve notebooks that use it. At the end of this page you will know where each figure, table
+# afternoon and fourteen notebooks that use it. At the end of this page you will know where each figure, table
 # and claim of the paper is made here, how much of it has been measured so far, how to run it, and how to read
 # a table.
 
@@ -69,14 +69,14 @@ FIGURES = [  # what, notebook, function, file
     ("Figure 1: supercell and compact cell", "02_search_space", "drawing.draw_cell_search", "figure1.svg"),
     ("Figure 2: supernet and final network", "02_search_space", "drawing.draw_width_search", "figure2.svg"),
     ("Figure 3: pictures, BSD500", "06_table1_bsd500", "plots.restored_panel", "figure3.png"),
-    ("Figure 4: pictures, SIM1800", "07_table2_sim1800", "plots.restored_panel", "figure4.png"),
+    ("Figure 4: pictures, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "plots.restored_panel", "figure4.png"),
     ("Figure 5: pictures, Rain800", "08_table3_rain800", "plots.restored_panel", "figure5.png"),
     ("Figure 6 (a): the networks", ANALYSIS, "drawing.draw_network", "figure6a_denoising.svg"),
     ("Figure 6 (b): the cells", ANALYSIS, "drawing.draw_cell", "figure6b_denoising.svg"),
     ("Figure 6 (c): other operations, R1", ANALYSIS, "drawing.changes", "figure6c_denoising.svg"),
     ("Figure 6 (d): other connections, R2", ANALYSIS, "drawing.changes", "figure6d_denoising.svg"),
     ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.write", "table1.csv"),
-    ("Table 2: denoising, SIM1800", "07_table2_sim1800", "tables.write", "table2.csv"),
+    ("Table 2: denoising, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "tables.write", "table2.csv"),
     ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.write", "table3.csv"),
     ("Table 4: modified cells", ANALYSIS, "tables.write", "table4.csv"),
     ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.write", "table5.csv"),

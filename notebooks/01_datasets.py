@@ -391,6 +391,29 @@ print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_ov
 # depends on the network: its errors in overlapping tiles are less independent than the noise.)
 
 # %% [markdown]
+# ## Rain800 shows its scenes more than once
+#
+# Rain800 has 700 training pairs, but not 700 scenes: most photographs stand there under two different rains. Whoever
+# splits the pairs at random puts the same clean picture on both sides, and measures memory. The library splits by
+# scene. `data_scripts/scenes.py` has compared all clean halves; its list comes with the project.
+
+# %%
+with open(datasets.SCENES, newline="") as file:
+    listed = list(csv.DictReader(file))
+for split in ("training", "test_syn"):
+    here = [row for row in listed if row["picture"].startswith(split)]
+    print(f"{split}: {len(here)} pairs of {len({row['photograph'] for row in here})} photographs")
+views = {row["photograph"]: row["scene"] for row in listed if row["photograph"] != row["scene"]}
+print("the same view, photographed twice:", ", ".join(" and ".join(pair) for pair in views.items()))
+trained = {row["scene"]: row["picture"] for row in listed if row["picture"].startswith("training")}
+print("in training and in the test:", ", ".join(f"{trained[row['scene']]} and {row['picture']}" for row in listed
+                                               if row["picture"].startswith("test") and row["scene"] in trained))
+
+# %% [markdown]
+# **What to notice.** One training pair shows the scene of a test pair. It is left out of training and validation here;
+# the 100 test pairs stay what they are, so that a number on them can be compared.
+
+# %% [markdown]
 # ## Three sets for the search
 #
 # A search moves two things: the weights of the network and its architecture. If both learned from the same
@@ -413,8 +436,8 @@ print("every training picture in one part, no test picture in any")
 #
 # ## Exercises
 #
-# 1. Photographs in Rain800 show 369 scenes in 700 training pairs. What would a random split of the *pairs*
-#    into training and validation measure?
+# 1. Split Rain800's training pairs at random, one in ten for validation. How many validation pairs have a twin in
+#    training, and what would a network that remembers its training pictures score on them?
 # 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere. Then change
 #    `TILE_STEP` in your head until it happens.
 # 3. The noise of a camera grows with brightness. Plot the error's spread against the clean picture's brightness, for
