@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import bench_plots, drawing, panels, plots, results, runs, tables
+from irnas_lib import bench_plots, drawing, panels, plots, results, runs, tables, times
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.decode import derive_cell
 from irnas_lib.genotypes import PUBLISHED
@@ -71,7 +71,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     plot("psnr_against_size", plots.psnr_against_size(measured, smoke=smoke))
     for number in tables.LAYOUTS:
-        files += tables.write(number, measured, out, smoke)
+        files += tables.write(number, measured, out, smoke, {} if smoke else times.load(checkpoints / times.FILE.name))
     return files
 
 

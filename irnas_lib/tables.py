@@ -1,4 +1,4 @@
-"""Tables 1 to 6 from the result files and the printed numbers, and from nothing else.
+"""Tables 1 to 6 from the result files, the times and the printed numbers, and from nothing else.
 
 CSV is tidy, for programs: one row for each table, task, system, sigma, metric and protocol. Markdown and
 LaTeX are for readers: one small table for each noise level and protocol, for no measured column may mix them.
@@ -7,13 +7,14 @@ LaTeX are for readers: one small table for each noise level and protocol, for no
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from irnas_lib import printed
 from irnas_lib.files import atomically
 from irnas_lib.results import TASKS, best
+from irnas_lib.times import scaled
 
 COLUMNS = ("table", "task", "system", "sigma", "metric", "printed", "measured", "protocol", "iterations",
            "seed", "note")
@@ -46,12 +47,13 @@ LAYOUTS = {
 
 LEGEND = ("Here: measured in this project. Difference: here minus printed. n/c: not comparable, for the "
           "printed number agrees with another protocol or an unknown one, or ours is from fewer or other "
-          "pictures.")
+          "pictures, or another machine's time.")
 SMOKE_WARNING = "Smoke scale, not a result: tiny networks, a few steps, embedded pictures."
 
 
 class Cell(NamedTuple):
-    """One number: where it stands in the table, what is printed there, and the result that measures it."""
+    """One number: where it stands in the table, what is printed there, and the result that measures it; `timed`: the
+    task's record of `times.run`, for a time."""
 
     table: int
     task: str
@@ -62,10 +64,13 @@ class Cell(NamedTuple):
     printed: printed.Printed | None
     result: dict | None
     smoke: bool
+    timed: Mapping | None = None
 
     @property
     def number(self) -> float | None:
         """What was measured, in the unit of the table, if anything was."""
+        if self.metric == "time":
+            return scaled(self.timed).get(self.system) if self.timed else None
         if self.result is None or self.result["status"] == FAILED:
             return None
         if self.metric == "parameters":
@@ -81,7 +86,7 @@ class Cell(NamedTuple):
         """Here minus printed, n/c where the two cannot be compared, empty where one is missing."""
         if self.printed is None or self.number is None:
             return ""
-        if self.smoke or self.printed.protocol != self.protocol or self.fewer_pictures():
+        if self.smoke or self.metric == "time" or self.printed.protocol != self.protocol or self.fewer_pictures():
             return "n/c"
         return f"{self.number - self.printed.number:+.{DECIMALS[self.metric]}f}"
 
@@ -93,6 +98,9 @@ class Cell(NamedTuple):
     def notes(self) -> list[str]:
         """What a reader must know beside the numbers: slips of the printed, how the measured was had."""
         notes = self.printed.note.split("; ") if self.printed and self.printed.note else []
+        if self.timed:
+            return [*notes, f"times are of {self.timed['device']}, all systems in one run on "
+                    f"{len(self.timed['pictures'])} pictures, scaled to {self.timed['test_pictures']}"]
         if self.result is None:
             return notes
         trained_as = SAME_TRAINING.get(self.system)
@@ -116,22 +124,24 @@ class Cell(NamedTuple):
         return notes
 
 
-def rows(number: int, results: Iterable[dict], smoke: bool = False) -> list[dict[str, str]]:
+def rows(number: int, results: Iterable[dict], smoke: bool = False,
+         times: Mapping[str, Mapping] = {}) -> list[dict[str, str]]:
     """The tidy rows of table 1 to 6, all text as in the CSV.
 
     `printed` is empty where the paper has no such number; `measured` is a number, "not run" or "failed";
     parameters are in units of 2^20, as printed. Smoke results fill nothing unless `smoke` is set, and then
-    only they do.
+    only they do. times: what `times.load` gives.
     """
-    return [_row(cell) for cell in _cells(number, list(results), smoke)]
+    return [_row(cell) for cell in _cells(number, list(results), smoke, times)]
 
 
-def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool = False) -> list[Path]:
+def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool = False,
+          times: Mapping[str, Mapping] = {}) -> list[Path]:
     """Writes table1.csv, table1.md and table1.tex (or 2 to 6) into `folder`; returns the three files.
 
     The LaTeX needs \\usepackage{booktabs}. With `smoke` it is made of smoke results and says so on top.
     """
-    cells = _cells(number, list(results), smoke)
+    cells = _cells(number, list(results), smoke, times)
     blocks, notes = _blocks(cells)
     texts = {"csv": _csv(cells), "md": _markdown(number, blocks, notes, smoke),
              "tex": _latex(number, blocks, notes, smoke)}
@@ -143,7 +153,7 @@ def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool 
     return paths
 
 
-def _cells(number: int, results: list[dict], smoke: bool) -> list[Cell]:
+def _cells(number: int, results: list[dict], smoke: bool, times: Mapping[str, Mapping]) -> list[Cell]:
     """Every number of a table: by system, then task and noise level, then protocol, then metric."""
     here = [item for item in printed.load() if item.where == str(number)]
     known = {(item.task, item.system, item.sigma, item.metric): item for item in here}
@@ -154,9 +164,9 @@ def _cells(number: int, results: list[dict], smoke: bool) -> list[Cell]:
         trained_as = SAME_TRAINING.get(system, system)
         return best(results, task, trained_as, _level(sigma), protocol, smoke)
 
-    def add(task, system, sigma, metric, protocol, result):
+    def add(task, system, sigma, metric, protocol, result, timed=None):
         item = known.get((task, system, sigma, metric))
-        cells.append(Cell(number, task, system, sigma, metric, protocol, item, result, smoke))
+        cells.append(Cell(number, task, system, sigma, metric, protocol, item, result, smoke, timed))
 
     for system in _systems(number, here, settings, results, smoke):
         for task, sigma in settings:
@@ -169,8 +179,9 @@ def _cells(number: int, results: list[dict], smoke: bool) -> list[Cell]:
             counted = next((run for run in runs if run and run["status"] == "ok" and run["parameters"]), None)
             if counted or (task, system, "", "parameters") in known:
                 add(task, system, "", "parameters", "", counted)
-            if (task, system, "", "time") in known:
-                add(task, system, "", "time", "", None)  # no result holds the time for a whole test set
+            timed = times[task] if task in times and system in scaled(times[task]) and LAYOUTS[number].is_open else None
+            if timed or (task, system, "", "time") in known:
+                add(task, system, "", "time", "", None, timed)
     return cells
 
 

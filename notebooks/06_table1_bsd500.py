@@ -22,7 +22,7 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import paths, plots, profiles, runs, tables
+from irnas_lib import paths, plots, profiles, runs, tables, times
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -37,7 +37,6 @@ data = ""
 # the project. Each says how it was trained.
 
 # %%
-smoke = profile == "smoke"
 results = runs.all_results(profile)
 for result in results:
     if result["task"] == "denoising":
@@ -52,7 +51,9 @@ for result in results:
 # training budget stands beside each measured number; the paper's own is 600,000 iterations.
 
 # %%
-csv, markdown, latex = tables.write(1, results, paths.run_folder(profile) / "figures", smoke=smoke)
+smoke = profile == "smoke"
+csv, markdown, latex = tables.write(1, results, paths.run_folder(profile) / "figures", smoke,
+                                    {} if smoke else times.load())
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]

@@ -21,7 +21,7 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import paths, plots, profiles, runs, tables
+from irnas_lib import paths, plots, profiles, runs, tables, times
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -36,7 +36,9 @@ data = ""
 
 # %%
 results = runs.all_results(profile)
-csv, markdown, latex = tables.write(3, results, paths.run_folder(profile) / "figures", smoke=profile == "smoke")
+smoke = profile == "smoke"
+csv, markdown, latex = tables.write(3, results, paths.run_folder(profile) / "figures", smoke,
+                                    {} if smoke else times.load())
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]

@@ -1,0 +1,67 @@
+"""Times side by side: every system on every picture, resumed without repetition, and in the tables."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from irnas_lib import datasets, runs, tables, times
+from irnas_lib.datasets import Dataset, Picture
+
+
+@pytest.fixture
+def four(monkeypatch):
+    """Four test pictures, and two systems that note what they are given."""
+    rng = np.random.default_rng(0)
+    pictures = tuple(Picture(f"p{i}", rng.integers(0, 256, (70, 72, 1), dtype=np.uint8)) for i in range(4))
+    monkeypatch.setattr(datasets, "load", lambda task, name: Dataset(name, task, pictures, (), pictures, "0" * 64))
+    monkeypatch.setitem(times.SYSTEMS, "denoising", ("A", "B"))
+    calls = []
+
+    def restorer(system, *_):
+        def restore(degraded):
+            calls.append((system, degraded))
+            return degraded
+        return restore
+    monkeypatch.setattr(times, "restorer", restorer)
+    return calls
+
+
+def test_every_system_restores_the_same_noisy_pictures_in_turn(four, tmp_path):
+    record = times.run("denoising", 4, tmp_path / "times.json")
+    assert [system for system, _ in four] == ["A", "B"] * 5  # the first turn warms up
+    shapes = [tuple(x.shape) for _, x in four]
+    assert shapes == [(1, 1, 64, 64)] * 2 + [(1, 1, 70, 72)] * 8
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(four[::2], four[1::2]))
+    assert list(record["pictures"]) == ["p0", "p1", "p2", "p3"] and record["test_pictures"] == 4
+    assert times.load(tmp_path / "times.json") == {"denoising": record}
+
+
+def test_what_is_timed_is_not_timed_again(four, tmp_path):
+    file = tmp_path / "times.json"
+    device = runs.device_name(runs.best_device())
+    done = {"dataset": "BSD500", "device": device, "test_pictures": 4, "pictures": {"p2": {"A": 1.0, "B": 2.0}}}
+    file.write_text(json.dumps({"denoising": done, "deraining": {"kept": 1}}))
+    record = times.run("denoising", 2, file)  # every second picture
+    assert record["pictures"]["p2"] == {"A": 1.0, "B": 2.0} and len(four) == 2 * (1 + 1)
+    assert times.load(file)["deraining"] == {"kept": 1}
+    file.write_text(json.dumps({"denoising": done | {"device": "another"}}))
+    assert times.run("denoising", 2, file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}
+
+
+def test_times_are_scaled_to_the_test_set_and_stand_in_the_table():
+    record = {"dataset": "BSD500", "device": "CPU, 2 threads", "test_pictures": 200,
+              "pictures": {"a": {"IR-NAS": 1.0, "DnCNN": 0.5}, "b": {"IR-NAS": 2.0, "DnCNN": 1.0}}}
+    assert times.scaled(record) == {"IR-NAS": 300.0, "DnCNN": 150.0}
+    rows = {row["system"]: row for row in tables.rows(1, [], times={"denoising": record}) if row["metric"] == "time"}
+    assert rows["IR-NAS"]["measured"] == "300.0000" and rows["IR-NAS"]["printed"] == "83.25"
+    assert rows["DnCNN"]["measured"] == "150.0000" and rows["DnCNN"]["printed"] == ""
+    assert rows["N3Net"]["measured"] == "not run"
+    assert "CPU, 2 threads, all systems in one run on 2 pictures, scaled to 200" in rows["IR-NAS"]["note"]
+
+
+def test_an_unknown_task_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        times.main(["dehazing"])
+    assert "invalid choice: 'dehazing'" in capsys.readouterr().err
