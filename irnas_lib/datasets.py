@@ -177,9 +177,12 @@ def rain800_scenes() -> dict[str, str]:
 
 
 def load_real_rain(data: str | Path | None = None) -> tuple[Picture, ...]:
-    """The 52 photographs of real rain in Rain800/test_nature, RGB; nobody has their clean side (None)."""
+    """The 52 photographs of real rain in Rain800/test_nature, RGB; nobody has their clean side (None).
+
+    Each file holds the same photograph twice, side by side; the right half is taken.
+    """
     files = _list_files(data_folder(data), "Rain800/test_nature", RAIN800_COUNTS["test_nature"])
-    return _decode(lambda path: Picture(path.stem, None, read_picture(path)), files)
+    return _decode(lambda path: read_pair(path)._replace(clean=None), files)
 
 
 def read_pair(path: Path) -> Picture:

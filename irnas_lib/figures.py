@@ -65,7 +65,8 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group))
-    if not smoke:  # a benchmark belongs to a machine, not to a profile
+    if not smoke:  # a benchmark belongs to a machine, not to a profile; real rain to Rain800
+        plot("figure5_real_rain", plots.restored_panel(checkpoints / "panels", "deraining", "real-rain"))
         for name, draw in (("bench", bench_plots.ratios), ("growth", bench_plots.growth),
                            ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))

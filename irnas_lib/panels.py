@@ -30,6 +30,7 @@ class Crop(NamedTuple):
 CROPS = {
     "BSD500": {"16068": Crop(80, 110), "223060": Crop(8, 250)},
     "SIM1800-BSD500": {"0032-146074": Crop(60, 96), "0044-35049": Crop(50, 70)},
+    "real-rain": {"60": Crop(100, 300), "92": Crop(150, 300)},
     "Rain800": {"1": Crop(140, 94), "20": Crop(60, 219)},
     "embedded": {"astronaut": Crop(40, 60), "camera": Crop(40, 60), "astronaut-0": Crop(40, 60)},
 }
@@ -42,7 +43,9 @@ def chosen(dataset: str, test: Iterable[Picture]) -> list[Picture]:
 
 
 def save(folder: str | Path, task: str, dataset: str, sigma: float | None, system: str, item: Restored) -> list[Path]:
-    """Writes the crops clean, degraded and restored of one picture, clipped to [0, 1]; returns the three files.
+    """Writes the crops clean, degraded and restored of one picture, clipped to [0, 1]; returns the files.
+
+    Real rain has no clean side; its Restored has None there.
 
     Writes nothing for a picture that `chosen` would not name. Raises PictureError where nothing can be written.
     """
@@ -52,6 +55,8 @@ def save(folder: str | Path, task: str, dataset: str, sigma: float | None, syste
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = []
     for what, picture in ((CLEAN, item.clean), (DEGRADED, item.degraded), (slug(system), item.restored)):
+        if picture is None:
+            continue
         cut = picture[0, :, crop.top:crop.top + crop.side, crop.left:crop.left + crop.side]
         paths.append(Path(folder) / f"{_prefix(task, dataset, sigma)}{item.name}-{what}.png")
         pictures.write_picture(paths[-1], pictures.to_array(cut))

@@ -175,18 +175,17 @@ def _run_name(result: Mapping) -> str:
 
 @matplotlib.rc_context(STYLE)
 def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
-    """Figures 3 to 5: the kept crops of a task, one row a picture: degraded, each system that ran, clean."""
+    """Figures 3 to 5: the kept crops of a task, one row a picture: degraded, each system that ran, clean (where it is
+    known: nobody has the clean side of real rain)."""
     shown, title = panels.load(folder, task, dataset, sigma), results.TITLES.get(dataset, dataset)
-    shown = {name: crops for name, crops in shown.items() if panels.CLEAN in crops}
     if not shown:
         return not_run(f"{task}, {title}")
-    names = list(dict.fromkeys(name for crops in shown.values() for name in crops if name != panels.CLEAN))
-    names.append(panels.CLEAN)
+    names = list(dict.fromkeys(name for crops in shown.values() for name in crops))
+    names.sort(key=lambda name: name == panels.CLEAN)
     plot = Plot(min(9.0, 1.75 * len(names)), (1.75 if len(names) < 6 else 9.0 / len(names)) * len(shown) + 0.55
                 + 0.2 * len(shown))
     grid = plot.subplots(len(shown), len(names), squeeze=False)
     for row, (picture, crops) in zip(grid, shown.items()):
-        clean = to_tensor(crops[panels.CLEAN]).unsqueeze(0)
         row[0].set_ylabel(picture, size=8)
         for axes, name in zip(row, names):
             axes.set(xticks=[], yticks=[])
@@ -196,13 +195,14 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
                 axes.text(0.5, 0.5, "not run", ha="center", va="center", transform=axes.transAxes)
                 continue
             axes.imshow(crops[name], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            if name != panels.CLEAN:
-                restored = to_tensor(crops[name]).unsqueeze(0)
+            if name != panels.CLEAN and panels.CLEAN in crops:
+                restored, clean = (to_tensor(crops[which]).unsqueeze(0) for which in (name, panels.CLEAN))
                 axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
     for axes, name in zip(grid[0], names):
         axes.set_title(name, size=8)
     level = "" if sigma is None else f", sigma {sigma:g}"
-    plot.supxlabel(f"{title}{level}. PSNR (dB) / SSIM of the crop as shown, with 8 bits.", size=8)
+    scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
+    plot.supxlabel(f"{title}{level}.{scores}", size=8)
     return plot
 
 

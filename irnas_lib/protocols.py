@@ -39,11 +39,11 @@ class Score(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """One picture's way through a protocol, float32 (1, C, H, W): clean in [0, 1], the others not clipped; `restored`
-    lies where `restore` has left it."""
+    """One picture's way through a protocol, float32 (1, C, H, W): clean in [0, 1] (None for real rain), the others not
+    clipped; `restored` lies where `restore` has left it."""
 
     name: str
-    clean: torch.Tensor
+    clean: torch.Tensor | None
     degraded: torch.Tensor
     restored: torch.Tensor
 

@@ -24,7 +24,8 @@ TASKS = {
     "sim1800": Task("SIM1800-BSD500", ("strict",), 212, "Noisy"),
     "deraining": Task("Rain800", ("strict", "strict_y"), 100, "Rainy"),
 }
-TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)"}  # of data sets whose name does not say enough
+# Of data sets whose name does not say enough.
+TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
 PAPER_LAMBDA = 0.5  # of Eq. 7
 SMOKE = "smoke"     # the profile whose results are none
 

@@ -27,7 +27,7 @@ from IPython.display import display
 
 from irnas_lib import datasets, drawing, inference, panels, plots, protocols, recipes, runs, systems
 from irnas_lib.patches import Patches
-from irnas_lib.pictures import to_array
+from irnas_lib.pictures import to_array, to_tensor
 from irnas_lib.training import Diverged, train
 
 device = runs.best_device()
@@ -158,6 +158,11 @@ output = runs.output_folder(profile)
 if result["status"] == "ok" and not finished:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
+    if dataset == "Rain800":  # and photographs of real rain, of which nobody has the clean side
+        for picture in panels.chosen("real-rain", datasets.load_real_rain(data)):
+            rainy = to_tensor(picture.degraded).unsqueeze(0)
+            panels.save(output / "panels", task, "real-rain", None, system,
+                        protocols.Restored(picture.name, None, rainy, restore(rainy)))
 display(plots.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
 
 # %% [markdown]

@@ -53,6 +53,13 @@ if not shown.is_dir():
 display(plots.restored_panel(shown, "deraining", profiles.datasets(profile)["deraining"], None))
 
 # %% [markdown]
+# The rain of Rain800 was painted by an editor. Here are photographs of real rain, which nobody has seen without it; so
+# there are no numbers, only eyes.
+
+# %%
+display(plots.restored_panel(shown, "deraining", "real-rain"))
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. An independent retraining of RESCAN on Rain800 reports 26.42 dB, where Table 3 prints 24.09 for it and 26.31 for

@@ -74,6 +74,14 @@ def test_panels_come_back_in_the_order_of_the_tables(tmp_path):
     assert panels.load(tmp_path / "nowhere", "denoising", "embedded", 50) == {}
 
 
+def test_real_rain_has_no_clean_side(tmp_path):
+    rainy = item("60", 3, side=448)
+    assert len(panels.save(tmp_path, "deraining", "real-rain", None, "RESCAN", rainy._replace(clean=None))) == 2
+    figure = plots.restored_panel(tmp_path, "deraining", "real-rain")
+    assert [axes.get_title() for axes in figure.axes] == ["degraded", "RESCAN"]
+    assert "PSNR" not in " ".join(texts(figure)) and not figure.axes[1].get_xlabel()
+
+
 def test_other_pictures_leave_nothing(tmp_path):
     assert panels.save(tmp_path, "denoising", "embedded", 50, "IR-NAS", item("coffee")) == []
     assert panels.save(tmp_path, "sim1800", "SIM1800-BSD500", None, "IR-NAS", item("camera")) == []
@@ -201,7 +209,7 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
     assert sorted(capsys.readouterr().out.splitlines()) == sorted(str(tmp_path / "figures" / name) for name in written)
     drawn = {"figure1", "figure2", "search-denoising-seed0-laptop-cell"} | {
         f"figure6{letter}_{task}" for letter in "abcd" for task in ("denoising", "deraining")}
-    plotted = {"figure3", "figure4", "figure5", "search-denoising-seed0-laptop-curves",
+    plotted = {"figure3", "figure4", "figure5", "figure5_real_rain", "search-denoising-seed0-laptop-curves",
                "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500", "psnr_against_size",
                "efficiency-bench", "efficiency-growth", "efficiency-precision"}
     assert written == {f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png")} | {
