@@ -22,7 +22,7 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import drawing, figures, paths, runs, systems, tables
+from irnas_lib import drawing, edits, figures, paths, runs, systems, tables
 from irnas_lib.genotypes import PUBLISHED
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
@@ -67,6 +67,21 @@ for (task, system), architecture in PUBLISHED.items():
           f" {systems.macs_per_pixel(network, channels):>8,} multiply-adds a pixel")
 
 # %% [markdown]
+# ## How many changes there are
+#
+# The paper shows one change of each of two kinds. The library lists all of them, and all changes of a single edge.
+
+# %%
+for task in ("denoising", "deraining"):
+    genotype = PUBLISHED[task, "IR-NAS"].genotype
+    for kind, changed in edits.KINDS.items():
+        print(f"{task:10} {kind:36}{len(changed(genotype)):4} cells")
+
+# %% [markdown]
+# **What to notice.** R1 is the only cell of its kind; R2 is one of 32 for denoising and one of 24 for de-raining. Which
+# of them is shown decides what is seen.
+
+# %% [markdown]
 # ## The table
 #
 # For de-raining R1 the paper prints a loss of 4.83 dB, far more than any other change in it. The authors' program
@@ -80,5 +95,6 @@ display(Markdown(markdown.read_text()))
 # %% [markdown]
 # ## Exercises
 #
-# 1. How many cells are there that differ from the published denoising cell in one operation only? In one input only?
+# 1. Work out by hand why 40 cells differ from the published denoising cell in one operation, and why only 20 in one
+#    input.
 # 2. Two changed cells lost. How many would you have to try before you believe that the search found a good one?
