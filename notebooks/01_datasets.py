@@ -258,7 +258,8 @@ for name, image in rainy.items():
 # `data_scripts/sim1800.py` in the same way. Here is one patch after every stage, its noise a strong one.
 
 # %%
-linear = camera.srgb_to_linear(square(coffee.clean)[100:228, 100:228] / 255)
+cup = next(picture for picture in colour if "coffee" in picture.name)
+linear = camera.srgb_to_linear(square(cup.clean)[100:228, 100:228] / 255)
 strong = camera.Parameters(shot=0.1, read=0.05, luma_space=0.5, luma_range=0.3, chroma_space=8, chroma_range=0.1,
                            sharpening=0.2, jpeg_level=4)
 after = dict(camera.develop(linear, strong, np.random.default_rng(0)))
@@ -298,8 +299,9 @@ def interval(values):
     photographs = [pair.name.split("-")[-1] for pair in pairs.test]
     means = np.array([np.mean([v for v, p in zip(values, photographs) if p == one], axis=0)
                       for one in dict.fromkeys(photographs)])
-    half = stats.t.ppf(0.975, len(means) - 1) * means.std(axis=0, ddof=1) / len(means) ** 0.5 if len(means) > 1 else 0
-    return means.mean(axis=0), half + np.zeros(means.shape[1])
+    if len(means) == 1:
+        return means[0], np.full_like(means[0], np.nan)  # one photograph says nothing of others
+    return means.mean(axis=0), stats.t.ppf(0.975, len(means) - 1) * stats.sem(means)
 
 
 rng = np.random.default_rng(0)
