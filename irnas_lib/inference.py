@@ -25,7 +25,7 @@ def folded(network: nn.Module) -> nn.Module:
                 module.weight, module.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
         elif isinstance(module, nn.Sequential):
             for i, (layer, norm) in enumerate(zip(module, module[1:])):
-                if type(layer) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
+                if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                     module[i], module[i + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
     return network
 

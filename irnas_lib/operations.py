@@ -17,10 +17,31 @@ OFFSET_GROUPS = 2
 OFFSETS, MASKS = OFFSET_GROUPS * 18, OFFSET_GROUPS * 9  # (dy, dx) and one mask for each of 9 taps, per group
 
 
-def conv_unit(inputs: int, outputs: int, kernel: int, affine: bool, dilation: int = 1) -> nn.Sequential:
+def dilated_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """The 3x3 convolution of dilation 2, padded by 2; on a CPU in the weight's precision, whatever autocast says.
+
+    In bfloat16 a CPU's gradient of its weight is wrong, often not even finite, where it lies channels last and has a
+    number of channels that is no multiple of 16 (torch 2.14.1).
+    """
+    if x.device.type != "cpu":
+        return F.conv2d(x, weight, bias, padding=2, dilation=2)
+    with torch.autocast("cpu", enabled=False):
+        return F.conv2d(x.to(weight.dtype), weight, bias, padding=2, dilation=2)
+
+
+class Dilated(nn.Conv2d):
+    """`dilated_conv` as a module, without bias."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels, channels, 3, padding=2, dilation=2, bias=False)
+
+    def _conv_forward(self, input, weight, bias):
+        return dilated_conv(input, weight, bias)
+
+
+def conv_unit(inputs: int, outputs: int, kernel: int, affine: bool) -> nn.Sequential:
     """ReLU, convolution without bias, batch norm; the picture keeps its size."""
-    padding = dilation * (kernel - 1) // 2
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation, bias=False),
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
                          nn.BatchNorm2d(outputs, affine=affine))
 
 
@@ -68,7 +89,7 @@ def build(operation: str, channels: int, affine: bool) -> nn.Module:
         raise ValueError(f"unknown operation {operation!r} (known: {', '.join(OPERATIONS)})")
     return {"conv": lambda: conv_unit(channels, channels, 3, affine),
             "sep": lambda: separable(channels, affine),
-            "dil": lambda: conv_unit(channels, channels, 3, affine, dilation=2),
+            "dil": lambda: nn.Sequential(nn.ReLU(), Dilated(channels), nn.BatchNorm2d(channels, affine=affine)),
             "def": lambda: Deformable(channels, affine),
             "skip": nn.Identity,
             "none": Zero}[operation]()

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from irnas_lib.operations import MASKS, OFFSETS, build, deform_conv
+from irnas_lib.operations import MASKS, OFFSETS, build, deform_conv, dilated_conv
 from irnas_lib.search_space import OPERATIONS, edges, states
 
 
@@ -97,7 +97,7 @@ class Fan(nn.Module):
             (wide, wide, self.fan * OFFSETS, self.fan * MASKS), dim=1)
         sep = F.conv2d(F.relu(self.norms["sep1"](sep)), self.separable_kernel(self.depthwise2, self.pointwise2),
                        padding=1, groups=self.fan)
-        dil = F.conv2d(relu, self.dil, padding=2, dilation=2)
+        dil = dilated_conv(relu, self.dil)
         deform = deform_conv(relu.repeat(1, self.fan, 1, 1), offsets, self.deform, self.deform_bias, padding=1,
                              mask=masks.sigmoid())
         mixed = sum(self.norms[name](y, weights[name])

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
-from irnas_lib import genotypes, systems
+from irnas_lib import genotypes, operations, systems
 from irnas_lib.decode import all_paths
 from irnas_lib.genotypes import DENOISING, DERAINING, Genotype, GenotypeError
 from irnas_lib.network import RestorationNetwork
@@ -277,3 +277,21 @@ def test_bad_input_gets_one_clear_line():
         RestorationNetwork(DENOISING, (0, 2, 0), 20, 1)
     with pytest.raises(ValueError, match="unknown system 'UNet'"):
         systems.build("UNet", 1)
+
+
+@pytest.mark.parametrize("channels", [10, 20, 32])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_bfloat16_gradients_are_near_those_of_float32(channels, layout):
+    """For each operation; a CPU's own bfloat16 gradient of a dilated convolution is far off, or not finite."""
+    torch.manual_seed(0)
+    x = torch.randn(4, channels, 32, 32).contiguous(memory_format=layout)
+    above = torch.randn(4, channels, 32, 32)
+    for operation in ("conv", "sep", "dil", "def"):
+        module = operations.build(operation, channels, affine=False).to(memory_format=layout)
+        found = []
+        for bf16 in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                y = module(x)
+            found.append(torch.cat([g.flatten() for g in torch.autograd.grad((y.float() * above).sum(),
+                                                                             [*module.parameters()])]))
+        assert (found[1] - found[0]).norm() < 0.05 * found[0].norm(), operation
