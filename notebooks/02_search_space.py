@@ -26,6 +26,7 @@ from math import comb
 
 import matplotlib.pyplot as plt
 import torch
+from exercises import check
 
 from irnas_lib import decode, drawing, operations, runs, search_space, supercell, systems
 from irnas_lib.genotypes import PUBLISHED
@@ -359,3 +360,11 @@ if task == "denoising":
 # 1. `none` takes part in the softmax. What would change in the search if it did not?
 # 2. How many compact cells would there be if a node could keep any number of its edges?
 # 3. With a fourth level (8W), how many ways in would a layer have, and what would Eq. 5 save?
+
+# %% [markdown]
+# Two more check themselves: write Eq. 2 in `exercises/eq2.py`, and count the supernet's weights in
+# `exercises/count.py`. Each file says what is wanted; solutions are in `exercises/solutions/`.
+
+# %%
+check("eq2")
+check("count")

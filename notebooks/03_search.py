@@ -23,6 +23,7 @@ import dataclasses
 from importlib.metadata import version
 
 import torch
+from exercises import check
 from IPython.display import display
 
 from irnas_lib import datasets, drawing, genotypes, plots, runs
@@ -176,3 +177,10 @@ display(drawing.draw_cell(published.genotype))
 #    learned something, and why?
 # 3. Adam moves a logit by about its learning rate a step. How many steps does it take before a softmax weight among
 #    six can have grown from 1/6 to 1/2?
+
+# %% [markdown]
+# One more checks itself. How little does it take to collapse to a cell of nothing but skip connections? Write such an
+# alpha, hardly different from an untouched one, in `exercises/collapse.py`.
+
+# %%
+check("collapse")

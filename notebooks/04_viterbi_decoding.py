@@ -25,6 +25,7 @@ from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import torch
+from exercises import check
 
 from irnas_lib import decode, drawing, plots, runs, search_space
 from irnas_lib.checkpoints import CheckpointError
@@ -317,3 +318,9 @@ if len(record["path"]) != len(published.path):
 # 2. `viterbi` breaks ties in favour of the narrower level. Which path does an untouched beta decode to, and
 #    which one with the opposite rule?
 # 3. Change `decode.viterbi` in your head so that it returns the second-best path. What must it remember?
+
+# %% [markdown]
+# One more checks itself: break the greedy shortcut. Find a beta that misleads it, in `exercises/greedy.py`.
+
+# %%
+check("greedy")

@@ -20,6 +20,7 @@
 # %%
 from importlib.metadata import version
 
+from exercises import check
 from IPython.display import Markdown, display
 
 from irnas_lib import drawing, edits, figures, paths, runs, systems, tables
@@ -98,3 +99,9 @@ display(Markdown(markdown.read_text()))
 # 1. Work out by hand why 40 cells differ from the published denoising cell in one operation, and why only 20 in one
 #    input.
 # 2. Two changed cells lost. How many would you have to try before you believe that the search found a good one?
+
+# %% [markdown]
+# One more checks itself: list all cells that differ from a cell in one operation, in `exercises/neighbours.py`.
+
+# %%
+check("neighbours")

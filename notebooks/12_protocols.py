@@ -24,6 +24,7 @@ from importlib.metadata import version
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from exercises import check
 from tqdm import tqdm
 
 from irnas_lib import datasets, inference, printed, profiles, protocols, runs, systems
@@ -215,3 +216,9 @@ for item in printed.load():
 # 2. Find the leak: somebody reports PSNR as the mean over 64x64 patches instead of pictures, and gains 1.2 dB. Why?
 # 3. Two denoisers have the same PSNR in `strict`; one has V / (B + V) = 0.2, the other 0.5. Which one wins in
 #    `redrawn`, and by how much at n = 2?
+
+# %% [markdown]
+# One more checks itself: find the leak in `redrawn` and mend it, in `exercises/one_field.py`.
+
+# %%
+check("one_field")
