@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numba
@@ -69,19 +68,14 @@ def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[s
     with atomically(kept) as partial:
         _append(partial, [(name, *values) for name, values in done.items()])
     # Fresh interpreters: a process forked beside torch's threads may hang.
-    pool = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"), _begin)
+    processes = multiprocessing.get_context("spawn").Pool(jobs or os.cpu_count(), _begin)
     bar = tqdm(total=len(pictures), initial=len(pictures) - len(missing), desc=", ".join(protocols))
-    with bar, pool:
-        try:
-            futures = [pool.submit(_restore, restore, picture, protocols[0], sigma, seed) for picture in missing]
-            for future in as_completed(futures):
-                item, seconds = future.result()
-                done[item.name] = [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
-                _append(kept, [(item.name, *done[item.name])])
-                bar.update()
-        except BaseException:  # Ctrl-C too: pictures that have not begun must not keep the processes
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with bar, processes as pool:
+        work = functools.partial(_restore, restore, protocols[0], sigma, seed)
+        for item, seconds in pool.imap_unordered(work, missing):
+            done[item.name] = [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
+            _append(kept, [(item.name, *done[item.name])])
+            bar.update()
     table = torch.tensor([done[picture.name] for picture in pictures], dtype=torch.float64)
     seconds, scores = table[:, 0].mean().item(), table[:, 1:].unflatten(1, (len(protocols), 3))
     return {protocol: mean_score(protocol, scores[:, i], seconds) for i, protocol in enumerate(protocols)}
@@ -94,8 +88,8 @@ def _begin() -> None:
     numba.set_num_threads(1)
 
 
-def _restore(restore: Restore, picture: Picture, protocol: str, sigma: float | None,
-             seed: int) -> tuple[Restored, float]:
+def _restore(restore: Restore, protocol: str, sigma: float | None, seed: int,
+             picture: Picture) -> tuple[Restored, float]:
     began = time.monotonic()
     (item,) = restored_pictures(restore, [picture], protocol, sigma, seed)
     return item, time.monotonic() - began
@@ -105,11 +99,10 @@ def _read(kept: Path, columns: int) -> dict[str, list[float]]:
     """By picture: seconds, then the three scores of each protocol; a row that a crash has cut short does not count."""
     if not kept.is_file():
         return {}
-    with open(kept, newline="", encoding="utf-8") as file:
-        return {name: [float(value) for value in values] for name, *values in csv.reader(file)
-                if len(values) == columns and all(values)}
+    *whole, _ = kept.read_text(encoding="utf-8").split("\n")
+    return {name: [float(value) for value in values] for name, *values in csv.reader(whole) if len(values) == columns}
 
 
 def _append(kept: Path, rows: Iterable[Sequence]) -> None:
     with open(kept, "a", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -38,7 +38,7 @@ def test_as_evaluate_does_it(pictures, tmp_path):
 def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
     kept = tmp_path / "kept.csv"
     # The last row was cut short by a crash.
-    kept.write_text('"p, 0",3.0,20.0,0.5,nan\n"p, 2",5.0,30.0,0.75,nan\n"p, 1",25')
+    kept.write_text('"p, 0",3.0,20.0,0.5,nan\n"p, 2",5.0,30.0,0.75,nan\n"p, 1",4.0,25.0,0.9,na')
     found = classical.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1)["strict"]
     alone = protocols.evaluate(classical.unchanged, [pictures[1]], "strict", 50)
     assert found.psnr == pytest.approx((20 + 30 + alone.psnr) / 3, abs=1e-12)
@@ -55,7 +55,7 @@ def test_a_failure_is_raised_and_the_others_scores_stay(pictures, tmp_path):
     kept = tmp_path / "kept.csv"
     with pytest.raises(ValueError, match="81 columns"):
         classical.measure(only_wide, pictures, ["strict"], 50, 0, kept, jobs=1)
-    assert kept.read_text().startswith('"p, 0",')
+    assert kept.read_text().startswith('"p, 0",') and "p, 1" not in kept.read_text()
 
 
 def test_methods_by_name(monkeypatch):
