@@ -24,7 +24,7 @@ from irnas_lib.baselines.wnnm import wnnm
 from irnas_lib.datasets import Picture
 from irnas_lib.files import atomically
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import Restore, Restored, Score, mean_score, restored_pictures, score
+from irnas_lib.protocols import Restore, Score, mean_score, restored_pictures, score
 
 METHODS = ("Noisy", "Rainy", "BM3D", "WNNM", "LP", "DSC")
 
@@ -71,10 +71,10 @@ def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[s
     processes = multiprocessing.get_context("spawn").Pool(jobs or os.cpu_count(), _begin)
     bar = tqdm(total=len(pictures), initial=len(pictures) - len(missing), desc=", ".join(protocols))
     with bar, processes as pool:
-        work = functools.partial(_restore, restore, protocols[0], sigma, seed)
-        for item, seconds in pool.imap_unordered(work, missing):
-            done[item.name] = [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
-            _append(kept, [(item.name, *done[item.name])])
+        work = functools.partial(_measure_one, restore, protocols, sigma, seed)
+        for name, row in pool.imap_unordered(work, missing):
+            done[name] = row
+            _append(kept, [(name, *row)])
             bar.update()
     table = torch.tensor([done[picture.name] for picture in pictures], dtype=torch.float64)
     seconds, scores = table[:, 0].mean().item(), table[:, 1:].unflatten(1, (len(protocols), 3))
@@ -88,11 +88,13 @@ def _begin() -> None:
     numba.set_num_threads(1)
 
 
-def _restore(restore: Restore, protocol: str, sigma: float | None, seed: int,
-             picture: Picture) -> tuple[Restored, float]:
+def _measure_one(restore: Restore, protocols: Sequence[str], sigma: float | None, seed: int,
+                 picture: Picture) -> tuple[str, list[float]]:
+    """The picture's name and its row of `kept`."""
     began = time.monotonic()
-    (item,) = restored_pictures(restore, [picture], protocol, sigma, seed)
-    return item, time.monotonic() - began
+    (item,) = restored_pictures(restore, [picture], protocols[0], sigma, seed)
+    seconds = time.monotonic() - began
+    return picture.name, [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
 
 
 def _read(kept: Path, columns: int) -> dict[str, list[float]]:

@@ -47,7 +47,7 @@ def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
 
     def not_again(*_, **__):
         raise AssertionError("measured again")
-    monkeypatch.setattr(classical, "_restore", not_again)
+    monkeypatch.setattr(classical, "_measure_one", not_again)
     assert classical.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1) == {"strict": found}
 
 
