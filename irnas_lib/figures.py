@@ -61,7 +61,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         plot(f"search-{path.stem}-curves", plots.search_curves(record))
         plot(f"search-{path.stem}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
     groups = {}
-    for result in measured:
+    for result in (result for result in measured if result.get("curve")):
         groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group))
