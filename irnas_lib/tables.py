@@ -53,7 +53,7 @@ SMOKE_WARNING = "Smoke scale, not a result: tiny networks, a few steps, embedded
 
 class Cell(NamedTuple):
     """One number: where it stands in the table, what is printed there, and the result that measures it; `timed`: the
-    task's record of `times.run`, for a time."""
+    task's record of `timing.run`, for a time."""
 
     table: int
     task: str

@@ -43,6 +43,11 @@ protocols_measured = "strict"
 every = 1
 test_pictures = 0
 
+# %% [markdown]
+# ## The pictures and the method
+#
+# Only test pictures are measured. LP alone looks at the training pairs: it fits a mixture of clean patches to them.
+
 # %%
 sigma = sigma if task == "denoising" else None
 pictures = datasets.load(task, dataset, data)
@@ -54,9 +59,9 @@ print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {datase
 # %% [markdown]
 # ## Measuring
 #
-# The same pictures, the same noise and the same protocols as for the trained systems. Each process has one core, and a
-# picture's seconds are of that core. A measurement that was interrupted goes on where it stopped; one that is finished
-# is loaded and never repeated.
+# The same pictures, the same noise and the same protocols as for the trained systems. Each process has one thread, and
+# a picture's seconds are what the clock says: more than they need be where other work shared the cores. A measurement
+# that was interrupted goes on where it stopped; one that is finished is loaded and never repeated.
 
 # %%
 wanted = dict.fromkeys(("recipe", "loss", "lambda", "iterations", "schedule", "batch", "crop", "genotype", "path",
@@ -73,7 +78,7 @@ for names in protocols.grouped(protocols_measured.split(",")):
         runs.save_training(result | {"profile": profile}, None)
         kept.unlink()
 for name, score in result["metrics"].items():
-    time = f"{score['seconds']:.2f} s a picture on one core" if score.get("seconds") else ""
+    time = f"{score['seconds']:.2f} s a picture, one thread" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
 
 # %% [markdown]

@@ -181,9 +181,13 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** Nothing about the denoiser has changed from left to right. The smaller the step, the more
-# independent photographs of the same scene it is given, and the more of its error cancels. At a step of 64 hardly any
-# tiles overlap, and what is left is the price of the tiles' borders. The lift has an end: B stays, however many tiles
-# there are.
+# independent photographs of the same scene it is given, and the more of its error cancels. At a step of 64 only the
+# last tiles overlap the ones before, and what is left is the price of the tiles' borders. The lift has an end: B stays,
+# however many tiles there are.
+#
+# The prediction falls short of the measurement, and the more so the more tiles overlap. So not all of B is the same in
+# every tile: a tile ends elsewhere, so the network sees other surroundings, and a part of its error that has nothing to
+# do with noise averages out too. Two draws on one grid cannot tell that part from the rest.
 #
 # A second look at the formula says whom the protocol helps most: a denoiser that lets much noise through (large V)
 # gains more than one that smooths (large B). The order of two denoisers can turn around.

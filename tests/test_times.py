@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from irnas_lib import datasets, runs, tables, times
+from irnas_lib import datasets, runs, tables, times, timing
 from irnas_lib.datasets import Dataset, Picture
 
 
@@ -16,7 +16,7 @@ def four(monkeypatch):
     rng = np.random.default_rng(0)
     pictures = tuple(Picture(f"p{i}", rng.integers(0, 256, (70, 72, 1), dtype=np.uint8)) for i in range(4))
     monkeypatch.setattr(datasets, "load", lambda task, name: Dataset(name, task, pictures, (), pictures, "0" * 64))
-    monkeypatch.setitem(times.SYSTEMS, "denoising", ("A", "B"))
+    monkeypatch.setitem(timing.SYSTEMS, "denoising", ("A", "B"))
     calls = []
 
     def restorer(system, *_):
@@ -24,12 +24,12 @@ def four(monkeypatch):
             calls.append((system, degraded))
             return degraded
         return restore
-    monkeypatch.setattr(times, "restorer", restorer)
+    monkeypatch.setattr(timing, "restorer", restorer)
     return calls
 
 
 def test_every_system_restores_the_same_noisy_pictures_in_turn(four, tmp_path):
-    record = times.run("denoising", 4, tmp_path / "times.json")
+    record = timing.run("denoising", 4, tmp_path / "times.json")
     assert [system for system, _ in four] == ["A", "B"] * 5  # the first turn warms up
     shapes = [tuple(x.shape) for _, x in four]
     assert shapes == [(1, 1, 64, 64)] * 2 + [(1, 1, 70, 72)] * 8
@@ -43,11 +43,11 @@ def test_what_is_timed_is_not_timed_again(four, tmp_path):
     device = runs.device_name(runs.best_device())
     done = {"dataset": "BSD500", "device": device, "test_pictures": 4, "pictures": {"p2": {"A": 1.0, "B": 2.0}}}
     file.write_text(json.dumps({"denoising": done, "deraining": {"kept": 1}}))
-    record = times.run("denoising", 2, file)  # every second picture
+    record = timing.run("denoising", 2, file)  # every second picture
     assert record["pictures"]["p2"] == {"A": 1.0, "B": 2.0} and len(four) == 2 * (1 + 1)
     assert times.load(file)["deraining"] == {"kept": 1}
     file.write_text(json.dumps({"denoising": done | {"device": "another"}}))
-    assert times.run("denoising", 2, file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}
+    assert timing.run("denoising", 2, file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}
 
 
 def test_times_are_scaled_to_the_test_set_and_stand_in_the_table():
@@ -63,5 +63,5 @@ def test_times_are_scaled_to_the_test_set_and_stand_in_the_table():
 
 def test_an_unknown_task_is_refused(capsys):
     with pytest.raises(SystemExit):
-        times.main(["dehazing"])
+        timing.main(["dehazing"])
     assert "invalid choice: 'dehazing'" in capsys.readouterr().err

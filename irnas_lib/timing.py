@@ -1,0 +1,102 @@
+"""How long each system takes for a test set, side by side: `python -m irnas_lib.timing TASK`.
+
+Every system restores the same pictures on the same device in one run, in turn for each picture, so that whatever else
+the machine does hits all of them. The mean over the pictures, times the number of pictures in the test set, goes to
+checkpoints/times.json, from which the tables take their times. A run that was interrupted goes on where it stopped.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from irnas_lib import classical, datasets, inference, results, runs, systems, times
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.datasets import DatasetError, Picture
+from irnas_lib.files import atomically
+from irnas_lib.pictures import to_tensor
+from irnas_lib.protocols import Restore, add_noise
+
+SIGMA = 50  # of white noise: the time of BM3D and WNNM depends on it
+SYSTEMS = {
+    "denoising": ("BM3D", "WNNM", "RED", "MemNet", "NLRN", "N3Net", "DnCNN", "IR-NAS"),
+    "sim1800": ("BM3D", "NLRN", "N3Net", "DnCNN", "IR-NAS"),
+    "deraining": ("DSC", "LP", "DetailsNet", "JORDER", "JORDER-R", "SCAN", "RESCAN", "IR-NAS"),
+}
+
+
+def restorer(system: str, task: str, training: Sequence[Picture], device: torch.device) -> Restore:
+    """A system ready to run: a network with its shipped weights where there are any, for the offsets of a deformable
+    convolution, and how its reads scatter, depend on them."""
+    if system in classical.METHODS:
+        return classical.restorer(system, task, SIGMA if task == "denoising" else None, training)
+    network = systems.build(system, training[0].clean.shape[2], systems.published(task, system))
+    found = results.best(results.load(runs.SHIPPED / "results"), task, system, SIGMA if task == "denoising" else None)
+    if found and found["weights"]:
+        runs.load_network(network, found, runs.SHIPPED)
+    return inference.restorer(network, device)
+
+
+def measure(restorers: Mapping[str, Restore], picture: Picture, sigma: float | None) -> dict[str, float]:
+    """Seconds that each system takes to restore a picture."""
+    clean = to_tensor(picture.clean).unsqueeze(0)
+    degraded = (add_noise(clean, sigma, 0, picture.name) if picture.degraded is None
+                else to_tensor(picture.degraded).unsqueeze(0))
+    taken = {}
+    for name, restore in restorers.items():
+        began = time.perf_counter()
+        restore(degraded).cpu()
+        taken[name] = time.perf_counter() - began
+    return taken
+
+
+def run(task: str, number: int, file: Path = times.FILE) -> dict:
+    """Measures what is missing of `number` pictures, spread evenly over the test set, into `file`; returns the task's
+    record: {"dataset", "device", "test_pictures", "pictures": {name: {system: seconds}}}."""
+    (name, *_), device = datasets.TASKS[task], runs.best_device()
+    pictures = datasets.load(task, name)
+    chosen = pictures.test[::max(1, len(pictures.test) // number)][:number]
+    record = {"dataset": name, "device": runs.device_name(device), "test_pictures": len(pictures.test)}
+    everything = times.load(file)
+    done = everything.get(task, {})
+    done = done["pictures"] if {key: done.get(key) for key in record} == record else {}
+    record["pictures"] = {picture.name: done[picture.name] for picture in chosen if picture.name in done}
+    restorers = {system: restorer(system, task, pictures.train, device) for system in SYSTEMS[task]}
+    sigma = SIGMA if task == "denoising" else None
+    measure(restorers, small(chosen[0]), sigma)  # what is compiled once is compiled
+    for picture in tqdm([picture for picture in chosen if picture.name not in done], desc=f"times, {task}"):
+        record["pictures"][picture.name] = measure(restorers, picture, sigma)
+        with atomically(file) as partial:
+            partial.write_text(json.dumps(everything | {task: record}, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+def small(picture: Picture, side: int = 64) -> Picture:
+    """The upper left corner of a picture."""
+    return picture._replace(clean=picture.clean[:side, :side],
+                            degraded=None if picture.degraded is None else picture.degraded[:side, :side])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.timing", description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=SYSTEMS)
+    parser.add_argument("--pictures", type=int, default=10, help="of the test set, spread evenly (default: 10)")
+    options = parser.parse_args(arguments)
+    try:
+        record = run(options.task, options.pictures)
+    except (CheckpointError, DatasetError, ModuleNotFoundError, results.ResultError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(record['pictures'])} pictures on {record['device']}, scaled to {record['test_pictures']}:")
+    for system, seconds in sorted(times.scaled(record).items(), key=lambda pair: pair[1]):
+        print(f"{system:12}{seconds:10.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
