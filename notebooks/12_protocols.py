@@ -87,51 +87,59 @@ for protocol in ("strict", "redrawn", "half"):
 #
 # A denoiser errs in two ways. Some of its error is there whatever the noise: detail that it always removes, call its
 # mean square B. The rest is noise that it lets through, another one each time, of variance V. One restored picture
-# shows only their sum. Two restored pictures of the same scene, with two draws of the noise, tell them apart: B cancels
-# in the difference of the two, and half of the difference's mean square is V.
+# shows only their sum T. Two restored pictures of the same scene, with two draws of the noise, tell them apart: the
+# noise in the two has nothing to do with each other, so the mean of their errors' product is B.
 #
 # Tiles are restored a little worse than whole pictures, since a pixel at a tile's border has no surroundings on one
-# side. So both are measured in tiles, and as a function of the place in the tile.
+# side. So even B is not the same wherever a tile happens to end. A third draw, in tiles that are shifted by half a
+# tile, says how much of it is: call the mean of the product of errors in shifted tiles C.
 
 # %%
 TILE = protocols.TILE
 
 
-def tile_errors(clean, name, draw):
-    """The errors of all tiles at step 64 (without overlap, but for the last ones), (tiles, 64, 64)."""
-    rng = noise_generator(seed, sigma, name, "errors", draw)
-    tiles = torch.cat([clean[..., top:top + TILE, left:left + TILE]
-                       for top, left in protocols.corners(clean.shape, TILE, TILE)])
-    noisy = tiles + protocols.draw_noise(rng, tiles, sigma)
-    batches = noisy.split(protocols.TILE_BATCH)
-    return (torch.cat([restore(batch).cpu() for batch in batches]) - tiles)[:, 0].double()
+def errors(clean, name, draw, shift=0):
+    """The error of every pixel in tiles that begin at `shift` and do not overlap, (H, W); NaN where no tile is."""
+    places = [(slice(top, top + TILE), slice(left, left + TILE))
+              for top in range(shift, clean.shape[-2] - TILE + 1, TILE)
+              for left in range(shift, clean.shape[-1] - TILE + 1, TILE)]
+    tiles = torch.cat([clean[..., rows, columns] for rows, columns in places])
+    noisy = tiles + protocols.draw_noise(noise_generator(seed, sigma, name, "errors", draw), tiles, sigma)
+    restored = torch.cat([restore(batch).cpu() for batch in noisy.split(protocols.TILE_BATCH)])
+    error = torch.full(clean.shape[-2:], torch.nan, dtype=torch.float64)
+    for place, of_tile in zip(places, (restored - tiles)[:, 0].double()):
+        error[place] = of_tile
+    return error
 
 
-def symmetric(square):
-    """(64, 64), averaged over the eight symmetries of a square: a border is a border on every side."""
-    turned = [torch.rot90(side, k) for side in (square, square.T) for k in range(4)]
-    return torch.stack(turned).mean(dim=0)
+def by_place(error):
+    """The mean square by the place in a tile, (64, 64), averaged over the symmetries of a square: a border is a
+    border on every side."""
+    square = error.square().unfold(0, TILE, TILE).unfold(1, TILE, TILE).mean(dim=(0, 1))
+    return torch.stack([torch.rot90(side, k) for side in (square, square.T) for k in range(4)]).mean(dim=0)
 
 
-shares = {}
-for picture in tqdm(chosen, desc="two draws"):
+found = {}
+for picture in tqdm(chosen, desc="three draws"):
     clean = to_tensor(picture.clean).unsqueeze(0)
-    one, two = (tile_errors(clean, picture.name, draw) for draw in (1, 2))
-    total, varying = ((one ** 2 + two ** 2) / 2).mean(dim=0), ((one - two) ** 2 / 2).mean(dim=0)
-    shares[picture.name] = symmetric(total), symmetric(varying)
-whole = [torch.stack([item[i] for item in shares.values()]).mean(dim=0) for i in (0, 1)]
-print(f"share of the squared error that is noise let through: {whole[1].mean() / whole[0].mean():.3f}; "
-      f"at the border of a tile {whole[1][0].mean() / whole[0][0].mean():.3f}, "
-      f"in its middle {whole[1][32, 32] / whole[0][32, 32]:.3f}")
-print(f"squared error at a tile's border: {whole[0][0].mean() / whole[0][16:48, 16:48].mean():.2f} times that inside")
+    one, two = errors(clean, picture.name, 1), errors(clean, picture.name, 2)
+    shifted = errors(clean, picture.name, 3, shift=TILE // 2)
+    same_place, both = (one * two).nanmean(), ~(one * shifted).isnan()
+    common = same_place * ((one + two) / 2 * shifted)[both].mean() / (one * two)[both].mean()
+    found[picture.name] = (by_place(one) + by_place(two)) / 2, same_place.item(), common.item()
+whole, always, everywhere = np.mean([(place.mean(), *shares) for place, *shares in found.values()], axis=0)
+border = np.mean([place[0].mean() / place[16:48, 16:48].mean() for place, *_ in found.values()])
+print(f"noise let through (V): {1 - always / whole:.3f} of the squared error T")
+print(f"there whatever the noise (B): {always / whole:.3f}; and wherever the tile ends (C): {everywhere / whole:.3f}")
+print(f"the squared error at a tile's border is {border:.2f} times that inside")
 
 # %% [markdown]
 # ## The prediction
 #
-# Where n tiles cover a pixel, their average keeps what is always there, and divides the variance of what is not by n.
-# So the mean squared error of a picture in `redrawn` is the mean over its pixels of B + V / n, where B and V are taken
-# at the pixel's places in its n tiles. Nothing is fitted. (Nothing is clipped either, on both sides of the comparison:
-# a clipped average is not the average of clipped tiles. For a trained network this is worth less than 0.01 dB.)
+# Where n tiles cover a pixel, their average keeps what they have in common, C, and divides the rest, T - C, by n. So
+# the mean squared error of a picture in `redrawn` is the mean over its pixels of C + (T - C) / n, where T is taken at
+# the pixel's places in its n tiles. Nothing is fitted. (Nothing is clipped either, on both sides of the comparison: a
+# clipped average is not the average of clipped tiles. For a trained network this is worth less than 0.01 dB.)
 
 
 # %%
@@ -140,15 +148,14 @@ def unclipped_psnr(restored, clean):
     return -10 * ((restored - clean).double() ** 2).mean().log10().item()
 
 
-def predicted(shape, total, varying, step):
-    """PSNR in dB of a picture (1, 1, H, W) from the two (64, 64) maps of its tiles, tiles at every `step` pixels."""
-    count, fixed, noise = (torch.zeros(shape[-2:], dtype=torch.float64) for _ in range(3))
+def predicted(shape, total, common, step):
+    """PSNR in dB of a picture (1, 1, H, W), tiles at every `step` pixels. total: T by the place in a tile, (64, 64)."""
+    count, summed = (torch.zeros(shape[-2:], dtype=torch.float64) for _ in range(2))
     for top, left in protocols.corners(shape, TILE, step):
         place = slice(top, top + TILE), slice(left, left + TILE)
         count[place] += 1
-        fixed[place] += total - varying
-        noise[place] += varying
-    return -10 * (fixed / count + noise / count ** 2).mean().log10().item()
+        summed[place] += total - common
+    return -10 * (common + summed / count ** 2).mean().log10().item()
 
 
 rows = []
@@ -157,7 +164,8 @@ for step in map(int, steps.split(",")):
         clean = to_tensor(picture.clean).unsqueeze(0)
         redrawn = protocols.restore_redrawn(restore, clean, sigma, seed, picture.name, TILE, step).cpu()
         strict = restore(protocols.add_noise(clean, sigma, seed, picture.name)).cpu()
-        rows.append((step, unclipped_psnr(redrawn, clean), predicted(clean.shape, *shares[picture.name], step),
+        total, _, common = found[picture.name]
+        rows.append((step, unclipped_psnr(redrawn, clean), predicted(clean.shape, total, common, step),
                      unclipped_psnr(strict, clean)))
 rows = np.array(rows)
 print("step   lift over strict: measured   predicted   difference")
@@ -182,15 +190,11 @@ plt.show()
 # %% [markdown]
 # **What to notice.** Nothing about the denoiser has changed from left to right. The smaller the step, the more
 # independent photographs of the same scene it is given, and the more of its error cancels. At a step of 64 only the
-# last tiles overlap the ones before, and what is left is the price of the tiles' borders. The lift has an end: B stays,
+# last tiles overlap the ones before, and what is left is the price of the tiles' borders. The lift has an end: C stays,
 # however many tiles there are.
 #
-# The prediction falls short of the measurement, and the more so the more tiles overlap. So not all of B is the same in
-# every tile: a tile ends elsewhere, so the network sees other surroundings, and a part of its error that has nothing to
-# do with noise averages out too. Two draws on one grid cannot tell that part from the rest.
-#
 # A second look at the formula says whom the protocol helps most: a denoiser that lets much noise through (large V)
-# gains more than one that smooths (large B). The order of two denoisers can turn around.
+# gains more than one that smooths (large C). The order of two denoisers can turn around.
 
 # %% [markdown]
 # ## Back to Table 1
@@ -215,11 +219,11 @@ for item in printed.load():
 #
 # ## Exercises
 #
-# 1. Derive B + V / n for two tiles whose noise overlaps by half, that is, cut from *one* noise field. What does the
-#    average gain then?
+# 1. C + (T - C) / n holds for fresh noise in every tile. What is it where the tiles are cut from *one* noise field,
+#    so that a pixel has the same noise in all of them?
 # 2. Find the leak: somebody reports PSNR as the mean over 64x64 patches instead of pictures, and gains 1.2 dB. Why?
-# 3. Two denoisers have the same PSNR in `strict`; one has V / (B + V) = 0.2, the other 0.5. Which one wins in
-#    `redrawn`, and by how much at n = 2?
+# 3. Two denoisers have the same PSNR in `strict`; one has V / T = 0.2, the other 0.5, and for both B = C.
+#    Which one wins in `redrawn`, and by how much at n = 2?
 
 # %% [markdown]
 # One more checks itself: find the leak in `redrawn` and mend it, in `exercises/one_field.py`.
