@@ -10,6 +10,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from irnas_lib.memory import keep_freed_memory
 from irnas_lib.operations import Deformable
 
+LARGE = 2 ** 20  # pixels: above it a picture is restored in pieces, so that memory does not grow with the picture
+PIECE, MARGIN = 768, 48  # the side of a piece, and how far it sees around itself, in pixels
+
 
 def folded(network: nn.Module) -> nn.Module:
     """A copy of `network` in evaluation mode, without the batch norms that stand right behind a convolution.
@@ -33,12 +36,31 @@ def folded(network: nn.Module) -> nn.Module:
 def restorer(network: nn.Module, device: torch.device | str) -> Callable[[torch.Tensor], torch.Tensor]:
     """A trained network as a function from degraded to restored batches of any size, on `device`.
 
-    It works on a folded copy: what happens to the network later does not touch it.
+    It works on a folded copy: what happens to the network later does not touch it. Above LARGE pixels a picture goes
+    through in pieces.
     """
     keep_freed_memory()
     network = folded(network).to(device, memory_format=torch.channels_last)
 
-    def restore(degraded: torch.Tensor) -> torch.Tensor:
+    def whole(degraded: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             return network(degraded.to(device, memory_format=torch.channels_last)).float()
+
+    def restore(degraded: torch.Tensor) -> torch.Tensor:
+        return in_pieces(whole, degraded) if degraded.shape[-2:].numel() > LARGE else whole(degraded)
     return restore
+
+
+def in_pieces(restore: Callable[[torch.Tensor], torch.Tensor], degraded: torch.Tensor) -> torch.Tensor:
+    """Restores (B, C, H, W) piece by piece. The same as at once for a network that looks at most MARGIN pixels far;
+    one that pools over the whole picture pools over a piece and its margin instead."""
+    height, width = degraded.shape[-2:]
+    rows = []
+    for top in range(0, height, PIECE):
+        row = []
+        for left in range(0, width, PIECE):
+            above, before = min(top, MARGIN), min(left, MARGIN)
+            piece = restore(degraded[..., top - above:top + PIECE + MARGIN, left - before:left + PIECE + MARGIN])
+            row.append(piece[..., above:above + PIECE, before:before + PIECE])
+        rows.append(torch.cat(row, dim=-1))
+    return torch.cat(rows, dim=-2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import systems
+from irnas_lib import inference, systems
 from irnas_lib.inference import folded, restorer
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.supernet import Supernet
@@ -71,3 +71,26 @@ def test_a_restorer_runs_in_evaluation_mode_and_keeps_no_graph():
     assert not y.requires_grad and y.dtype == torch.float32
     assert torch.equal(y, restore(x))
     assert network.training and network[1].num_batches_tracked == 0
+
+
+def test_a_large_picture_goes_through_in_pieces_and_comes_out_the_same(monkeypatch):
+    torch.manual_seed(0)
+    network = trained(systems.build("DnCNN", 1))  # looks 17 pixels far
+    picture = torch.rand(1, 1, 101, 150)
+    expected = restorer(network, "cpu")(picture)
+    monkeypatch.setattr(inference, "LARGE", 101 * 150 - 1)
+    monkeypatch.setattr(inference, "PIECE", 48)
+    monkeypatch.setattr(inference, "MARGIN", 17)
+    restore = restorer(network, "cpu")
+    assert torch.allclose(restore(picture), expected, atol=1e-5)
+    monkeypatch.setattr(inference, "MARGIN", 3)  # too little
+    assert not torch.allclose(restore(picture), expected, atol=1e-5)
+
+
+def test_a_piece_bounds_what_a_network_sees(monkeypatch):
+    monkeypatch.setattr(inference, "PIECE", 10)
+    monkeypatch.setattr(inference, "MARGIN", 3)
+    seen = []
+    picture = torch.rand(1, 3, 25, 31)
+    assert torch.equal(inference.in_pieces(lambda x: seen.append(x.shape[-2:]) or x, picture), picture)
+    assert len(seen) == 12 and max(max(shape) for shape in seen) == 16
