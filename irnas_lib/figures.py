@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import bench_plots, drawing, panels, plots, results, runs, tables, times
+from irnas_lib import bench_plots, drawing, panels, plots, results, runs, tables, times, trace
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.decode import derive_cell
 from irnas_lib.genotypes import PUBLISHED
@@ -53,13 +53,13 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         for letter, system in (("b", "IR-NAS"), ("c", "IR-NAS, R1"), ("d", "IR-NAS, R2")):
             cell = PUBLISHED[task, system].genotype
             graph(f"figure6{letter}_{task}", drawing.draw_cell(cell, drawing.changes(cell, original)))
-    for path in sorted((checkpoints / "searches").glob("[!.]*.json")):
-        record = runs.load_search(path)
+    searches = {path.stem: runs.load_search(path) for path in sorted((checkpoints / "searches").glob("[!.]*.json"))}
+    for name, record in searches.items():
         if (record["profile"] == results.SMOKE) != smoke:
             continue
-        graph(f"search-{path.stem}-cell", drawing.draw_cell(record["genotype"]))
-        plot(f"search-{path.stem}-curves", plots.search_curves(record))
-        plot(f"search-{path.stem}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
+        graph(f"search-{name}-cell", drawing.draw_cell(record["genotype"]))
+        plot(f"search-{name}-curves", plots.search_curves(record))
+        plot(f"search-{name}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
     groups = {}
     for result in (result for result in measured if result.get("curve")):
         groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
@@ -71,8 +71,12 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
                            ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     plot("psnr_against_size", plots.psnr_against_size(measured, smoke=smoke))
+    taken = {} if smoke else times.load(checkpoints / times.FILE.name)
     for number in tables.LAYOUTS:
-        files += tables.write(number, measured, out, smoke, {} if smoke else times.load(checkpoints / times.FILE.name))
+        files += tables.write(number, measured, out, smoke, taken)
+    if not smoke:  # which traces to nothing
+        files.append(trace.write(
+            trace.trace(measured, taken, measurements(checkpoints, "bench"), searches.values()), out))
     return files
 
 

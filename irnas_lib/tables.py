@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from irnas_lib import printed
 from irnas_lib.files import atomically
-from irnas_lib.results import TASKS, best
+from irnas_lib.results import TASKS, TITLES, best
 from irnas_lib.times import scaled
 
 COLUMNS = ("table", "task", "system", "sigma", "metric", "printed", "measured", "protocol", "iterations",
@@ -25,6 +25,7 @@ DECIMALS = {"PSNR": 2, "SSIM": 4, "parameters": 2, "time": 2}  # as printed; the
 
 # The same training under another name: what Tables 5 and 6 call IR-NAS** is IR-NAS of Tables 1, 3 and 4.
 SAME_TRAINING = {"IR-NAS**": "IR-NAS"}
+REBUILT = ("sim1800",)  # tasks on pictures other than the paper's, which were never published
 
 
 class Layout(NamedTuple):
@@ -86,14 +87,30 @@ class Cell(NamedTuple):
         """Here minus printed, n/c where the two cannot be compared, empty where one is missing."""
         if self.printed is None or self.number is None:
             return ""
-        if self.smoke or self.metric == "time" or self.printed.protocol != self.protocol or self.fewer_pictures():
+        if self.obstacle():
             return "n/c"
         return f"{self.number - self.printed.number:+.{DECIMALS[self.metric]}f}"
 
-    def fewer_pictures(self) -> bool:
+    def obstacle(self) -> str:
+        """Why printed and measured, where there are both, cannot be compared; empty where they can."""
+        if self.smoke:
+            return "smoke scale, not a result"
+        if self.metric == "time":
+            return f"another machine's time ({self.timed['device']}): only ratios compare"
+        if self.task in REBUILT:
+            return f"other pictures: ours is {TITLES[TASKS[self.task].dataset]}"
+        if self.printed.protocol != self.protocol:
+            return f"ours is {self.protocol}, " + (f"the printed number agrees with {self.printed.protocol}"
+                                                   if self.printed.protocol else "the printed protocol is unknown")
+        fewer = self.fewer_pictures()
+        return f"ours is from {fewer}" if fewer else ""
+
+    def fewer_pictures(self) -> str:
+        """How many of the test pictures ours is from; empty if from all, or for what is not measured on pictures."""
         if not self.protocol:
-            return False
-        return self.result["metrics"][self.protocol]["pictures"] < TASKS[self.task].pictures
+            return ""
+        pictures, all_of_them = self.result["metrics"][self.protocol]["pictures"], TASKS[self.task].pictures
+        return f"{pictures} of {all_of_them} test pictures" if pictures < all_of_them else ""
 
     def notes(self) -> list[str]:
         """What a reader must know beside the numbers: slips of the printed, how the measured was had."""
@@ -117,8 +134,8 @@ class Cell(NamedTuple):
         if self.number is None:
             return notes
         scores = self.result["metrics"][self.protocol]
-        if self.fewer_pictures():
-            notes.append(f"{scores['pictures']} of {TASKS[self.task].pictures} test pictures")
+        if fewer := self.fewer_pictures():
+            notes.append(fewer)
         if self.metric == "SSIM" and scores.get("ssim_padded") is not None:
             notes.append(f"{scores['ssim_padded']:.4f} with zero padding, as the authors' program has it")
         return notes
@@ -132,7 +149,7 @@ def rows(number: int, results: Iterable[dict], smoke: bool = False,
     parameters are in units of 2^20, as printed. Smoke results fill nothing unless `smoke` is set, and then
     only they do. times: what `times.load` gives.
     """
-    return [_row(cell) for cell in _cells(number, list(results), smoke, times)]
+    return [_row(cell) for cell in cells(number, results, smoke, times)]
 
 
 def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool = False,
@@ -141,9 +158,9 @@ def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool 
 
     The LaTeX needs \\usepackage{booktabs}. With `smoke` it is made of smoke results and says so on top.
     """
-    cells = _cells(number, list(results), smoke, times)
-    blocks, notes = _blocks(cells)
-    texts = {"csv": _csv(cells), "md": _markdown(number, blocks, notes, smoke),
+    shown = cells(number, results, smoke, times)
+    blocks, notes = _blocks(shown)
+    texts = {"csv": _csv(shown), "md": _markdown(number, blocks, notes, smoke),
              "tex": _latex(number, blocks, notes, smoke)}
     paths = []
     for suffix, text in texts.items():
@@ -153,12 +170,14 @@ def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool 
     return paths
 
 
-def _cells(number: int, results: list[dict], smoke: bool, times: Mapping[str, Mapping]) -> list[Cell]:
+def cells(number: int, results: Iterable[dict], smoke: bool = False,
+          times: Mapping[str, Mapping] = {}) -> list[Cell]:
     """Every number of a table: by system, then task and noise level, then protocol, then metric."""
+    results = list(results)
     here = [item for item in printed.load() if item.where == str(number)]
     known = {(item.task, item.system, item.sigma, item.metric): item for item in here}
     settings = list(dict.fromkeys((item.task, item.sigma) for item in here if item.metric == "PSNR"))
-    cells = []
+    made = []
 
     def found(task, system, sigma, protocol=None):
         trained_as = SAME_TRAINING.get(system, system)
@@ -166,7 +185,7 @@ def _cells(number: int, results: list[dict], smoke: bool, times: Mapping[str, Ma
 
     def add(task, system, sigma, metric, protocol, result, timed=None):
         item = known.get((task, system, sigma, metric))
-        cells.append(Cell(number, task, system, sigma, metric, protocol, item, result, smoke, timed))
+        made.append(Cell(number, task, system, sigma, metric, protocol, item, result, smoke, timed))
 
     for system in _systems(number, here, settings, results, smoke):
         for task, sigma in settings:
@@ -182,7 +201,7 @@ def _cells(number: int, results: list[dict], smoke: bool, times: Mapping[str, Ma
             timed = times[task] if task in times and system in scaled(times[task]) and LAYOUTS[number].is_open else None
             if timed or (task, system, "", "time") in known:
                 add(task, system, "", "time", "", None, timed)
-    return cells
+    return made
 
 
 def _systems(number: int, here: list[printed.Printed], settings: list[tuple[str, str]],

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from irnas_lib import datasets, figures, panels, plots, results, tables
 from irnas_lib.decode import viterbi_path
 from irnas_lib.protocols import Restored
-from irnas_lib.search import snapshot, summary
+from irnas_lib.search import SearchSettings, snapshot, summary
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
 
@@ -35,7 +36,8 @@ def record():
             supernet.alpha.normal_(std=i, generator=torch.Generator().manual_seed(i))
             supernet.beta.normal_(std=i, generator=torch.Generator().manual_seed(i + 9))
         history.append(snapshot(supernet, 10 * (i + 1), 1 / (i + 1), 20.0 + i, 0.1 * i, counts=i > 1))
-    return summary(history) | {"seconds": 1.0, "task": "denoising", "profile": "laptop", "settings": {"seed": 0}}
+    return summary(history) | {"seconds": 1.0, "task": "denoising", "profile": "laptop", "device": "CPU",
+                               "settings": asdict(SearchSettings(layers=2, nodes=2, width=2))}
 
 
 def item(name, channels=1, side=256):
@@ -214,7 +216,7 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
                "efficiency-bench", "efficiency-growth", "efficiency-precision"}
     assert written == {f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png")} | {
         f"{name}.png" for name in plotted} | {
-        f"table{number}.{suffix}" for number in range(1, 7) for suffix in ("csv", "md", "tex")}
+        f"table{number}.{suffix}" for number in range(1, 7) for suffix in ("csv", "md", "tex")} | {"trace.csv"}
     with Image.open(tmp_path / "figures" / "figure3.png") as panel, \
             Image.open(tmp_path / "figures" / "figure4.png") as frame:
         assert panel.height > frame.height, "sigma 30 stands in for 50; SIM1800 is an empty frame"

@@ -1,0 +1,205 @@
+"""The trace: every printed number once, and verdicts that can be worked out by hand."""
+
+import csv
+from collections import Counter
+
+import pytest
+from test_results import SCORES, make
+
+from irnas_lib import printed, tables, trace
+
+PSNR, SSIM = "t1-ir_nas-sigma50-psnr", "t1-ir_nas-sigma50-ssim"  # 26.77 and .7635, both redrawn
+CPU = "CPU, 2 threads"
+
+
+def traced(name, *found, **measured):
+    """The entry of one printed number."""
+    return next(one for one in trace.trace(found, **measured) if one.printed.id == name)
+
+
+def redrawn(psnr=26.77, ssim=0.7635, **changes):
+    return make(metrics={"redrawn": {"psnr": psnr, "ssim": ssim, "pictures": 200}}, **changes)
+
+
+def taken(test_pictures, **seconds):
+    """A record of times: one picture, some systems."""
+    return {"device": CPU, "test_pictures": test_pictures, "pictures": {"a": seconds}}
+
+
+# ---- the list ----
+
+@pytest.mark.parametrize("found", [[], [make(), redrawn(sigma=30), make(profile="smoke")]])
+def test_all_125_are_there_once_in_their_order_and_each_says_why(found):
+    entries = trace.trace(found)
+    assert [one.printed for one in entries] == printed.load() and len(entries) == 125
+    for one in entries:
+        assert one.why and one.verdict in trace.VERDICTS
+        assert (one.measured is None) == (one.verdict in (tables.NOT_RUN, tables.FAILED))
+        assert (one.difference is not None) == (one.verdict in (trace.REPRODUCED, trace.DIFFERS))
+
+
+def test_without_results_only_what_needs_none_is_measured():
+    entries = trace.trace([])
+    assert [one.printed.id for one in entries if one.measured is not None] == [
+        "t1-red-parameters", "t1-memnet-parameters", "t1-nlrn-parameters", "t1-n3net-parameters",
+        "t1-ir_nas-parameters", "claim-parameters_vs_n3net", "claim-parameters_vs_nlrn"]
+    assert Counter(one.verdict for one in entries)["not run"] == 118
+
+
+def test_every_number_that_can_be_compared_has_a_tolerance():
+    never = {"time", "search_time", "search_speed_vs_falsr"}
+    assert {item.metric for item in printed.load()} == never | trace.ABSOLUTE.keys() | trace.RELATIVE.keys()
+
+
+def test_the_file_holds_the_list(tmp_path):
+    entries = trace.trace([redrawn(26.7)])
+    with open(trace.write(entries, tmp_path), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert " ".join(rows[0]) == ("id where task system sigma metric printed measured protocol budget difference "
+                                 "verdict why")
+    assert rows == [one.row(more_decimals=2) for one in entries]
+    row = next(row for row in rows if row["id"] == PSNR)
+    assert list(row.values()) == [PSNR, "1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "26.7000", "redrawn",
+                                  "500 iterations of 12 crops (the paper's: 600,000); profile laptop, cpu",
+                                  "-0.0700", "reproduced", "within 0.15 dB"]
+    assert {row["measured"] for row in rows if row["id"].startswith("t3")} == {"not run"}
+
+
+# ---- verdicts within the tables ----
+
+@pytest.mark.parametrize(("psnr", "verdict"), [(26.92, "reproduced"), (26.62, "reproduced"), (26.93, "differs"),
+                                               (26.61, "differs")])
+def test_the_tolerance_of_psnr(psnr, verdict):  # 26.77 +- 0.15
+    entry = traced(PSNR, redrawn(psnr))
+    assert (entry.measured, entry.verdict) == (psnr, verdict)
+    assert entry.difference == pytest.approx(psnr - 26.77)
+
+
+@pytest.mark.parametrize(("ssim", "verdict"), [(0.7685, "reproduced"), (0.7584, "differs")])
+def test_the_tolerance_of_ssim(ssim, verdict):  # .7635 +- .005
+    assert traced(SSIM, redrawn(ssim=ssim)).verdict == verdict
+
+
+def test_a_short_training_refutes_nothing_and_a_full_one_does():
+    short, full = (traced(PSNR, redrawn(20, iterations=iterations)) for iterations in (5000, 600000))
+    assert short.verdict == full.verdict == "differs"
+    assert "5,000 of 600,000 iterations" in short.why and "refutes" not in full.why
+    assert "refutes" not in traced(PSNR, redrawn(26.8, iterations=5000)).why
+
+
+def test_what_is_not_trained_has_no_budget_to_excuse_it():
+    bm3d = make(system="BM3D", recipe=None, loss=None, loss_lambda=None, iterations=None, batch=None,
+                parameters=None, weights=None, metrics={"half": SCORES | {"psnr": 24.06}})
+    entry = traced("t1-bm3d-sigma50-psnr", bm3d)  # printed: 25.06
+    assert (entry.verdict, entry.difference, entry.why) == ("differs", -1, "off by more than 0.15 dB")
+    assert entry.budget == "no training iterations; profile laptop, cpu"
+
+
+def test_another_protocol_is_shown_and_not_compared():
+    entry = traced(PSNR, make())  # strict
+    assert (entry.measured, entry.protocol, entry.difference) == (26.25, "strict", None)
+    assert (entry.verdict, entry.why) == ("not comparable", "ours is strict, the printed number agrees with redrawn")
+
+
+def test_the_printed_protocol_is_preferred_whatever_else_was_measured():
+    both = make(metrics={"strict": SCORES, "half": SCORES, "redrawn": SCORES | {"psnr": 26.8}})
+    assert traced(PSNR, both)[1:3] == (26.8, "redrawn")
+    assert traced("t1-bm3d-sigma50-psnr", both | {"system": "BM3D"}).protocol == "half"
+    assert traced("t1-n3net-sigma50-psnr", both | {"system": "N3Net"}).protocol == "strict"
+
+
+def test_fewer_pictures_are_said_and_not_compared():
+    entry = traced(PSNR, make(metrics={"redrawn": SCORES | {"psnr": 26.77, "pictures": 40}}))
+    assert (entry.verdict, entry.why) == ("not comparable", "ours is from 40 of 200 test pictures")
+
+
+def test_an_unknown_protocol_is_not_compared():
+    rain = make(task="deraining", dataset="Rain800", sigma=None, metrics={"strict": SCORES | {"pictures": 100}})
+    for name in ("t3-ir_nas-psnr", "t4-deraining-ir_nas-psnr", "t6-ir_nas_star_star-psnr"):
+        entry = traced(name, rain)
+        assert (entry.measured, entry.verdict) == (26.25, "not comparable") and "unknown" in entry.why
+
+
+def test_other_pictures_are_not_compared():
+    simulated = make(task="sim1800", dataset="SIM1800-BSD500", sigma=None,
+                     metrics={"strict": SCORES | {"psnr": 27.23, "pictures": 212}})
+    entry = traced("t2-ir_nas-psnr", simulated)
+    assert (entry.verdict, entry.why) == ("not comparable", "other pictures: ours is SIM1800 (rebuilt from BSD500)")
+
+
+def test_failed_smoke_and_missing():
+    failed = traced(PSNR, make(status="failed", metrics={}))
+    assert (failed.measured, failed.verdict, failed.why) == (None, "failed", "our run of it failed")
+    assert "500 iterations" in failed.budget
+    for found in ([], [redrawn(profile="smoke")], [redrawn(dataset="embedded")], [redrawn(sigma=30)]):
+        entry = traced(PSNR, *found)
+        assert (entry.measured, entry.verdict) == (None, "not run")
+        assert entry.why == "no result yet of IR-NAS on BSD500 at sigma 50, protocol redrawn"
+    assert "no result yet of IR-NAS on" in traced("t5-ir_nas_star_star-sigma50-psnr").why  # the name of its training
+
+
+def test_a_slip_explains_a_difference():
+    wnnm = make(system="WNNM", sigma=70, metrics={"half": SCORES | {"ssim": 0.6346}})
+    entry = traced("t1-wnnm-sigma70-ssim", wnnm)  # printed: .3460
+    assert (entry.verdict, entry.difference) == ("differs", 0.2886) and "slip: its source has 0.6346" in entry.why
+
+
+# ---- parameters, times, claims ----
+
+@pytest.mark.parametrize(("name", "measured", "verdict"), [
+    ("t1-ir_nas-parameters", 661693 / 2**20, "reproduced"),  # printed: 0.63
+    ("t1-n3net-parameters", 705511 / 2**20, "differs"),      # 0.68, 1.1 % more
+    ("claim-parameters_vs_n3net", 100 * 661693 / 705511, "differs"),
+])
+def test_parameters_are_counted_whatever_was_trained(name, measured, verdict):
+    entry = traced(name, make(parameters=1))
+    assert entry.measured == pytest.approx(measured, rel=1e-9) and entry.verdict == verdict
+
+
+def test_a_time_is_never_compared_and_ratios_are():
+    measured = {"times": {"denoising": taken(200, **{"IR-NAS": 0.7, "N3Net": 1.0}),
+                          "deraining": taken(100, **{"IR-NAS": 2.0, "RESCAN": 1.0})}}
+    time = traced("t1-ir_nas-time", **measured)
+    assert time.measured == pytest.approx(140) and time.verdict == "not comparable" and CPU in time.why
+    assert time.budget == f"1 of 200 test pictures; {CPU}"
+    assert traced("t3-rescan-time", **measured).measured == pytest.approx(100)
+    saved = traced("claim-time_saved_vs_n3net", **measured)  # printed: 31.26 %
+    assert saved.measured == pytest.approx(30) and saved.verdict == "reproduced"
+    speed = traced("claim-speed_vs_rescan", **measured)  # 2.03
+    assert speed.measured == pytest.approx(0.5) and speed.verdict == "differs"
+
+
+@pytest.mark.parametrize("name", ["t1-nlrn-time", "t3-ir_nas-time", "claim-time_saved_vs_n3net",
+                                  "claim-speed_vs_rescan"])
+def test_a_time_that_was_not_taken_is_said(name):
+    entry = traced(name, times={"denoising": taken(200, **{"IR-NAS": 0.7})})
+    assert entry.verdict == "not run" and entry.why.startswith("no time")
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.36, "reproduced"), (0.55, "differs")])  # printed: 1/3, +- a tenth
+def test_memory_is_eq_5_over_eq_6(ratio, verdict):
+    bench = {"sharing_memory": {"ratio": ratio, "against": "Eq. 6, same implementation", "device": CPU},
+             "supernet_memory": {"ratio": 0.28, "against": "Eq. 6, edge by edge", "device": CPU}}
+    entry = traced("claim-search_memory_vs_auto_deeplab", bench=bench)
+    assert (entry.measured, entry.verdict) == (ratio, verdict) and CPU in entry.budget
+    assert ("edge by edge, it is 0.28" in entry.why) == (verdict == "differs")
+    assert "make bench" in traced("claim-search_memory_vs_auto_deeplab").why
+
+
+def test_the_search_nearest_to_the_papers_counts():
+    def search(width, steps, seconds, **changes):
+        return {"task": "denoising", "profile": "gpu", "device": "a GPU", "seconds": seconds,
+                "settings": {"width": width, "epochs": 30, "crops_per_picture": 2},
+                "history": [{"iteration": steps}]} | changes
+    searches = [search(4, 900, 7200), search(10, 700, 1800), search(10, 600, 3600),
+                search(10, 9000, 9000, profile="smoke"), search(10, 9000, 9000, task="deraining")]
+    entry = traced("claim-search_time", searches=searches)
+    assert (entry.measured, entry.verdict) == (0.5, "not comparable") and "700 steps" in entry.why
+    assert entry.budget == ("W = 10, 30 epochs of 2 crops a picture (the paper's: 10, 100, about 35); "
+                            "profile gpu, a GPU")
+    assert traced("claim-search_time", searches=searches[3:]).verdict == "not run"
+
+
+def test_another_papers_search_cannot_be_measured():
+    entry = traced("claim-search_speed_vs_falsr")
+    assert entry.verdict == "not run" and "cannot be measured here" in entry.why
