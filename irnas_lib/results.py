@@ -109,13 +109,15 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
     """The result that stands for a system in a table, or None where there is none.
 
     The most test pictures win, then the most iterations, then the lowest seed, then the recipe `matched`.
-    Only the data set of the paper counts, and no smoke result; with `smoke`, only smoke results, on any data
-    set. A failed result is returned where the system never succeeded. Without a protocol any result serves.
+    Only the data set of the paper counts, only the paper's loss (another lambda is an experiment of its own), and no
+    smoke result; with `smoke`, only smoke results, on any data set. A failed result is returned where the system
+    never succeeded. Without a protocol any result serves.
     """
     candidates = [
         result for result in results
         if (result["task"], result["system"], result["sigma"]) == (task, system, sigma)
         and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)
+        and result["lambda"] in (None, 0 if system == "IR-NAS*" else PAPER_LAMBDA)
     ]
     good = [result for result in candidates if result["status"] == "ok"]
     measured = [result for result in good if protocol is None or protocol in result["metrics"]]

@@ -70,7 +70,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
                 "seconds": seconds + time.monotonic() - began, "devices": devices})
 
     take = recorded(lambda degraded, clean: step(network, optimizer, degraded, clean, weight, bf16), device)
-    log_every = max(1, (schedule or iterations) // LOG_POINTS)
+    log_every = max(1, iterations // LOG_POINTS)
     began = time.monotonic()
     for iteration in resumable(start, iterations, save, "training"):
         set_learning_rate(optimizer, learning_rate(recipe, iteration, schedule or iterations))

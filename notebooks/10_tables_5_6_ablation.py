@@ -14,7 +14,8 @@
 # # 10. Tables 5 and 6: what the log-SSIM term is worth
 #
 # IR-NAS* is trained with mean squared error alone, IR-NAS** with the log-SSIM term of Eq. 7 beside it. (Section 4.4
-# of the paper exchanges the two names once.) This page shows the term itself, then the two tables.
+# of the paper exchanges the two names once.) This page shows the term itself, then the two tables, and then three
+# choices that the paper makes without a table: the weight of the term, the recipe, and the residual that is missing.
 
 # %%
 from importlib.metadata import version
@@ -23,7 +24,9 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from irnas_lib import datasets, losses, metrics, paths, protocols, runs, tables
+from irnas_lib import datasets, losses, metrics, paths, plots, profiles, protocols, runs, systems, tables
+from irnas_lib import results as result_files
+from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_tensor
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
@@ -81,6 +84,52 @@ csv, markdown, latex = tables.write(6, results, paths.run_folder(profile) / "fig
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]
+# ## The weight of the term
+#
+# Eq. 7 weights it with lambda = 0.5 and does not say why. Here are trainings that differ in lambda alone; a lambda of 0
+# is IR-NAS*. Those of one budget are compared, the budget of which most were trained.
+
+# %%
+ours = [result for result in results if result["task"] == "denoising" and result["sigma"] == 50
+        and result["system"] in ("IR-NAS", "IR-NAS*") and result["status"] == "ok"
+        and (result["profile"] == result_files.SMOKE) == smoke]
+budgets = {}
+for result in ours:
+    if result["recipe"] == "matched" and "strict" in result["metrics"]:
+        budget = tuple(result[key] for key in ("profile", "iterations", "batch", "crop", "seed"))
+        budgets.setdefault(budget, {})[result["lambda"]] = result["metrics"]["strict"]
+budget, swept = max(budgets.items(), key=lambda pair: (len(pair[1]), pair[0]), default=(None, {}))
+if len(swept) < 2:
+    display(plots.not_run("Sweep of lambda"))
+else:
+    print("{}: {:,} iterations, batch {}, crops of {}, seed {}; strict".format(*budget))
+    for weight, score in sorted(swept.items()):
+        print(f"lambda {weight:4}   {score['psnr']:.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
+
+# %% [markdown]
+# ## Three recipes, one start
+#
+# `paper` is Adam at 0.05, as printed; `authors` is SGD at 0.05, as in the authors' program; `matched` is this project's
+# AdamW at 0.001. The same network from the same first weights sees the same batches under each. What happens in the
+# first thousand iterations?
+
+# %%
+recipes = {}
+for result in sorted(ours, key=lambda result: (result["iterations"], result["profile"] == profile)):
+    if result["system"] == "IR-NAS" and result["curve"]:
+        recipes[result["recipe"]] = result
+if len(recipes) < 2:
+    display(plots.not_run("Curves of the three recipes"))
+else:
+    batches = {(result["batch"], result["crop"]) for result in recipes.values()}
+    assert len(batches) == 1, f"the curves are of different batches: {batches}"
+    display(plots.training_curve(result | {"curve": [point for point in result["curve"] if point[0] <= 1000]}
+                                 for result in recipes.values()))
+    for name, result in recipes.items():
+        scores = ", ".join(f"{protocol} {score['psnr']:.2f} dB" for protocol, score in result["metrics"].items())
+        print(f"{name:8} after {result['iterations']:,} iterations: {scores}")
+
+# %% [markdown]
 # ## The residual that is missing
 #
 # Every path from input to output of the paper's network runs through batch norm, and nothing adds the input back. In
@@ -89,8 +138,6 @@ display(Markdown(markdown.read_text()))
 # the input added it follows.
 
 # %%
-from irnas_lib import systems  # noqa: E402
-
 torch.manual_seed(0)
 batch = clean[..., :64, :64].repeat(6, 1, 1, 1)
 for system in ("IR-NAS", "IR-NAS + residual"):
@@ -98,6 +145,48 @@ for system in ("IR-NAS", "IR-NAS + residual"):
     with torch.no_grad():
         moved = (network(batch + 0.2) - network(batch)).mean().item()
     print(f"{system}: input brighter by 0.200, output by {moved:.3f}")
+
+# %% [markdown]
+# What does that cost after training? The same trained networks, on the same crops of pictures that they have not seen,
+# once in evaluation mode, where a batch norm uses fixed statistics, and once in training mode, where it uses those of
+# the batch. A batch norm that sees few crops knows the brightness of none of them.
+
+# %%
+sizes = (1, 2, 4, 8, 16)
+degraded, clean = Patches(datasets.load("denoising", profiles.datasets(profile)["denoising"], data).test,
+                          crop=64 if not smoke else 32, sigmas=(50,)).batch(32, 0, 0)
+quality = {}
+for system in ("IR-NAS", "IR-NAS + residual"):
+    result = result_files.best(results, "denoising", system, 50, smoke=smoke)
+    if result is None or not result["weights"]:
+        continue
+    network = systems.build(system, 1, systems.published("denoising")).to(memory_format=torch.channels_last)
+    folder = next(folder for folder in runs.folders(profile) if (folder / result["weights"]["file"]).is_file())
+    runs.load_network(network, result, folder)
+    for module in network.modules():
+        module.momentum = 0.0  # training mode must not move the fixed statistics
+    with torch.no_grad():
+        network.train()
+        found = [torch.cat([metrics.psnr(network(x), y) for x, y in zip(degraded.split(size), clean.split(size))])
+                 for size in sizes]
+        fixed = torch.cat([metrics.psnr(network.eval()(x), y) for x, y in zip(degraded.split(8), clean.split(8))])
+        quality[system] = [each.mean().item() for each in found], fixed.mean().item()
+    print(f"{system}, trained with batches of {result['batch']}: evaluation {quality[system][1]:.2f} dB; training "
+          + ", ".join(f"{psnr:.2f} dB with {size}" for size, psnr in zip(sizes, quality[system][0])))
+
+# %%
+if quality:
+    fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+    for (system, (training, evaluation)), style, marker in zip(quality.items(), ("-", "--"), "os"):
+        ax.plot(sizes, training, f"k{style}{marker}", markerfacecolor="w", label=f"{system}, training mode")
+        ax.axhline(evaluation, color="0.5", linestyle=style, label=f"{system}, evaluation mode")
+    ax.set(xscale="log", xticks=sizes, xlabel="crops in the batch", ylabel="PSNR (dB)")
+    ax.set_xticks(sizes, labels=map(str, sizes))
+    ax.minorticks_off()
+    ax.legend(fontsize=8)
+    plt.show()
+else:
+    display(plots.not_run("Training mode against evaluation mode"))
 
 # %% [markdown]
 # ## Exercises

@@ -139,6 +139,14 @@ def test_best_keeps_to_the_asked_setting():
     assert best(others, protocol=None) is others[2]
 
 
+def test_a_sweep_of_lambda_never_stands_for_the_paper_s_loss():
+    swept = make(loss_lambda=2.0, iterations=9000)
+    assert results.best([swept], "denoising", "IR-NAS", 50) is None
+    assert results.best([swept, make()], "denoising", "IR-NAS", 50) == make()
+    without = make(system="IR-NAS*", loss_lambda=0)
+    assert results.best([without], "denoising", "IR-NAS*", 50) == without
+
+
 def test_smoke_never_stands_for_a_result():
     smoke = make(profile="smoke", dataset="embedded", iterations=10**6)
     assert best([smoke]) is None
