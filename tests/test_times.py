@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from irnas_lib import datasets, runs, tables, times, timing
+from irnas_lib import datasets, inference, runs, tables, times, timing
 from irnas_lib.datasets import Dataset, Picture
 
 
@@ -48,6 +48,15 @@ def test_what_is_timed_is_not_timed_again(four, tmp_path):
     assert times.load(file)["deraining"] == {"kept": 1}
     file.write_text(json.dumps({"denoising": done | {"device": "another"}}))
     assert timing.run("denoising", 2, file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}
+
+
+def test_the_largest_pictures_are_neither_timed_nor_counted(four, tmp_path, monkeypatch):
+    pictures = datasets.load("denoising", "BSD500").test
+    huge = Picture("huge", np.zeros((70, 73, 1), np.uint8))
+    monkeypatch.setattr(datasets, "load", lambda task, name: Dataset(name, task, (huge,), (), (huge, *pictures), "0" * 64))
+    monkeypatch.setattr(inference, "LARGE", 70 * 72)
+    record = timing.run("denoising", 2, tmp_path / "times.json")
+    assert list(record["pictures"]) == ["p0", "p2"] and record["test_pictures"] == 4
 
 
 def test_times_are_scaled_to_the_test_set_and_stand_in_the_table():
