@@ -53,7 +53,8 @@ def test_what_is_timed_is_not_timed_again(four, tmp_path):
 def test_the_largest_pictures_are_neither_timed_nor_counted(four, tmp_path, monkeypatch):
     pictures = datasets.load("denoising", "BSD500").test
     huge = Picture("huge", np.zeros((70, 73, 1), np.uint8))
-    monkeypatch.setattr(datasets, "load", lambda task, name: Dataset(name, task, (huge,), (), (huge, *pictures), "0" * 64))
+    everything = Dataset("BSD500", "denoising", (huge,), (), (huge, *pictures), "0" * 64)
+    monkeypatch.setattr(datasets, "load", lambda task, name: everything)
     monkeypatch.setattr(inference, "LARGE", 70 * 72)
     record = timing.run("denoising", 2, tmp_path / "times.json")
     assert list(record["pictures"]) == ["p0", "p2"] and record["test_pictures"] == 4
