@@ -78,6 +78,8 @@ for names in protocols.grouped(protocols_measured.split(",")):
         runs.save_training(result | {"profile": profile}, None)
         kept.unlink()
 for name, score in result["metrics"].items():
+    nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)
+    print(f"{name:9}{nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures   the input")
     time = f"{score['seconds']:.2f} s a picture, one thread" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
 
