@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from irnas_lib.files import atomically
@@ -23,10 +23,18 @@ def sha256(path: Path) -> str:
 
 def save_weights(path: Path, network: nn.Module) -> str:
     """Writes the network's weights and batch-norm statistics, whole or not at all; returns the file's SHA-256."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomically(path) as partial:
-        save_file(tensors, partial)
+        save_file(_tensors(network), partial)
     return sha256(path)
+
+
+def digest(network: nn.Module) -> str:
+    """The SHA-256 that `save_weights` would return."""
+    return hashlib.sha256(save(_tensors(network))).hexdigest()
+
+
+def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 
 
 def load_weights(path: Path, network: nn.Module, expected_sha256: str | None = None) -> None:

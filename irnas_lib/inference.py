@@ -11,7 +11,7 @@ from irnas_lib.memory import keep_freed_memory
 from irnas_lib.operations import Deformable
 
 LARGE = 2 ** 20  # pixels: above it a picture is restored in pieces, so that memory does not grow with the picture
-PIECE, MARGIN = 768, 48  # the side of a piece, and how far it sees around itself, in pixels
+PIECE, MARGIN = 512, 48  # the side of a piece, and how far it sees around itself, in pixels
 
 
 def folded(network: nn.Module) -> nn.Module:

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 WINDOW, WINDOW_SIGMA = 11, 1.5
 C1, C2 = 0.01 ** 2, 0.03 ** 2  # for a dynamic range of 1
+BAND = 2 ** 20  # pixels whose moments are in memory at a time, where SSIM is only measured
 
 
 def psnr(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
@@ -23,7 +24,16 @@ def ssim(restored: torch.Tensor, clean: torch.Tensor, padding: bool = False) -> 
     (B, C, H, W) twice -> (B,), the mean over the positions where the window fits and over channels; with
     `padding` over all positions of zero-padded pictures, as the authors' program has it. Computed in float64.
     """
-    return structural_similarity(restored.clamp(0, 1).double(), clean.double(), padding)
+    _check(restored, clean)
+    rows, height = max(1, BAND // clean.shape[-1]), clean.shape[-2]
+    if padding or height <= rows:
+        return structural_similarity(restored.clamp(0, 1).double(), clean.double(), padding)
+    total = 0
+    for top in range(0, height - WINDOW + 1, rows):  # where windows begin
+        band = slice(top, min(top + rows, height - WINDOW + 1) + WINDOW - 1)
+        part = structural_similarity(restored[..., band, :].clamp(0, 1).double(), clean[..., band, :].double())
+        total = total + part * (band.stop - band.start - WINDOW + 1)
+    return total / (height - WINDOW + 1)
 
 
 def structural_similarity(x: torch.Tensor, y: torch.Tensor, padding: bool = False) -> torch.Tensor:

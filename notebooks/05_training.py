@@ -26,6 +26,8 @@ import torch
 from IPython.display import display
 
 from irnas_lib import datasets, drawing, inference, panels, plots, protocols, recipes, runs, systems
+from irnas_lib.checkpoints import digest
+from irnas_lib.measuring import measure
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_array, to_tensor
 from irnas_lib.training import Diverged, train
@@ -173,7 +175,7 @@ display(plots.restored_panel((folder if finished else output) / "panels", task, 
 # `strict` is one noise field on the whole picture; `redrawn` draws fresh noise in overlapping tiles and averages,
 # which flatters; `half` works on pictures of half the size; `strict_y` measures de-raining in luma. The first row is
 # what doing nothing scores. The weights with their hash and the result that names them are kept; tables and figures
-# are made from these and nothing else.
+# are made from these and nothing else. Measuring takes long on a CPU, so a picture that is measured stays measured.
 
 # %%
 nothing = protocols.evaluate(lambda x: x, test[:20], "strict", sigma, seed)
@@ -182,10 +184,12 @@ print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pic
 result.setdefault("metrics", {})
 for names in protocols.grouped(protocols_measured.split(",")) if result["status"] == "ok" else ():
     if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
-        scores = protocols.evaluate_together(restore, test, names, sigma, seed)
+        kept = runs.scores_file(profile, f"{runs.stem(wanted)}-{digest(network)[:8]}", names, pictures)
+        scores = measure(restore, test, names, sigma, seed, kept)
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
-        runs.save_training(result | {"profile": profile}, network)  # at once: measuring takes long on a CPU
+        runs.save_training(result | {"profile": profile}, network)
         runs.state_file(profile, runs.stem(wanted)).unlink(missing_ok=True)
+        kept.unlink()
 for name, score in result["metrics"].items():
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
 

@@ -18,11 +18,12 @@
 # measures the degraded picture itself: what doing nothing scores is the first row of a table.
 
 # %%
+import os
 from importlib.metadata import version
 
 from IPython.display import display
 
-from irnas_lib import classical, datasets, panels, plots, protocols, runs
+from irnas_lib import classical, datasets, measuring, panels, plots, protocols, runs
 
 print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
 
@@ -73,7 +74,7 @@ result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profi
 for names in protocols.grouped(protocols_measured.split(",")):
     if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
         kept = runs.scores_file(profile, runs.stem(wanted), names, pictures)
-        scores = classical.measure(restore, test, names, sigma, seed, kept)
+        scores = measuring.measure(restore, test, names, sigma, seed, kept, jobs=os.cpu_count())
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, None)
         kept.unlink()

@@ -102,6 +102,7 @@ def test_a_full_disk_leaves_the_previous_files_whole(tmp_path, monkeypatch, owne
     weights, state = tmp_path / "net.safetensors", tmp_path / "net.pt"
     network, later = small(), small(seed=1)
     digest = save_weights(weights, network)
+    assert digest == checkpoints.digest(network) != checkpoints.digest(later)
     save_state(state, {"key": {"seed": 0}, "iteration": 1})
     monkeypatch.setattr(owner, name, failure)
     failures, newer = 0, {"key": {"seed": 0}, "iteration": 2}

@@ -9,6 +9,7 @@ from scipy.signal import convolve2d
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from irnas_lib import metrics
 from irnas_lib.losses import log_ssim, restoration_loss
 from irnas_lib.metrics import psnr, ssim
 
@@ -42,6 +43,15 @@ def test_ssim_is_scikit_images_after_clipping(channels):
     expected = reference_ssim(noisy.clip(0, 1), clean)
     assert ssim(noisy, clean).tolist() == pytest.approx(expected, abs=1e-9)
     assert ssim(noisy.float(), clean.float()).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("band", (1, 7, 30))
+def test_ssim_of_a_large_picture_in_bands_is_the_same(monkeypatch, band):
+    clean = torch.rand(2, 3, 41, 23, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noisy = clean + 0.1 * torch.randn(clean.shape, dtype=torch.float64)
+    expected = ssim(noisy, clean)
+    monkeypatch.setattr(metrics, "BAND", band * 23)
+    assert torch.allclose(ssim(noisy, clean), expected, rtol=0, atol=1e-14)
 
 
 def test_padded_ssim_counts_every_position_of_zero_padded_pictures():

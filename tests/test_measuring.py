@@ -1,4 +1,4 @@
-"""Measuring methods that are not trained: several pictures at once, each score kept, none measured twice."""
+"""Measuring a test set: several pictures at once, each score kept, none measured twice."""
 
 import functools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from irnas_lib import classical, protocols
+from irnas_lib import classical, measuring, protocols
 from irnas_lib.baselines.bm3d import bm3d_rgb
 from irnas_lib.baselines.lp import lp
 from irnas_lib.datasets import Picture
@@ -30,7 +30,7 @@ def only_wide(degraded):
 
 def test_as_evaluate_does_it(pictures, tmp_path):
     kept = tmp_path / "folder" / "kept.csv"
-    found = classical.measure(blurred, pictures, ["redrawn"], 50, 1, kept, jobs=2)["redrawn"]
+    found = measuring.measure(blurred, pictures, ["redrawn"], 50, 1, kept, jobs=2)["redrawn"]
     expected = protocols.evaluate(blurred, pictures, "redrawn", 50, 1)
     assert found[:4] == pytest.approx(expected[:4], abs=1e-12) and found.seconds > 0
 
@@ -39,7 +39,7 @@ def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
     kept = tmp_path / "kept.csv"
     # The last row was cut short by a crash.
     kept.write_text('"p, 0",3.0,20.0,0.5,nan\n"p, 2",5.0,30.0,0.75,nan\n"p, 1",4.0,25.0,0.9,na')
-    found = classical.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1)["strict"]
+    found = measuring.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1)["strict"]
     alone = protocols.evaluate(classical.unchanged, [pictures[1]], "strict", 50)
     assert found.psnr == pytest.approx((20 + 30 + alone.psnr) / 3, abs=1e-12)
     assert found.ssim == pytest.approx((0.5 + 0.75 + alone.ssim) / 3, abs=1e-12)
@@ -47,14 +47,14 @@ def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
 
     def not_again(*_, **__):
         raise AssertionError("measured again")
-    monkeypatch.setattr(classical, "_measure_one", not_again)
-    assert classical.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1) == {"strict": found}
+    monkeypatch.setattr(measuring, "_measure_one", not_again)
+    assert measuring.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1) == {"strict": found}
 
 
 def test_a_failure_is_raised_and_the_others_scores_stay(pictures, tmp_path):
     kept = tmp_path / "kept.csv"
     with pytest.raises(ValueError, match="81 columns"):
-        classical.measure(only_wide, pictures, ["strict"], 50, 0, kept, jobs=1)
+        measuring.measure(only_wide, pictures, ["strict"], 50, 0, kept, jobs=1)
     assert kept.read_text().startswith('"p, 0",') and "p, 1" not in kept.read_text()
 
 
