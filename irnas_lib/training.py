@@ -25,11 +25,21 @@ class Diverged(RuntimeError):
 
 def step(network: nn.Module, optimizer: torch.optim.Optimizer, degraded: torch.Tensor, clean: torch.Tensor,
          loss_lambda: float, bf16: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step on one batch: the loss of Eq. 7 and the PSNR in dB, scalars."""
+    """One step on one batch: the loss of Eq. 7 and the PSNR in dB, scalars.
+
+    A network that learns from more than its estimate has a `training_loss(degraded, clean, error)`, which returns its
+    loss and its estimate; error(estimate) is Eq. 7.
+    """
+    def error(estimate):
+        return restoration_loss(estimate.float(), clean, loss_lambda)
+
     optimizer.zero_grad()
     with torch.autocast(degraded.device.type, torch.bfloat16, enabled=bf16):
-        restored = network(degraded)
-    loss = restoration_loss(restored.float(), clean, loss_lambda)
+        if hasattr(network, "training_loss"):
+            loss, restored = network.training_loss(degraded, clean, error)
+        else:
+            restored = network(degraded)
+            loss = error(restored)
     loss.backward()
     optimizer.step()
     return loss.detach(), psnr(restored.detach(), clean).mean()

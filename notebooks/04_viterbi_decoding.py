@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import torch
 from exercises import check
 
-from irnas_lib import decode, drawing, plots, runs, search_space
+from irnas_lib import decode, drawing, interactive, plots, runs, search_space
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.genotypes import PUBLISHED
 
@@ -154,6 +154,14 @@ print(f"the best is {chance[ranked[0]] / chance[ranked[1]]:.3f} times as probabl
 # **What to notice.** Look at the distance from the first to the second. Decoding answers with one path
 # whether the lead is wide or a hair's breadth; the picture shows what the answer hides.
 #
+# How little would change the answer? Run this page in JupyterLab (`make lab`), pick a cell and add something
+# to its logits: the thick line is Viterbi's path, the dashed one the second best, and where they draw level
+# they change places. A page that does not run has the picture as the search left it, without the sliders.
+
+# %%
+interactive.path_explorer(beta)
+
+# %% [markdown]
 # Why not always try all paths? Count them, and count the sums that Viterbi makes.
 
 # %%

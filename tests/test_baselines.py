@@ -151,6 +151,16 @@ def test_memnet_begins_with_the_mean_of_its_outputs():
     torch.testing.assert_close(network(x), network.outputs(x).mean(dim=0))
 
 
+def test_memnet_learns_from_its_outputs_and_their_sum_alike():
+    network = randomised(SMALL["MemNet"]())
+    x = picture(2, 1, 8, 8)
+    clean = x.flip(3)
+    loss, estimate = network.training_loss(x, clean, lambda y: (y - clean).square().mean())
+    torch.testing.assert_close(estimate, network(x))
+    errors = [(y - clean).square().mean() for y in (*network.outputs(x), estimate)]
+    torch.testing.assert_close(loss, torch.stack(errors).mean())
+
+
 def non_local_by_loops(plain, name, x):
     theta, phi, g = (plain.conv(f"{name}{part}", x).detach().numpy() for part in ("theta", "phi", "g"))
     result = x.detach().numpy().copy()

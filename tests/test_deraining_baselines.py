@@ -252,3 +252,29 @@ def test_gradient_reaches_every_parameter_but_biases_before_a_batch_norm(network
     idle = {name for name, parameter in network.named_parameters() if parameter.grad.abs().max() < 1e-12}
     assert idle == normed
     assert len(idle) == (26 if isinstance(network, DetailsNet) else 0)
+
+
+def test_rescan_learns_from_all_its_stages_alike():
+    network = randomised(RESCAN())
+    x, clean = picture(2, 3, 9, 8), picture(2, 3, 9, 8, seed=2)
+    loss, estimate = network.training_loss(x, clean, lambda y: (y - clean).square().mean())
+    torch.testing.assert_close(estimate, network(x))
+    errors = [(y - clean).square().mean() for y in network.stage_estimates(x)]
+    torch.testing.assert_close(loss, torch.stack(errors).mean())
+
+
+@pytest.mark.parametrize("network", (JORDER, JORDER_R))
+def test_jorder_learns_from_background_streaks_and_mask_of_every_pass(network):
+    network = randomised(network())
+    clean, x = picture(2, 3, 9, 8), picture(2, 3, 9, 8, seed=2)
+    loss, estimate = network.training_loss(x, clean, lambda y: (y - clean).abs().mean())
+    torch.testing.assert_close(estimate, network(x))
+    left, expected = x, 0
+    for background, streaks, mask in network.predictions(x):
+        rain = (left - clean).detach()
+        there = rain.mean(dim=1, keepdim=True) > 0.1
+        expected += (background - clean).abs().mean() + (mask * streaks - rain * there).square().mean()
+        expected -= 0.01 * torch.where(there, mask, 1 - mask).log().mean()
+        left = background
+    torch.testing.assert_close(loss, expected / network.passes)
+    assert there.any() and not there.all()

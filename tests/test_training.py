@@ -228,3 +228,26 @@ def main(file, held=""):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main(*sys.argv[1:])
+
+
+class Staged(nn.Module):
+    """Two estimates, of which both count."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(1.0))
+
+    def training_loss(self, degraded, clean, error):
+        estimates = [self.gain * degraded, self.gain * degraded / 2]
+        return error(estimates[0]) + 2 * error(estimates[1]), estimates[1]
+
+
+def test_a_network_may_say_itself_what_it_learns_from():
+    degraded, clean = torch.rand(2, 2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    network = Staged()
+    loss, quality = training.step(network, torch.optim.SGD(network.parameters(), 0.1), degraded, clean, 0.5)
+    expected = (training.restoration_loss(degraded, clean, 0.5)
+                + 2 * training.restoration_loss(degraded / 2, clean, 0.5))
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert quality.item() == pytest.approx(training.psnr(degraded / 2, clean).mean().item(), abs=1e-5)
+    assert network.gain.item() != 1

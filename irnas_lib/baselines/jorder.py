@@ -2,16 +2,19 @@
 
 The paper gives the paths, the order of the three predictions and the recurrence. It does not give every size: 64
 channels, three rounds of the dilated block, two convolutions a prediction, two passes of JORDER-R and the background
-as the input less a residual are ours.
+as the input less a residual are ours, and so is the weight of the mask's error.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 DILATIONS = (1, 2, 3)  # two 3x3 convolutions each: windows of 5x5, 9x9 and 13x13
 PASSES = 2  # of JORDER-R
+MASK_WEIGHT = 0.01  # of the mask's cross-entropy, beside errors of a few thousandths
 
 
 class Layers(NamedTuple):
@@ -48,8 +51,8 @@ class ContextualizedDilatedBlock(nn.Module):
 class JORDER(nn.Module):
     """Predicts a binary streak mask, then the streaks, then the background, each from those before it.
 
-    The paper also trains on the mask and the streaks, to be had from `predictions`; `forward` alone serves a loss on
-    the background. `passes` above 1 removes rain from each estimate again, with the same weights: JORDER-R.
+    As in the paper, mask and streaks count in training beside the background, here with a mask derived from the pair.
+    `passes` above 1 removes rain from each estimate again, with the same weights: JORDER-R.
     forward: (B, channels, H, W) in [0, 1] -> the clean estimate, same shape, not clipped.
     """
 
@@ -80,6 +83,17 @@ class JORDER(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.predictions(x)[-1].background
+
+    def training_loss(self, rainy: torch.Tensor, clean: torch.Tensor,
+                      error: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `training.step`. What a pass is to find is the rain that is left in its own input."""
+        loss, left = 0, rainy
+        for background, streaks, mask in self.predictions(rainy):
+            wanted = streak_mask(left.detach(), clean)
+            loss = (loss + error(background) + F.mse_loss(mask * streaks, wanted * (left.detach() - clean))
+                    + MASK_WEIGHT * F.binary_cross_entropy(mask.float(), wanted.float()))
+            left = background
+        return loss / self.passes, background
 
 
 class JORDER_R(JORDER):

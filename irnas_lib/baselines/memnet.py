@@ -1,5 +1,7 @@
 """MemNet, M6R6 (Tai et al. 2017, "MemNet: a persistent memory network for image restoration")."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -36,8 +38,8 @@ class MemoryBlock(nn.Module):
 class MemNet(nn.Module):
     """Six memory blocks of six recursions; the estimate is a learned weighted sum of what each block's memory gives.
 
-    One convolution reconstructs from all six memories, after a batch norm for each. The authors also compare each of
-    the six `outputs` with the clean picture; a loss of `forward` alone does not.
+    One convolution reconstructs from all six memories, after a batch norm for each. As in the paper, the six outputs
+    and their weighted sum count alike in training.
     forward: (B, channels, H, W) in [0, 1] -> the clean estimate, same shape, not clipped.
     """
 
@@ -58,4 +60,14 @@ class MemNet(nn.Module):
                             for norm, memory in zip(self.norms, memories[1:])])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.weights.view(-1, 1, 1, 1, 1) * self.outputs(x)).sum(dim=0)
+        return self._weighted(self.outputs(x))
+
+    def training_loss(self, noisy: torch.Tensor, clean: torch.Tensor,
+                      error: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `training.step`."""
+        outputs = self.outputs(noisy)
+        estimate = self._weighted(outputs)
+        return sum(map(error, (*outputs, estimate))) / (len(outputs) + 1), estimate
+
+    def _weighted(self, outputs: torch.Tensor) -> torch.Tensor:
+        return (self.weights.view(-1, 1, 1, 1, 1) * outputs).sum(dim=0)

@@ -1,5 +1,7 @@
 """SCAN and RESCAN (Li et al. 2018, "Recurrent squeeze-and-excitation context aggregation net")."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -78,7 +80,7 @@ class RESCAN(nn.Module):
     """Four stages of five convolutional GRUs of 24 channels and a decoder, all with one set of weights: 149,823.
 
     Each stage sees the last one's estimate and the units' states, and predicts the whole rain of the input (the
-    paper's "full" variant). The paper trains on the sum of all stages' errors, to be had from `stage_estimates`.
+    paper's "full" variant). As in the paper, all stages' errors count in training.
     forward: (B, channels, H, W) in [0, 1] -> the last stage's clean estimate, same shape, not clipped.
     """
 
@@ -101,3 +103,9 @@ class RESCAN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.stage_estimates(x)[-1]
+
+    def training_loss(self, rainy: torch.Tensor, clean: torch.Tensor,
+                      error: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `training.step`."""
+        estimates = self.stage_estimates(rainy)
+        return sum(map(error, estimates)) / self.stages, estimates[-1]
