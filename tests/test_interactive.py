@@ -1,0 +1,90 @@
+"""The interactive trellis without a browser: its sliders moved in Python, and what a page without a reader shows."""
+
+import base64
+import math
+
+import nbformat
+import pytest
+import torch
+
+from irnas_lib import batch, decode, interactive, plots, profiles
+from irnas_lib.search_space import MOVES, existing_moves, source_rows
+
+BETA = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+LINE = "Viterbi's path {}: probability {:.4f}, {:.3f} times that of the second, {}"
+
+
+@pytest.fixture
+def explorer(monkeypatch):
+    monkeypatch.setattr(interactive, "has_reader", lambda: True)
+    return interactive.path_explorer(BETA)
+
+
+def agrees(explorer, beta) -> bool:
+    """Whether line and picture are those of beta, by trying every path."""
+    chance = {path: math.exp(decode.path_log_probability(beta, path)) for path in decode.all_paths(4)}
+    first, second = sorted(chance, key=chance.get, reverse=True)[:2]
+    names = [",".join(map(str, path)) for path in (first, second)]
+    trellis = plots.draw_trellis(beta, decode.viterbi_path(beta)[0], {"second": second})
+    return (explorer.line.value == LINE.format(names[0], chance[first], chance[first] / chance[second], names[1])
+            and explorer.picture.value == trellis._repr_png_())
+
+
+def test_it_opens_with_beta_as_it_is(explorer):
+    assert agrees(explorer, BETA)
+
+
+def test_a_slider_redraws_line_and_picture_and_leaves_beta_alone(explorer):
+    before = decode.viterbi_path(BETA)[0]
+    row = source_rows(4).index((3, before[2]))  # where the path makes its last move
+    column = next(i for i in range(3) if existing_moves(9, BETA.device)[row, i] and MOVES[i] != before[3] - before[2])
+    kept, moved = BETA.clone(), BETA.clone()
+    moved[row, column] += 3
+    explorer.sliders[row, column].value = 3
+    assert decode.viterbi_path(moved)[0] != before
+    assert agrees(explorer, moved) and not agrees(explorer, BETA)
+    assert BETA.equal(kept)
+    explorer.sliders[row, column].value = 0
+    assert agrees(explorer, BETA)
+
+
+def test_there_is_a_slider_for_every_move_that_exists_and_those_of_one_cell_are_shown(explorer):
+    assert set(explorer.sliders) == {tuple(entry) for entry in existing_moves(9, BETA.device).nonzero().tolist()}
+    for (name, row), (layer, level) in zip(explorer.cell.options, source_rows(4)):
+        explorer.cell.value = row
+        assert name == (f"layer {layer}, level {level}" if layer else "start")
+        assert [slider.description for slider in explorer.shown.children] == [
+            word for word, move in (("narrower", -1), ("same", 0), ("wider", 1)) if 0 <= level + move <= 2]
+
+
+def test_sliders_of_other_cells_stay_as_they_were(explorer):
+    moved = BETA.clone()
+    for row, added in ((0, 1.5), (4, -2.0)):
+        explorer.cell.value = row
+        explorer.shown.children[0].value = added
+        moved[row, existing_moves(9, BETA.device)[row].nonzero()[0]] += added
+    assert agrees(explorer, moved)
+
+
+def test_a_page_saved_with_the_widget_has_its_picture_too(explorer):
+    shown = explorer._repr_mimebundle_()
+    assert shown["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
+    assert base64.b64decode(shown["image/png"]) == explorer.picture.value
+
+
+def test_a_page_that_nobody_sits_before_has_the_picture_and_no_widget(tmp_path):
+    (tmp_path / "page.py").write_text(f'''# %% tags=["parameters"]
+profile = "smoke"
+
+# %%
+import torch
+from irnas_lib import interactive
+interactive.path_explorer(torch.tensor({BETA.tolist()}))
+''')
+    made = batch.run(profiles.Job("page", "page", {}, ()), tmp_path / "out", tmp_path)
+    page = nbformat.read(made, as_version=4)
+    line, picture = page.cells[-1].outputs
+    expected, trellis = interactive.decoded(BETA)
+    assert line.text == expected + "\n"
+    assert base64.b64decode(picture.data["image/png"]) == trellis._repr_png_()
+    assert "widget" not in made.read_text()
