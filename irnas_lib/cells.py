@@ -1,0 +1,105 @@
+"""Cells to train at one small budget and to compare: found by searches, drawn at random, or one change away.
+
+A comparison of cells is fair where all else is the same: the path and the width are the published ones, and so are
+budget, first weights and batches. The input is added to the output, since without it a short training is spent on the
+mean brightness of its batches, whatever the cell (notebook 10).
+"""
+
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from irnas_lib import edits, systems
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.files import atomically
+from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
+from irnas_lib.search_space import OPERATIONS, states
+
+SYSTEM = "IR-NAS + residual"
+SPREAD = 0.15  # random cells have as many parameters as the published one, give or take this share
+PAPERS_PICK = {"R1: every convolution deformable": "IR-NAS, R1", "R2: both inputs of a node": "IR-NAS, R2"}
+
+
+class Candidate(NamedTuple):
+    """name: such as "random 3", "another input of an edge 7", or the paper's own name for it."""
+
+    name: str
+    genotype: Genotype
+
+
+def random_cell(nodes: int, rng: random.Random) -> Genotype:
+    """Two different inputs for each node and an operation for each of them, all equally likely; never `none`."""
+    return Genotype([[Edge(rng.choice(OPERATIONS[:-1]), source) for source in rng.sample(states(node), 2)]
+                     for node in range(nodes)])
+
+
+def random_cells(task: str, number: int, seed: int = 0) -> list[Candidate]:
+    """Different random cells, each within SPREAD of the parameters that the published cell has."""
+    published, rng = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed)
+    size, found = parameters(task, published), {}
+    while len(found) < number:
+        cell = random_cell(len(published), rng)
+        if abs(parameters(task, cell) / size - 1) <= SPREAD:
+            found.setdefault(edits.canonical(cell), cell)
+    return [Candidate(f"random {i}", cell) for i, cell in enumerate(found.values(), 1)]
+
+
+def changed_cells(task: str, kind: str, number: int, seed: int = 0) -> list[Candidate]:
+    """A sample of the changes of one kind of `edits.KINDS`; the paper's own change, where it is of this kind, first."""
+    everything = edits.KINDS[kind](PUBLISHED[task, "IR-NAS"].genotype)
+    candidates = [Candidate(f"{kind.partition(':')[0]} {i}", cell) for i, cell in enumerate(everything, 1)]
+    if kind not in PAPERS_PICK:
+        return random.Random(seed).sample(candidates, min(number, len(candidates)))
+    pick = Candidate(PAPERS_PICK[kind], PUBLISHED[task, PAPERS_PICK[kind]].genotype)
+    others = [one for one in candidates if edits.canonical(one.genotype) != edits.canonical(pick.genotype)]
+    return [pick, *random.Random(seed).sample(others, min(number - 1, len(others)))]
+
+
+def build(task: str, genotype: Genotype) -> torch.nn.Module:
+    """The untrained network of a cell, on the published path and width, with the input added to its output."""
+    _, path, width = PUBLISHED[task, "IR-NAS"]
+    return systems.build(SYSTEM, 1 if task == "denoising" else 3, Architecture(genotype, path, width))
+
+
+def parameters(task: str, genotype: Genotype) -> int:
+    """Registered parameters of that network; no memory is spent on weights."""
+    with torch.device("meta"):
+        return systems.parameter_count(build(task, genotype))
+
+
+def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
+    """The share of edges (node and input) that two cells have in common, and of edges with the same operation."""
+    with_operation, edges = ([{(node, *part(edge)) for node, pair in enumerate(cell) for edge in pair}
+                              for cell in (one, other)]
+                             for part in (lambda edge: (edge.source, edge.operation), lambda edge: (edge.source,)))
+    return tuple(len(a & b) / len(a) for a, b in (edges, with_operation))
+
+
+# ---- records ----
+
+def save(record: dict, folder: str | Path) -> Path:
+    """Writes what a group of cells has scored: {"task", "group", "budget": {...}, "cells": [{...}, ...], ...}."""
+    path = Path(folder) / f"{record['task']}-{record['group']}-{record['profile']}.json"
+    with atomically(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def load(folders: Iterable[str | Path], task: str) -> dict[str, dict]:
+    """The groups of a task that have been trained, by group; what lies in an earlier folder comes before a later one.
+
+    Raises CheckpointError for a damaged file.
+    """
+    found = {}
+    for folder in folders:
+        for path in sorted(Path(folder).glob(f"{task}-*.json")):
+            try:
+                record = json.loads(path.read_text(encoding="utf-8"))
+                found.setdefault(record["group"], record)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise CheckpointError(f"{path}: no readable record of cells ({error})") from error
+    return found
