@@ -1,11 +1,15 @@
 """The jobs of a profile: which notebooks run, with which parameters, after which others (profiles.toml)."""
 
 import tomllib
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from irnas_lib.results import slug
+
 SOURCE = Path(__file__).resolve().parent.parent / "profiles.toml"
-JOB_KEYS = {"notebook", "name", "parameters", "needs", "profiles"}
+JOB_KEYS = {"notebook", "name", "parameters", "needs", "profiles", "each"}
 
 
 class ProfileError(ValueError):
@@ -39,7 +43,7 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
     """
     settings = _settings(profile, source)
     jobs: list[Job] = []
-    for entry in _read(source)["jobs"]:
+    for entry in _expanded(_read(source)["jobs"]):
         name = entry.get("name", entry["notebook"])
         if stray := sorted(set(entry) - JOB_KEYS):
             raise ProfileError(f"{source.name}, job {name}: unknown key {', '.join(stray)}")
@@ -50,6 +54,20 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
         jobs.append(Job(entry["notebook"], name, _parameters(profile, settings, entry),
                         _needs(name, entry.get("needs", []), jobs, source)))
     return jobs
+
+
+def _expanded(entries: list[dict]) -> Iterator[dict]:
+    """The entries, those with `each` once for every combination of its values."""
+    for entry in entries:
+        each = entry.get("each", {})
+        for values in product(*each.values()):
+            own = dict(zip(each, values))
+            shown = {key: slug(value) if isinstance(value, str) else value for key, value in own.items()}
+            name = entry.get("name", entry["notebook"])
+            try:
+                yield entry | {"name": name.format(**shown), "parameters": entry.get("parameters", {}) | own}
+            except KeyError as error:
+                raise ProfileError(f"job {name}: `each` has no {error}") from None
 
 
 def find(profile: str, name: str, source: Path = SOURCE) -> Job:

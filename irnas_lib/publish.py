@@ -8,7 +8,7 @@ from pathlib import Path
 from irnas_lib import profiles, stamps
 from irnas_lib.files import atomically
 
-COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda")
+COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
 
 
@@ -19,9 +19,10 @@ class PublishError(ValueError):
 def publish(profile: str, run: Path, root: Path) -> list[str]:
     """Promote the run of a profile, in the folder `run`, into the project at `root`; a line for each step.
 
-    Copies results, searches, weights and panels to checkpoints/, and the executed notebook of each notebook's
-    first job to notebooks/. A result replaces the one of the same task, data set, system, sigma, seed, recipe
-    and loss, unless that one has more iterations. All is checked before anything is copied.
+    Copies results, searches, records of cells, weights and panels to checkpoints/, and an executed notebook of each
+    notebook to notebooks/: of the job that is called as the notebook, or else of the first. A result replaces the one
+    of the same task, data set, system, sigma, seed, recipe, loss and profile, unless that one has more iterations; each
+    profile keeps its own, for a table compares systems at one budget. All is checked before anything is copied.
     PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
     `stamps.problems` rejects, and for panels of more than 5 MB.
     """
@@ -42,19 +43,20 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
         older = [other for other in rivals if other.is_relative_to(shipped)]
         dropped += [old for other in older for old in (other, _weights(other, shipped)) if old]
         pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, made), path) if new]
-    for path in sorted((made / "searches").glob("*.json")):
+    for path in sorted([*(made / "searches").glob("*.json"), *(made / "cells").glob("*.json")]):
         _real(path)
-        pairs.append((path, shipped / "searches" / path.name))
+        pairs.append((path, shipped / path.relative_to(made)))
     panels = sorted((made / "panels").glob("*.png"))
     if sum(panel.stat().st_size for panel in panels) > PANELS_LIMIT:
         raise PublishError("the panels hold more than 5 MB of pictures")
     pairs += [(panel, shipped / "panels" / panel.name) for panel in panels]
 
     for notebook in dict.fromkeys(job.notebook for job in jobs):
-        first = next(job.name for job in jobs if job.notebook == notebook)
-        executed = run / "notebooks" / f"{first}.ipynb"
+        of_it = [job.name for job in jobs if job.notebook == notebook]
+        page = notebook if notebook in of_it else of_it[0]
+        executed = run / "notebooks" / f"{page}.ipynb"
         if not executed.exists():
-            said.append(f"not run: {first}")
+            said.append(f"not run: {page}")
         elif found := stamps.problems(executed, root / "notebooks" / f"{notebook}.py"):
             raise PublishError(found[0])
         else:

@@ -100,6 +100,7 @@ for i, record in enumerate(searches):
         right.plot(steps, list(map(undecided, shares)), f"k{style}", alpha=1 - 0.25 * i, label=f"{name}, {label}")
 left.set(xticks=range(len(OPERATIONS) - 1), xticklabels=OPERATIONS[:-1], ylabel="edges of the cell")
 right.set(xlabel="iterations", ylabel="mean entropy")
+right.ticklabel_format(useOffset=False)
 for axes in (left, right):
     if searches:
         axes.legend(fontsize=7, frameon=False)
@@ -187,7 +188,7 @@ for row, name in enumerate(order):
 if "published" in found:
     ax.axvline(found["published"]["cells"][0]["psnr"], color="0.6", linestyle=":")
 ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5), xlabel="PSNR (dB), strict")
-ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.3), ncols=3, frameon=False)
+fig.legend(fontsize=8, loc="outside upper center", ncols=3, frameon=False)
 plt.show()
 
 # %% [markdown]

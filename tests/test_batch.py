@@ -252,11 +252,22 @@ def test_scale_of_a_profile_yields_to_the_job(listed):
     assert again == {**shared, "number": 3}
 
 
+def test_each_makes_a_job_of_every_combination(listed):
+    listed.write_text(PROFILES.replace('name = "two-again"', 'name = "two-{system}-{sigma}"\n'
+                                       'each = { system = ["IR-NAS*", "RED"], sigma = [30, 70] }'))
+    jobs = [job for job in profiles.load("real", listed) if job.name not in ("one", "two", "three")]
+    assert [job.name for job in jobs] == ["two-ir_nas_star-30", "two-ir_nas_star-70", "two-red-30", "two-red-70"]
+    assert jobs[1].parameters == {"profile": "real", "number": 3, "system": "IR-NAS*", "sigma": 70}
+    assert profiles.find("real", "three", listed).needs == ("two", *(job.name for job in jobs))
+
+
 @pytest.mark.parametrize("change, message", [
     (("", ""), "unknown profile 'huge'; known: smoke, real"),
     (('needs = ["two"]', 'needs = ["four"]'), "job three needs four"),
     (('name = "two-again"', ""), "two jobs of profile smoke are called two"),
     (('name = "two-again"', 'nmae = "two-again"'), "unknown key nmae"),
+    (('name = "two-again"', 'name = "two-{x}"\neach = { y = [1] }'), "job two-{x}: `each` has no 'x'"),
+    (('name = "two-again"', 'name = "two-again"\neach = { y = [1, 2] }'), "are called two-again"),
 ])
 def test_profile_errors_are_one_line(listed, change, message):
     listed.write_text(PROFILES.replace(*change))
@@ -361,9 +372,11 @@ def test_publish_copies_results_weights_and_notebooks(shipped):
     (run / "checkpoints" / "resume").mkdir()
     (run / "checkpoints" / "resume" / "new.pt").write_bytes(b"r")
     result(run / "checkpoints", "denoising-seed0-gpu", weights=None, kind="searches")
+    result(run / "checkpoints", "denoising-random-gpu", weights=None, kind="cells")
     publish.publish("gpu", run, root)
     assert {str(path.relative_to(root / "checkpoints")) for path in (root / "checkpoints").rglob("*.*")} == {
-        "results/new.json", "weights/new.safetensors", "searches/denoising-seed0-gpu.json", "panels/a.png"}
+        "results/new.json", "weights/new.safetensors", "searches/denoising-seed0-gpu.json",
+        "cells/denoising-random-gpu.json", "panels/a.png"}
     assert batch.check(root / "notebooks") == []
 
 
@@ -387,9 +400,17 @@ def test_publish_replaces_the_result_of_fewer_iterations_and_no_other(shipped):
     run, root = shipped
     result(root / "checkpoints", "old", b"o", iterations=499)
     result(root / "checkpoints", "other", b"x", iterations=1, sigma=30)
+    result(root / "checkpoints", "laptop", b"l", iterations=1, profile="laptop")
     publish.publish("gpu", run, root)
-    assert {path.stem for path in (root / "checkpoints" / "results").iterdir()} == {"new", "other"}
-    assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"new", "other"}
+    assert {path.stem for path in (root / "checkpoints" / "results").iterdir()} == {"new", "other", "laptop"}
+    assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"new", "other", "laptop"}
+
+
+def test_publish_takes_the_page_of_the_job_that_is_called_as_the_notebook(shipped, monkeypatch):
+    run, root = shipped
+    jobs = profiles.load("gpu")
+    monkeypatch.setattr(profiles, "load", lambda profile: [*jobs, jobs[0]._replace(name="tiny")])
+    assert "not run: tiny" in publish.publish("gpu", run, root)
 
 
 def damage_weights(run, root):
