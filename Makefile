@@ -14,7 +14,7 @@ endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
-	@echo 'settings: PROFILE=smoke|laptop|gpu|paper  DATA=folder  JOBS=notebooks at once  DRY=1 (only say what would run)'
+	@echo 'settings: PROFILE=smoke|laptop|gpu|paper  DATA=folder  JOBS=notebooks at once  MINUTES=stop by then  DRY=1 (only say what would run)'
 
 install: $(VENV)/installed ## install what is missing into .venv
 
@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
-	@$(PY) -m irnas_lib.batch all $(PROFILE) --jobs $(JOBS) $(if $(DRY),--dry-run)
+	@$(PY) -m irnas_lib.batch all $(PROFILE) --jobs $(JOBS) $(if $(DRY),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
 
 test: install ## run the tests
 	@$(PY) -m pytest $(TESTS)

@@ -32,7 +32,7 @@ rule figures:
         "{sys.executable} -m irnas_lib.figures --profile {profile} > /dev/null"
 
 
-for number, job in enumerate(planned):
+for place, job in enumerate(profiles.by_worth(planned)):
 
     rule:
         name: job.name
@@ -47,6 +47,6 @@ for number, job in enumerate(planned):
             parameters=job.parameters,
         # torch uses every core, so jobs that run at once share them
         threads: max(1, workflow.cores // int(config.get("jobs", 1))),
-        priority: len(planned) - number
+        priority: len(planned) - place
         shell:
             "{sys.executable} -m irnas_lib.batch run {profile} {params.job}"

@@ -11,6 +11,7 @@ import ast
 import fcntl
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -127,10 +128,12 @@ def _finish(output: Path, stamp: dict) -> None:
         nbformat.write(notebook, partial)
 
 
-def run_all(profile: str, jobs: int = 1, dry_run: bool = False) -> int:
+def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float = 0) -> int:
     """Run what is stale of a profile, `jobs` notebooks at once; the exit status of Snakemake is returned.
 
-    Every job's notebook and parameters are checked before the first one runs.
+    Every job's notebook and parameters are checked before the first one runs. With `minutes` the run stops by then as
+    if interrupted: what is worth most has come first, trainings have kept their state, and a failure has not kept the
+    others from running. The same command goes on.
     """
     planned = profiles.load(profile)
     for job in planned:
@@ -140,17 +143,22 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False) -> int:
     command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
                "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
     command += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
+    command += ["--keep-going"] if minutes else []
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Snakemake's own lock outlives a killed run
         except BlockingIOError:
             raise BatchError(f"profile {profile} is already running here") from None
-        snakemake = subprocess.Popen(command, cwd=ROOT)
+        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
         try:
-            status = snakemake.wait()
-        except KeyboardInterrupt:  # Snakemake got it too, and stops its jobs
+            status = snakemake.wait(60 * minutes or None)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
+            os.killpg(snakemake.pid, signal.SIGINT)  # Snakemake, its jobs and their kernels, which save their state
             snakemake.wait()
-            raise
+            if isinstance(stopped, KeyboardInterrupt):
+                raise
+            print(f"{profile}: stopped after {minutes:g} minutes; the same command goes on from here")
+            return 0
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
@@ -172,6 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     every.add_argument("profile")
     every.add_argument("--jobs", type=int, default=1, help="notebooks at once (default 1, with every core)")
     every.add_argument("--dry-run", action="store_true", help="only say what would run")
+    every.add_argument("--minutes", type=float, default=0, help="stop by then, with what is worth most done first")
     one = commands.add_parser("run", help="run one job, stale or not")
     one.add_argument("profile")
     one.add_argument("job")
@@ -196,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(options: argparse.Namespace) -> int:
     if options.command == "all":
-        return run_all(options.profile, options.jobs, options.dry_run)
+        return run_all(options.profile, options.jobs, options.dry_run, options.minutes)
     if options.command == "run":
         start = time.monotonic()
         job = profiles.find(options.profile, options.job)

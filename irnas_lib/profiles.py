@@ -1,7 +1,8 @@
 """The jobs of a profile: which notebooks run, with which parameters, after which others (profiles.toml)."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ class Job(NamedTuple):
 
 def names(source: Path = SOURCE) -> list[str]:
     """Names of the known profiles, in the order of the file."""
-    return [name for name in _read(source) if name != "jobs"]
+    return [name for name in _read(source) if name not in ("jobs", "worth")]
 
 
 def datasets(profile: str, source: Path = SOURCE) -> dict[str, str]:
@@ -68,6 +69,16 @@ def _expanded(entries: list[dict]) -> Iterator[dict]:
                 yield entry | {"name": name.format(**shown), "parameters": entry.get("parameters", {}) | own}
             except KeyError as error:
                 raise ProfileError(f"job {name}: `each` has no {error}") from None
+
+
+def by_worth(jobs: Iterable[Job], source: Path = SOURCE) -> list[Job]:
+    """The jobs in the order in which time is best spent on them: by the first pattern of `worth` that fits, then as
+    they are; those that no pattern fits come last."""
+    patterns = _read(source).get("worth", [])
+
+    def rank(job):
+        return next((i for i, pattern in enumerate(patterns) if fnmatch(job.name, pattern)), len(patterns))
+    return sorted(jobs, key=rank)
 
 
 def find(profile: str, name: str, source: Path = SOURCE) -> Job:

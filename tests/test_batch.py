@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jupytext
@@ -321,6 +322,35 @@ def test_batch_stops_at_a_failure_and_goes_on_with_what_is_stale(project):
 
     again = reproduce(project)
     assert again.stdout.splitlines() == ["smoke: 4 notebooks up to date in runs/smoke"]
+
+
+def test_a_slice_of_time_stops_cleanly_and_is_gone_on_with(project):
+    """`two` takes a minute and is told to stop before, which it hears; `one` is done by then."""
+    write_source(project / "notebooks", "two", last="""
+import pathlib, time
+try:
+    time.sleep(0 if pathlib.Path("saved").exists() else 60)
+except KeyboardInterrupt:
+    pathlib.Path("saved").write_text("state")
+    raise""")
+    began = time.monotonic()
+    stopped = reproduce(project, "--minutes", "0.4")
+    assert stopped.returncode == 0 and time.monotonic() - began < 50
+    assert "smoke: stopped after 0.4 minutes; the same command goes on from here" in stopped.stdout
+    done = project / "runs/smoke/done"
+    assert {path.name for path in done.iterdir()} == {"one"}
+    assert (project / "notebooks/saved").read_text() == "state"
+    assert reproduce(project).returncode == 0
+    assert {path.name for path in done.iterdir()} == {"one", "two", "two-again", "three", "figures"}
+
+
+def test_what_is_worth_most_comes_first(listed):
+    listed.write_text('worth = ["three", "two*"]\n' + PROFILES)
+    jobs = profiles.load("real", listed)
+    assert profiles.names(listed) == ["smoke", "real"]
+    assert [job.name for job in profiles.by_worth(jobs, listed)] == ["three", "two", "two-again", "one"]
+    listed.write_text(PROFILES)
+    assert profiles.by_worth(jobs, listed) == jobs
 
 
 def test_batch_checks_every_parameter_before_it_runs_anything(project):
