@@ -1,4 +1,4 @@
-"""Run notebooks headlessly: `python -m irnas_lib.batch all|run|publish|check`.
+"""Run notebooks headlessly: `python -m irnas_lib.batch all|run|left|publish|check`.
 
 The source of a notebook is notebooks/NAME.py (jupytext's percent format). Running a job turns it into a
 notebook, gives it the job's parameters and executes it through papermill. The executed notebook lands in
@@ -27,7 +27,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from irnas_lib import profiles, publish, stamps
+from irnas_lib import profiles, progress, publish, stamps
 from irnas_lib.files import atomically
 from irnas_lib.paths import ROOT, run_folder
 
@@ -138,7 +138,7 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     planned = profiles.load(profile)
     for job in planned:
         prepare(job)
-    folder = run_folder(profile)
+    folder, before = run_folder(profile), progress.finished(profile)
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
                "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
@@ -158,10 +158,22 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
             if isinstance(stopped, KeyboardInterrupt):
                 raise
             print(f"{profile}: stopped after {minutes:g} minutes; the same command goes on from here")
-            return 0
+            status = 0
+        if minutes:
+            print(f"done now: {', '.join(sorted(progress.finished(profile) - before)) or 'no job'}")
+            print_left(profile)
+            return status
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
+
+
+def print_left(profile: str) -> None:
+    """What is left of a profile, a line for each job."""
+    jobs = [(job, parameters_of(prepare(job), job.notebook) | job.parameters) for job in profiles.load(profile)]
+    missing = progress.left(profile, jobs)
+    print(f"left: {len(missing)} of {len(jobs)} jobs, in this order" if missing else "nothing is left")
+    print(*(f"  {line}" for line in missing), sep="\n")
 
 
 def check(notebooks: Path = NOTEBOOKS) -> list[str]:
@@ -184,6 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
     one = commands.add_parser("run", help="run one job, stale or not")
     one.add_argument("profile")
     one.add_argument("job")
+    rest = commands.add_parser("left", help="say which jobs are left, and about how long they take")
+    rest.add_argument("profile")
     promote = commands.add_parser("publish", help="promote a run to checkpoints/ and notebooks/")
     promote.add_argument("profile")
     commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
@@ -212,6 +226,8 @@ def _command(options: argparse.Namespace) -> int:
         print(f"{job.name} ...", flush=True)
         run(job, run_folder(options.profile) / "notebooks")
         print(f"{job.name} done in {time.monotonic() - start:.0f} s", flush=True)
+    elif options.command == "left":
+        print_left(options.profile)
     elif options.command == "publish":
         print(*publish.publish(options.profile, run_folder(options.profile), ROOT), sep="\n")
     elif found := check():

@@ -1,0 +1,65 @@
+"""What is left of a profile, with estimates from measured steps a second."""
+
+import pytest
+import torch
+
+from irnas_lib import profiles, progress, runs
+
+DEFAULTS = {"task": "denoising", "dataset": "BSD500", "system": "DnCNN", "sigma": 50, "seed": 0, "recipe": "matched",
+            "loss_lambda": 0.5, "iterations": 1000, "batch": 4, "crop": 32}
+
+
+def job(name, **given):
+    notebook = "05_training" if given else name
+    return profiles.Job(notebook, name, given, ()), DEFAULTS | given | {"profile": "laptop"}
+
+
+def result(**changes):
+    return {key: value for key, value in DEFAULTS.items() if key != "loss_lambda"} | {
+        "lambda": 0.5, "profile": "gpu", "seconds": 100.0,
+        "device": runs.device_name(runs.best_device()).partition(",")[0] + ", 7 threads"} | changes
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """A list that stands for all results; the run's folder is empty."""
+    known = []
+    monkeypatch.setattr(runs, "all_results", lambda profile: known)
+    monkeypatch.setattr(runs, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(progress, "run_folder", lambda profile: tmp_path)
+    return known
+
+
+def test_what_is_done_is_not_left(results, tmp_path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "01_datasets").touch()
+    assert progress.finished("laptop") == {"01_datasets"}
+    found = progress.left("laptop", [job("01_datasets"), job("02_search_space")])
+    assert [str(one) for one in found] == ["02_search_space"]
+
+
+def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
+    results.append(result(iterations=10))
+    begun = job("begun", system="RED")
+    state = runs.state_file("laptop", runs.stem(begun[1] | {"lambda": 0.5}))
+    state.parent.mkdir(parents=True)
+    torch.save({"iteration": 400, "seconds": 80.0}, state)
+    (found,) = progress.left("laptop", [begun])
+    assert found == ("begun", 400, 1000, pytest.approx(120.0))
+    assert str(found) == "begun: 400 of 1,000 iterations, about 2 minutes"
+
+
+def test_the_pace_of_another_training_counts_by_pixels_on_the_same_device(results):
+    results += [result(iterations=500, batch=8, crop=16, seconds=50.0),  # 50 s for half as many iterations and pixels
+                result(iterations=1, seconds=1e-3, device="another GPU"), result(system="RED", seconds=1e-3),
+                result(profile="smoke", seconds=1e-3), result(crop=None)]
+    (found,) = progress.left("laptop", [job("new", system="DnCNN")])
+    assert found == ("new", 0, 1000, pytest.approx(200.0))
+    (found,) = progress.left("laptop", [job("new", system="MemNet")])
+    assert found.seconds is None and str(found) == "new: 0 of 1,000 iterations, no measured time"
+
+
+def test_what_is_trained_already_only_has_to_be_loaded(results):
+    results.append(result())
+    assert [str(one) for one in progress.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
+        "same: trained", "other: 0 of 1,000 iterations, about 2 minutes"]
