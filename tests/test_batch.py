@@ -344,6 +344,17 @@ except KeyboardInterrupt:
     assert {path.name for path in done.iterdir()} == {"one", "two", "two-again", "three", "figures"}
 
 
+def test_the_slurm_profile_plans_every_job_of_the_paper():
+    """A dry run: nothing is submitted."""
+    planned = subprocess.run([sys.executable, "-m", "snakemake", "--profile", "slurm", "--config", "profile=paper",
+                              "--dry-run", "--quiet", "host", "progress"], cwd=ROOT, capture_output=True, text=True)
+    assert planned.returncode == 0, planned.stderr
+    said = planned.stdout + planned.stderr
+    jobs = {job.name for job in profiles.load("paper")}
+    assert {line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("rule ")} >= jobs
+    assert said.count("slurm_partition=gpu") >= len(jobs) and "gres=gpu:1" in said
+
+
 def test_what_is_worth_most_comes_first(listed):
     listed.write_text('worth = ["three", "two*"]\n' + PROFILES)
     jobs = profiles.load("real", listed)
