@@ -73,7 +73,8 @@ def training_step(system: str, bf16: bool = False, layout: torch.memory_format =
     network = network_of(system).to(best_device(), memory_format=layout)
     optimizer = recipes.make_optimizer(recipes.recipe("matched"), network.parameters(), best_device())
     degraded, clean = random(4, 1, 64, 64), random(4, 1, 64, 64, seed=1)
-    return lambda: training.step(network, optimizer, degraded, clean, 0.5, bf16)
+    objective = training.Objective(network, 0.5, bf16)
+    return lambda: training.step(objective, optimizer, degraded, clean)
 
 
 def inference(system: str) -> Callable:

@@ -19,7 +19,7 @@ from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_pat
 from irnas_lib.paths import ROOT, run_folder
 from irnas_lib.stamps import commit
 from irnas_lib.steps import device_name
-from irnas_lib.systems import published
+from irnas_lib.systems import macs_per_pixel, parameter_count, published
 
 SHIPPED = ROOT / "checkpoints"
 CPU = torch.device("cpu")
@@ -118,6 +118,23 @@ def parse_path(text: str, layers: int) -> tuple[int, ...]:
 
 
 # ---- trainings ----
+
+def training_record(profile: str, pictures: Dataset, device: torch.device, network: nn.Module,
+                    architecture: Architecture | None, given: dict) -> dict:
+    """What a training is, before it is run: the keys of a result but for what it has yet to find.
+
+    given: the parameters of 05_training that are recorded as they are: task, system, sigma (None but for white noise),
+    seed, recipe, loss_lambda, iterations, schedule (0: iterations), batch, crop.
+    """
+    record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}
+    return record | {
+        "dataset": pictures.name, "lambda": given["loss_lambda"], "schedule": given["schedule"] or given["iterations"],
+        "loss": "mse + log-ssim" if given["loss_lambda"] else "mse",
+        "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
+        "path": architecture and list(architecture.path), "width": architecture and architecture.width,
+        "parameters": parameter_count(network), "macs_per_pixel": macs_per_pixel(network, pictures.channels),
+    } | provenance(profile, pictures, device)
+
 
 def stem(wanted: dict) -> str:
     """The name that a training's files share."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import torch
 from tqdm import tqdm
 
+from irnas_lib import parallel
+
 SAVE_SECONDS = 60.0  # the most that a killed run loses
 WARM_UP = 3  # ordinary steps before a recording, in which libraries allocate memory and choose their kernels
 
@@ -20,7 +22,8 @@ def resumable(start: int, iterations: int, save: Callable[[int], None], descript
     """
     saved = time.monotonic()
     with interrupts_held() as interrupted:
-        for iteration in tqdm(range(start, iterations), initial=start, total=iterations, desc=description):
+        for iteration in tqdm(range(start, iterations), initial=start, total=iterations, desc=description,
+                              disable=parallel.rank() > 0):
             yield iteration
             if interrupted.is_set() or time.monotonic() - saved > SAVE_SECONDS:
                 save(iteration + 1)

@@ -112,15 +112,9 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 # interrupted goes on where it stopped. One whose loss is no longer finite is recorded as failed.
 
 # %%
-wanted = {
-    "task": task, "dataset": dataset, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe,
-    "loss": "mse + log-ssim" if loss_lambda else "mse", "lambda": loss_lambda, "iterations": iterations,
-    "schedule": schedule or iterations, "batch": batch, "crop": crop,
-    "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
-    "path": architecture and list(architecture.path), "width": architecture and architecture.width,
-    "parameters": systems.parameter_count(network),
-    "macs_per_pixel": systems.macs_per_pixel(network, pictures.channels),
-} | runs.provenance(profile, pictures, device)
+wanted = runs.training_record(profile, pictures, device, network, architecture, {
+    "task": task, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe, "loss_lambda": loss_lambda,
+    "iterations": iterations, "schedule": schedule, "batch": batch, "crop": crop})
 finished = runs.find_training(profile, wanted)
 if finished:
     result, folder = finished

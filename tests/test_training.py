@@ -245,7 +245,8 @@ class Staged(nn.Module):
 def test_a_network_may_say_itself_what_it_learns_from():
     degraded, clean = torch.rand(2, 2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     network = Staged()
-    loss, quality = training.step(network, torch.optim.SGD(network.parameters(), 0.1), degraded, clean, 0.5)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    loss, quality = training.step(training.Objective(network, 0.5), optimizer, degraded, clean)
     expected = (training.restoration_loss(degraded, clean, 0.5)
                 + 2 * training.restoration_loss(degraded / 2, clean, 0.5))
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)

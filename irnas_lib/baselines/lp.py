@@ -62,7 +62,7 @@ def fit_gmm(patches: torch.Tensor, components: int, seed: int, iterations: int =
     order = torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))
     means = patches[order[:components]]
     gmm = GMM(torch.full_like(means[:, 0], 1 / components), means,
-              patches.var(dim=0).mean() * torch.eye(means.shape[1]).to(means).expand(components, -1, -1))
+              (patches.var(dim=0).mean() + FLOOR) * torch.eye(means.shape[1]).to(means).expand(components, -1, -1))
     for _ in range(iterations):
         natural = gmm.natural()
         gmm = from_moments(sum((x @ natural).softmax(dim=1).T @ x for x in map(moments, patches.split(CHUNK))))

@@ -1,0 +1,65 @@
+"""A training of the batch without its notebook, on several GPUs if there are any:
+
+    torchrun --nproc-per-node 8 -m irnas_lib.train gpu 05_training-ir_nas-sigma50-seed0
+
+Under torchrun each process takes its part of every batch; without it there is one. What it leaves is the finished state
+of the training, from which the notebook of that job then measures and draws: `make reproduce` runs it as usual.
+"""
+
+import argparse
+import os
+import sys
+
+import torch
+from torch import distributed
+
+from irnas_lib import batch, datasets, profiles, recipes, runs, systems
+from irnas_lib.patches import Patches
+from irnas_lib.training import Diverged, train
+
+
+def run(profile: str, name: str, device: torch.device) -> dict:
+    """Trains what a job of 05_training trains; what `training.train` returns."""
+    job = profiles.find(profile, name)
+    given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
+    task = given["task"]
+    given["sigma"] = given["sigma"] if task == "denoising" else None
+    pictures = datasets.load(task, given["dataset"], given["data"])
+    architecture = None
+    if given["system"] in systems.IR_NAS:
+        architecture = runs.architecture(given["genotype"], task, given["system"], profile, given["seed"],
+                                         given["path"], given["width"])
+    torch.manual_seed(given["seed"])
+    network = systems.build(given["system"], pictures.channels, architecture)
+    wanted = runs.training_record(profile, pictures, device, network, architecture, given)
+    patches = Patches(pictures.train, given["crop"], (given["sigma"] or 0,), task != "deraining", device)
+    return train(network, patches, recipes.recipe(given["recipe"]), given["iterations"], given["batch"], given["seed"],
+                 given["loss_lambda"], given["schedule"], runs.state_file(profile, runs.stem(wanted)),
+                 key={key: wanted[key] for key in runs.SAME_TRAINING})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.train", description=__doc__.splitlines()[0][:-1])
+    parser.add_argument("profile")
+    parser.add_argument("job", help="such as 05_training-ir_nas-sigma50-seed0")
+    options = parser.parse_args(arguments)
+    device = runs.best_device()
+    if "RANK" in os.environ:  # of torchrun
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        result = run(options.profile, options.job, device)
+    except (batch.BatchError, Diverged, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+    print(f"trained in {result['seconds']:.0f} s on {result['device']}; now: make reproduce PROFILE={options.profile}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
