@@ -26,9 +26,11 @@ from statistics import mean, stdev
 
 import matplotlib.pyplot as plt
 import torch
+from IPython.display import display
 from tqdm import tqdm
 
-from irnas_lib import cells, datasets, edits, inference, protocols, recipes, runs
+from irnas_lib import cells, datasets, edits, inference, plots, protocols, recipes, runs
+from irnas_lib.decode import viterbi_path
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.patches import Patches
 from irnas_lib.search_space import OPERATIONS, move_log_probabilities
@@ -178,18 +180,26 @@ for name in order:
               f"{cell['ssim']:8.4f}{cell['seconds']:6.0f} s")
 
 # %%
-fig, ax = plt.subplots(figsize=(7, 0.8 + 0.45 * len(order)), layout="constrained")
-for row, name in enumerate(order):
-    scores = [cell["psnr"] for cell in found[name]["cells"]]
-    picked = [cell["psnr"] for cell in found[name]["cells"] if cell["name"].startswith("IR-NAS")]
-    ax.plot(scores, [row] * len(scores), "ko", markerfacecolor="w", label="a cell" if row == 0 else None)
-    ax.plot(picked, [row] * len(picked), "k*", markersize=13, label="the paper's own" if row == 0 else None)
-    ax.plot([mean(scores)] * 2, [row - 0.25, row + 0.25], "k-", label="mean of the group" if row == 0 else None)
-if "published" in found:
-    ax.axvline(found["published"]["cells"][0]["psnr"], color="0.6", linestyle=":")
-ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5), xlabel="PSNR (dB), strict")
-fig.legend(fontsize=8, loc="outside upper center", ncols=3, frameon=False)
-plt.show()
+def distribution(found, order):
+    """The PSNR of every cell, a row for each group."""
+    fig, ax = plt.subplots(figsize=(7, 0.8 + 0.45 * len(order)), layout="constrained")
+    for row, name in enumerate(order):
+        scores = [cell["psnr"] for cell in found[name]["cells"]]
+        picked = [cell["psnr"] for cell in found[name]["cells"] if cell["name"].startswith("IR-NAS")]
+        ax.plot(scores, [row] * len(scores), "ko", markerfacecolor="w", label="a cell" if row == 0 else None)
+        ax.plot(picked, [row] * len(picked), "k*", markersize=13, label="the paper's own" if row == 0 else None)
+        ax.plot([mean(scores)] * 2, [row - 0.25, row + 0.25], "k-", label="mean of the group" if row == 0 else None)
+    if "published" in found:
+        ax.axvline(found["published"]["cells"][0]["psnr"], color="0.6", linestyle=":")
+    ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5), xlabel="PSNR (dB), strict")
+    fig.legend(fontsize=8, loc="outside upper center", ncols=3, frameon=False)
+    plt.show()
+
+
+if order:
+    distribution(found, order)
+else:
+    display(plots.not_run("Cells at one small budget"))
 
 # %% [markdown]
 # And the answer, in a sentence with its uncertainty: the difference of two means, give or take its standard error.
@@ -222,7 +232,7 @@ else:
 # %%
 for record in searches:
     print(f"seed {record['settings']['seed']}: path {record['path']}, relative to untouched beta "
-          f"{record['relative_path']}, untouched {(0,) * len(record['path'])}")
+          f"{record['relative_path']}, of untouched beta {viterbi_path(torch.zeros(len(record['beta']), 3))[0]}")
 
 # %% [markdown]
 # ## Exercises
