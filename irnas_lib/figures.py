@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import bench_plots, drawing, panels, plots, results, runs, tables, times, trace
+from irnas_lib import bench_plots, drawing, manifest, panels, plots, results, runs, tables, times, trace
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.decode import derive_cell
 from irnas_lib.genotypes import PUBLISHED
@@ -32,6 +32,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
     Raises ResultError, CheckpointError, PictureError or DrawingError for damaged files.
     """
     checkpoints, out = Path(checkpoints), Path(out)
+    manifest.check(checkpoints)
     measured = [result for result in results.load(checkpoints / "results")
                 if (result["profile"] == results.SMOKE) == smoke]
     files = []

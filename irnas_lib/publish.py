@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from irnas_lib import profiles, stamps
+from irnas_lib import manifest, profiles, stamps
 from irnas_lib.files import atomically
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
@@ -69,6 +69,7 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     for path in set(dropped) - {target for _, target in pairs}:
         path.unlink(missing_ok=True)
         said.append(f"replaced: {path.relative_to(root)}")
+    manifest.write(shipped)
     return said
 
 

@@ -13,7 +13,8 @@ import jupytext
 import nbformat
 import pytest
 
-from irnas_lib import batch, profiles, publish, stamps
+from irnas_lib import batch, manifest, profiles, publish, stamps
+from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.paths import ROOT
 
 SOURCE = '''# %% [markdown]
@@ -418,6 +419,17 @@ def test_publish_copies_results_weights_and_notebooks(shipped):
     assert {str(path.relative_to(root / "checkpoints")) for path in (root / "checkpoints").rglob("*.*")} == {
         "results/new.json", "weights/new.safetensors", "searches/denoising-seed0-gpu.json",
         "cells/denoising-random-gpu.json", "panels/a.png"}
+    manifest.check(root / "checkpoints")
+    listed = subprocess.run(["sha256sum", "-c", "--quiet", manifest.NAME], cwd=root / "checkpoints")
+    assert listed.returncode == 0 and len(manifest.listed(root / "checkpoints")) == 5
+    (root / "checkpoints/results/own.json").write_text("{}")  # somebody's own
+    manifest.check(root / "checkpoints")
+    (root / "checkpoints/panels/a.png").write_bytes(b"q")
+    with pytest.raises(CheckpointError, match="a.png differs from its hash in SHA256SUMS"):
+        manifest.check(root / "checkpoints")
+    (root / "checkpoints/panels/a.png").unlink()
+    with pytest.raises(CheckpointError, match="a.png is missing in SHA256SUMS"):
+        manifest.check(root / "checkpoints")
     assert batch.check(root / "notebooks") == []
 
 
