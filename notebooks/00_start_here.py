@@ -16,7 +16,7 @@
 # "IR-NAS: Neural Architecture Search for Image Restoration" (arXiv 1909.08228, version 1) lets gradient
 # descent choose the layers and the widths of a small network that removes noise or rain from pictures. This
 # project rebuilds all of it, search, decoding, training and measurement, as a library that can be read in an
-# afternoon and fourteen notebooks that use it. At the end of this page you will know where each figure, table
+# afternoon and fifteen notebooks that use it. At the end of this page you will know where each figure, table
 # and claim of the paper is made here, how much of it has been measured so far, how to run it, and how to read
 # a table.
 
@@ -285,4 +285,4 @@ for job in profiles.load(profile):
 # 1. Choose one number of the paper's Table 1. Which files would have to change for its "measured" to change?
 # 2. The paper calls its network's 0.63M parameters 92.65% of N3Net's. Which of the notes above makes you
 #    doubt the comparison?
-# 3. Which of the claims in the text could be checked without training anything?
+# 3. Take a claim whose verdict is "differs". Is the paper wrong, is this project, or do the two count different things?
