@@ -1,0 +1,70 @@
+"""Shipped weights in half precision, where that changes nothing that a table prints: `python -m irnas_lib.halve`.
+
+Each network of checkpoints/ restores some test pictures with its weights as they are and rounded to 16 bits. Where the
+mean PSNR moves by less than LIMIT the rounded ones take their place, in half the bytes.
+"""
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from irnas_lib import datasets, inference, manifest, protocols, results, runs
+from irnas_lib.checkpoints import CheckpointError, save_weights
+from irnas_lib.restore import RestoreError, load
+
+LIMIT = 0.005  # dB
+
+
+def rounded(network: nn.Module) -> nn.Module:
+    """A copy whose weights and statistics are those that 16 bits can hold."""
+    network = copy.deepcopy(network)
+    network.load_state_dict({name: tensor.half() if tensor.is_floating_point() else tensor
+                             for name, tensor in network.state_dict().items()})
+    return network
+
+
+def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> str:
+    """Rounds the weights of one result if it may, and says what it found. Raises CheckpointError or DatasetError."""
+    path = checkpoints / result["weights"]["file"]
+    if all(tensor.dtype != torch.float32 for tensor in load_file(path).values()):
+        return f"{path.stem}: is in half precision"
+    network, test = load(result, checkpoints), datasets.load(result["task"], result["dataset"], data).test
+    chosen = [picture for picture in test if picture.clean[..., 0].size <= inference.LARGE]
+    chosen = chosen[::max(1, len(chosen) // pictures)][:pictures]
+    before, after = (protocols.evaluate(inference.restorer(each, runs.best_device()), chosen, "strict", result["sigma"],
+                                        result["seed"]).psnr for each in (network, rounded(network)))
+    said = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
+    if not abs(after - before) < LIMIT:
+        return f"{said}: stays as it is"
+    digest = save_weights(path, network.half())
+    results.save(result | {"weights": result["weights"] | {"sha256": digest}}, checkpoints / "results")
+    return said
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.halve", description=__doc__.split(":")[0] + ".")
+    parser.add_argument("--pictures", type=int, default=10, help="of the test set, spread evenly (default: 10)")
+    parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
+    options = parser.parse_args(arguments)
+    try:
+        for result in results.load(runs.SHIPPED / "results"):
+            if result["weights"]:
+                try:
+                    print(halve(result, runs.SHIPPED, options.data, options.pictures), flush=True)
+                except datasets.DatasetError as error:
+                    print(f"{runs.stem(result)}: stays as it is, {error}")
+    except (CheckpointError, RestoreError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        manifest.write(runs.SHIPPED)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Weights in half precision: only where the PSNR stays, and loaded as before."""
+
+import pytest
+import torch
+
+from irnas_lib import checkpoints, datasets, halve, protocols, results, runs, systems
+from irnas_lib.inference import restorer
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    """(result, folder, network) of a DnCNN whose weights lie in float32."""
+    torch.manual_seed(0)
+    network = systems.build("DnCNN", 1).eval()
+    file = "weights/dncnn.safetensors"
+    digest = checkpoints.save_weights(tmp_path / file, network)
+    result = {"task": "denoising", "dataset": "embedded", "system": "DnCNN", "sigma": 50, "seed": 0,
+              "recipe": "matched", "loss": "mse", "lambda": 0, "iterations": 1, "batch": 1, "profile": "smoke",
+              "genotype": None, "path": None, "width": None,
+              "metrics": {"strict": {"psnr": 14.0, "ssim": 0.2, "pictures": 1}}, "parameters": 1, "macs_per_pixel": 1,
+              "seconds": 1.0, "device": "CPU", "versions": {}, "commit": None, "data_sha256": "0" * 64,
+              "weights": {"file": file, "sha256": digest}, "status": "ok"}
+    results.save(result, tmp_path / "results")
+    return result, tmp_path, network
+
+
+def test_rounded_weights_take_half_the_bytes_and_load_as_before(shipped):
+    result, folder, network = shipped
+    path = folder / result["weights"]["file"]
+    size = path.stat().st_size
+    said = halve.halve(result, folder, None, 1)
+    assert "in half precision" in said and "stays" not in said
+    assert path.stat().st_size < 0.55 * size
+    (kept,) = results.load(folder / "results")
+    again = systems.build("DnCNN", 1).eval()
+    runs.load_network(again, kept, folder)  # checks the new hash
+    for name, tensor in again.state_dict().items():
+        assert tensor.dtype == network.state_dict()[name].dtype
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-7)
+    pictures = datasets.load("denoising", "embedded").test[:1]
+    before, after = (protocols.evaluate(restorer(each, "cpu"), pictures, "strict", 50).psnr
+                     for each in (network, again))
+    assert abs(before - after) < halve.LIMIT
+    assert halve.halve(kept, folder, None, 1) == "dncnn: is in half precision"
+
+
+def test_weights_that_16_bits_cannot_hold_stay(shipped):
+    result, folder, network = shipped
+    with torch.no_grad():
+        next(network.parameters()).mul_(1e9)  # 65504 is the largest number
+    result["weights"]["sha256"] = checkpoints.save_weights(folder / result["weights"]["file"], network)
+    assert halve.halve(result, folder, None, 1).endswith("stays as it is")
+    checkpoints.load_weights(folder / result["weights"]["file"], systems.build("DnCNN", 1), result["weights"]["sha256"])
