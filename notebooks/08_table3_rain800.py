@@ -51,20 +51,23 @@ display(Markdown(markdown.read_text()))
 #
 # A decibel of Rain800 says little by itself; what matters is how much of the rain is gone, and whose network takes
 # more of it. So here is every system's gain over its input, on RGB and on luma, the best first. Only systems of the
-# same number of iterations stand on the same ground, and a mean over fewer pairs is of other pictures.
+# same number of iterations stand on the same ground. A system that was measured on fewer pairs is left out: its input
+# is another one.
 
 # %%
 protocols = ("strict", "strict_y")
 names = dict.fromkeys(result["system"] for result in results if result["task"] == "deraining")
 rain = {name: result_files.best(results, "deraining", name, None, smoke=smoke) for name in names}
 rain = {name: result for name, result in rain.items() if result and set(protocols) <= result["metrics"].keys()}
-gains = {name: [result["metrics"][key]["psnr"] - rain["Rainy"]["metrics"][key]["psnr"] for key in protocols]
-         for name, result in rain.items() if "Rainy" in rain}
-print("gain over the rainy input in dB        RGB       Y   pairs   iterations   training")
+nothing = rain["Rainy"]["metrics"]
+gains = {name: [result["metrics"][key]["psnr"] - nothing[key]["psnr"] for key in protocols]
+         for name, result in rain.items() if result["metrics"]["strict"]["pictures"] == nothing["strict"]["pictures"]}
+print(f"gain over the rainy input in dB, {nothing['strict']['pictures']} pairs\n"
+      f"{'':34}     RGB       Y   iterations   training")
 for name, (rgb, luma) in sorted(gains.items(), key=lambda pair: -pair[1][0]):
     result = rain[name]
     training = f"{result['iterations']:>13}{result['seconds']:9.0f} s" if result["iterations"] else ""
-    print(f"{name:34}{rgb:+8.2f}{luma:+8.2f}{result['metrics']['strict']['pictures']:8}{training}")
+    print(f"{name:34}{rgb:+8.2f}{luma:+8.2f}{training}")
 for name in ("IR-NAS", "IR-NAS + residual"):
     if {name, "RESCAN"} <= gains.keys():
         rgb, luma = (ours - theirs for ours, theirs in zip(gains[name], gains["RESCAN"]))
