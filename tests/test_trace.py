@@ -60,7 +60,7 @@ def test_the_file_holds_the_list(tmp_path):
     assert rows == [one.row(more_decimals=2) for one in entries]
     row = next(row for row in rows if row["id"] == PSNR)
     assert list(row.values()) == [PSNR, "1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "26.7000", "redrawn",
-                                  "500 iterations of 12 crops (the paper's: 600,000); profile laptop, cpu",
+                                  "500 of 600,000 iterations, 12 crops each; profile laptop, cpu",
                                   "-0.0700", "reproduced", "within 0.15 dB"]
     assert {row["measured"] for row in rows if row["id"].startswith("t3")} == {"not run"}
 
@@ -92,7 +92,7 @@ def test_what_is_not_trained_has_no_budget_to_excuse_it():
                 parameters=None, weights=None, metrics={"half": SCORES | {"psnr": 24.06}})
     entry = traced("t1-bm3d-sigma50-psnr", bm3d)  # printed: 25.06
     assert (entry.verdict, entry.difference, entry.why) == ("differs", -1, "off by more than 0.15 dB")
-    assert entry.budget == "no training iterations; profile laptop, cpu"
+    assert entry.budget == "no training; profile laptop, cpu"
 
 
 def test_another_protocol_is_shown_and_not_compared():
@@ -130,7 +130,7 @@ def test_other_pictures_are_not_compared():
 def test_failed_smoke_and_missing():
     failed = traced(PSNR, make(status="failed", metrics={}))
     assert (failed.measured, failed.verdict, failed.why) == (None, "failed", "our run of it failed")
-    assert "500 iterations" in failed.budget
+    assert "500 of 600,000 iterations" in failed.budget
     for found in ([], [redrawn(profile="smoke")], [redrawn(dataset="embedded")], [redrawn(sigma=30)]):
         entry = traced(PSNR, *found)
         assert (entry.measured, entry.verdict) == (None, "not run")
