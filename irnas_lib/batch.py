@@ -149,11 +149,13 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Snakemake's own lock outlives a killed run
         except BlockingIOError:
             raise BatchError(f"profile {profile} is already running here") from None
-        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0)
         try:
             status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
-            os.killpg(snakemake.pid, signal.SIGINT)  # Snakemake, its jobs and their kernels, which save their state
+            # Snakemake, its jobs and their kernels, which save their state; without `minutes` Ctrl-C has reached them.
+            if minutes:
+                os.killpg(snakemake.pid, signal.SIGINT)
             snakemake.wait()
             if isinstance(stopped, KeyboardInterrupt):
                 raise

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
+from torch import nn
 
 from irnas_lib import edits, systems
 from irnas_lib.checkpoints import CheckpointError
@@ -59,16 +59,19 @@ def changed_cells(task: str, kind: str, number: int, seed: int = 0) -> list[Cand
     return [pick, *random.Random(seed).sample(others, min(number - 1, len(others)))]
 
 
-def build(task: str, genotype: Genotype) -> torch.nn.Module:
+def build(task: str, genotype: Genotype) -> nn.Module:
     """The untrained network of a cell, on the published path and width, with the input added to its output."""
-    _, path, width = PUBLISHED[task, "IR-NAS"]
-    return systems.build(SYSTEM, 1 if task == "denoising" else 3, Architecture(genotype, path, width))
+    return systems.build(SYSTEM, *_setting(task, genotype))
 
 
 def parameters(task: str, genotype: Genotype) -> int:
-    """Registered parameters of that network; no memory is spent on weights."""
-    with torch.device("meta"):
-        return systems.parameter_count(build(task, genotype))
+    """Registered parameters of that network."""
+    return systems.registered(SYSTEM, *_setting(task, genotype))
+
+
+def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
+    """Channels of the picture, and the cell in the published network."""
+    return 1 if task == "denoising" else 3, PUBLISHED[task, "IR-NAS"]._replace(genotype=genotype)
 
 
 def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
@@ -89,14 +92,14 @@ def save(record: dict, folder: str | Path) -> Path:
     return path
 
 
-def load(folders: Iterable[str | Path], task: str) -> dict[str, dict]:
-    """The groups of a task that have been trained, by group; what lies in an earlier folder comes before a later one.
+def load(folders: Iterable[str | Path], task: str, profile: str) -> dict[str, dict]:
+    """What a profile has trained for a task, by group; what lies in an earlier folder comes before a later one.
 
     Raises CheckpointError for a damaged file.
     """
     found = {}
     for folder in folders:
-        for path in sorted(Path(folder).glob(f"{task}-*.json")):
+        for path in sorted(Path(folder).glob(f"{task}-*-{profile}.json")):
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
                 found.setdefault(record["group"], record)

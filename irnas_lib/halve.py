@@ -34,7 +34,7 @@ def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> s
     if all(tensor.dtype != torch.float32 for tensor in load_file(path).values()):
         return f"{path.stem}: is in half precision"
     network, test = load(result, checkpoints), datasets.load(result["task"], result["dataset"], data).test
-    chosen = [picture for picture in test if picture.clean[..., 0].size <= inference.LARGE]
+    chosen = inference.usual(test)
     chosen = chosen[::max(1, len(chosen) // pictures)][:pictures]
     before, after = (protocols.evaluate(inference.restorer(each, runs.best_device()), chosen, "strict", result["sigma"],
                                         result["seed"]).psnr for each in (network, rounded(network)))

@@ -1,12 +1,13 @@
 """A trained network made ready to restore pictures."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
+from irnas_lib.datasets import Picture
 from irnas_lib.memory import keep_freed_memory
 from irnas_lib.operations import Deformable
 
@@ -49,6 +50,11 @@ def restorer(network: nn.Module, device: torch.device | str) -> Callable[[torch.
     def restore(degraded: torch.Tensor) -> torch.Tensor:
         return in_pieces(whole, degraded) if degraded.shape[-2:].numel() > LARGE else whole(degraded)
     return restore
+
+
+def usual(pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures that are restored whole, for a look at some that should not take hours."""
+    return [picture for picture in pictures if picture.clean[..., 0].size <= LARGE]
 
 
 def in_pieces(restore: Callable[[torch.Tensor], torch.Tensor], degraded: torch.Tensor) -> torch.Tensor:

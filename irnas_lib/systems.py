@@ -47,6 +47,12 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def registered(system: str, channels: int, architecture: Architecture | None = None) -> int:
+    """The parameter count of a system, without memory for its weights."""
+    with torch.device("meta"):
+        return parameter_count(build(system, channels, architecture))
+
+
 def macs_per_pixel(network: nn.Module, channels: int) -> int:
     """Multiply-accumulates of all convolutions for one pixel; sampling, attention, batch norm and activations are not
     counted.

@@ -62,7 +62,7 @@ def run(task: str, number: int, file: Path = times.FILE) -> dict:
     record: {"dataset", "device", "test_pictures", "pictures": {name: {system: seconds}}}."""
     (name, *_), device = datasets.TASKS[task], runs.best_device()
     pictures = datasets.load(task, name)
-    usual = [picture for picture in pictures.test if picture.clean[..., 0].size <= inference.LARGE]
+    usual = inference.usual(pictures.test)
     chosen = usual[::max(1, len(usual) // number)][:number]
     record = {"dataset": name, "device": runs.device_name(device), "test_pictures": len(usual)}
     everything = times.load(file)

@@ -65,14 +65,13 @@ every = 1
 # the pictures. Two cells agree on an edge if the same node takes the same input.
 
 # %%
-searches = [record for seed_ in range(10) if (record := runs.find_search(profile, task, seed_))]
+searches = [record for each in range(10) if (record := runs.find_search(profile, task, each))]
 for record in searches:
     print(f"seed {record['settings']['seed']}: path {record['path']}, {record['genotype']}")
 for one, other in combinations(searches, 2):
     edges, both = cells.agreement(one["genotype"], other["genotype"])
     print(f"seeds {one['settings']['seed']} and {other['settings']['seed']}: {edges:.0%} of the edges agree, "
           f"{both:.0%} in their operation too; the paths {'agree' if one['path'] == other['path'] else 'differ'}")
-nodes = len(PUBLISHED[task, "IR-NAS"].genotype)
 dice = [cells.agreement(*(cell.genotype for cell in pair))
         for pair in combinations(cells.random_cells(task, 12), 2)]
 print("cells drawn at random: {:.0%} of the edges agree, {:.0%} in their operation too, on average".format(
@@ -99,7 +98,7 @@ for i, record in enumerate(searches):
     alphas = [torch.tensor(entry["alpha"], dtype=torch.float64).softmax(dim=1) for entry in history]
     betas = [move_log_probabilities(torch.tensor(entry["beta"], dtype=torch.float64)).exp() for entry in history]
     for name, shares, style in (("alpha", alphas, "-"), ("beta", betas, "--")):
-        right.plot(steps, list(map(undecided, shares)), f"k{style}", alpha=1 - 0.25 * i, label=f"{name}, {label}")
+        right.plot(steps, list(map(undecided, shares)), f"k{style}", alpha=1 / (1 + i), label=f"{name}, {label}")
 left.set(xticks=range(len(OPERATIONS) - 1), xticklabels=OPERATIONS[:-1], ylabel="edges of the cell")
 right.set(xlabel="iterations", ylabel="mean entropy")
 right.ticklabel_format(useOffset=False)
@@ -151,8 +150,8 @@ budget = {"system": cells.SYSTEM, "sigma": sigma, "iterations": iterations, "bat
 folders = [folder / "cells" for folder in runs.folders(profile)]
 patches = Patches(pictures.train, crop, (sigma or 0,), rotate=task != "deraining", device=device)
 for group in wanted:
-    record = cells.load(folders, task).get(group, {})
-    if (record.get("budget"), record.get("profile")) != (budget, profile):
+    record = cells.load(folders, task, profile).get(group, {})
+    if record.get("budget") != budget:
         new = {"task": task, "group": group, "budget": budget, "cells": []}
         record = new | runs.provenance(profile, pictures, device)
     trained = {edits.canonical(Genotype(cell["genotype"])) for cell in record["cells"]}
@@ -172,7 +171,7 @@ for group in wanted:
 # Every cell that has been trained at this budget, by group.
 
 # %%
-found = {name: record for name, record in cells.load(folders, task).items() if record["budget"] == budget}
+found = {name: record for name, record in cells.load(folders, task, profile).items() if record["budget"] == budget}
 order = [name for name in ("published", "searched", "random", *KINDS) if name in found]
 for name in order:
     for cell in found[name]["cells"]:

@@ -1,0 +1,54 @@
+"""Cells to compare: drawn at random, one change away, how alike two are, and what is kept of them."""
+
+import random
+
+import pytest
+
+from irnas_lib import cells, edits, systems
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.genotypes import DENOISING, DENOISING_R1, DENOISING_R2, PUBLISHED
+
+
+@pytest.mark.parametrize("task", ("denoising", "deraining"))
+def test_random_cells_are_different_of_one_size_and_those_of_the_seed(task):
+    found = [cell.genotype for cell in cells.random_cells(task, 8, seed=3)]
+    assert len({edits.canonical(cell) for cell in found}) == 8
+    size = cells.parameters(task, PUBLISHED[task, "IR-NAS"].genotype)
+    assert all(abs(systems.parameter_count(cells.build(task, cell)) - size) <= 0.15 * size for cell in found)
+    assert found == [cell.genotype for cell in cells.random_cells(task, 8, seed=3)]
+    assert found != [cell.genotype for cell in cells.random_cells(task, 8, seed=4)]
+
+
+def test_a_random_node_has_two_inputs_and_every_operation_turns_up():
+    rng = random.Random(0)
+    drawn = [cells.random_cell(4, rng) for _ in range(100)]
+    assert all(node[0].source != node[1].source for cell in drawn for node in cell)
+    assert {edge.operation for cell in drawn for node in cell for edge in node} == {"conv", "sep", "dil", "def", "skip"}
+
+
+@pytest.mark.parametrize("kind, pick", [("R1: every convolution deformable", DENOISING_R1),
+                                        ("R2: both inputs of a node", DENOISING_R2)])
+def test_the_papers_own_change_is_in_the_sample_of_its_kind_once(kind, pick):
+    everything = {edits.canonical(cell) for cell in edits.KINDS[kind](DENOISING)}
+    found = [edits.canonical(cell.genotype) for cell in cells.changed_cells("denoising", kind, 5)]
+    assert found[0] == edits.canonical(pick) and len(set(found)) == len(found) == min(5, len(everything))
+    assert set(found) <= everything
+
+
+def test_agreement_counts_edges_and_then_operations():
+    assert cells.agreement(DENOISING, DENOISING) == (1, 1)
+    assert cells.agreement(DENOISING, DENOISING_R1) == (1, 0.8)  # two of ten operations
+    assert cells.agreement(DENOISING, DENOISING_R2) == (0.8, 0.8)  # both inputs of one node
+
+
+def test_each_profile_keeps_its_own_groups_and_the_run_comes_before_the_shipped(tmp_path):
+    record = {"task": "denoising", "group": "random", "profile": "laptop", "cells": []}
+    cells.save(record | {"cells": [1]}, tmp_path / "run")
+    cells.save(record, tmp_path / "shipped")
+    cells.save(record | {"group": "R1"}, tmp_path / "shipped")
+    cells.save(record | {"profile": "gpu", "cells": [2]}, tmp_path / "run")
+    found = cells.load([tmp_path / "run", tmp_path / "shipped"], "denoising", "laptop")
+    assert found == {"random": record | {"cells": [1]}, "R1": record | {"group": "R1"}}
+    (tmp_path / "run" / "denoising-R2-laptop.json").write_text("{")
+    with pytest.raises(CheckpointError, match="denoising-R2-laptop.json: no readable record"):
+        cells.load([tmp_path / "run"], "denoising", "laptop")
