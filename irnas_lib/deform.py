@@ -152,7 +152,7 @@ def _merge(weight: Tensor, size: int, shape: torch.Size, groups: int) -> Tensor:
     taps = shape[2] * shape[3]
     weight = weight[:, : shape[0] // groups, : taps * size].unflatten(2, (taps, size))
     weight = weight.unflatten(0, (groups, -1))
-    return weight.permute(0, 2, 1, 4, 3).reshape(shape[0], -1, taps)[:, : shape[1]].reshape(shape)
+    return weight.permute(0, 2, 1, 4, 3).reshape(shape[0], -1, taps)[:, : shape[1]].reshape(shape).contiguous()
 
 
 @torch.library.custom_op("irnas::deform_conv", mutates_args=(), device_types="cpu")

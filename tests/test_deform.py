@@ -241,6 +241,16 @@ def test_compiles_to_one_graph():
         torch.testing.assert_close(found[name], expected[name], rtol=1e-6, atol=1e-6)
 
 
+def test_a_compiler_is_told_the_true_strides():
+    arguments = case(channels=15, dtype=torch.float32)
+    input, offset, mask, weight = (arguments[name] for name in ("input", "offset", "mask", "weight"))
+    bias, geometry = torch.zeros(len(weight)), [1, 1, 1, 1, 1, 1]
+    forward, backward = torch.ops.irnas.deform_conv.default, torch.ops.irnas.deform_conv_backward.default
+    torch.library.opcheck(forward, (input, offset, mask, weight, bias, geometry), test_utils="test_faketensor")
+    grad = torch.ones_like(forward(input, offset, mask, weight, bias, geometry))
+    torch.library.opcheck(backward, (grad, input, offset, mask, weight, geometry), test_utils="test_faketensor")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
