@@ -86,6 +86,13 @@ def find_search(profile: str, task: str, seed: int, settings: dict | None = None
     return None
 
 
+def all_searches(profile: str) -> list[dict]:
+    """Every finished search, this profile's own and the shipped ones, by task and seed."""
+    found = {path.name: path for folder in reversed(folders(profile))
+             for path in (folder / "searches").glob("[!.]*.json")}
+    return [load_search(path) for _, path in sorted(found.items())]
+
+
 def architecture(choice: str, task: str, system: str, profile: str, seed: int = 0, path: str = "",
                  width: int = 0) -> Architecture:
     """The architecture that a notebook's parameters name.

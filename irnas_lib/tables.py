@@ -14,7 +14,7 @@ from typing import NamedTuple
 from irnas_lib import printed
 from irnas_lib.files import atomically
 from irnas_lib.results import TASKS, TITLES, best
-from irnas_lib.times import scaled
+from irnas_lib.times import restored_by, scaled
 
 COLUMNS = ("table", "task", "system", "sigma", "metric", "printed", "measured", "protocol", "iterations",
            "seed", "note")
@@ -116,8 +116,8 @@ class Cell(NamedTuple):
         """What a reader must know beside the numbers: slips of the printed, how the measured was had."""
         notes = self.printed.note.split("; ") if self.printed and self.printed.note else []
         if self.timed:
-            return [*notes, f"times are of {self.timed['device']}, all systems in one run on "
-                    f"{len(self.timed['pictures'])} pictures, scaled to {self.timed['test_pictures']}"]
+            return [*notes, f"times are of {self.timed['device']}, all systems in one run, this one on "
+                    f"{restored_by(self.timed, self.system)} pictures, scaled to {self.timed['test_pictures']}"]
         if self.result is None:
             return notes
         trained_as = SAME_TRAINING.get(self.system)

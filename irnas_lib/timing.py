@@ -44,6 +44,11 @@ def restorer(system: str, task: str, training: Sequence[Picture], device: torch.
     return inference.restorer(network, device)
 
 
+def spread(pictures: Sequence[Picture], number: int) -> Sequence[Picture]:
+    """`number` of the pictures, evenly spread; all where there are fewer."""
+    return pictures[::max(1, len(pictures) // number)][:number] if number else pictures[:0]
+
+
 def measure(restorers: Mapping[str, Restore], picture: Picture, sigma: float | None) -> dict[str, float]:
     """Seconds that each system takes to restore a picture."""
     clean = to_tensor(picture.clean).unsqueeze(0)
@@ -57,13 +62,15 @@ def measure(restorers: Mapping[str, Restore], picture: Picture, sigma: float | N
     return taken
 
 
-def run(task: str, number: int, file: Path = times.FILE) -> dict:
-    """Measures what is missing of `number` pictures, spread evenly over the test set, into `file`; returns the task's
-    record: {"dataset", "device", "test_pictures", "pictures": {name: {system: seconds}}}."""
+def run(task: str, number: int, classical_number: int | None = None, file: Path = times.FILE) -> dict:
+    """Measures what is missing of `number` pictures, spread evenly over the test set, into `file`; systems that are not
+    trained restore `classical_number` of them (None: all). Returns the task's record: {"dataset", "device",
+    "test_pictures", "pictures": {name: {system: seconds}}}."""
     (name, *_), device = datasets.TASKS[task], runs.best_device()
     pictures = datasets.load(task, name)
     usual = inference.usual(pictures.test)
-    chosen = usual[::max(1, len(usual) // number)][:number]
+    chosen = spread(usual, number)
+    few = {picture.name for picture in spread(chosen, number if classical_number is None else classical_number)}
     record = {"dataset": name, "device": runs.device_name(device), "test_pictures": len(usual)}
     everything = times.load(file)
     done = everything.get(task, {})
@@ -72,8 +79,11 @@ def run(task: str, number: int, file: Path = times.FILE) -> dict:
     restorers = {system: restorer(system, task, pictures.train, device) for system in SYSTEMS[task]}
     sigma = SIGMA if task == "denoising" else None
     measure(restorers, small(chosen[0]), sigma)  # what is compiled once is compiled
-    for picture in tqdm([picture for picture in chosen if picture.name not in done], desc=f"times, {task}"):
-        record["pictures"][picture.name] = measure(restorers, picture, sigma)
+    for picture in tqdm(chosen, desc=f"times, {task}"):
+        known = record["pictures"].get(picture.name, {})
+        missing = {system: restore for system, restore in restorers.items() if system not in known
+                   and (system not in classical.METHODS or picture.name in few)}
+        record["pictures"][picture.name] = known | measure(missing, picture, sigma)
         with atomically(file) as partial:
             partial.write_text(json.dumps(everything | {task: record}, indent=1) + "\n", encoding="utf-8")
     return record
@@ -89,15 +99,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.timing", description=__doc__.splitlines()[0])
     parser.add_argument("task", choices=SYSTEMS)
     parser.add_argument("--pictures", type=int, default=10, help="of the test set, spread evenly (default: 10)")
+    parser.add_argument("--classical", type=int, metavar="N", help="of these, how many go through the methods that are "
+                        "not trained too, some of which take minutes a picture (default: all)")
     options = parser.parse_args(arguments)
     try:
-        record = run(options.task, options.pictures)
+        record = run(options.task, options.pictures, options.classical)
     except (CheckpointError, DatasetError, ModuleNotFoundError, results.ResultError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{len(record['pictures'])} pictures on {record['device']}, scaled to {record['test_pictures']}:")
+    print(f"on {record['device']}, scaled to {record['test_pictures']} pictures:")
     for system, seconds in sorted(times.scaled(record).items(), key=lambda pair: pair[1]):
-        print(f"{system:12}{seconds:10.1f} s")
+        print(f"{system:12}{seconds:10.1f} s, from {times.restored_by(record, system)}")
     return 0
 
 

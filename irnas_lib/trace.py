@@ -14,7 +14,7 @@ from irnas_lib import printed, systems, tables
 from irnas_lib.files import atomically
 from irnas_lib.results import SMOKE, TASKS
 from irnas_lib.search import SearchSettings
-from irnas_lib.times import scaled
+from irnas_lib.times import restored_by, scaled
 
 REPRODUCED, DIFFERS, NOT_COMPARABLE = "reproduced", "differs", "not comparable"
 VERDICTS = (REPRODUCED, DIFFERS, NOT_COMPARABLE, tables.FAILED, tables.NOT_RUN)  # of the last two nothing is measured
@@ -117,7 +117,7 @@ def _in_table(cells: list[tables.Cell]) -> Traced:
         return _judged(item, ours / tables.MILLION, COUNTED, remarks=[f"{ours:,} registered here", item.note])
     if cell.metric == "time":
         if cell.timed:
-            return _judged(item, cell.number, _timed(cell.timed), obstacle=cell.obstacle())
+            return _judged(item, cell.number, _timed(cell.timed, cell.system), obstacle=cell.obstacle())
         return _missing(item, f"no time yet of {item.system}, {item.task}")
     if cell.number is None:
         if result:
@@ -142,8 +142,8 @@ def _iterations(result: Mapping) -> str:
     return f"{result['iterations']:,}{of} iterations"
 
 
-def _timed(record: Mapping) -> str:
-    return f"{len(record['pictures'])} of {record['test_pictures']} test pictures; {record['device']}"
+def _timed(record: Mapping, system: str) -> str:
+    return f"{restored_by(record, system)} of {record['test_pictures']} test pictures; {record['device']}"
 
 
 @cache
@@ -198,4 +198,4 @@ def _side_by_side(item: printed.Printed, times: Mapping, other: str, ratio: Call
     taken = scaled(times[item.task]) if item.task in times else {}
     if not {item.system, other} <= taken.keys():
         return _missing(item, f"no times yet of {item.system} and {other} side by side, {item.task}")
-    return _judged(item, ratio(taken[item.system], taken[other]), _timed(times[item.task]), remarks=[item.note])
+    return _judged(item, ratio(taken[item.system], taken[other]), _timed(times[item.task], item.system), remarks=[item.note])

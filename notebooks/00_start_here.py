@@ -156,8 +156,7 @@ table(["of the text", "notebook", "function"],
 found = {runs.stem(result): result
          for folder in runs.folders(profile) for result in results.load(folder / "results")}
 measured = list(found.values())
-searches = [runs.load_search(path)
-            for folder in runs.folders(profile) for path in sorted((folder / "searches").glob("[!.]*.json"))]
+searches = runs.all_searches(profile)
 traced = trace.trace(measured, times.load(), figures.measurements(runs.SHIPPED, "bench"), searches)
 assert [one.printed for one in traced] == numbers and len(numbers) == 125
 

@@ -45,6 +45,21 @@ for task in ("denoising", "deraining"):
         display(Markdown(f"**{task}: {system}**"), drawing.draw_cell(changed, drawing.changes(changed, original)))
 
 # %% [markdown]
+# ## What our own searches found
+#
+# The searches of this project, with the same cells to compare: bold, dashed edges are those that the same node of the
+# published cell does not have. Notebook 4 says how many two random cells would share.
+
+# %%
+for found in runs.all_searches(profile):
+    scale = f"{found['task']}, seed {found['settings']['seed']}, profile {found['profile']}"
+    published = PUBLISHED[found["task"], "IR-NAS"]
+    different = drawing.changes(found["genotype"], published.genotype)
+    display(Markdown(f"**{scale}**: {2 * len(found['genotype']) - len(different)} of {2 * len(found['genotype'])} edges "
+                     f"as published; levels {found['path']}, published {published.path}"),
+            drawing.draw_cell(found["genotype"], different))
+
+# %% [markdown]
 # ## Figure 6 (a): the widths
 #
 # The paper notes that the cell nearest the output is the widest, as in hand-made networks. But untouched transition

@@ -109,6 +109,15 @@ def test_a_search_comes_back_with_its_types(folders):
     assert runs.find_search("laptop", "denoising", 0, SEARCH["settings"], SEARCH["data_sha256"]) == found
 
 
+def test_a_search_of_this_run_hides_the_shipped_one(folders):
+    runs.save_search(SEARCH | {"seconds": 0}, "laptop")
+    shipped = folders[1] / "searches"
+    shipped.mkdir(parents=True)
+    for name, seconds in (("denoising-seed0-laptop", 1), ("deraining-seed0-laptop", 2)):
+        (shipped / f"{name}.json").write_text(json.dumps(SEARCH | {"seconds": seconds}))
+    assert [found["seconds"] for found in runs.all_searches("laptop")] == [0, 2]
+
+
 @pytest.mark.parametrize("arguments", (
     ("gpu", "denoising", 0), ("laptop", "deraining", 0), ("laptop", "denoising", 1),
     ("laptop", "denoising", 0, {"seed": 0, "width": 10}), ("laptop", "denoising", 0, None, "e" * 64)))

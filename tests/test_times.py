@@ -29,7 +29,7 @@ def four(monkeypatch):
 
 
 def test_every_system_restores_the_same_noisy_pictures_in_turn(four, tmp_path):
-    record = timing.run("denoising", 4, tmp_path / "times.json")
+    record = timing.run("denoising", 4, file=tmp_path / "times.json")
     assert [system for system, _ in four] == ["A", "B"] * 5  # the first turn warms up
     shapes = [tuple(x.shape) for _, x in four]
     assert shapes == [(1, 1, 64, 64)] * 2 + [(1, 1, 70, 72)] * 8
@@ -43,11 +43,23 @@ def test_what_is_timed_is_not_timed_again(four, tmp_path):
     device = runs.device_name(runs.best_device())
     done = {"dataset": "BSD500", "device": device, "test_pictures": 4, "pictures": {"p2": {"A": 1.0, "B": 2.0}}}
     file.write_text(json.dumps({"denoising": done, "deraining": {"kept": 1}}))
-    record = timing.run("denoising", 2, file)  # every second picture
+    record = timing.run("denoising", 2, file=file)  # every second picture
     assert record["pictures"]["p2"] == {"A": 1.0, "B": 2.0} and len(four) == 2 * (1 + 1)
     assert times.load(file)["deraining"] == {"kept": 1}
     file.write_text(json.dumps({"denoising": done | {"device": "another"}}))
-    assert timing.run("denoising", 2, file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}
+    assert timing.run("denoising", 2, file=file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}
+
+
+def test_what_takes_minutes_a_picture_restores_fewer_of_them(four, tmp_path, monkeypatch):
+    monkeypatch.setattr(timing.classical, "METHODS", ("B",))
+    file = tmp_path / "times.json"
+    record = timing.run("denoising", 4, 2, file)
+    assert {name: set(row) for name, row in record["pictures"].items()} == {
+        "p0": {"A", "B"}, "p1": {"A"}, "p2": {"A", "B"}, "p3": {"A"}}
+    assert times.restored_by(record, "B") == 2 and times.scaled(record).keys() == {"A", "B"}
+    first = {name: dict(row) for name, row in record["pictures"].items()}
+    more = timing.run("denoising", 4, None, file)["pictures"]
+    assert all(first[name].items() <= more[name].items() and set(more[name]) == {"A", "B"} for name in first)
 
 
 def test_the_largest_pictures_are_neither_timed_nor_counted(four, tmp_path, monkeypatch):
@@ -56,19 +68,20 @@ def test_the_largest_pictures_are_neither_timed_nor_counted(four, tmp_path, monk
     everything = Dataset("BSD500", "denoising", (huge,), (), (huge, *pictures), "0" * 64)
     monkeypatch.setattr(datasets, "load", lambda task, name: everything)
     monkeypatch.setattr(inference, "LARGE", 70 * 72)
-    record = timing.run("denoising", 2, tmp_path / "times.json")
+    record = timing.run("denoising", 2, file=tmp_path / "times.json")
     assert list(record["pictures"]) == ["p0", "p2"] and record["test_pictures"] == 4
 
 
 def test_times_are_scaled_to_the_test_set_and_stand_in_the_table():
     record = {"dataset": "BSD500", "device": "CPU, 2 threads", "test_pictures": 200,
-              "pictures": {"a": {"IR-NAS": 1.0, "DnCNN": 0.5}, "b": {"IR-NAS": 2.0, "DnCNN": 1.0}}}
+              "pictures": {"a": {"IR-NAS": 1.0, "DnCNN": 0.5}, "b": {"IR-NAS": 2.0, "DnCNN": 1.0},
+                           "c": {"IR-NAS": 1.5}}}
     assert times.scaled(record) == {"IR-NAS": 300.0, "DnCNN": 150.0}
     rows = {row["system"]: row for row in tables.rows(1, [], times={"denoising": record}) if row["metric"] == "time"}
     assert rows["IR-NAS"]["measured"] == "300.0000" and rows["IR-NAS"]["printed"] == "83.25"
     assert rows["DnCNN"]["measured"] == "150.0000" and rows["DnCNN"]["printed"] == ""
     assert rows["N3Net"]["measured"] == "not run"
-    assert "CPU, 2 threads, all systems in one run on 2 pictures, scaled to 200" in rows["IR-NAS"]["note"]
+    assert "CPU, 2 threads, all systems in one run, this one on 3 pictures, scaled to 200" in rows["IR-NAS"]["note"]
 
 
 def test_an_unknown_task_is_refused(capsys):
