@@ -198,4 +198,5 @@ def _side_by_side(item: printed.Printed, times: Mapping, other: str, ratio: Call
     taken = scaled(times[item.task]) if item.task in times else {}
     if not {item.system, other} <= taken.keys():
         return _missing(item, f"no times yet of {item.system} and {other} side by side, {item.task}")
-    return _judged(item, ratio(taken[item.system], taken[other]), _timed(times[item.task], item.system), remarks=[item.note])
+    return _judged(item, ratio(taken[item.system], taken[other]), _timed(times[item.task], item.system),
+                   remarks=[item.note])

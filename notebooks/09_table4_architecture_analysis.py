@@ -55,8 +55,9 @@ for found in runs.all_searches(profile):
     scale = f"{found['task']}, seed {found['settings']['seed']}, profile {found['profile']}"
     published = PUBLISHED[found["task"], "IR-NAS"]
     different = drawing.changes(found["genotype"], published.genotype)
-    display(Markdown(f"**{scale}**: {2 * len(found['genotype']) - len(different)} of {2 * len(found['genotype'])} edges "
-                     f"as published; levels {found['path']}, published {published.path}"),
+    edges = 2 * len(found["genotype"])
+    display(Markdown(f"**{scale}**: {edges - len(different)} of {edges} edges as published; "
+                     f"levels {found['path']}, published {published.path}"),
             drawing.draw_cell(found["genotype"], different))
 
 # %% [markdown]
