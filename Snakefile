@@ -1,7 +1,6 @@
 # One rule for each job of a profile (profiles.toml); `make reproduce` calls this, and so can you:
 #   snakemake --cores all --config profile=gpu jobs=2 --dry-run
 # A cluster is one of Snakemake's executor plugins away, with no change here.
-import shlex
 import sys
 from pathlib import Path
 
@@ -29,7 +28,7 @@ rule figures:
     output:
         touch(done("figures")),
     shell:
-        "{sys.executable} -m irnas_lib.figures --profile {profile} > /dev/null"
+        "{sys.executable:q} -m irnas_lib.figures --profile {profile} > /dev/null"
 
 
 for place, job in enumerate(profiles.by_worth(planned)):
@@ -49,4 +48,4 @@ for place, job in enumerate(profiles.by_worth(planned)):
         threads: max(1, workflow.cores // int(config.get("jobs", 1))),
         priority: len(planned) - place
         shell:
-            "{sys.executable} -m irnas_lib.batch run {profile} {params.job}"
+            "{sys.executable:q} -m irnas_lib.batch run {profile} {params.job}"

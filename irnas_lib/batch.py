@@ -204,13 +204,15 @@ def main(arguments: list[str] | None = None) -> int:
     promote.add_argument("profile")
     commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
     options = parser.parse_args(arguments)
+    if options.command == "all" and (options.jobs < 1 or options.minutes < 0):
+        parser.error("--jobs must be at least 1, and --minutes no less than 0")
     os.environ.setdefault("TQDM_NCOLS", "80")  # else a notebook depends on the width of the terminal
     if os.environ.get("IRNAS_DATA"):  # cells run in notebooks/
         os.environ["IRNAS_DATA"] = str(Path(os.environ["IRNAS_DATA"]).expanduser().resolve())
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # silent about the cell of an interrupted run
     try:
         return _command(options)
-    except (BatchError, profiles.ProfileError, publish.PublishError) as error:
+    except (BatchError, ValueError, OSError) as error:  # a ValueError is what the library's own are
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

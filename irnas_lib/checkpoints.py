@@ -68,15 +68,15 @@ def save_state(path: Path, state: dict) -> None:
         torch.save(state, partial)
 
 
-def load_state(path: Path, key: dict) -> dict | None:
+def load_state(path: Path, key: dict | None = None) -> dict | None:
     """The state that a run with the same `key` (its parameters) left, or None where there is none.
 
-    A state of other parameters is not used. Raises CheckpointError for a damaged file.
+    A state of other parameters is not used; without a key any serves. Raises CheckpointError for a damaged file.
     """
     if not Path(path).is_file():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged; delete it to start again ({type(error).__name__})") from error
-    return state if isinstance(state, dict) and state.get("key") == key else None
+    return state if isinstance(state, dict) and key in (None, state.get("key")) else None

@@ -4,20 +4,18 @@
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import bench_plots, drawing, manifest, panels, plots, results, runs, tables, times, trace
-from irnas_lib.checkpoints import CheckpointError
+from irnas_lib import bench_plots, drawing, manifest, panels, plots, profiles, results, runs, tables, times, trace
 from irnas_lib.decode import derive_cell
+from irnas_lib.files import read_json
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.paths import ROOT, run_folder
-from irnas_lib.pictures import PictureError
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supercell import Supercell
 from irnas_lib.supernet import Supernet
@@ -84,7 +82,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
 def measurements(checkpoints: Path, name: str) -> dict:
     """What `make bench` has left in a checkpoints folder as bench, growth or precision; empty if nothing."""
     path = checkpoints / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def published_network(task: str) -> RestorationNetwork:
@@ -110,11 +108,13 @@ def main(arguments: list[str] | None = None) -> int:
     home = run_folder(given.profile) if given.profile else ROOT
     checkpoints = given.checkpoints or home / "checkpoints"
     try:
+        if given.profile and given.profile not in profiles.names():
+            raise profiles.ProfileError(f"unknown profile {given.profile!r}; known: {', '.join(profiles.names())}")
         if given.checkpoints and not checkpoints.is_dir():
             raise FileNotFoundError(f"{checkpoints}: no such folder")
         for path in write_all(checkpoints, given.out or home / "figures", given.profile == results.SMOKE):
             print(path)
-    except (CheckpointError, PictureError, drawing.DrawingError, results.ResultError, OSError) as error:
+    except (ValueError, OSError) as error:  # a ValueError is what each of ours is
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
     return 0

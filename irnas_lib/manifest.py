@@ -39,4 +39,4 @@ def check(checkpoints: Path) -> None:
     for name, digest in listed(checkpoints).items():
         if found.get(name) != digest:
             how = "differs from its hash" if name in found else "is missing"
-            raise CheckpointError(f"{Path(checkpoints) / name} {how} in {NAME}; `make publish` writes that file")
+            raise CheckpointError(f"{Path(checkpoints) / name} {how} in {NAME}: restore it from the repository")

@@ -62,7 +62,7 @@ def _measure_one(restore: Restore, protocols: Sequence[str], sigma: float | None
                  picture: Picture) -> tuple[str, Row]:
     """The picture's name and its row of `kept`."""
     began = time.monotonic()
-    (item,) = restored_pictures(restore, [picture], protocols[0], sigma, seed)
+    (item,) = restored_pictures(lambda x: restore(x).cpu(), [picture], protocols[0], sigma, seed)  # a GPU waits there
     seconds = time.monotonic() - began
     return picture.name, [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
 

@@ -11,21 +11,30 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
+def size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def name(device: str) -> str:
+    """What all of them train on, each on a `device`: such as "4 x NVIDIA H100"."""
+    return device if size() == 1 else f"{size()} x {device}"
+
+
 def part(batch: torch.Tensor) -> torch.Tensor:
     """This process's share of a batch. Raises ValueError where the shares would not be equal."""
-    if not distributed.is_initialized():
+    if size() == 1:
         return batch
-    processes = distributed.get_world_size()
-    if len(batch) % processes:
-        raise ValueError(f"a batch of {len(batch)} cannot be shared by {processes} processes")
-    return batch.chunk(processes)[rank()]
+    if len(batch) % size():
+        raise ValueError(f"a batch of {len(batch)} cannot be shared by {size()} processes")
+    return batch.chunk(size())[rank()]
 
 
 def mean(x: torch.Tensor) -> torch.Tensor:
     """The mean over all processes."""
     if distributed.is_initialized():
         distributed.all_reduce(x)
-        x /= distributed.get_world_size()
+        x /= size()
     return x
 
 
@@ -65,7 +74,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         centred = x - average[:, None, None]
         variance = Mean.apply(centred.square().mean(dim=(0, 2, 3)))
         with torch.no_grad():
-            count = x.numel() // x.shape[1] * distributed.get_world_size()
+            count = x.numel() // x.shape[1] * size()
             self.running_mean.lerp_(average, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1

@@ -47,8 +47,8 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
         raise PictureError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise PictureError(f"{path}: not a picture") from None
-    # Decoders report damage as OSError, SyntaxError or ValueError, bombs by an exception of their own.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    # Decoders report damage as OSError, SyntaxError, ValueError or TypeError, bombs by an exception of their own.
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
         raise PictureError(f"{path}: cannot be read ({_one_line(error)})") from None
     return array.reshape(*array.shape[:2], -1)
 

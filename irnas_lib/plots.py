@@ -170,7 +170,8 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
 
 def _run_name(result: Mapping) -> str:
     sigma = "" if result["sigma"] is None else f", sigma {result['sigma']:g}"
-    return f"{result['system']}{sigma}, {result['recipe']}, seed {result['seed']}"
+    weight = "" if results.has_usual_loss(result) else f", lambda {result['lambda']:g}"
+    return f"{result['system']}{sigma}, {result['recipe']}{weight}, seed {result['seed']}, {result['profile']}"
 
 
 @matplotlib.rc_context(STYLE)

@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import torch
-
-from irnas_lib import profiles, results, runs
+from irnas_lib import checkpoints, profiles, results, runs
 from irnas_lib.paths import run_folder
 
-TRAINED = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "batch", "crop")
+TRAINED = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch", "crop")
 
 
 class Left(NamedTuple):
@@ -42,23 +40,25 @@ def left(profile: str, jobs: Iterable[tuple[profiles.Job, dict]]) -> list[Left]:
     """
     done, here = finished(profile), runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
     known = [result for result in runs.all_results(profile) if result["seconds"] and result.get("crop")
-             and result["profile"] != results.SMOKE and result["device"].startswith(here)]
+             and result["profile"] != results.SMOKE]
     order = {job.name: place for place, job in enumerate(profiles.by_worth(job for job, _ in jobs))}
     missing = [(job, given) for job, given in jobs if job.name not in done]
-    return [_left(profile, job, given, known) if job.notebook == "05_training" else Left(job.name, 0, None, None)
+    return [_left(profile, job, given, known, here) if job.notebook == "05_training" else Left(job.name, 0, None, None)
             for job, given in sorted(missing, key=lambda pair: order[pair[0].name])]
 
 
-def _left(profile: str, job: profiles.Job, given: dict, known: list[dict]) -> Left:
-    wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if given["task"] == "denoising" else None}
+def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here: str) -> Left:
+    wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if given["task"] == "denoising" else None,
+                      "schedule": given["schedule"] or given["iterations"]}
     iterations, state = given["iterations"], runs.state_file(profile, runs.stem(wanted))
-    if any(all(result[key] == wanted[key] for key in TRAINED) for result in known):
+    if any(all((result | {"schedule": result.get("schedule") or result["iterations"]})[key] == wanted[key]
+               for key in TRAINED) for result in known):
         return Left(job.name, iterations, iterations, 0.0)
     if state.is_file():
-        state = torch.load(state, map_location="cpu", weights_only=True)
+        state = checkpoints.load_state(state)
         done = state["iteration"]
         return Left(job.name, done, iterations, state["seconds"] / done * (iterations - done))
     paces = [result["seconds"] / (result["iterations"] * result["batch"] * result["crop"] ** 2) for result in known
-             if result["system"] == given["system"]]
+             if result["system"] == given["system"] and result["device"].startswith(here)]
     pixels = iterations * given["batch"] * given["crop"] ** 2
     return Left(job.name, 0, iterations, min(paces) * pixels if paces else None)

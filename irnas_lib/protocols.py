@@ -55,7 +55,7 @@ def draw_noise(rng: np.random.Generator, like: torch.Tensor, sigma: float) -> to
 
 def add_noise(clean: torch.Tensor, sigma: float, seed: int, name: str) -> torch.Tensor:
     """`clean` plus the one noise field of this (seed, sigma, picture name): the same for every method."""
-    return clean + draw_noise(noise_generator(seed, sigma, name), clean, sigma)
+    return clean + draw_noise(noise_generator(seed, f"{sigma:g}", name), clean, sigma)
 
 
 def half_size(array: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def corners(shape: tuple[int, ...], tile: int = TILE, step: int = TILE_STEP) -> 
 def restore_redrawn(restore: Restore, clean: torch.Tensor, sigma: float, seed: int, name: str,
                     tile: int = TILE, step: int = TILE_STEP) -> torch.Tensor:
     """Cuts `clean`, (1, C, H, W), into tiles, adds fresh noise to each, restores them and averages the overlaps."""
-    rng = noise_generator(seed, sigma, name, "redrawn", step)
+    rng = noise_generator(seed, f"{sigma:g}", name, "redrawn", step)
     tiles = [clean[..., top:top + tile, left:left + tile] for top, left in corners(clean.shape, tile, step)]
     return restore_tiles(restore, [cut + draw_noise(rng, cut, sigma) for cut in tiles], clean.shape, tile, step)
 

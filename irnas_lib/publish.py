@@ -3,9 +3,10 @@
 import hashlib
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
-from irnas_lib import manifest, profiles, stamps
+from irnas_lib import manifest, profiles, results, stamps
 from irnas_lib.files import atomically
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
@@ -21,10 +22,11 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
 
     Copies results, searches, records of cells, weights and panels to checkpoints/, and an executed notebook of each
     notebook to notebooks/: of the job that is called as the notebook, or else of the first. A result replaces the one
-    of the same task, data set, system, sigma, seed, recipe, loss and profile, unless that one has more iterations; each
-    profile keeps its own, for a table compares systems at one budget. All is checked before anything is copied.
-    PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
-    `stamps.problems` rejects, and for panels of more than 5 MB.
+    of the same task, data set, system, sigma, seed, recipe, loss and profile, unless that one has succeeded where it
+    has failed or has more iterations; each profile keeps its own. A system's panels go with the result that the tables
+    show. All is checked before anything is copied: PublishError for smoke scale, for weights that are missing or differ
+    from their hash, for a notebook that `stamps.problems` rejects, and for panels of more than 5 MB in all; another
+    ValueError for a damaged record, and for shipped files that are not as the manifest says.
     """
     jobs = profiles.load(profile)
     if profile == "smoke":
@@ -32,24 +34,31 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     if not run.is_dir():
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
+    manifest.check(shipped)
+    everything = _results(shipped) | _results(made)
     pairs, dropped, said = [], [], []
-    for path in sorted((made / "results").glob("*.json")):
-        record = _real(path)
-        rivals = [other for folder in (shipped, made) for other in sorted((folder / "results").glob("*.json"))
-                  if other != path and _key(_read(other)) == _key(record)]
-        if longer := [other for other in rivals if _iterations(other) > _iterations(path)]:
-            said.append(f"left out: {path.name}, for {longer[0].name} has more iterations")
+    for path, record in _results(made).items():
+        _real(path)
+        rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
+        if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
+            why = "has succeeded" if record["status"] != "ok" else "has more iterations"
+            said.append(f"left out: {path.name}, for {better[0].name} {why}")
             continue
         older = [other for other in rivals if other.is_relative_to(shipped)]
         dropped += [old for other in older for old in (other, _weights(other, shipped)) if old]
         pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, made), path) if new]
-    for path in sorted([*(made / "searches").glob("*.json"), *(made / "cells").glob("*.json")]):
+    for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
         _real(path)
         pairs.append((path, shipped / path.relative_to(made)))
-    panels = sorted((made / "panels").glob("*.png"))
-    if sum(panel.stat().st_size for panel in panels) > PANELS_LIMIT:
-        raise PublishError("the panels hold more than 5 MB of pictures")
-    pairs += [(panel, shipped / "panels" / panel.name) for panel in panels]
+    panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
+    for record in _results(made).values():
+        shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
+        if shown and shown["profile"] != profile:
+            panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}
+    sizes = {panel.name: panel.stat().st_size for panel in (shipped / "panels").glob("[!.]*.png")}
+    if sum((sizes | {name: panel.stat().st_size for name, panel in panels.items()}).values()) > PANELS_LIMIT:
+        raise PublishError("the panels would hold more than 5 MB of pictures")
+    pairs += [(panel, shipped / "panels" / name) for name, panel in panels.items()]
 
     for notebook in dict.fromkeys(job.notebook for job in jobs):
         of_it = [job.name for job in jobs if job.notebook == notebook]
@@ -95,8 +104,21 @@ def _key(record: dict) -> tuple:
     return tuple(record.get(name) for name in COMPETING)
 
 
-def _iterations(result: Path) -> int:
-    return _read(result).get("iterations") or 0
+def _results(checkpoints: Path) -> dict[Path, dict]:
+    """The results in a checkpoints folder, checked."""
+    folder = checkpoints / "results"
+    return dict(zip(sorted(folder.glob("[!.]*.json")), results.load(folder), strict=True))
+
+
+def _worth(result: dict) -> tuple[bool, int]:
+    """Success, then iterations."""
+    return result["status"] == "ok", result["iterations"] or 0
+
+
+def _panels_of(result: dict) -> str:
+    """A pattern of the file names of a system's panels, those of real rain included."""
+    sigma = "" if result["sigma"] is None else f"sigma{result['sigma']:g}-"
+    return f"{result['task']}-*{sigma}*-{results.slug(result['system'])}.png"
 
 
 def _weights(result: Path, checkpoints: Path) -> Path | None:

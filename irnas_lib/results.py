@@ -104,6 +104,12 @@ def load(folder: str | Path) -> list[dict]:
     return results
 
 
+def has_usual_loss(result: dict) -> bool:
+    """Whether a result was trained with the loss of its system's row in the tables; with another lambda it is an
+    experiment of its own."""
+    return result["lambda"] in (None, 0 if result["system"] == "IR-NAS*" else PAPER_LAMBDA)
+
+
 def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, protocol: str | None = None,
          smoke: bool = False) -> dict | None:
     """The result that stands for a system in a table, or None where there is none.
@@ -117,7 +123,7 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
         result for result in results
         if (result["task"], result["system"], result["sigma"]) == (task, system, sigma)
         and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)
-        and result["lambda"] in (None, 0 if system == "IR-NAS*" else PAPER_LAMBDA)
+        and has_usual_loss(result)
     ]
     good = [result for result in candidates if result["status"] == "ok"]
     measured = [result for result in good if protocol is None or protocol in result["metrics"]]

@@ -59,13 +59,13 @@ def device_name(device: torch.device) -> str:
 
 
 def recorded(step: Callable, device: torch.device) -> Callable:
-    """On CUDA, `step` as a CUDA graph; elsewhere `step` itself.
+    """On CUDA, `step` as a CUDA graph; elsewhere, and where several processes train together, `step` itself.
 
     A step of these networks is about a thousand small kernels, which Python launches more slowly than the GPU runs
     them. `step` takes tensors of fixed shapes, returns tensors, and must not read values back. The first calls are
     ordinary steps; afterwards a call copies its arguments to where the recording reads them and replays it.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or parallel.size() > 1:
         return step
     torch.backends.cudnn.benchmark = True
     side = torch.cuda.Stream()

@@ -1,9 +1,9 @@
 """The times that `timing` has left in checkpoints/times.json; light, for the tables import it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from irnas_lib.files import read_json
 from irnas_lib.paths import ROOT
 
 FILE = ROOT / "checkpoints" / "times.json"
@@ -11,7 +11,7 @@ FILE = ROOT / "checkpoints" / "times.json"
 
 def load(file: Path = FILE) -> dict:
     """What has been measured, by task; empty where nothing has."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}
 
 
 def scaled(record: Mapping) -> dict[str, float]:

@@ -1,9 +1,10 @@
 """A training of the batch without its notebook, on several GPUs if there are any:
 
-    torchrun --nproc-per-node 8 -m irnas_lib.train gpu 05_training-ir_nas-sigma50-seed0
+    torchrun --nproc-per-node 4 -m irnas_lib.train gpu 05_training-ir_nas-sigma50-seed0
 
-Under torchrun each process takes its part of every batch; without it there is one. What it leaves is the finished state
-of the training, from which the notebook of that job then measures and draws: `make reproduce` runs it as usual.
+Under torchrun each process takes its part of every batch, which their number must divide; without it there is one. What
+it leaves is the finished state of the training, from which the notebook of that job then measures and draws: `make
+reproduce` runs it as usual. Tested with two processes on a CPU; on several GPUs nobody has run it yet.
 """
 
 import argparse
@@ -13,15 +14,18 @@ import sys
 import torch
 from torch import distributed
 
-from irnas_lib import batch, datasets, profiles, recipes, runs, systems
+from irnas_lib import batch, datasets, parallel, profiles, recipes, runs, systems
 from irnas_lib.patches import Patches
 from irnas_lib.training import Diverged, train
 
 
 def run(profile: str, name: str, device: torch.device) -> dict:
-    """Trains what a job of 05_training trains; what `training.train` returns."""
+    """Trains what a job of 05_training trains; what `training.train` returns, or the result that there is already."""
     job = profiles.find(profile, name)
+    if job.notebook != "05_training":
+        raise batch.BatchError(f"{name} is no job of 05_training")
     given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
+    parallel.part(torch.empty(given["batch"]))  # says at once if it cannot be shared
     task = given["task"]
     given["sigma"] = given["sigma"] if task == "denoising" else None
     pictures = datasets.load(task, given["dataset"], given["data"])
@@ -32,6 +36,8 @@ def run(profile: str, name: str, device: torch.device) -> dict:
     torch.manual_seed(given["seed"])
     network = systems.build(given["system"], pictures.channels, architecture)
     wanted = runs.training_record(profile, pictures, device, network, architecture, given)
+    if finished := runs.find_training(profile, wanted):
+        return finished[0]
     patches = Patches(pictures.train, given["crop"], (given["sigma"] or 0,), task != "deraining", device)
     return train(network, patches, recipes.recipe(given["recipe"]), given["iterations"], given["batch"], given["seed"],
                  given["loss_lambda"], given["schedule"], runs.state_file(profile, runs.stem(wanted)),
@@ -54,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (batch.BatchError, Diverged, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stopped:
+        print(stopped or "stopped", file=sys.stderr)
+        return 130
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

@@ -37,7 +37,8 @@ class Objective(nn.Module):
 
     def forward(self, degraded: torch.Tensor, clean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         def error(estimate):
-            return restoration_loss(estimate.float(), clean, self.loss_lambda)
+            with torch.autocast(degraded.device.type, enabled=False):  # also where the network calls it
+                return restoration_loss(estimate.float(), clean, self.loss_lambda)
 
         with torch.autocast(degraded.device.type, torch.bfloat16, enabled=self.bf16):
             if hasattr(self.network, "training_loss"):
@@ -82,7 +83,8 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
         load_optimizer(optimizer, state["optimizer"])
         start, curve, seconds = state["iteration"], state["curve"], state["seconds"]
         devices = state.get("devices", [])
-    devices = list(dict.fromkeys([*devices, device_name(device)]))
+    if start < iterations:  # else no step is taken here
+        devices = list(dict.fromkeys([*devices, parallel.name(device_name(device))]))
 
     def save(iteration):
         if state_file and parallel.rank() == 0:

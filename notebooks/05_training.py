@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, inference, panels, plots, protocols, recipes, runs, systems
+from irnas_lib import datasets, drawing, inference, panels, plots, protocols, recipes, results, runs, systems
 from irnas_lib.checkpoints import digest
 from irnas_lib.measuring import measure
 from irnas_lib.patches import Patches
@@ -147,12 +147,12 @@ if result["curve"]:
 # ## A look
 #
 # A number is no picture. A few crops of test pictures are kept for the figures, and shown here with those of every
-# system that has run.
+# system that has run. An experiment with another recipe or another loss leaves none: the figures show systems.
 
 # %%
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
-if result["status"] == "ok" and not finished:
+if result["status"] == "ok" and not finished and recipe == "matched" and results.has_usual_loss(result):
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
     if dataset == "Rain800":  # and photographs of real rain, of which nobody has the clean side

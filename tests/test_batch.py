@@ -13,7 +13,7 @@ import jupytext
 import nbformat
 import pytest
 
-from irnas_lib import batch, manifest, profiles, publish, stamps
+from irnas_lib import batch, manifest, profiles, publish, results, stamps
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.paths import ROOT
 
@@ -379,7 +379,9 @@ def test_batch_checks_every_parameter_before_it_runs_anything(project):
 def result(folder: Path, name: str, weights: bytes | None = b"w", kind="results", **changes) -> Path:
     record = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0,
               "recipe": "matched", "loss": "mse+logssim", "lambda": 0.5, "iterations": 500, "profile": "gpu",
-              "weights": None, **changes}
+              "weights": None, "status": "ok", "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}},
+              "versions": {}, "data_sha256": "0" * 64}
+    record = dict.fromkeys(results.REQUIRED) | record | changes
     if weights is not None:
         (folder / "weights").mkdir(parents=True, exist_ok=True)
         (folder / "weights" / f"{name}.safetensors").write_bytes(weights)
@@ -442,6 +444,45 @@ def test_publish_keeps_the_result_of_more_iterations(shipped):
     assert [path.name for path in (root / "checkpoints" / "weights").iterdir()] == ["old.safetensors"]
 
 
+def test_publish_keeps_the_result_that_succeeded(shipped):
+    run, root = shipped
+    result(root / "checkpoints", "old", b"o", iterations=1)
+    result(run / "checkpoints", "new", None, status="failed", metrics={})
+    assert "left out: new.json, for old.json has succeeded" in publish.publish("gpu", run, root)
+    assert [path.name for path in (root / "checkpoints" / "results").iterdir()] == ["old.json"]
+
+
+def test_publish_leaves_what_a_killed_run_left_half_written(shipped):
+    run, root = shipped
+    for folder in ("results", "searches", "panels"):
+        (run / "checkpoints" / folder).mkdir(exist_ok=True)
+        (run / "checkpoints" / folder / f".x.123.{'png' if folder == 'panels' else 'json'}").write_text("{")
+    publish.publish("gpu", run, root)
+    assert not [*(root / "checkpoints").rglob(".*")]
+
+
+def test_publish_believes_no_shipped_file_that_was_exchanged(shipped):
+    run, root = shipped
+    publish.publish("gpu", run, root)
+    (root / "checkpoints" / "weights" / "new.safetensors").write_bytes(b"exchanged")
+    with pytest.raises(CheckpointError, match="differs from its hash"):
+        publish.publish("gpu", run, root)
+
+
+def test_publish_keeps_the_panels_of_the_result_that_the_tables_show(shipped):
+    run, root = shipped
+    for system in ("DnCNN", "RED"):
+        result(root / "checkpoints", f"longer-{system}", system=system, profile="laptop",
+               iterations=501 if system == "DnCNN" else 499)
+        result(run / "checkpoints", f"here-{system}", system=system)
+    panels = [f"denoising-BSD500-sigma50-16068-{what}.png" for what in ("dncnn", "red", "clean")]
+    (run / "checkpoints" / "panels").mkdir()
+    for panel in panels:
+        (run / "checkpoints" / "panels" / panel).write_bytes(b"p")
+    publish.publish("gpu", run, root)
+    assert {path.name for path in (root / "checkpoints" / "panels").iterdir()} == set(panels[1:])
+
+
 def test_publish_takes_the_longest_of_a_run(shipped):
     run, root = shipped
     result(run / "checkpoints", "short", b"s", iterations=499)
@@ -490,6 +531,10 @@ def break_result(run, root):
     (run / "checkpoints" / "results" / "new.json").write_text("{")
 
 
+def foreign_result(run, root):
+    (run / "checkpoints" / "results" / "foreign.json").write_text('{"foo": 1}')
+
+
 def many_panels(run, root):
     (run / "checkpoints" / "panels").mkdir()
     (run / "checkpoints" / "panels" / "a.png").write_bytes(bytes(5 * 2**20 + 1))
@@ -498,12 +543,13 @@ def many_panels(run, root):
 @pytest.mark.parametrize("spoiled, message", [
     (damage_weights, "differ from their hash"), (lose_weights, "are missing"), (smoke_result, "smoke scale"),
     (smoke_search, "smoke scale"),
-    (change_source, "is stale"), (break_result, "is not JSON"), (many_panels, "more than 5 MB"),
+    (change_source, "is stale"), (break_result, "not readable as JSON"), (foreign_result, "not a result"),
+    (many_panels, "more than 5 MB"),
 ])
 def test_publish_refuses_before_it_copies_anything(shipped, spoiled, message):
     run, root = shipped
     spoiled(run, root)
-    with pytest.raises(publish.PublishError, match=message) as error:
+    with pytest.raises(ValueError, match=message) as error:
         publish.publish("gpu", run, root)
     assert "\n" not in str(error.value)
     assert not (root / "checkpoints").exists() and not (root / "notebooks" / "tiny.ipynb").exists()

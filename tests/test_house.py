@@ -149,7 +149,7 @@ def test_the_searched_network_is_trained_after_its_search():
         jobs = profiles.load(profile)
         searched = [job for job in jobs if job.parameters.get("genotype") == "searched"]
         assert searched
-        assert all("03_search" in job.needs for job in searched)
+        assert all("03_search-denoising-seed0" in job.needs for job in searched)
 
 
 @pytest.mark.skipif(not SOURCES, reason="no notebooks yet")

@@ -6,7 +6,7 @@ import torch
 from irnas_lib import profiles, progress, runs
 
 DEFAULTS = {"task": "denoising", "dataset": "BSD500", "system": "DnCNN", "sigma": 50, "seed": 0, "recipe": "matched",
-            "loss_lambda": 0.5, "iterations": 1000, "batch": 4, "crop": 32}
+            "loss_lambda": 0.5, "iterations": 1000, "schedule": 0, "batch": 4, "crop": 32}
 
 
 def job(name, **given):
@@ -60,6 +60,10 @@ def test_the_pace_of_another_training_counts_by_pixels_on_the_same_device(result
 
 
 def test_what_is_trained_already_only_has_to_be_loaded(results):
-    results.append(result())
+    results.append(result(device="another GPU"))  # loaded wherever it was trained
+    results.append(result(seconds=120.0, system="RED"))
+    assert str(progress.left("laptop", [job("slower", system="RED", schedule=2000)])[0]) == (
+        "slower: 0 of 1,000 iterations, about 2 minutes")
+    results.append(result(iterations=10, seconds=1.2))
     assert [str(one) for one in progress.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
         "same: trained", "other: 0 of 1,000 iterations, about 2 minutes"]

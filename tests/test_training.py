@@ -252,3 +252,10 @@ def test_a_network_may_say_itself_what_it_learns_from():
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
     assert quality.item() == pytest.approx(training.psnr(degraded / 2, clean).mean().item(), abs=1e-5)
     assert network.gain.item() != 1
+
+
+def test_in_bf16_the_loss_stays_in_float32():
+    degraded, clean = torch.rand(2, 2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    for network in (nn.Identity(), Staged()):
+        losses = [training.Objective(network, 0.5, bf16)(degraded, clean)[0].item() for bf16 in (False, True)]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-6), network
