@@ -11,9 +11,10 @@ BSD500, which is at hand: the training pairs from its train and val pictures, th
 Every eighth is for the test. FiveK (50 GB) is at https://data.csail.mit.edu/graphics/fivek/; its TIFF files must be
 exported in sRGB first.
 
-The pairs go to DATA/SIM1800-BSD500/{train,test}/{clean,degraded}/NNNN-picture.png, 8-bit sRGB. What was drawn and
-decided for each patch, kept or not, is in {train,test}/list.csv. A patch is kept unless the clean one is flat or
-clipped, or the PSNR of the degraded one is out of a band. The same command gives the same files, also when interrupted.
+The pairs go to DATA/SIM1800-BSD500/{train,test}/{clean,degraded}/NNNN-picture.png, 8-bit sRGB; those of a FOLDER to
+DATA/SIM1800-FOLDER, which is that data set's name in notebooks and profiles.toml. What was drawn and decided for each
+patch, kept or not, is in {train,test}/list.csv. A patch is kept unless the clean one is flat or clipped, or the PSNR of
+the degraded one is out of a band. The same command gives the same files, also when interrupted.
 """
 
 import argparse
@@ -253,6 +254,8 @@ def main(arguments: list[str] | None = None) -> int:
     data = data_folder(options.data)
     source = options.source or data_folder() / BSD500_FOLDER
     folder = data / (f"SIM1800-{source.resolve().name}" if options.source else NAME)
+    if options.source and folder.name == NAME:
+        parser.error(f"--from: a folder of this name would take the place of {NAME}; call it otherwise")
     os.environ["OMP_NUM_THREADS"] = "1"  # in the processes: they share the cores already
 
     def work():

@@ -132,13 +132,13 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     """Run what is stale of a profile, `jobs` notebooks at once; the exit status of Snakemake is returned.
 
     Every job's notebook and parameters are checked before the first one runs. With `minutes` the run stops by then as
-    if interrupted: what is worth most has come first, trainings have kept their state, and a failure has not kept the
-    others from running. The same command goes on.
+    if interrupted: what is worth most has come first, trainings have kept their state, and a failure, which the status
+    tells, has not kept the others from running. The same command goes on.
     """
     planned = profiles.load(profile)
     for job in planned:
         prepare(job)
-    folder, before = run_folder(profile), progress.finished(profile)
+    folder, before, began = run_folder(profile), progress.finished(profile), time.time()
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
                "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
@@ -164,10 +164,20 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
         if minutes:
             print(f"done now: {', '.join(sorted(progress.finished(profile) - before)) or 'no job'}")
             print_left(profile)
-            return status
+            if broken := failed(folder / "notebooks", began):
+                print(f"failed: {', '.join(broken)}", file=sys.stderr)
+            return 1 if broken else status
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
+
+
+def failed(folder: Path, since: float) -> list[str]:
+    """The jobs whose notebooks in `folder` have stopped since a time (in seconds) at an error that is no Ctrl-C."""
+    def error(path):
+        return any(output.output_type == "error" and output.ename != "KeyboardInterrupt"
+                   for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", ()))
+    return sorted(path.stem for path in folder.glob("*.ipynb") if path.stat().st_mtime >= since and error(path))
 
 
 def print_left(profile: str) -> None:

@@ -6,6 +6,7 @@ Section 4.1 of the paper. `load` gives a Dataset; its sha256 names the very file
 import csv
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
 
     Args:
         task: "denoising" (grey, PIL's L), "sim1800" (RGB pairs, a camera's noise) or "deraining" (RGB pairs).
-        dataset: the task's own, "BSD500", "SIM1800-BSD500" or "Rain800", or "embedded".
+        dataset: the task's own, "BSD500", "SIM1800-BSD500" or "Rain800", or "embedded"; another "SIM1800-NAME" that
+            data_scripts/sim1800.py has built from a folder NAME.
         data: the folder that holds BSDS500/, SIM1800-BSD500/ or Rain800/; see paths.data_folder. "embedded" needs none.
 
     Raises:
@@ -102,14 +104,16 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
     """
     if task not in TASKS:
         raise DatasetError(f"unknown task {task!r}: must be one of {', '.join(TASKS)}")
-    if dataset not in TASKS[task]:
+    built = task == "sim1800" and re.fullmatch(r"SIM1800-[\w.-]+", dataset)
+    if dataset not in TASKS[task] and not built:
         raise DatasetError(
             f"unknown data set {dataset!r} for {task}: must be one of {', '.join(TASKS[task])}"
         )
     if dataset == "embedded":
         return _load_embedded(task)
-    read = {"BSD500": _load_bsd500, "SIM1800-BSD500": _load_sim1800, "Rain800": _load_rain800}[dataset]
-    return read(data_folder(data))
+    if built:
+        return _load_sim1800(data_folder(data), dataset)
+    return {"BSD500": _load_bsd500, "Rain800": _load_rain800}[dataset](data_folder(data))
 
 
 def _load_bsd500(data: Path) -> Dataset:
@@ -128,17 +132,17 @@ def _load_bsd500(data: Path) -> Dataset:
     )
 
 
-def _load_sim1800(data: Path) -> Dataset:
+def _load_sim1800(data: Path, name: str) -> Dataset:
     """1600 training pairs and 212 test pairs of 256x256, as data_scripts/sim1800.py builds them."""
     splits, used = {}, []
     for split, count in SIM1800_COUNTS.items():
-        clean, degraded = (_list_files(data, f"SIM1800-BSD500/{split}/{side}", count, ".png", "data_scripts.sim1800")
+        clean, degraded = (_list_files(data, f"{name}/{split}/{side}", count, ".png", "data_scripts.sim1800")
                            for side in ("clean", "degraded"))
         if [path.name for path in clean] != [path.name for path in degraded]:
             raise DatasetError(f"{clean[0].parent.parent}: clean and degraded pictures have different names")
         splits[split] = _decode(lambda pair: Picture(pair[0].stem, *map(read_picture, pair)), zip(clean, degraded))
         used += clean + degraded
-    return Dataset("SIM1800-BSD500", "sim1800", **splits, validation=(),
+    return Dataset(name, "sim1800", **splits, validation=(),
                    sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in used))
 
 

@@ -59,7 +59,8 @@ def usual(pictures: Sequence[Picture]) -> list[Picture]:
 
 def in_pieces(restore: Callable[[torch.Tensor], torch.Tensor], degraded: torch.Tensor) -> torch.Tensor:
     """Restores (B, C, H, W) piece by piece. The same as at once for a network that looks at most MARGIN pixels far;
-    one that pools over the whole picture pools over a piece and its margin instead."""
+    one that sees further (DetailsNet 56 pixels, MemNet 74) misses a little at the seams, and one that pools over the
+    whole picture pools over a piece and its margin instead."""
     height, width = degraded.shape[-2:]
     rows = []
     for top in range(0, height, PIECE):

@@ -97,7 +97,7 @@ def weight_groups(supernet: Supernet) -> list[dict]:
 
 
 def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSettings, device: torch.device | str,
-           validation: Sequence[Picture] = (), state_file: Path | None = None, bf16: bool = False) -> dict:
+           validation: Sequence[Picture] = (), state_file: Path | None = None) -> dict:
     """Searches in place and returns what it found.
 
     pictures: split into Train W, A and V; where `validation` is given it serves as V instead. state_file: where the
@@ -129,9 +129,7 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     def make_step(optimizer, parameters):
         def step(degraded, clean):
             optimizer.zero_grad()
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                restored = supernet(degraded)
-            loss = restoration_loss(restored.float(), clean, settings.loss_lambda)
+            loss = restoration_loss(supernet(degraded), clean, settings.loss_lambda)
             loss.backward(inputs=parameters)
             optimizer.step()
             return (loss.detach(),)

@@ -195,6 +195,10 @@ def test_a_failing_cell_is_named_and_what_ran_is_left(tmp_path):
     assert str(error.value) == expected
     assert "number is 7" in text_of(left)
     assert any("failed" in problem for problem in stamps.problems(left, tmp_path / "notebooks" / "tiny.py"))
+    assert batch.failed(left.parent, left.stat().st_mtime) == ["tiny-x"]
+    assert batch.failed(left.parent, left.stat().st_mtime + 1) == []
+    left.write_text(left.read_text().replace("ValueError", "KeyboardInterrupt"))
+    assert batch.failed(left.parent, 0) == []
 
 
 @pytest.mark.parametrize("last", ["os._exit(9)", "import time; time.sleep(0.5); os._exit(9)"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,10 @@ def test_sim1800_pairs_by_name(small_sim1800):
     for i, pair in enumerate(data.test):
         assert np.array_equal(pair.clean, random_picture(20, 20, seed=i + 10))
         assert np.array_equal(pair.degraded, random_picture(20, 20, seed=i))
+    shutil.copytree(small_sim1800 / "SIM1800-BSD500", small_sim1800 / "SIM1800-fivek")  # built with --from
+    other = load("sim1800", "SIM1800-fivek", small_sim1800)
+    assert other.name == "SIM1800-fivek" and np.array_equal(other.test[0].clean, data.test[0].clean)
+    assert "unknown data set 'SIM1800-a/b'" in one_line(lambda: load("sim1800", "SIM1800-a/b", small_sim1800))
     folder = small_sim1800 / "SIM1800-BSD500/test/degraded"
     (folder / "0001-test.png").rename(folder / "0001-other.png")
     assert "different names" in one_line(lambda: load("sim1800", "SIM1800-BSD500", small_sim1800))

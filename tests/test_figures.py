@@ -171,11 +171,12 @@ def test_the_trellis_shows_every_move_and_the_best_path():
 
 
 def test_a_training_curve_shows_what_was_logged():
-    figure = plots.training_curve([RESULT, RESULT | {"system": "DnCNN"}, RESULT | {"curve": None}])
+    figure = plots.training_curve([RESULT, RESULT | {"system": "DnCNN", "lambda": 2.0}, RESULT | {"curve": None}])
     loss, quality = figure.axes
     for axes, column in ((loss, 1), (quality, 2)):
         assert [list(line.get_ydata()) for line in axes.lines] == [[row[column] for row in RESULT["curve"]]] * 4
-    assert "DnCNN, sigma 50, matched, seed 0" in texts(figure)
+    assert {"IR-NAS, sigma 50, matched, seed 0, laptop",
+            "DnCNN, sigma 50, matched, lambda 2, seed 0, laptop"} <= set(texts(figure))
 
 
 def test_psnr_against_size_takes_the_results_of_the_tables():

@@ -3,6 +3,7 @@
 `torchrun tests/test_parallel.py OUT` trains, and its first process writes the curve and the weights to OUT.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,16 @@ def test_the_command_leaves_the_finished_state_of_the_job(tmp_path, monkeypatch,
     monkeypatch.undo()
     assert train.main(["smoke", "no such job"]) == 1
     assert capsys.readouterr().err.startswith("unknown job 'no such job' in profile smoke; known: ")
+    assert train.main(["gpu", "01_datasets"]) == 1
+    assert capsys.readouterr().err == "01_datasets is no job of 05_training\n"
+
+
+def test_the_documented_commands_share_the_batch_of_their_job():
+    commands = re.findall(r"torchrun --nproc-per-node (\d+) -m irnas_lib.train (\w+) ([\w-]+)",
+                          train.__doc__ + (ROOT / "README.md").read_text())
+    assert len(commands) == 2
+    for processes, profile, name in commands:
+        assert profiles.find(profile, name).parameters["batch"] % int(processes) == 0
 
 
 if __name__ == "__main__":

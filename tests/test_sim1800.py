@@ -242,6 +242,10 @@ def test_errors_are_one_line(bsd500, tmp_path, monkeypatch, capsys):
     assert "only 3 of 5 patches for train pass" in error_of(capsys, "--from", tmp_path / "few", "--data", tmp_path)
     verdicts = [row["verdict"] for row in read_list(tmp_path / "SIM1800-few" / "train")]
     assert sorted(verdicts) == ["kept"] * 3 + ["too small"] * 9
+    (tmp_path / "few").rename(tmp_path / "BSD500")
+    with pytest.raises(SystemExit):  # it would take the place of the usual set
+        run("--from", tmp_path / "BSD500", "--data", tmp_path)
+    assert "would take the place of SIM1800-BSD500" in capsys.readouterr().err
     (bsd500 / "val" / "102.png").write_bytes(b"not a picture")
     assert "102.png: not a picture" in error_of(capsys, "--data", tmp_path / "out")
 
