@@ -58,6 +58,13 @@ def add_noise(clean: torch.Tensor, sigma: float, seed: int, name: str) -> torch.
     return clean + draw_noise(noise_generator(seed, f"{sigma:g}", name), clean, sigma)
 
 
+def degraded_side(picture: Picture, clean: torch.Tensor, sigma: float | None, seed: int) -> torch.Tensor:
+    """The picture's own degraded side where it is a pair, else `clean`, (1, C, H, W), with its one noise field."""
+    if picture.degraded is None:
+        return add_noise(clean, sigma, seed, picture.name)
+    return to_tensor(picture.degraded).unsqueeze(0)
+
+
 def half_size(array: np.ndarray) -> np.ndarray:
     """uint8 (H, W, C) -> (H // 2, W // 2, C), bicubic, rounded."""
     size = (array.shape[1] // 2, array.shape[0] // 2)
@@ -105,10 +112,7 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
         if (picture.degraded is not None) != (protocol == "strict_y") and protocol != "strict":
             raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
         clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
-        if picture.degraded is not None:
-            degraded = to_tensor(picture.degraded).unsqueeze(0)
-        else:
-            degraded = add_noise(clean, sigma, seed, picture.name)
+        degraded = degraded_side(picture, clean, sigma, seed)
         if protocol == "redrawn":
             yield Restored(picture.name, clean, degraded, restore_redrawn(restore, clean, sigma, seed, picture.name))
         else:

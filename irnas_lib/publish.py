@@ -1,12 +1,12 @@
 """Promote what a real run made: runs/PROFILE/ to checkpoints/ and notebooks/*.ipynb."""
 
-import hashlib
 import json
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
 from irnas_lib import manifest, profiles, results, stamps
+from irnas_lib.checkpoints import sha256
 from irnas_lib.files import atomically
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
@@ -129,6 +129,6 @@ def _weights(result: Path, checkpoints: Path) -> Path | None:
     path = checkpoints / "weights" / Path(weights["file"]).name
     if not path.is_file():
         raise PublishError(f"{result.name}: its weights {path.name} are missing")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != weights["sha256"]:
+    if sha256(path) != weights["sha256"]:
         raise PublishError(f"{result.name}: its weights {path.name} differ from their hash")
     return path

@@ -19,7 +19,7 @@ from irnas_lib.memory import keep_freed_memory
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import add_noise, corners, restore_tiles
+from irnas_lib.protocols import corners, degraded_side, restore_tiles
 from irnas_lib.recipes import load_optimizer, optimizer_on, set_learning_rate
 from irnas_lib.steps import recorded, resumable
 from irnas_lib.supernet import Supernet
@@ -73,11 +73,8 @@ def validate(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSe
     scores = []
     for i, picture in enumerate(pictures):
         clean = to_tensor(picture.clean).unsqueeze(0)
-        if picture.degraded is None:
-            degraded = add_noise(clean, settings.sigmas[i % len(settings.sigmas)], settings.seed, picture.name)
-        else:
-            degraded = to_tensor(picture.degraded).unsqueeze(0)
-        crop = settings.crop
+        sigma = settings.sigmas[i % len(settings.sigmas)] if settings.sigmas else None
+        degraded, crop = degraded_side(picture, clean, sigma, settings.seed), settings.crop
         tiles = [degraded[..., top:top + crop, left:left + crop] for top, left in corners(clean.shape, crop, crop)]
         restored = restore_tiles(restore, tiles, clean.shape, crop, crop).cpu()
         scores.append((psnr(restored, clean).item(), ssim(restored, clean).item()))

@@ -21,7 +21,7 @@ from irnas_lib import classical, datasets, inference, results, runs, systems, ti
 from irnas_lib.datasets import Picture
 from irnas_lib.files import atomically
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import Restore, add_noise
+from irnas_lib.protocols import Restore, degraded_side
 
 SIGMA = 50  # of white noise: the time of BM3D and WNNM depends on it
 SYSTEMS = {
@@ -52,9 +52,7 @@ def spread(pictures: Sequence[Picture], number: int) -> Sequence[Picture]:
 
 def measure(restorers: Mapping[str, Restore], picture: Picture, sigma: float | None) -> dict[str, float]:
     """Seconds that each system takes to restore a picture."""
-    clean = to_tensor(picture.clean).unsqueeze(0)
-    degraded = (add_noise(clean, sigma, 0, picture.name) if picture.degraded is None
-                else to_tensor(picture.degraded).unsqueeze(0))
+    degraded = degraded_side(picture, to_tensor(picture.clean).unsqueeze(0), sigma, 0)
     taken = {}
     for name, restore in restorers.items():
         began = time.perf_counter()

@@ -64,6 +64,7 @@ def test_noise_differs_by_seed_sigma_and_picture():
 def test_noise_has_its_sigma_and_is_neither_clipped_nor_quantised(sigma):
     clean = torch.full((1, 1, 200, 200), 0.97)
     noisy = protocols.add_noise(clean, sigma, 0, "flat")
+    assert torch.equal(noisy, protocols.add_noise(clean, float(sigma), 0, "flat"))  # however sigma is written
     noise = (noisy - clean) * 255
     assert noise.std().item() == pytest.approx(sigma, rel=0.02)
     assert abs(noise.mean().item()) < 5 * sigma / 200
