@@ -83,6 +83,7 @@ def search_curves(record: Mapping) -> Figure:
     handles, labels = parts[1, 0].get_legend_handles_labels()
     parts[1, 2].legend(handles, labels, title="operations", loc="center", ncols=2, handlelength=3)
 
+    lowest, highest = beta[beta > 0].min(), beta.max()
     grid = lower.subplots(height, columns, sharex=True, sharey=True, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -94,7 +95,7 @@ def search_curves(record: Mapping) -> Figure:
                 style, name = MOVE_STYLES[move]
                 axes.plot(steps, beta[:, row, column], "k", linestyle=style, label=name, linewidth=1.2)
         axes.set_title(f"layer {layer}, level {level}" if layer else "start, level 0")
-        axes.set_ylim(0, 1)
+        axes.set_ylim(lowest - 0.05, highest + 0.05)
         axes.locator_params(axis="x", nbins=3)
         axes.tick_params(labelbottom=level == levels(layer)[-1])
     moves = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
@@ -223,7 +224,8 @@ def psnr_against_size(of: Iterable[Mapping], task: str = "denoising", sigma: flo
                   color=drawing.COLOURS[i % len(drawing.COLOURS)], markersize=7, markeredgecolor="k", linestyle="none",
                   label=f"{one['system']} ({one['iterations'] or 'no'} iterations)")
     level = "" if sigma is None else f", sigma {sigma:g}"
-    axes.set(xscale="log", xlabel="registered parameters", ylabel="PSNR (dB)", title=f"{task}{level}, {protocol}")
+    axes.set(xscale="log", xlabel="registered parameters (M = 10^6)", ylabel="PSNR (dB)",
+             title=f"{task}{level}, {protocol}")
     axes.margins(0.15)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     axes.xaxis.set_minor_locator(NullLocator())

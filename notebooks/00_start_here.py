@@ -15,8 +15,8 @@
 #
 # "IR-NAS: Neural Architecture Search for Image Restoration" (arXiv 1909.08228, version 1) lets gradient
 # descent choose the layers and the widths of a small network that removes noise or rain from pictures. This
-# project rebuilds all of it, search, decoding, training and measurement, as a library that can be read in an
-# afternoon and fifteen notebooks that use it. At the end of this page you will know where each figure, table
+# project rebuilds all of it, search, decoding, training and measurement, as a library and fifteen notebooks that use
+# it. At the end of this page you will know where each figure, table
 # and claim of the paper is made here, how much of it has been measured so far, how to run it, and how to read
 # a table.
 
@@ -49,7 +49,7 @@ data = ""
 # ## Reading order
 #
 # Pictures, then the space of networks, then the search in it, then what it found; the tables come last. The
-# course of one's own cell, from search to restored picture, is 3, 4 and 5.
+# course of one's own cell, from search to restored picture, is 3, 4 and 5 with `genotype = "searched"`.
 
 # %%
 notebooks = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
@@ -188,7 +188,9 @@ for metric in [*trace.ABSOLUTE, *trace.RELATIVE]:
     print(f"{metric.replace('_', ' '):32} {trace.tolerance(item)[1]}")
 
 # %% [markdown]
-# A training of a few thousand iterations cannot refute one of 600,000, so the budget stands beside each number. The
+# A training of a few thousand iterations cannot refute one of 600,000, so the budget stands beside each number, and so
+# does the protocol: `strict` is a whole picture with one noise field, `redrawn` overlapping tiles with fresh noise in
+# each, `half` a picture at half size, `strict_y` the luma of a pair (the end of this page says more). The
 # list, table by table (`figures/trace.csv` has it with more decimals):
 
 # %%
@@ -216,7 +218,7 @@ print(f"{len(measured) - len(smoke)} results, and {len(smoke)} at smoke scale, w
 for result in measured:
     noise = "" if result["sigma"] is None else f" sigma {result['sigma']}"
     scores = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result["metrics"].items())
-    print(f"{result['profile']:8}{result['dataset']:15}{noise:10}{result['system']:24}"
+    print(f"{result['profile']:8}{result['dataset']:15} {noise:10}{result['system']:24}"
           f"{result['iterations'] or 0:8,} iterations   {scores or result['status']}")
 
 # %% [markdown]

@@ -320,8 +320,10 @@ print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes)
 #
 # ## What comes out: a compact network
 #
-# One cell a layer, at the widths of one path, and an ASPP at the end: convolutions of growing dilation beside
-# each other. Figure 2, right, for the architecture that the paper publishes:
+# Two 3x3 convolutions (the stem), one cell a layer at the widths of one path, and an ASPP: convolutions of growing
+# dilation beside each other. A decoder joins the ASPP with the last cell of the narrowest width, through a 1x1, and
+# makes the picture; it is from the authors' program, the text does not mention it. Figure 2, right, for the
+# architecture that the paper publishes:
 
 # %%
 published = PUBLISHED[task, "IR-NAS"]
@@ -331,9 +333,10 @@ print(f"path {published.path}, W = {published.width}: {systems.parameter_count(n
 drawing.draw_network(network)
 
 # %% [markdown]
-# The paper prints the cell and, for denoising, a size, but no path. The size gives the path away: build every
-# path with the published cell, and see which would be printed as 0.63 (in units of 2^20, as the authors
-# counted).
+# The paper prints the cell and, for denoising, a size, but neither a path nor the width W of the final network. With
+# W = 20, as the authors' program trains it, the size gives the path away: build every path with the published cell, and
+# see which would be printed as 0.63 (in units of 2^20, as the authors counted). Other widths have other paths of that
+# size, such as 0,1,1,2 at W = 11.
 
 # %%
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
@@ -352,8 +355,8 @@ if task == "denoising":
 
 # %% [markdown]
 # **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ
-# several-fold. For denoising one path alone agrees with the printed number. For de-raining the paper prints
-# no size; the path used here is its analogue, an inference and not a fact.
+# several-fold. For denoising one path alone agrees with the printed number at this width. For de-raining the paper
+# prints no size; the path used here is its analogue, an inference and not a fact.
 #
 # ## Exercises
 #

@@ -69,7 +69,8 @@ for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train
 # %% [markdown]
 # ## The settings
 #
-# The paper's own numbers stand as defaults in `SearchSettings`; what this run changes is marked.
+# The paper's own numbers, and ours where it gives none (`crops_per_picture`), stand as defaults in `SearchSettings`;
+# what this run changes is marked.
 
 # %%
 settings = SearchSettings(
@@ -127,6 +128,8 @@ else:
 #
 # The validations say how well the supernet restores Train V. Only those after the warm-up count: before it, `alpha`
 # and `beta` are untouched, and the best of those would be no search at all. The highest PSNR wins; SSIM breaks ties.
+# In the figure the validations that do not count lie in grey, and a vertical line marks the one that was kept. Mind the
+# axes of alpha and beta: in a short search both move by a few hundredths.
 
 # %%
 best = record["history"][record["best"]]
@@ -176,7 +179,7 @@ display(drawing.draw_cell(published.genotype))
 # 2. Set `warmup_epochs = 0`. Which operation does `alpha` prefer in the first iterations, before any convolution has
 #    learned something, and why?
 # 3. Adam moves a logit by about its learning rate a step. How many steps does it take before a softmax weight among
-#    six can have grown from 1/6 to 1/2?
+#    six can have grown from 1/6 to 1/2, if the other five fall at the same pace? How many did this search have?
 
 # %% [markdown]
 # One more checks itself. How little does it take to collapse to a cell of nothing but skip connections? Write such an

@@ -281,7 +281,7 @@ assert decode.derive_cell(alpha) == record["genotype"]
 # **What to notice.** The axis does not begin at zero. Compare the height of a kept edge with the best that
 # was dropped: where they are close, another seed may well decode to another cell.
 #
-# What came out. Bold, dashed edges are those that the same node of the published cell does not have:
+# What came out. Bold, dashed edges, and nodes with such an edge, are those that the published cell does not have:
 
 # %%
 published = PUBLISHED[task, "IR-NAS"]
@@ -316,8 +316,9 @@ if len(record["path"]) != len(published.path):
 
 # %% [markdown]
 # **What to notice.** Two cells can agree in few edges and restore equally well; the space is full of
-# near-equals. What a difference is worth is a question for a training, not for a drawing: `05_training`
-# trains this very cell and path, and notebook 9 asks the same of the paper's own modified cells.
+# near-equals. What a difference is worth is a question for a training, not for a drawing: `05_training` trains
+# this very cell and path if its `genotype` is "searched", and notebook 9 asks the same of the paper's own modified
+# cells. (Of the searches that come with the project, the row "IR-NAS (searched here)" is the one of profile `gpu`.)
 #
 # ## Exercises
 #

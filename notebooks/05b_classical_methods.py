@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 5b. Methods that are not trained, and doing nothing
 #
-# BM3D, WNNM, LP and DSC remove noise or rain from one picture alone, by what patches of a picture have in common. They
-# have no weights to train and nothing that a checkpoint could hold, so measuring is all that this page does. It also
+# BM3D, WNNM and DSC remove noise or rain from one picture alone, by what patches of a picture have in common; LP first
+# fits a mixture of Gaussians to clean patches, in a minute. There is nothing to train that a checkpoint would have to
+# hold, so measuring is all that this page does. It also
 # measures the degraded picture itself: what doing nothing scores is the first row of a table.
 
 # %%
@@ -87,7 +88,7 @@ for name, score in result["metrics"].items():
 # %% [markdown]
 # ## A look
 #
-# The crops that the figures show, beside those of every other system that has run.
+# The crops that the figures show, beside those of the other systems that have run in the same folder.
 
 # %%
 if not finished and method not in ("Noisy", "Rainy"):

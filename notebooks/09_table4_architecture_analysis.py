@@ -65,6 +65,7 @@ for found in runs.all_searches(profile):
 #
 # The paper notes that the cell nearest the output is the widest, as in hand-made networks. But untouched transition
 # probabilities favour this path already, as the notebook on decoding shows: it is weak evidence of something learned.
+# The paper prints no path: the one for denoising is inferred from the printed size (notebook 2), the other by analogy.
 
 # %%
 for task in ("denoising", "deraining"):

@@ -104,8 +104,9 @@ display(bench_plots.precision(measured["precision"]))
 # ## Memory of the search: Eq. 5 against Eq. 6
 #
 # With Eq. 6 every path into a layer has a cell of its own. A layer of three widths has seven incoming paths (the
-# narrowest and the widest have two each, the middle one three), so the cells grow by seven thirds, and so do the
-# activations that are kept for the backward pass. The text says three times; counting says 2.3.
+# narrowest and the widest have two each, the middle one three), so its cells grow by seven thirds, and so do the
+# activations that are kept for the backward pass. The text says three times; counting says 2.3, and for four layers,
+# the first of which have fewer paths, less than twice:
 
 # %%
 paper = dict(layers=4, nodes=5, width=10)

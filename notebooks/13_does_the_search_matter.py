@@ -74,6 +74,8 @@ for one, other in combinations(searches, 2):
           f"{both:.0%} in their operation too; the paths {'agree' if one['path'] == other['path'] else 'differ'}")
 dice = [cells.agreement(*(cell.genotype for cell in pair))
         for pair in combinations(cells.random_cells(task, 12), 2)]
+if len(searches) < 2:
+    print("whether a search gives the same cell twice: not run, for it needs two seeds")
 print("cells drawn at random: {:.0%} of the edges agree, {:.0%} in their operation too, on average".format(
     *(mean(column) for column in zip(*dice))))
 
@@ -236,8 +238,8 @@ for record in searches:
 # %% [markdown]
 # ## Exercises
 #
-# 1. With the spread of the random cells as printed, how many searched cells would you have to train to see a difference
-#    of 0.05 dB?
+# 1. With the spread of the random cells (train some with `groups = "random"` where none is printed), how many
+#    searched cells would you have to train to see a difference of 0.05 dB?
 # 2. The published cell's group has one member. What can be said about it, and what cannot?
 # 3. The paper compares a cell with two changed ones. Where would its picks have to lie in their kinds to support "a
 #    proper structure"?
