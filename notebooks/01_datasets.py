@@ -79,9 +79,9 @@ twice = [(one.name, other.name) for other in pictures.test for one in pictures.t
 print(f"{len(twice)} in both", *(f"(training picture {one} is test picture {other})" for one, other in twice))
 
 # %% [markdown]
-# And what do they look like? This page is published with what it shows, and the photographs of BSD500 and Rain800 are
-# not ours to publish, but for the few small crops in the figures. So the pictures that you see here are always those
-# that come with scikit-image, while all numbers come from the data set. In your own copy, say `shown = pictures`.
+# And what do they look like? This page is published with what it shows, and the photographs of BSD500 and
+# Rain800 are not ours to publish. So the pictures that you see here are always those that come with
+# scikit-image, while all numbers come from the data set. In your own copy, say `shown = pictures`.
 
 
 # %%
@@ -440,7 +440,7 @@ print("every training picture in one part, no test picture in any")
 #
 # 1. Split Rain800's training pairs at random, one in ten for validation. How many validation pairs have a twin in
 #    training, and what would a network that remembers its training pictures score on them?
-# 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere but near its border. Then
-#    change `TILE_STEP` in your head until it happens.
+# 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere. Then change
+#    `TILE_STEP` in your head until it happens.
 # 3. The noise of a camera grows with brightness. Plot the error's spread against the clean picture's brightness, for
 #    both kinds of noise. Which of the checks on this page would have noticed?
