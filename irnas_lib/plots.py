@@ -5,6 +5,7 @@ Styles, markers and labels carry what colour does.
 
 import io
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -161,10 +162,12 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
             curve = np.array(result["curve"])
             window = max(1, len(curve) // 12)
             smooth = np.convolve(curve[:, column], np.ones(window) / window, mode="valid")
-            line, = axes.plot(curve[window - 1:, 0], smooth, linestyle=DASHES[i % len(DASHES)],
-                              color=drawing.COLOURS[i % len(drawing.COLOURS)], label=_run_name(result))
+            marker = MARKERS[i % len(MARKERS)] if i >= len(DASHES) else None  # where the dashes are those of another
+            line, = axes.plot(curve[window - 1:, 0], smooth, linestyle=DASHES[i % len(DASHES)], marker=marker,
+                              color=drawing.COLOURS[i % len(drawing.COLOURS)], label=_run_name(result),
+                              markersize=4, markevery=0.1)
             axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
-        axes.set(title=title, xlabel="iterations")
+        axes.set(title=title, xlabel="iterations", yscale="log" if column == 1 else "linear")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4)
     return plot
 
@@ -185,7 +188,7 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops))
     names.sort(key=lambda name: name == panels.CLEAN)
     plot = Plot(min(9.0, 1.75 * len(names)), (1.75 if len(names) < 6 else 9.0 / len(names)) * len(shown) + 0.55
-                + 0.2 * len(shown))
+                + 0.2 * len(shown) + 0.12)
     grid = plot.subplots(len(shown), len(names), squeeze=False)
     for row, (picture, crops) in zip(grid, shown.items()):
         row[0].set_ylabel(picture, size=8)
@@ -201,7 +204,7 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
                 restored, clean = (to_tensor(crops[which]).unsqueeze(0) for which in (name, panels.CLEAN))
                 axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
     for axes, name in zip(grid[0], names):
-        axes.set_title(name, size=8)
+        axes.set_title(textwrap.fill(name, 12), size=8)
     level = "" if sigma is None else f", sigma {sigma:g}"
     scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
     plot.supxlabel(f"{title}{level}.{scores}", size=8)
