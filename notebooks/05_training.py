@@ -160,7 +160,7 @@ if result["curve"]:
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
 if result["status"] == "ok" and not finished and recipe == "matched" and results.has_usual_loss(result):
-    for item in protocols.restored_pictures(restore, panels.chosen(dataset, test), "strict", sigma, seed):
+    for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
     if dataset == "Rain800":  # and photographs of real rain, of which nobody has the clean side
         for picture in panels.chosen("real-rain", datasets.load_real_rain(data)):
