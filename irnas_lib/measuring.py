@@ -21,7 +21,7 @@ Row = list[float]  # seconds, then the three scores of each protocol
 
 def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[str], sigma: float | None, seed: int,
             kept: Path, jobs: int = 1) -> dict[str, Score]:
-    """As `evaluate_together`, resumable, and with the mean seconds that a picture takes.
+    """As `evaluate_together`, resumable, and with what each picture has and the mean seconds that one takes.
 
     kept: a CSV file of this very measurement, in which the scores are kept picture by picture; what an earlier call
     has left there is not measured again. jobs: processes of one thread each that restore a picture each, for a
@@ -38,7 +38,12 @@ def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[s
         _append(kept, [(name, *row)])
     table = torch.tensor([done[picture.name] for picture in pictures], dtype=torch.float64)
     seconds, scores = table[:, 0].mean().item(), table[:, 1:].unflatten(1, (len(protocols), 3))
-    return {protocol: mean_score(protocol, scores[:, i], seconds) for i, protocol in enumerate(protocols)}
+    found = {}
+    for i, protocol in enumerate(protocols):
+        each = {picture.name: [round(psnr, 4), round(ssim, 6)]
+                for picture, (psnr, ssim, _) in zip(pictures, scores[:, i].tolist())}
+        found[protocol] = mean_score(protocol, scores[:, i], seconds)._replace(each=each)
+    return found
 
 
 def _each(work: Callable[[Picture], tuple[str, Row]], pictures: Sequence[Picture],

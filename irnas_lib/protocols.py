@@ -29,13 +29,14 @@ Restore = Callable[[torch.Tensor], torch.Tensor]
 
 class Score(NamedTuple):
     """Means over pictures; ssim_padded, with zero padding as in the authors' program, in `redrawn` only; seconds, to
-    restore a picture, where somebody has taken the time."""
+    restore a picture, and each picture's own PSNR and SSIM by its name, where `measuring` has kept them."""
 
     psnr: float
     ssim: float
     pictures: int
     ssim_padded: float | None = None
     seconds: float | None = None
+    each: dict[str, list[float]] | None = None
 
 
 class Restored(NamedTuple):

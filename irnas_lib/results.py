@@ -180,12 +180,12 @@ def _problem(result: object) -> str | None:
 
 
 def _score_problem(scores: object) -> str | None:
-    """What is wrong with the scores of one protocol; `ssim_padded` and `seconds` may be there or not."""
-    optional = {"ssim_padded", "seconds"}
+    """What is wrong with the scores of one protocol; `ssim_padded`, `seconds` and `each` may be there or not."""
+    optional = {"ssim_padded", "seconds", "each"}
     if not isinstance(scores, dict) or scores.keys() - optional != {"psnr", "ssim", "pictures"}:
         return "needs psnr, ssim and pictures"
     for key, value in scores.items():
-        if key in optional and value is None:
+        if key == "each" or key in optional and value is None:
             continue
         if not isinstance(value, Number) or isinstance(value, bool) or not math.isfinite(value):
             return f"{key} is {value!r}"
@@ -193,4 +193,11 @@ def _score_problem(scores: object) -> str | None:
         return f"ssim is {scores['ssim']}"
     if not isinstance(scores["pictures"], int) or scores["pictures"] < 1:
         return f"pictures is {scores['pictures']}"
+    if (each := scores.get("each")) is not None:
+        try:
+            psnr, ssim = (sum(values) / scores["pictures"] for values in zip(*each.values(), strict=True))
+        except (AttributeError, TypeError, ValueError):
+            return "each is no PSNR and SSIM by picture"
+        if not all(math.isclose(mean, scores[key], abs_tol=1e-3) for key, mean in (("psnr", psnr), ("ssim", ssim))):
+            return "each does not have the means that are given"
     return None

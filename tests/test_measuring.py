@@ -33,6 +33,9 @@ def test_as_evaluate_does_it(pictures, tmp_path):
     found = measuring.measure(blurred, pictures, ["redrawn"], 50, 1, kept, jobs=2)["redrawn"]
     expected = protocols.evaluate(blurred, pictures, "redrawn", 50, 1)
     assert found[:4] == pytest.approx(expected[:4], abs=1e-12) and found.seconds > 0
+    alone = protocols.evaluate(blurred, [pictures[1]], "redrawn", 50, 1)
+    assert list(found.each) == ["p, 0", "p, 1", "p, 2"]
+    assert found.each["p, 1"] == [pytest.approx(alone.psnr, abs=1e-4), pytest.approx(alone.ssim, abs=1e-6)]
 
 
 def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):

@@ -37,6 +37,12 @@ def test_saved_and_loaded_again(tmp_path):
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
 
 
+def test_the_scores_of_each_picture_may_be_kept(tmp_path):
+    scores = {"psnr": 26.25, "ssim": 0.7125, "pictures": 2, "each": {"16068": [26.0, 0.7], "3096": [26.5, 0.725]}}
+    results.save(make(metrics={"strict": scores}), tmp_path)
+    assert results.load(tmp_path)[0]["metrics"]["strict"] == scores
+
+
 def test_stem():
     assert results.stem("denoising", "IR-NAS*", 30, 1, "matched", 0, 2000, "gpu", "BSD500") == \
         "denoising-ir_nas_star-sigma30-seed1-matched-lambda0-2000-gpu"
@@ -67,6 +73,8 @@ def test_the_protocols_are_those_that_measure():
     ({"metrics": {"strict": SCORES | {"psnr": float("inf")}}}, "strict: psnr is inf"),
     ({"metrics": {"strict": SCORES | {"ssim": 1.5}}}, "ssim is 1.5"),
     ({"metrics": {"strict": SCORES | {"pictures": 0}}}, "pictures is 0"),
+    ({"metrics": {"strict": SCORES | {"each": {"16068": [26.25, 0.7125]}}}}, "each does not have the means"),
+    ({"metrics": {"strict": SCORES | {"each": {"16068": [26.25]}}}}, "each is no PSNR and SSIM by picture"),
     ({"metrics": {"strict": {"psnr": 26.0}}}, "needs psnr, ssim and pictures"),
     ({"iterations": -1}, "iterations is -1"),
     ({"seed": "0"}, "seed is '0'"),
