@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import bench_plots, drawing, manifest, panels, plots, profiles, results, runs, tables, times, trace
+from irnas_lib import bench_plots, comparison, drawing, manifest, panels, plots, profiles, results, runs, tables, times, trace
 from irnas_lib.decode import derive_cell
-from irnas_lib.files import read_json
+from irnas_lib.files import atomically, read_json
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.paths import ROOT, run_folder
@@ -69,8 +69,13 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         for name, draw in (("bench", bench_plots.ratios), ("growth", bench_plots.growth),
                            ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
-    plot("psnr_against_size", plots.psnr_against_size(measured, smoke=smoke))
     taken = {} if smoke else times.load(checkpoints / times.FILE.name)
+    rows = comparison.side_by_side(measured, smoke=smoke)
+    seconds = times.scaled(taken["denoising"]) if "denoising" in taken else {}
+    plot("psnr_against_cost", plots.psnr_against_cost(rows, seconds))
+    files.append(out / "denoising_at_one_budget.md")
+    with atomically(files[-1]) as partial:
+        partial.write_text(comparison.markdown(rows), encoding="utf-8")
     for number in tables.LAYOUTS:
         files += tables.write(number, measured, out, smoke, taken)
     if not smoke:  # which traces to nothing

@@ -6,16 +6,16 @@ Styles, markers and labels carry what colour does.
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from irnas_lib import drawing, panels, results
+from irnas_lib import comparison, drawing, panels, results
 from irnas_lib.decode import transition_scores, viterbi_path
 from irnas_lib.files import atomically
 from irnas_lib.metrics import psnr, ssim
@@ -212,28 +212,34 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
 
 
 @matplotlib.rc_context(STYLE)
-def psnr_against_size(of: Iterable[Mapping], task: str = "denoising", sigma: float | None = 50,
-                      protocol: str = "strict", smoke: bool = False) -> Figure:
-    """PSNR against registered parameters, one point for each measured system that has any."""
-    of = list(of)
-    best = [results.best(of, task, name, sigma, protocol, smoke) for name in dict.fromkeys(r["system"] for r in of)]
-    best = [one for one in best if one and one["parameters"] and protocol in one["metrics"]]
-    if not best:
-        return not_run(f"PSNR against size, {task}")
-    plot = Plot(6.5, 3.0)
-    axes = plot.subplots()
-    for i, one in enumerate(sorted(best, key=lambda one: one["parameters"])):
-        axes.plot(one["parameters"], one["metrics"][protocol]["psnr"], MARKERS[i % len(MARKERS)],
-                  color=drawing.COLOURS[i % len(drawing.COLOURS)], markersize=7, markeredgecolor="k", linestyle="none",
-                  label=f"{one['system']} ({one['iterations'] or 'no'} iterations)")
-    level = "" if sigma is None else f", sigma {sigma:g}"
-    axes.set(xscale="log", xlabel="registered parameters (M = 10^6)", ylabel="PSNR (dB)",
-             title=f"{task}{level}, {protocol}")
-    axes.margins(0.15)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda count, _: f"{count / 1e6:g}M")
-    plot.legend(loc="outside right upper")
+def psnr_against_cost(rows: Sequence[comparison.Row], taken: Mapping[str, float] | None = None) -> Figure:
+    """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
+    the test set.
+
+    rows: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
+    """
+    rows = [row for row in rows if row.result["parameters"] or row.result["system"] in (taken or {})]
+    if not rows:
+        return not_run("PSNR against parameters and time")
+    plot = Plot(7.6, 3.2)
+    sides = plot.subplots(1, 2, sharey=True)
+    for i, row in enumerate(rows):
+        name, count = row.result["system"], row.result["parameters"]
+        for axes, cost in zip(sides, (count, (taken or {}).get(name))):
+            if cost:
+                axes.plot(cost, row.psnr, MARKERS[i % len(MARKERS)], color=drawing.COLOURS[i % len(drawing.COLOURS)],
+                          markersize=7, markeredgecolor="k", linestyle="none", label=name)
+    sides[0].set(xlabel="registered parameters", ylabel="PSNR (dB)", xscale="log")
+    sides[1].set(xlabel="seconds for the test set", xscale="log")
+    if not taken:
+        sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
+    for axes in sides:
+        axes.margins(0.15)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
+    plot.legend(points.values(), points.keys(), loc="outside right upper")
     return plot
 
 

@@ -22,7 +22,7 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import paths, plots, profiles, runs, tables, times
+from irnas_lib import comparison, paths, plots, profiles, runs, tables, times
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -52,8 +52,8 @@ for result in results:
 
 # %%
 smoke = profile == "smoke"
-csv, markdown, latex = tables.write(1, results, paths.run_folder(profile) / "figures", smoke,
-                                    {} if smoke else times.load())
+taken = {} if smoke else times.load()
+csv, markdown, latex = tables.write(1, results, paths.run_folder(profile) / "figures", smoke, taken)
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]
@@ -69,12 +69,22 @@ if not shown.is_dir():
 display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50))
 
 # %% [markdown]
-# ## PSNR against size
+# ## At one budget
 #
-# The paper argues with parameters. This picture shows what the systems that were trained here reach for theirs.
+# The table takes each system's best training, and those differ in length. Here are the ones that were trained alike:
+# as many iterations on the same batches with the same loss, measured on the same pictures with the same noise. Every
+# picture is a pair of scores, so that a difference can be told from the luck of the pictures; not from that of the
+# seed, for there is one.
 
 # %%
-display(plots.psnr_against_size(results, smoke=smoke))
+rows = comparison.side_by_side(results, smoke=smoke)
+display(Markdown(comparison.markdown(rows)))
+
+# %% [markdown]
+# The paper argues with parameters and with time. What do these systems reach for theirs?
+
+# %%
+display(plots.psnr_against_cost(rows, times.scaled(taken["denoising"]) if "denoising" in taken else {}))
 
 # %% [markdown]
 # ## Exercises

@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from irnas_lib import datasets, losses, metrics, paths, plots, profiles, protocols, runs, systems, tables
+from irnas_lib import comparison, datasets, losses, metrics, paths, plots, profiles, protocols, runs, systems, tables
 from irnas_lib import results as result_files
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_tensor
@@ -94,18 +94,16 @@ display(Markdown(markdown.read_text()))
 ours = [result for result in results if result["task"] == "denoising" and result["sigma"] == 50
         and result["system"] in ("IR-NAS", "IR-NAS*") and result["status"] == "ok"
         and (result["profile"] == result_files.SMOKE) == smoke]
-budgets = {}
-for result in ours:
-    if result["recipe"] == "matched" and "strict" in result["metrics"]:
-        budget = tuple(result[key] for key in ("profile", "iterations", "batch", "crop", "seed"))
-        budgets.setdefault(budget, {})[result["lambda"]] = result["metrics"]["strict"]
-budget, swept = max(budgets.items(), key=lambda pair: (len(pair[1]), pair[0]), default=(None, {}))
+swept = sorted(comparison.at_one_budget(ours), key=lambda result: result["lambda"])
 if len(swept) < 2:
     display(plots.not_run("Sweep of lambda"))
 else:
-    print("{}: {:,} iterations, batch {}, crops of {}, seed {}; strict".format(*budget))
-    for weight, score in sorted(swept.items()):
-        print(f"lambda {weight:4}   {score['psnr']:.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
+    print("{profile}: {iterations:,} iterations, batch {batch}, crops of {crop}, seed {seed}; strict"
+          .format(**swept[0]))
+    for result in swept:
+        score = result["metrics"]["strict"]
+        print(f"lambda {result['lambda']:4}   {score['psnr']:.2f} dB   SSIM {score['ssim']:.4f}   "
+              f"{score['pictures']} pictures")
 
 # %% [markdown]
 # ## Three recipes, one start

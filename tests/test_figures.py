@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.special import softmax
 from skimage.metrics import peak_signal_noise_ratio
 
-from irnas_lib import datasets, figures, panels, plots, results, tables
+from irnas_lib import comparison, datasets, figures, panels, plots, results, tables
 from irnas_lib.decode import viterbi_path
 from irnas_lib.protocols import Restored
 from irnas_lib.search import SearchSettings, snapshot, summary
@@ -129,7 +129,7 @@ def test_a_figure_without_crops_says_not_run(tmp_path):
     assert "sim1800, SIM1800 (rebuilt from BSD500): not run" in texts(
         plots.restored_panel(tmp_path, "sim1800", "SIM1800-BSD500"))
     assert "Training curve: not run" in texts(plots.training_curve([]))
-    assert "PSNR against size, denoising: not run" in texts(plots.psnr_against_size([]))
+    assert "PSNR against parameters and time: not run" in texts(plots.psnr_against_cost([]))
 
 
 def test_search_curves_show_the_record(record):
@@ -179,13 +179,15 @@ def test_a_training_curve_shows_what_was_logged():
             "DnCNN, sigma 50, matched, lambda 2, seed 0, laptop"} <= set(texts(figure))
 
 
-def test_psnr_against_size_takes_the_results_of_the_tables():
-    longer = RESULT | {"iterations": 80, "metrics": {"strict": {"psnr": 26.0, "ssim": 0.7, "pictures": 200}}}
-    other = RESULT | {"system": "DnCNN", "parameters": 555137}
-    hidden = [RESULT | {"system": "RED", "profile": "smoke"}, RESULT | {"system": "NLRN", "parameters": None}]
-    figure = plots.psnr_against_size([RESULT, longer, other, *hidden])
-    points = {line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[0].lines}
-    assert points == {"IR-NAS (80 iterations)": (661693, 26.0), "DnCNN (40 iterations)": (555137, 25.0)}
+def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
+    rows = [comparison.Row(RESULT | {"system": system, "parameters": count}, psnr, 0.7, 9.0, 0.0, 0.1)
+            for system, count, psnr in (("IR-NAS", 661693, 26.0), ("DnCNN", 555137, 25.0), ("BM3D", None, 25.5),
+                                        ("Noisy", None, 15.0))]
+    size, time = plots.psnr_against_cost(rows, {"IR-NAS": 90.0, "BM3D": 900.0}).axes
+    points = [{line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines}
+              for axes in (size, time)]
+    assert points == [{"IR-NAS": (661693, 26.0), "DnCNN": (555137, 25.0)},
+                      {"IR-NAS": (90.0, 26.0), "BM3D": (900.0, 25.5)}]
 
 
 def test_a_notebook_shows_a_figure_as_png():
@@ -213,11 +215,12 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
     drawn = {"figure1", "figure2", "search-denoising-seed0-laptop-cell"} | {
         f"figure6{letter}_{task}" for letter in "abcd" for task in ("denoising", "deraining")}
     plotted = {"figure3", "figure4", "figure5", "figure5_real_rain", "search-denoising-seed0-laptop-curves",
-               "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500", "psnr_against_size",
+               "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500", "psnr_against_cost",
                "efficiency-bench", "efficiency-growth", "efficiency-precision"}
     assert written == {f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png")} | {
         f"{name}.png" for name in plotted} | {
-        f"table{number}.{suffix}" for number in range(1, 7) for suffix in ("csv", "md", "tex")} | {"trace.csv"}
+        f"table{number}.{suffix}" for number in range(1, 7) for suffix in ("csv", "md", "tex")} | {
+            "trace.csv", "denoising_at_one_budget.md"}
     with Image.open(tmp_path / "figures" / "figure3.png") as panel, \
             Image.open(tmp_path / "figures" / "figure4.png") as frame:
         assert panel.height > frame.height, "sigma 30 stands in for 50; SIM1800 is an empty frame"

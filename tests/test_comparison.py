@@ -1,0 +1,73 @@
+"""Comparisons: which trainings are alike, and what a difference between two of them is worth."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from irnas_lib import comparison
+from test_results import make
+
+NAMES = [f"{i:04}" for i in range(8)]
+
+
+def measured(system, offset=0.0, names=NAMES, **changes):
+    """A result whose PSNR is the picture's own level plus `offset` plus its own scatter."""
+    rng = np.random.default_rng(sum(map(ord, system)))
+    each = {name: [20 + int(name) + offset + 0.1 * rng.standard_normal(), 0.7] for name in names}
+    psnr, ssim = np.mean(list(each.values()), axis=0)
+    untrained = {} if changes.pop("trained", True) else dict.fromkeys(("iterations", "recipe", "batch", "parameters"))
+    strict = {"psnr": psnr, "ssim": ssim, "pictures": len(names), "each": each}
+    return make(system=system, metrics={"strict": strict}, crop=32, schedule=500, **untrained, **changes)
+
+
+def psnr_of(result, names=NAMES):
+    return np.array([result["metrics"]["strict"]["each"][name][0] for name in names])
+
+
+def test_differences_are_those_of_a_paired_test():
+    ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4)
+    noisy = measured("Noisy", offset=-9, trained=False)
+    rows = {row.result["system"]: row for row in comparison.side_by_side([theirs, noisy, ours])}
+    assert list(rows) == ["IR-NAS", "DnCNN", "Noisy"]
+    row = rows["DnCNN"]
+    expected = stats.ttest_rel(psnr_of(theirs), psnr_of(ours))
+    assert row.ahead / row.error == pytest.approx(expected.statistic)
+    assert row.ahead == pytest.approx((psnr_of(theirs) - psnr_of(ours)).mean()) and row.verdict == "behind"
+    assert row.gain == pytest.approx((psnr_of(theirs) - psnr_of(noisy)).mean()) and not row.failed
+    assert rows["IR-NAS"].verdict == "" and rows["Noisy"].gain == 0 and not rows["Noisy"].failed
+    near = comparison.side_by_side([ours, measured("RED", offset=0.001)])
+    assert {row.verdict for row in near} == {"", "level"} and math.isnan(near[0].gain)
+
+
+def test_a_training_that_gains_too_little_has_failed():
+    rows = comparison.side_by_side([measured("IR-NAS", offset=-2), measured("RED", offset=-0.5),
+                                    measured("Noisy", offset=-9, trained=False)])
+    assert {row.result["system"]: row.failed for row in rows} == {"IR-NAS": True, "RED": False, "Noisy": False}
+    assert "failed" in next(line for line in comparison.markdown(rows).splitlines() if "| IR-NAS |" in line)
+
+
+def test_only_what_was_trained_and_measured_alike_is_compared():
+    alike = [measured("IR-NAS"), measured("DnCNN"), measured("RED")]
+    others = [measured("MemNet", batch=4), measured("NLRN", names=NAMES[:4]), measured("N3Net", iterations=9000),
+              measured("IR-NAS", profile="gpu", iterations=9000), measured("IR-NAS", loss_lambda=2.0),
+              make(system="DnCNN", iterations=500, metrics={"strict": {"psnr": 30.0, "ssim": 0.9, "pictures": 8}})]
+    fewer = measured("BM3D", names=NAMES[:4], trained=False)
+    more = measured("WNNM", names=[*NAMES, "0008"], trained=False)
+    rows = comparison.side_by_side([*others, *alike, *alike, fewer, more])
+    assert sorted(row.result["system"] for row in rows) == ["DnCNN", "IR-NAS", "RED", "WNNM"]
+    (wnnm,) = (row for row in rows if row.result["system"] == "WNNM")
+    assert wnnm.psnr == pytest.approx(psnr_of(more).mean()), "on the pictures of the comparison alone"
+
+
+def test_the_longest_of_two_budgets_that_as_many_share():
+    pairs = [measured(system, iterations=count) for count in (500, 900, 700) for system in ("IR-NAS", "DnCNN")]
+    assert {result["iterations"] for result in comparison.at_one_budget(pairs)} == {900}
+
+
+def test_nothing_is_said_where_nothing_was_measured():
+    assert comparison.side_by_side([make()]) == [] and "not run" in comparison.markdown([])
+    smoke = measured("IR-NAS", profile="smoke", dataset="embedded")
+    assert comparison.side_by_side([smoke]) == []
+    assert len(comparison.side_by_side([smoke, measured("DnCNN")], smoke=True)) == 1
