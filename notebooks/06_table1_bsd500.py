@@ -59,8 +59,8 @@ display(Markdown(markdown.read_text()))
 # %% [markdown]
 # ## What it looks like
 #
-# Crops of the same picture from every system that has run. The scores below each crop are of the crop, not of the
-# whole test set.
+# Crops of the same picture from every system that has run, each as the training that the table shows has left it. The
+# scores below each crop are of the crop, not of the whole test set.
 
 # %%
 shown = runs.output_folder(profile) / "panels"
