@@ -23,12 +23,12 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.g.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query, key, value = (embed(x).flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, 1, H W, channels)
+        query, key, value = (embed(x).permute(0, 2, 3, 1).flatten(1, 2)  # (B, H W, channels): as channels last lies
                              for embed in (self.theta, self.phi, self.g))
-        # Fused attention, which does not store (H W)^2 weights, wants one width: zeros do not change query . key.
-        query, key = (F.pad(y, (0, value.shape[3] - y.shape[3])) for y in (query, key))
-        mean = F.scaled_dot_product_attention(query, key, value, scale=1)
-        return x + mean.squeeze(1).transpose(1, 2).reshape(x.shape)
+        # (H W)^2 weights a picture, which PyTorch's fused attention would not store; a step with that takes a quarter
+        # longer on a CPU.
+        mean = (query @ key.mT).softmax(dim=-1) @ value
+        return x + mean.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
 
 class NLRN(nn.Module):
