@@ -9,13 +9,13 @@ import numpy as np
 from irnas_lib.results import SMOKE, TASKS, has_usual_loss
 
 BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed")
-REFERENCE = "IR-NAS"
 LEAST_GAIN = {50: 8.0}  # dB of PSNR over the noisy input, by sigma: a training that gains less has failed
 
 
 class Row(NamedTuple):
     """A system on the pictures of the comparison: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR over that
-    of IR-NAS, mean and standard error of the mean over pictures (not over seeds). nan where the other is not there."""
+    of a reference, mean and standard error of the mean over pictures (not over seeds). nan where the other is not
+    there."""
 
     result: dict
     psnr: float
@@ -31,8 +31,8 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Of the system against IR-NAS; `level` within two standard errors."""
-        if self.result["system"] == REFERENCE or math.isnan(self.ahead):
+        """Of the system against the reference, if it is another: `level` within two standard errors."""
+        if self.ahead == self.error == 0 or math.isnan(self.ahead):
             return ""
         return "level" if abs(self.ahead) <= 2 * self.error else "ahead" if self.ahead > 0 else "behind"
 
@@ -53,7 +53,7 @@ def at_one_budget(results: Iterable[dict], protocol: str = "strict") -> list[dic
 
 
 def side_by_side(results: Iterable[dict], task: str = "denoising", sigma: float | None = 50, protocol: str = "strict",
-                 smoke: bool = False) -> list[Row]:
+                 smoke: bool = False, reference: str = "IR-NAS") -> list[Row]:
     """The systems of `at_one_budget`, and those without a training that were measured on the same pictures; the best
     in PSNR first. Of the paper's data set and loss; with `smoke`, of smoke results."""
     of = [result for result in results if (result["task"], result["sigma"]) == (task, sigma) and has_usual_loss(result)
@@ -69,7 +69,7 @@ def side_by_side(results: Iterable[dict], task: str = "denoising", sigma: float 
     for result in [*group, *untrained.values()]:
         psnr, ssim = scores[result["system"]].T
         gains, aheads = (psnr - scores[other][:, 0] if other in scores else np.full(len(names), np.nan)
-                         for other in (TASKS[task].unrestored, REFERENCE))
+                         for other in (TASKS[task].unrestored, reference))
         error = aheads.std(ddof=1) / math.sqrt(len(names)) if len(names) > 1 else np.nan
         rows.append(Row(result, *map(float, (psnr.mean(), ssim.mean(), gains.mean(), aheads.mean(), error))))
     return sorted(rows, key=lambda row: -row.psnr)
@@ -81,15 +81,15 @@ def _scores(result: dict, protocol: str, names: Sequence[str]) -> np.ndarray:
     return np.array([each[name] for name in names])
 
 
-def markdown(rows: Sequence[Row], protocol: str = "strict") -> str:
+def markdown(rows: Sequence[Row], protocol: str = "strict", reference: str = "IR-NAS") -> str:
     """A table of `side_by_side`, with the budget and the pictures above it."""
     trained = next((row.result for row in rows if row.result["iterations"]), None)
     if trained is None:
         return "Systems at one budget: not run\n"
     lines = ["{profile}: {iterations:,} iterations of {batch} crops of {crop}x{crop}, recipe {recipe}, seed {seed}"
              .format(**trained) + f"; {protocol}, {trained['metrics'][protocol]['pictures']} test pictures. "
-             f"Against {REFERENCE}: mean difference and its standard error over these pictures; level within two.", "",
-             f"| System | PSNR (dB) | SSIM | over the input (dB) | against {REFERENCE} (dB) | | parameters "
+             f"Against {reference}: mean difference and its standard error over these pictures; level within two.", "",
+             f"| System | PSNR (dB) | SSIM | over the input (dB) | against {reference} (dB) | | parameters "
              "| multiply-adds a pixel | training (s) |", "|:--|" + "--:|" * 8]
     for row in rows:
         result = row.result

@@ -81,6 +81,16 @@ rows = comparison.side_by_side(results, smoke=smoke)
 display(Markdown(comparison.markdown(rows)))
 
 # %% [markdown]
+# IR-NAS as printed has no path around its batch norms (notebook 10 shows what that costs with small batches), which
+# says little about its cell. With the input added to its output the others stand so against it.
+
+# %%
+other = "IR-NAS + residual"
+for row in comparison.side_by_side(results, smoke=smoke, reference=other):
+    if row.verdict:
+        print(f"against {other}: {row.result['system']:12} {row.ahead:+6.2f} ± {row.error:.2f} dB   {row.verdict}")
+
+# %% [markdown]
 # The paper argues with parameters and with time. What do these systems reach for theirs?
 
 # %%

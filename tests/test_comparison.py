@@ -37,6 +37,10 @@ def test_differences_are_those_of_a_paired_test():
     assert row.ahead == pytest.approx((psnr_of(theirs) - psnr_of(ours)).mean()) and row.verdict == "behind"
     assert row.gain == pytest.approx((psnr_of(theirs) - psnr_of(noisy)).mean()) and not row.failed
     assert rows["IR-NAS"].verdict == "" and rows["Noisy"].gain == 0 and not rows["Noisy"].failed
+    (ours_then,) = (row for row in comparison.side_by_side([theirs, ours], reference="DnCNN")
+                    if row.result["system"] == "IR-NAS")
+    assert (ours_then.ahead, ours_then.error) == pytest.approx((-row.ahead, row.error))
+    assert ours_then.verdict == "ahead"
     near = comparison.side_by_side([ours, measured("RED", offset=0.001)])
     assert {row.verdict for row in near} == {"", "level"} and math.isnan(near[0].gain)
 
