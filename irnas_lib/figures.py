@@ -61,7 +61,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         plot(f"search-{name}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
     groups = {}
     for result in (result for result in measured if result.get("curve")):
-        groups.setdefault(f"training-{result['task']}-{result['dataset']}", []).append(result)
+        groups.setdefault(f"training-{result['task']}-{result['dataset']}-{result['profile']}", []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group))
     if not smoke:  # a benchmark belongs to a machine, not to a profile; real rain to Rain800

@@ -156,7 +156,7 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
     of = [result for result in of if result.get("curve")]
     if not of:
         return not_run("Training curve")
-    plot = Plot(7.2, 2.6)
+    plot = Plot(7.2, 2.3 + 0.16 * ((len(of) + 1) // 2))
     for axes, column, title in zip(plot.subplots(1, 2), (1, 2), ("loss (Eq. 7)", "PSNR of the batch (dB)")):
         for i, result in enumerate(of):
             curve = np.array(result["curve"])
@@ -169,13 +169,15 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
             axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
         axes.set(title=title, xlabel="iterations", yscale="log" if column == 1 else "linear")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4)
+    profiles = dict.fromkeys(result["profile"] for result in of)
+    plot.suptitle(f"profile {', '.join(profiles)}", size=8)
     return plot
 
 
 def _run_name(result: Mapping) -> str:
     sigma = "" if result["sigma"] is None else f", sigma {result['sigma']:g}"
     weight = "" if results.has_usual_loss(result) else f", lambda {result['lambda']:g}"
-    return f"{result['system']}{sigma}, {result['recipe']}{weight}, seed {result['seed']}, {result['profile']}"
+    return f"{result['system']}{sigma}, {result['recipe']}{weight}, seed {result['seed']}"
 
 
 @matplotlib.rc_context(STYLE)
@@ -235,9 +237,11 @@ def psnr_against_cost(rows: Sequence[comparison.Row], taken: Mapping[str, float]
         sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
     for axes in sides:
         axes.margins(0.15)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if not axes.lines:
+            axes.set_xticks([])
     points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
     plot.legend(points.values(), points.keys(), loc="outside right upper")
     return plot

@@ -127,6 +127,8 @@ class Cell(NamedTuple):
         if self.result["recipe"]:
             loss_lambda = self.result["lambda"]
             said = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
+            if self.result.get("crop"):
+                said += ", {batch} crops of {crop}x{crop} a step".format(**self.result)
             notes.append(f"recipe {self.result['recipe']}{said}")
         if (self.result.get("schedule") or 0) > (self.result["iterations"] or 0):
             notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "

@@ -71,6 +71,9 @@ for sigma in (5, 25, 50):
 
 # %% [markdown]
 # ## Table 5: BSD500
+#
+# Each row is the system's best training, and two rows may differ in their budget, as their notes say. What the term is
+# worth is told by trainings of one budget: by the weights of the term below the tables.
 
 # %%
 results, smoke = runs.all_results(profile), profile == "smoke"
