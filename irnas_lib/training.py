@@ -17,11 +17,19 @@ from irnas_lib.recipes import Recipe, learning_rate, load_optimizer, make_optimi
 from irnas_lib.steps import device_name, recorded, resumable
 
 LOG_POINTS = 100  # points of a training curve
+BLOWN_UP = 100  # times the first loss that was logged
 TRAINING_STREAM = 1  # keeps the batches of a training apart from those of a search with the same seed
 
 
 class Diverged(RuntimeError):
-    """A training whose loss is no longer finite."""
+    """A training whose loss is no longer finite, or has grown to BLOWN_UP times what it was at first.
+
+    curve: what was logged until then, as `train` returns it.
+    """
+
+    def __init__(self, message: str, curve: list | None = None):
+        super().__init__(message)
+        self.curve = curve or []
 
 
 class Objective(nn.Module):
@@ -101,6 +109,6 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
         loss, quality = take(*map(parallel.part, patches.batch(batch, seed, TRAINING_STREAM, iteration)))
         if (iteration + 1) % log_every == 0 or iteration + 1 == iterations:
             curve.append([iteration + 1, *parallel.mean(torch.stack([loss, quality])).tolist()])
-            if not math.isfinite(curve[-1][1]):
-                raise Diverged(f"the loss is {curve[-1][1]} after {iteration + 1} iterations")
+            if not (math.isfinite(curve[-1][1]) and curve[-1][1] <= BLOWN_UP * curve[0][1]):
+                raise Diverged(f"the loss is {curve[-1][1]:.3g} after {iteration + 1} iterations", curve)
     return {"curve": curve, "seconds": seconds + time.monotonic() - began, "device": ", then ".join(devices)}

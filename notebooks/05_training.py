@@ -19,6 +19,7 @@
 # the loop knows which.
 
 # %%
+import math
 from importlib.metadata import version
 
 import matplotlib.pyplot as plt
@@ -114,7 +115,8 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 # The recipe `matched` is AdamW at a learning rate of 0.001 with a cosine decay and up to 500 steps of warm-up.
 #
 # A training that is finished, with these parameters on these pictures, is loaded and never repeated. One that was
-# interrupted goes on where it stopped. One whose loss is no longer finite is recorded as failed.
+# interrupted goes on where it stopped. One whose loss is no longer finite, or a hundred times what it was at first, is
+# stopped and recorded as failed.
 
 # %%
 wanted = runs.training_record(profile, pictures, device, network, architecture, {
@@ -134,7 +136,8 @@ else:
         result = wanted | trained | {"status": "ok"}
         print(f"trained in {result['seconds']:.0f} s on {result['device']}")
     except Diverged as error:
-        result = wanted | {"status": "failed", "metrics": {}, "seconds": None, "curve": None}
+        finite = [point for point in error.curve if all(map(math.isfinite, point))]
+        result = wanted | {"status": "failed", "metrics": {}, "seconds": None, "curve": finite}
         runs.save_training(result, None)
         state_file.unlink(missing_ok=True)
         print(f"failed: {error}")

@@ -120,17 +120,27 @@ def test_a_state_of_another_run_is_not_used(tmp_path, uninterrupted):
 
 
 class Explodes(nn.Module):
-    def __init__(self):
+    """Multiplies its input by one factor a step, the last one from then on."""
+
+    def __init__(self, *factors):
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
+        self.scale, self.factors = nn.Parameter(torch.ones(1)), list(factors)
 
     def forward(self, x):
-        return x * self.scale * math.nan
+        return x * self.scale * (self.factors.pop(0) if self.factors[1:] else self.factors[0])
 
 
 def test_a_loss_that_is_not_finite_ends_the_run():
     with pytest.raises(Diverged, match="the loss is nan after 1 iterations"):
-        run(net=Explodes())
+        run(net=Explodes(math.nan))
+
+
+def test_a_loss_that_has_blown_up_ends_the_run_and_its_curve_is_kept():
+    with pytest.raises(Diverged, match=r"the loss is [\d.e+]+ after 3 iterations") as stopped:
+        run(net=Explodes(1.0, 1.0, 1000.0))
+    (_, first, _), (_, second, _), (iteration, last, _) = stopped.value.curve
+    assert iteration == 3 and last > training.BLOWN_UP * first > second
+    run(net=Explodes(1.0, 1.5))  # a worse loss alone ends nothing
 
 
 def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
