@@ -10,7 +10,20 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib import bench_plots, comparison, drawing, manifest, panels, plots, profiles, results, runs, tables, times, trace
+from irnas_lib import (
+    bench_plots,
+    comparison,
+    drawing,
+    manifest,
+    panels,
+    plots,
+    profiles,
+    results,
+    runs,
+    tables,
+    times,
+    trace,
+)
 from irnas_lib.decode import derive_cell
 from irnas_lib.files import atomically, read_json
 from irnas_lib.genotypes import PUBLISHED
@@ -59,8 +72,9 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         graph(f"search-{name}-cell", drawing.draw_cell(record["genotype"]))
         plot(f"search-{name}-curves", plots.search_curves(record))
         plot(f"search-{name}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
-    groups = {}
-    for result in (result for result in measured if result.get("curve")):
+    groups = {}  # other recipes and weights of the loss have their figures in notebook 10
+    for result in (result for result in measured if result.get("curve") and results.has_usual_loss(result)
+                   and result["recipe"] == "matched"):
         groups.setdefault(f"training-{result['task']}-{result['dataset']}-{result['profile']}", []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group))
@@ -70,12 +84,12 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
                            ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     taken = {} if smoke else times.load(checkpoints / times.FILE.name)
-    rows = comparison.side_by_side(measured, smoke=smoke)
-    seconds = times.scaled(taken["denoising"]) if "denoising" in taken else {}
-    plot("psnr_against_cost", plots.psnr_against_cost(rows, seconds))
+    compared = comparison.side_by_side(measured, smoke=smoke)
+    plot("psnr_against_cost", plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
     files.append(out / "denoising_at_one_budget.md")
     with atomically(files[-1]) as partial:
-        partial.write_text(comparison.markdown(rows), encoding="utf-8")
+        warning = f"**{tables.SMOKE_WARNING}**\n\n" if smoke else ""
+        partial.write_text(warning + comparison.markdown(compared), encoding="utf-8")
     for number in tables.LAYOUTS:
         files += tables.write(number, measured, out, smoke, taken)
     if not smoke:  # which traces to nothing

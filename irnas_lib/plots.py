@@ -6,7 +6,7 @@ Styles, markers and labels carry what colour does.
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -214,25 +214,27 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
 
 
 @matplotlib.rc_context(STYLE)
-def psnr_against_cost(rows: Sequence[comparison.Row], taken: Mapping[str, float] | None = None) -> Figure:
+def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float] | None = None) -> Figure:
     """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
     the test set.
 
-    rows: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
+    compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
     """
-    rows = [row for row in rows if row.result["parameters"] or row.result["system"] in (taken or {})]
+    rows = [row for row in compared.rows if row.result["parameters"] or row.result["system"] in (taken or {})]
     if not rows:
         return not_run("PSNR against parameters and time")
-    plot = Plot(7.6, 3.2)
+    plot = Plot(7.6, 3.4)
+    plot.suptitle(compared.title.replace("; ", "\n"), size=8)
     sides = plot.subplots(1, 2, sharey=True)
     for i, row in enumerate(rows):
         name, count = row.result["system"], row.result["parameters"]
+        label = f"{name} (failed)" if row.failed else name
         for axes, cost in zip(sides, (count, (taken or {}).get(name))):
             if cost:
                 axes.plot(cost, row.psnr, MARKERS[i % len(MARKERS)], color=drawing.COLOURS[i % len(drawing.COLOURS)],
-                          markersize=7, markeredgecolor="k", linestyle="none", label=name)
+                          markersize=7, markeredgecolor="k", linestyle="none", label=label)
     sides[0].set(xlabel="registered parameters", ylabel="PSNR (dB)", xscale="log")
-    sides[1].set(xlabel="seconds for the test set", xscale="log")
+    sides[1].set(xlabel="seconds for the whole test set", xscale="log")
     if not taken:
         sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
     for axes in sides:

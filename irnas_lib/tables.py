@@ -71,7 +71,7 @@ class Cell(NamedTuple):
     def number(self) -> float | None:
         """What was measured, in the unit of the table, if anything was."""
         if self.metric == "time":
-            return scaled(self.timed).get(self.system) if self.timed else None
+            return scaled(self.timed).get(self.system)
         if self.result is None or self.result["status"] == FAILED:
             return None
         if self.metric == "parameters":
@@ -200,7 +200,7 @@ def cells(number: int, results: Iterable[dict], smoke: bool = False,
             counted = next((run for run in runs if run and run["status"] == "ok" and run["parameters"]), None)
             if counted or (task, system, "", "parameters") in known:
                 add(task, system, "", "parameters", "", counted)
-            timed = times[task] if task in times and system in scaled(times[task]) and LAYOUTS[number].is_open else None
+            timed = times.get(task) if system in scaled(times.get(task)) and LAYOUTS[number].is_open else None
             if timed or (task, system, "", "time") in known:
                 add(task, system, "", "time", "", None, timed)
     return made

@@ -14,10 +14,11 @@ def load(file: Path = FILE) -> dict:
     return read_json(file) if file.is_file() else {}
 
 
-def scaled(record: Mapping) -> dict[str, float]:
-    """Seconds for the whole test set, by system: the mean over the pictures that it has restored, times all."""
+def scaled(record: Mapping | None) -> dict[str, float]:
+    """Seconds for the whole test set, by system: the mean over the pictures that it has restored, times all. Empty
+    without a record."""
     taken: dict[str, list[float]] = {}
-    for row in record["pictures"].values():
+    for row in record["pictures"].values() if record else ():
         for system, seconds in row.items():
             taken.setdefault(system, []).append(seconds)
     return {system: sum(each) / len(each) * record["test_pictures"] for system, each in taken.items()}

@@ -66,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+    if result.get("status") == "failed":
+        print("failed before: its loss blew up, and the result says so", file=sys.stderr)
+        return 1
     print(f"trained in {result['seconds']:.0f} s on {result['device']}; now: make reproduce PROFILE={options.profile}")
     return 0
 

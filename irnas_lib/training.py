@@ -17,12 +17,12 @@ from irnas_lib.recipes import Recipe, learning_rate, load_optimizer, make_optimi
 from irnas_lib.steps import device_name, recorded, resumable
 
 LOG_POINTS = 100  # points of a training curve
-BLOWN_UP = 100  # times the first loss that was logged
+BLOWN_UP = 100  # times the first loss
 TRAINING_STREAM = 1  # keeps the batches of a training apart from those of a search with the same seed
 
 
 class Diverged(RuntimeError):
-    """A training whose loss is no longer finite, or has grown to BLOWN_UP times what it was at first.
+    """A training whose loss is no longer finite, or has grown to BLOWN_UP times that of the first batch.
 
     curve: what was logged until then, as `train` returns it.
     """
@@ -107,7 +107,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     for iteration in resumable(start, iterations, save, "training"):
         set_learning_rate(optimizer, learning_rate(recipe, iteration, schedule or iterations))
         loss, quality = take(*map(parallel.part, patches.batch(batch, seed, TRAINING_STREAM, iteration)))
-        if (iteration + 1) % log_every == 0 or iteration + 1 == iterations:
+        if iteration == 0 or (iteration + 1) % log_every == 0 or iteration + 1 == iterations:
             curve.append([iteration + 1, *parallel.mean(torch.stack([loss, quality])).tolist()])
             if not (math.isfinite(curve[-1][1]) and curve[-1][1] <= BLOWN_UP * curve[0][1]):
                 raise Diverged(f"the loss is {curve[-1][1]:.3g} after {iteration + 1} iterations", curve)

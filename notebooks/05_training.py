@@ -115,8 +115,8 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 # The recipe `matched` is AdamW at a learning rate of 0.001 with a cosine decay and up to 500 steps of warm-up.
 #
 # A training that is finished, with these parameters on these pictures, is loaded and never repeated. One that was
-# interrupted goes on where it stopped. One whose loss is no longer finite, or a hundred times what it was at first, is
-# stopped and recorded as failed.
+# interrupted goes on where it stopped. One whose loss is no longer finite, or a hundred times that of the first batch,
+# is stopped and recorded as failed.
 
 # %%
 wanted = runs.training_record(profile, pictures, device, network, architecture, {
@@ -127,7 +127,8 @@ if finished:
     result, folder = finished
     if result["weights"]:
         runs.load_network(network, result, folder)
-    print(f"loaded: trained in {result['seconds']:.0f} s on {result['device']}")
+    print(f"loaded: trained in {result['seconds']:.0f} s on {result['device']}" if result["status"] == "ok"
+          else "loaded: its training failed")
 else:
     state_file = runs.state_file(profile, runs.stem(wanted))
     try:
@@ -144,9 +145,9 @@ else:
 
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
-# mode the network's batch norms see the statistics of twelve crops; without a residual around it, it cannot know
-# their mean brightness. In evaluation mode, where the statistics are fixed, it does better: compare with the measured
-# values below.
+# mode the network's batch norms see the statistics of the few crops of a batch; without a residual around it, it
+# cannot know their mean brightness. In evaluation mode, where the statistics are fixed, it does better: compare with
+# the measured values below.
 
 # %%
 if result["curve"]:

@@ -72,13 +72,13 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 # ## At one budget
 #
 # The table takes each system's best training, and those differ in length. Here are the ones that were trained alike:
-# as many iterations on the same batches with the same loss, measured on the same pictures with the same noise. Every
-# picture is a pair of scores, so that a difference can be told from the luck of the pictures; not from that of the
-# seed, for there is one.
+# as many iterations on the same batches, measured on the same pictures with the same noise. The loss is Eq. 7, for
+# IR-NAS* without its second term, for MemNet with all of its six outputs in it. Every picture is a pair of scores, so
+# that a difference can be told from the luck of the pictures; not from that of the seed, for there is one.
 
 # %%
-rows = comparison.side_by_side(results, smoke=smoke)
-display(Markdown(comparison.markdown(rows)))
+compared = comparison.side_by_side(results, smoke=smoke)
+display(Markdown((f"**{tables.SMOKE_WARNING}**\n\n" if smoke else "") + comparison.markdown(compared)))
 
 # %% [markdown]
 # IR-NAS as printed has no path around its batch norms (notebook 10 shows what that costs with small batches), which
@@ -86,7 +86,7 @@ display(Markdown(comparison.markdown(rows)))
 
 # %%
 other = "IR-NAS + residual"
-for row in comparison.side_by_side(results, smoke=smoke, reference=other):
+for row in comparison.side_by_side(results, smoke=smoke, reference=other).rows:
     if row.verdict:
         print(f"against {other}: {row.result['system']:12} {row.ahead:+6.2f} ± {row.error:.2f} dB   {row.verdict}")
 
@@ -94,7 +94,7 @@ for row in comparison.side_by_side(results, smoke=smoke, reference=other):
 # The paper argues with parameters and with time. What do these systems reach for theirs?
 
 # %%
-display(plots.psnr_against_cost(rows, times.scaled(taken["denoising"]) if "denoising" in taken else {}))
+display(plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
 
 # %% [markdown]
 # ## Exercises

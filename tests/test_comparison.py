@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from test_results import make
 
 from irnas_lib import comparison
-from test_results import make
 
 NAMES = [f"{i:04}" for i in range(8)]
 
@@ -29,7 +29,7 @@ def psnr_of(result, names=NAMES):
 def test_differences_are_those_of_a_paired_test():
     ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4)
     noisy = measured("Noisy", offset=-9, trained=False)
-    rows = {row.result["system"]: row for row in comparison.side_by_side([theirs, noisy, ours])}
+    rows = {row.result["system"]: row for row in comparison.side_by_side([theirs, noisy, ours]).rows}
     assert list(rows) == ["IR-NAS", "DnCNN", "Noisy"]
     row = rows["DnCNN"]
     expected = stats.ttest_rel(psnr_of(theirs), psnr_of(ours))
@@ -37,19 +37,43 @@ def test_differences_are_those_of_a_paired_test():
     assert row.ahead == pytest.approx((psnr_of(theirs) - psnr_of(ours)).mean()) and row.verdict == "behind"
     assert row.gain == pytest.approx((psnr_of(theirs) - psnr_of(noisy)).mean()) and not row.failed
     assert rows["IR-NAS"].verdict == "" and rows["Noisy"].gain == 0 and not rows["Noisy"].failed
-    (ours_then,) = (row for row in comparison.side_by_side([theirs, ours], reference="DnCNN")
+    (ours_then,) = (row for row in comparison.side_by_side([theirs, ours], reference="DnCNN").rows
                     if row.result["system"] == "IR-NAS")
     assert (ours_then.ahead, ours_then.error) == pytest.approx((-row.ahead, row.error))
     assert ours_then.verdict == "ahead"
-    near = comparison.side_by_side([ours, measured("RED", offset=0.001)])
+    near = comparison.side_by_side([ours, measured("RED", offset=0.001)]).rows
     assert {row.verdict for row in near} == {"", "level"} and math.isnan(near[0].gain)
 
 
 def test_a_training_that_gains_too_little_has_failed():
-    rows = comparison.side_by_side([measured("IR-NAS", offset=-2), measured("RED", offset=-0.5),
-                                    measured("Noisy", offset=-9, trained=False)])
-    assert {row.result["system"]: row.failed for row in rows} == {"IR-NAS": True, "RED": False, "Noisy": False}
-    assert "failed" in next(line for line in comparison.markdown(rows).splitlines() if "| IR-NAS |" in line)
+    compared = comparison.side_by_side([measured("IR-NAS", offset=-2), measured("RED", offset=-0.5),
+                                        measured("Noisy", offset=-9, trained=False)])
+    assert {row.result["system"]: row.failed for row in compared.rows} == {
+        "IR-NAS": True, "RED": False, "Noisy": False}
+    assert "failed" in next(line for line in comparison.markdown(compared).splitlines() if "| IR-NAS |" in line)
+
+
+def test_what_is_missing_is_said():
+    diverged = measured("NLRN") | {"status": "failed", "metrics": {}}
+    shorter = measured("MemNet", iterations=50) | {"status": "failed", "metrics": {}}
+    compared = comparison.side_by_side([measured("IR-NAS"), measured("DnCNN"), diverged, shorter])
+    assert compared.missing == {"BM3D": "not run", "WNNM": "not run", "RED": "not run", "MemNet": "not run",
+                                "NLRN": "failed", "N3Net": "not run"}
+    assert "NLRN: failed" in comparison.markdown(compared)
+
+
+def test_the_heading_says_what_was_compared():
+    results = [measured("IR-NAS"), measured("DnCNN", offset=-1)]
+    compared = comparison.side_by_side(results, reference="DnCNN")
+    assert compared.title == ("BSD500, sigma 50, strict, 8 test pictures; 500 iterations of 12 crops of 32x32, "
+                              "recipe matched, seed 0 (laptop)")
+    assert compared.title in comparison.markdown(compared) and "Against DnCNN" in comparison.markdown(compared)
+
+
+def test_one_picture_decides_nothing():
+    (one, other) = comparison.side_by_side([measured("IR-NAS", names=NAMES[:1]),
+                                            measured("RED", names=NAMES[:1], offset=1)]).rows
+    assert one.verdict == other.verdict == "" and one.ahead == pytest.approx(one.psnr - other.psnr)
 
 
 def test_only_what_was_trained_and_measured_alike_is_compared():
@@ -59,10 +83,15 @@ def test_only_what_was_trained_and_measured_alike_is_compared():
               make(system="DnCNN", iterations=500, metrics={"strict": {"psnr": 30.0, "ssim": 0.9, "pictures": 8}})]
     fewer = measured("BM3D", names=NAMES[:4], trained=False)
     more = measured("WNNM", names=[*NAMES, "0008"], trained=False)
-    rows = comparison.side_by_side([*others, *alike, *alike, fewer, more])
+    noisy = [measured("Noisy", trained=False, seed=1), measured("Noisy", trained=False, data_sha256="1" * 64)]
+    again = [measured("IR-NAS", offset=3), measured("WNNM", names=[*NAMES, "0008"], offset=3, trained=False)]
+    kept = make(system="BM3D", iterations=None,
+                metrics={"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 8, "each": None}})
+    rows = comparison.side_by_side([*others, *alike, fewer, more, *noisy, kept, *again]).rows
     assert sorted(row.result["system"] for row in rows) == ["DnCNN", "IR-NAS", "RED", "WNNM"]
-    (wnnm,) = (row for row in rows if row.result["system"] == "WNNM")
-    assert wnnm.psnr == pytest.approx(psnr_of(more).mean()), "on the pictures of the comparison alone"
+    psnr = {row.result["system"]: row.psnr for row in rows}
+    assert psnr["WNNM"] == pytest.approx(psnr_of(more).mean()), "on the pictures of the comparison alone"
+    assert psnr["IR-NAS"] == pytest.approx(psnr_of(alike[0]).mean()), "of two of the same, the first"
 
 
 def test_the_longest_of_two_budgets_that_as_many_share():
@@ -71,7 +100,8 @@ def test_the_longest_of_two_budgets_that_as_many_share():
 
 
 def test_nothing_is_said_where_nothing_was_measured():
-    assert comparison.side_by_side([make()]) == [] and "not run" in comparison.markdown([])
+    nothing = comparison.side_by_side([make()])
+    assert nothing.rows == [] and "not run" in comparison.markdown(nothing)
     smoke = measured("IR-NAS", profile="smoke", dataset="embedded")
-    assert comparison.side_by_side([smoke]) == []
-    assert len(comparison.side_by_side([smoke, measured("DnCNN")], smoke=True)) == 1
+    assert comparison.side_by_side([smoke]).rows == []
+    assert len(comparison.side_by_side([smoke, measured("DnCNN")], smoke=True).rows) == 1

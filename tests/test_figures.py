@@ -21,7 +21,7 @@ from irnas_lib.supernet import Supernet
 
 RESULT = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
           "loss": "Eq. 7", "lambda": 0.5, "iterations": 40, "batch": 2, "profile": "laptop", "genotype": None,
-          "path": None, "width": None, "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}},
+          "path": None, "width": None, "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "crop": 16,
           "parameters": 661693, "macs_per_pixel": None, "seconds": None, "device": None, "versions": {},
           "commit": None, "data_sha256": None, "weights": None, "status": "ok",
           "curve": [[10, 0.3, 14.0], [20, 0.2, 17.0], [40, 0.1, 20.0]]}
@@ -129,7 +129,7 @@ def test_a_figure_without_crops_says_not_run(tmp_path):
     assert "sim1800, SIM1800 (rebuilt from BSD500): not run" in texts(
         plots.restored_panel(tmp_path, "sim1800", "SIM1800-BSD500"))
     assert "Training curve: not run" in texts(plots.training_curve([]))
-    assert "PSNR against parameters and time: not run" in texts(plots.psnr_against_cost([]))
+    assert "PSNR against parameters and time: not run" in texts(plots.psnr_against_cost(comparison.side_by_side([])))
 
 
 def test_search_curves_show_the_record(record):
@@ -183,7 +183,9 @@ def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
     rows = [comparison.Row(RESULT | {"system": system, "parameters": count}, psnr, 0.7, 9.0, 0.0, 0.1)
             for system, count, psnr in (("IR-NAS", 661693, 26.0), ("DnCNN", 555137, 25.0), ("BM3D", None, 25.5),
                                         ("Noisy", None, 15.0))]
-    size, time = plots.psnr_against_cost(rows, {"IR-NAS": 90.0, "BM3D": 900.0}).axes
+    figure = plots.psnr_against_cost(comparison.Comparison(rows, {}, "strict", "IR-NAS"), {"IR-NAS": 90.0, "BM3D": 900})
+    size, time = figure.axes
+    assert figure.get_suptitle().startswith("BSD500, sigma 50, strict, 200 test pictures")
     points = [{line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines}
               for axes in (size, time)]
     assert points == [{"IR-NAS": (661693, 26.0), "DnCNN": (555137, 25.0)},

@@ -107,6 +107,10 @@ def test_the_command_leaves_the_finished_state_of_the_job(tmp_path, monkeypatch,
     state = torch.load(state, weights_only=True)
     assert state["iteration"] == 2 and state["key"]["system"] == "DnCNN"
     assert state["key"]["data_sha256"] == datasets.load("denoising", "embedded").sha256
+    monkeypatch.setattr(runs, "find_training", lambda profile, wanted: (
+        wanted | {"status": "failed", "seconds": None}, tmp_path))
+    assert train.main(["smoke", job.name]) == 1
+    assert capsys.readouterr().err.startswith("failed before: ")
     monkeypatch.undo()
     assert train.main(["smoke", "no such job"]) == 1
     assert capsys.readouterr().err.startswith("unknown job 'no such job' in profile smoke; known: ")

@@ -53,7 +53,8 @@ def test_exact_rows_of_one_training():
         ["1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "26.9000", "redrawn", "500", "0",
          "recipe matched, lambda 0.5, 12 crops of 64x64 a step"],
         ["1", "denoising", "IR-NAS", "50", "SSIM", "0.7635", "0.712560", "redrawn", "500", "0",
-         "recipe matched, lambda 0.5, 12 crops of 64x64 a step; 0.7200 with zero padding, as the authors' program has it"],
+         "recipe matched, lambda 0.5, 12 crops of 64x64 a step; "
+         "0.7200 with zero padding, as the authors' program has it"],
         ["1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "not run", "half", "", "",
          "the printed number agrees with redrawn"],
         ["1", "denoising", "IR-NAS", "50", "SSIM", "0.7635", "not run", "half", "", "",

@@ -141,6 +141,8 @@ def test_a_loss_that_has_blown_up_ends_the_run_and_its_curve_is_kept():
     (_, first, _), (_, second, _), (iteration, last, _) = stopped.value.curve
     assert iteration == 3 and last > training.BLOWN_UP * first > second
     run(net=Explodes(1.0, 1.5))  # a worse loss alone ends nothing
+    with pytest.raises(Diverged, match="after 3 iterations"):  # the first batch counts where every third is logged
+        run(net=Explodes(1.0, 1000.0), iterations=3 * training.LOG_POINTS)
 
 
 def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
