@@ -14,9 +14,9 @@ LEAST_GAIN = {50: 8.0}  # this project's bar: dB of PSNR over the noisy input, b
 
 
 class Row(NamedTuple):
-    """A system on the pictures of the comparison: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR over that
-    of the reference, mean and standard error of the mean over pictures (not over seeds). nan where that is not known,
-    and for the reference itself."""
+    """A system on the pictures of the comparison: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR and SSIM
+    over those of the reference, mean and standard error of the mean over pictures (not over seeds). nan where that is
+    not known, and for the reference itself."""
 
     result: dict
     psnr: float
@@ -24,6 +24,8 @@ class Row(NamedTuple):
     gain: float
     ahead: float
     error: float
+    ssim_ahead: float
+    ssim_error: float
 
     @property
     def failed(self) -> bool:
@@ -32,7 +34,7 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Of the system against the reference, where it is known: `level` within two standard errors."""
+        """Of the system against the reference in PSNR, where it is known: `level` within two standard errors."""
         if math.isnan(self.error):
             return ""
         return "level" if abs(self.ahead) <= 2 * self.error else "ahead" if self.ahead > 0 else "behind"
@@ -87,22 +89,32 @@ def side_by_side(results: Sequence[dict], task: str = "denoising", sigma: float 
         if (not result["iterations"] and _each(result, protocol).keys() >= set(names)
                 and all(result[key] == one[key] for key in ("seed", "data_sha256"))):
             compared.setdefault(result["system"], result)
-    scores = {system: np.array([_each(result, protocol)[name] for name in names])
-              for system, result in compared.items()}
     rows = []
     for system, result in compared.items():
-        psnr, ssim = scores[system].T
-        gains, aheads = (psnr - scores[other][:, 0] if other in scores else np.full(len(names), np.nan)
-                         for other in (TASKS[task].unrestored, reference))
-        known = len(names) > 1 and system != reference
-        error = aheads.std(ddof=1) / math.sqrt(len(names)) if known else math.nan
-        rows.append(Row(result, *map(float, (psnr.mean(), ssim.mean(), gains.mean(), aheads.mean(), error))))
+        psnr, ssim = np.mean([_each(result, protocol)[name] for name in names], axis=0)
+        (gain, _), _ = difference(result, compared.get(TASKS[task].unrestored), protocol, names)
+        over = difference(result, compared.get(reference) if system != reference else None, protocol, names)
+        rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1]))
     failed = {result["system"] for result in of if result["status"] == "failed"
               and all(result.get(key) == one.get(key) for key in BUDGET)}
     missing = {item.system: "failed" if item.system in failed else "not run" for item in printed.load()
                if item.task == task and item.sigma == ("" if sigma is None else f"{sigma:g}")
                and item.where in ("1", "2", "3") and item.system not in compared}
     return Comparison(sorted(rows, key=lambda row: -row.psnr), missing, protocol, reference)
+
+
+def difference(one: dict, other: dict | None, protocol: str = "strict",
+               names: Sequence[str] | None = None) -> tuple[tuple[float, float], ...]:
+    """How far a result is above another on the pictures of both (of `names` among them): for PSNR (dB) and SSIM, the
+    mean difference and its standard error over pictures. nan where that is not known: without another, and the error
+    of one picture."""
+    ours, theirs = _each(one, protocol), _each(other, protocol) if other else {}
+    both = np.array([np.subtract(ours[name], theirs[name]) for name in (ours if names is None else names)
+                     if name in theirs]).reshape(-1, 2)
+    if not len(both):
+        return ((math.nan, math.nan),) * 2
+    errors = both.std(axis=0, ddof=1) / math.sqrt(len(both)) if len(both) > 1 else np.full(2, np.nan)
+    return tuple(zip(both.mean(axis=0).tolist(), errors.tolist()))
 
 
 def _each(result: dict, protocol: str) -> dict:
@@ -115,18 +127,20 @@ def markdown(compared: Comparison) -> str:
     if not compared.rows:
         return "Systems at one budget: not run\n"
     reference = compared.reference
-    lines = [f"{compared.title}. Against {reference}: mean difference and its standard error over these pictures; "
-             "level within two.", "",
-             f"| System | PSNR (dB) | SSIM | over the input (dB) | against {reference} (dB) | | parameters "
-             "| multiply-adds a pixel |", "|:--|" + "--:|" * 7]
+    lines = [f"{compared.title}. Against {reference}: mean difference and its standard error over these pictures. "
+             "Ahead or behind: the row's system, in PSNR; level within two standard errors.", "",
+             f"| System | PSNR (dB) | SSIM | over the input (dB) | against {reference} (dB) | this system is "
+             f"| SSIM against {reference} | parameters | multiply-adds a pixel |", "|:--|" + "--:|" * 8]
     for row in compared.rows:
         result = row.result
         ahead = f"{row.ahead:+.2f} ± {row.error:.2f}" if row.verdict else ""
+        ssim_ahead = f"{row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}" if row.verdict else ""
         gain = "" if math.isnan(row.gain) else f"{row.gain:+.2f}"
         counts = ["" if value is None else f"{value:,.0f}"
                   for value in (result["parameters"], result["macs_per_pixel"])]
         said = "failed: gains too little" if row.failed else row.verdict
-        cells = [result["system"].replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, said, *counts]
+        cells = [result["system"].replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, said,
+                 ssim_ahead, *counts]
         lines.append(f"| {' | '.join(cells)} |")
     if compared.missing:
         lines += ["", "; ".join(f"{system}: {said}" for system, said in compared.missing.items())]

@@ -182,19 +182,25 @@ def _run_name(result: Mapping) -> str:
 
 @matplotlib.rc_context(STYLE)
 def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
-    """Figures 3 to 5: the kept crops of a task, one row a picture: degraded, each system that ran, clean (where it is
-    known: nobody has the clean side of real rain)."""
+    """Figures 3 to 5: the kept crops of a task, one row a picture, two where systems are many: degraded, each system
+    that ran, clean (where it is known: nobody has the clean side of real rain)."""
     shown, title = panels.load(folder, task, dataset, sigma), results.TITLES.get(dataset, dataset)
     if not shown:
         return not_run(f"{task}, {title}")
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops))
     names.sort(key=lambda name: name == panels.CLEAN)
-    plot = Plot(min(9.0, 1.75 * len(names)), (1.75 if len(names) < 6 else 9.0 / len(names)) * len(shown) + 0.55
-                + 0.2 * len(shown) + 0.12)
-    grid = plot.subplots(len(shown), len(names), squeeze=False)
+    bands = 1 if len(names) < 9 else 2  # rows of a picture
+    columns, rows = math.ceil(len(names) / bands), len(shown) * bands
+    plot = Plot(min(9.0, 1.75 * columns), (1.75 if columns < 6 else 9.0 / columns) * rows + 0.55 + 0.2 * rows + 0.12
+                + 0.2 * (rows if bands > 1 else 0))
+    grid = plot.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    grid = grid.reshape(len(shown), -1)
     for row, (picture, crops) in zip(grid, shown.items()):
         row[0].set_ylabel(picture, size=8)
         for axes, name in zip(row, names):
+            axes.set_axis_on()
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             if name not in crops:
@@ -205,8 +211,9 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
             if name != panels.CLEAN and panels.CLEAN in crops:
                 restored, clean = (to_tensor(crops[which]).unsqueeze(0) for which in (name, panels.CLEAN))
                 axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
-    for axes, name in zip(grid[0], names):
-        axes.set_title(textwrap.fill(name, 12), size=8)
+    for row in grid[:None if bands > 1 else 1]:
+        for axes, name in zip(row, names):
+            axes.set_title(textwrap.fill(name, 12 if bands == 1 else 22), size=8)
     level = "" if sigma is None else f", sigma {sigma:g}"
     scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
     plot.supxlabel(f"{title}{level}.{scores}", size=8)
@@ -237,9 +244,9 @@ def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float
     sides[1].set(xlabel="seconds for the whole test set", xscale="log")
     if not taken:
         sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
-    for axes in sides:
+    for axes, ticks in zip(sides, ((1, 2, 5), (1, 3))):
         axes.margins(0.15)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axes.xaxis.set_major_locator(LogLocator(subs=ticks))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if not axes.lines:

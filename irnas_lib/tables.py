@@ -123,7 +123,9 @@ class Cell(NamedTuple):
         trained_as = SAME_TRAINING.get(self.system)
         notes += [f"measured on the training named {trained_as}"] if trained_as else []
         if self.metric == "parameters":
-            return [*notes, f"here {self.result['parameters']:,} registered"]
+            macs = self.result["macs_per_pixel"]
+            return [*notes, f"here {self.result['parameters']:,} registered"
+                    + (f", {macs:,.0f} multiply-adds a pixel" if macs else "")]
         if self.result["recipe"]:
             loss_lambda = self.result["lambda"]
             said = "" if loss_lambda is None else f", lambda {loss_lambda:g}"

@@ -12,10 +12,10 @@ from irnas_lib import comparison
 NAMES = [f"{i:04}" for i in range(8)]
 
 
-def measured(system, offset=0.0, names=NAMES, **changes):
+def measured(system, offset=0.0, names=NAMES, ssim=0.7, **changes):
     """A result whose PSNR is the picture's own level plus `offset` plus its own scatter."""
     rng = np.random.default_rng(sum(map(ord, system)))
-    each = {name: [20 + int(name) + offset + 0.1 * rng.standard_normal(), 0.7] for name in names}
+    each = {name: [20 + int(name) + offset + 0.1 * rng.standard_normal(), ssim] for name in names}
     psnr, ssim = np.mean(list(each.values()), axis=0)
     untrained = {} if changes.pop("trained", True) else dict.fromkeys(("iterations", "recipe", "batch", "parameters"))
     strict = {"psnr": psnr, "ssim": ssim, "pictures": len(names), "each": each}
@@ -27,7 +27,7 @@ def psnr_of(result, names=NAMES):
 
 
 def test_differences_are_those_of_a_paired_test():
-    ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4)
+    ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4, ssim=0.67)
     noisy = measured("Noisy", offset=-9, trained=False)
     rows = {row.result["system"]: row for row in comparison.side_by_side([theirs, noisy, ours]).rows}
     assert list(rows) == ["IR-NAS", "DnCNN", "Noisy"]
@@ -41,6 +41,8 @@ def test_differences_are_those_of_a_paired_test():
                     if row.result["system"] == "IR-NAS")
     assert (ours_then.ahead, ours_then.error) == pytest.approx((-row.ahead, row.error))
     assert ours_then.verdict == "ahead"
+    assert (row.ssim_ahead, row.ssim_error) == pytest.approx((-0.03, 0))
+    assert comparison.difference(theirs, ours) == ((row.ahead, row.error), (row.ssim_ahead, row.ssim_error))
     near = comparison.side_by_side([ours, measured("RED", offset=0.001)]).rows
     assert {row.verdict for row in near} == {"", "level"} and math.isnan(near[0].gain)
 
@@ -71,9 +73,9 @@ def test_the_heading_says_what_was_compared():
 
 
 def test_one_picture_decides_nothing():
-    (one, other) = comparison.side_by_side([measured("IR-NAS", names=NAMES[:1]),
-                                            measured("RED", names=NAMES[:1], offset=1)]).rows
-    assert one.verdict == other.verdict == "" and one.ahead == pytest.approx(one.psnr - other.psnr)
+    red, ours = comparison.side_by_side([measured("IR-NAS", names=NAMES[:1]),
+                                         measured("RED", names=NAMES[:1], offset=1)]).rows
+    assert red.verdict == ours.verdict == "" and red.ahead == pytest.approx(red.psnr - ours.psnr)
 
 
 def test_only_what_was_trained_and_measured_alike_is_compared():
@@ -84,13 +86,15 @@ def test_only_what_was_trained_and_measured_alike_is_compared():
     fewer = measured("BM3D", names=NAMES[:4], trained=False)
     more = measured("WNNM", names=[*NAMES, "0008"], trained=False)
     noisy = [measured("Noisy", trained=False, seed=1), measured("Noisy", trained=False, data_sha256="1" * 64)]
+    input_side = measured("Noisy", names=[*NAMES, "0008"], offset=-9, trained=False)
     again = [measured("IR-NAS", offset=3), measured("WNNM", names=[*NAMES, "0008"], offset=3, trained=False)]
     kept = make(system="BM3D", iterations=None,
                 metrics={"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 8, "each": None}})
-    rows = comparison.side_by_side([*others, *alike, fewer, more, *noisy, kept, *again]).rows
-    assert sorted(row.result["system"] for row in rows) == ["DnCNN", "IR-NAS", "RED", "WNNM"]
+    rows = comparison.side_by_side([*others, *alike, fewer, more, *noisy, kept, *again, input_side]).rows
+    assert sorted(row.result["system"] for row in rows) == ["DnCNN", "IR-NAS", "Noisy", "RED", "WNNM"]
     psnr = {row.result["system"]: row.psnr for row in rows}
     assert psnr["WNNM"] == pytest.approx(psnr_of(more).mean()), "on the pictures of the comparison alone"
+    assert [row.gain for row in rows] == pytest.approx([row.psnr - psnr["Noisy"] for row in rows])
     assert psnr["IR-NAS"] == pytest.approx(psnr_of(alike[0]).mean()), "of two of the same, the first"
 
 

@@ -180,7 +180,7 @@ def test_a_training_curve_shows_what_was_logged():
 
 
 def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
-    rows = [comparison.Row(RESULT | {"system": system, "parameters": count}, psnr, 0.7, 9.0, 0.0, 0.1)
+    rows = [comparison.Row(RESULT | {"system": system, "parameters": count}, psnr, 0.7, 9.0, 0.0, 0.1, 0.0, 0.01)
             for system, count, psnr in (("IR-NAS", 661693, 26.0), ("DnCNN", 555137, 25.0), ("BM3D", None, 25.5),
                                         ("Noisy", None, 15.0))]
     figure = plots.psnr_against_cost(comparison.Comparison(rows, {}, "strict", "IR-NAS"), {"IR-NAS": 90.0, "BM3D": 900})

@@ -60,7 +60,8 @@ def test_exact_rows_of_one_training():
         ["1", "denoising", "IR-NAS", "50", "SSIM", "0.7635", "not run", "half", "", "",
          "the printed number agrees with redrawn"],
         ["1", "denoising", "IR-NAS", "", "parameters", "0.63", "0.6310", "", "", "",
-         "661,693 registered, in units of 2^20, 57,600 of them never used; here 661,693 registered"],
+         "661,693 registered, in units of 2^20, 57,600 of them never used; the path and the width are inferred from "
+         "this count; here 661,693 registered, 1,000,000 multiply-adds a pixel"],
         ["1", "denoising", "IR-NAS", "", "time", "83.25", "not run", "", "", "",
          "GTX 980, all 200 test pictures"],
     ]
