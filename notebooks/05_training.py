@@ -91,7 +91,8 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# The parameter count is of everything registered, used or not: this is how the paper arrives at its 0.63M.
+# The parameter count is of everything registered, used or not: this is how the paper arrives at its 0.63M, which is
+# 661,693 / 2^20.
 
 # %%
 if system in systems.IR_NAS:
@@ -145,9 +146,9 @@ else:
 
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
-# mode the network's batch norms see the statistics of the few crops of a batch; without a residual around it, it
-# cannot know their mean brightness. In evaluation mode, where the statistics are fixed, it does better: compare with
-# the measured values below.
+# mode the network's batch norms see the statistics of the few crops of a batch; without a residual around it, it hardly
+# learns their mean brightness (notebook 10). In evaluation mode, where the statistics are fixed, it does better:
+# compare with the measured values below.
 
 # %%
 if result["curve"]:

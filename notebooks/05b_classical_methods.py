@@ -73,7 +73,8 @@ wanted |= runs.provenance(profile, pictures, runs.CPU)
 finished = runs.find_training(profile, wanted)
 result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profile))
 for names in protocols.grouped(protocols_measured.split(",")):
-    if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
+    known = [result["metrics"].get(name, {}) for name in names]
+    if any(scores.get("pictures", 0) < len(test) or not scores.get("each") for scores in known):
         kept = runs.scores_file(profile, runs.stem(wanted), names, pictures)
         scores = measuring.measure(restore, test, names, sigma, seed, kept, jobs=os.cpu_count())
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}

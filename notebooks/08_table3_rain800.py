@@ -78,7 +78,7 @@ print(f"\nIR-NAS over RESCAN, printed: {said['IR-NAS'] - said['RESCAN']:+.2f} dB
 
 # %% [markdown]
 # **What to notice** in the trainings that come with the project: at their budget the printed lead does not come out.
-# IR-NAS as printed is behind RESCAN, on luma by less than on RGB, for nothing tells it the mean of each colour
+# IR-NAS as printed is behind RESCAN, on luma by less than on RGB, for it has not learned the mean of each colour
 # channel of a batch (notebook 10). With the input added it is ahead of RESCAN, by a tenth of what is printed; JORDER
 # and JORDER-R, printed 4 dB below IR-NAS, are ahead of both. All of them have seen 32,000 small crops and would go on
 # learning, so this says what the networks are worth early, and nothing about where they end.
