@@ -149,7 +149,11 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Snakemake's own lock outlives a killed run
         except BlockingIOError:
             raise BatchError(f"profile {profile} is already running here") from None
+        heard = signal.getsignal(signal.SIGINT)
+        if minutes:  # a shell's background command ignores Ctrl-C, and so would its children
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0)
+        signal.signal(signal.SIGINT, heard)
         try:
             status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:

@@ -25,10 +25,12 @@ PAPERS_PICK = {"R1: every convolution deformable": "IR-NAS, R1", "R2: both input
 
 
 class Candidate(NamedTuple):
-    """name: such as "random 3", "another input of an edge 7", or the paper's own name for it."""
+    """name: such as "random 3", "another input of an edge 7", or the paper's own name for it; seed: of its training,
+    None for that of all the others."""
 
     name: str
     genotype: Genotype
+    seed: int | None = None
 
 
 def random_cell(nodes: int, rng: random.Random) -> Genotype:
@@ -97,12 +99,17 @@ def load(folders: Iterable[str | Path], task: str, profile: str) -> dict[str, di
 
     Raises CheckpointError for a damaged file.
     """
+    return load_all(folders).get((task, profile), {})
+
+
+def load_all(folders: Iterable[str | Path]) -> dict[tuple[str, str], dict[str, dict]]:
+    """The same of every task and profile, by (task, profile)."""
     found = {}
     for folder in folders:
-        for path in sorted(Path(folder).glob(f"{task}-*-{profile}.json")):
+        for path in sorted(Path(folder).glob("[!.]*.json")):
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
-                found.setdefault(record["group"], record)
+                found.setdefault((record["task"], record["profile"]), {}).setdefault(record["group"], record)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{path}: no readable record of cells ({error})") from error
     return found

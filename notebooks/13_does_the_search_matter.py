@@ -24,25 +24,24 @@ from importlib.metadata import version
 from itertools import combinations
 from statistics import mean, stdev
 
-import matplotlib.pyplot as plt
 import torch
 from IPython.display import display
+from scipy import stats
 from tqdm import tqdm
 
-from irnas_lib import cells, datasets, edits, inference, plots, protocols, recipes, runs
-from irnas_lib.decode import viterbi_path
+from irnas_lib import cell_plots, cells, datasets, edits, inference, protocols, recipes, runs
+from irnas_lib.decode import path_log_probability, relative_path, viterbi_path
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.patches import Patches
-from irnas_lib.search_space import OPERATIONS, move_log_probabilities
 from irnas_lib.training import train
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
 
 # %% [markdown]
-# The parameters. `groups` is what this run trains: some of "published", "searched", "random", and the kinds of changes
-# "operation", "input", "R1", "R2"; empty trains nothing and shows what has been trained. `number` is how many cells of
-# each, `every` measures one test picture in so many.
+# The parameters. `groups` is what this run trains: some of "published", "again" (the published cell from other seeds),
+# "searched", "random", and the kinds of changes "operation", "input", "R1", "R2"; empty trains nothing and shows what
+# has been trained. `number` is how many cells of each, `every` measures one test picture in so many.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -80,41 +79,25 @@ print("cells drawn at random: {:.0%} of the edges agree, {:.0%} in their operati
     *(mean(column) for column in zip(*dice))))
 
 # %% [markdown]
-# How often is each operation chosen, and how decided are alpha and beta by the time a search ends? The entropy of a
-# distribution that is still even is 1.
+# Which inputs does a node take, and with which operations? A square that all seeds agree on is dark.
 
 # %%
-def undecided(probabilities):
-    """The mean entropy of the rows of (rows, choices), 1 where all that exist are equally likely."""
-    choices = (probabilities > 0).sum(dim=1)
-    return (torch.special.entr(probabilities).sum(dim=1) / choices.log()).mean().item()
+display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
+        cell_plots.chosen_operations(searches))
 
+# %% [markdown]
+# And how decided are alpha and beta by the time a search ends? The entropy of a distribution that is still even is 1.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-for i, record in enumerate(searches):
-    label, history = f"seed {record['settings']['seed']}", record["history"]
-    counts = [sum(edge.operation == name for node in record["genotype"] for edge in node) for name in OPERATIONS[:-1]]
-    left.bar([x + 0.8 * (i + 0.5) / len(searches) - 0.4 for x in range(len(counts))], counts, 0.8 / len(searches),
-             color="0.9", edgecolor="k", hatch=("", "///", "...", "xx")[i % 4], label=label)
-    steps = [entry["iteration"] for entry in history]
-    alphas = [torch.tensor(entry["alpha"], dtype=torch.float64).softmax(dim=1) for entry in history]
-    betas = [move_log_probabilities(torch.tensor(entry["beta"], dtype=torch.float64)).exp() for entry in history]
-    for name, shares, style in (("alpha", alphas, "-"), ("beta", betas, "--")):
-        right.plot(steps, list(map(undecided, shares)), f"k{style}", alpha=1 / (1 + i), label=f"{name}, {label}")
-left.set(xticks=range(len(OPERATIONS) - 1), xticklabels=OPERATIONS[:-1], ylabel="edges of the cell")
-right.set(xlabel="iterations", ylabel="mean entropy")
-right.ticklabel_format(useOffset=False)
-for axes in (left, right):
-    if searches:
-        axes.legend(fontsize=7, frameon=False)
-plt.show()
+# %%
+display(cell_plots.entropy(searches))
 
 # %% [markdown]
 # ## The cells
 #
 # Random cells have as many parameters as the published one, within 15%: otherwise size would be compared with size.
 # The changes are a sample, drawn with a seed, of all that the library lists; the paper's own is always in the sample of
-# its kind.
+# its kind. The published cell is trained from other seeds too: what one cell differs by from seed to seed, no
+# comparison of two cells can resolve.
 
 # %%
 KINDS = {"operation": "another operation on an edge", "input": "another input of an edge",
@@ -130,6 +113,8 @@ def candidates(group):
         return cells.random_cells(task, number, seed)
     if group == "searched":
         return [cells.Candidate(f"seed {found['settings']['seed']}", found["genotype"]) for found in searches[:number]]
+    if group == "again":
+        return [cells.Candidate(f"IR-NAS, seed {other}", published, other) for other in range(seed + 1, seed + 4)]
     return [cells.Candidate("IR-NAS", published)]
 
 
@@ -140,8 +125,9 @@ for cell in (cell for group in wanted.values() for cell in group):
 # %% [markdown]
 # ## Training
 #
-# All of them on the published path at the published width, with the same first weights, the same batches and the input
-# added to the output. A cell that is trained stays trained: a run that was interrupted goes on with the next.
+# All of them on the published path at the published width, with the input added to the output, and but for "again" from
+# one seed, which draws the first weights and the batches. A cell that is trained stays trained: a run that was
+# interrupted goes on with the next.
 
 # %%
 sigma = sigma if task == "denoising" else None
@@ -156,15 +142,18 @@ for group in wanted:
     if record.get("budget") != budget:
         new = {"task": task, "group": group, "budget": budget, "cells": []}
         record = new | runs.provenance(profile, pictures, device)
-    trained = {edits.canonical(Genotype(cell["genotype"])) for cell in record["cells"]}
-    missing = [cell for cell in wanted[group] if edits.canonical(cell.genotype) not in trained]
-    for cell in tqdm(missing, desc=group):
-        torch.manual_seed(seed)
+    trained = {(edits.canonical(Genotype(cell["genotype"])), cell["seed"]) for cell in record["cells"]}
+    for cell in tqdm(wanted[group], desc=group):
+        own = seed if cell.seed is None else cell.seed
+        if (edits.canonical(cell.genotype), own) in trained:
+            continue
+        torch.manual_seed(own)
         network = cells.build(task, cell.genotype)
-        done = train(network, patches, recipes.recipe("matched"), iterations, batch, seed)
+        done = train(network, patches, recipes.recipe("matched"), iterations, batch, own)
         score = protocols.evaluate(inference.restorer(network, device), test, "strict", sigma, seed)
-        record["cells"].append({"name": cell.name, "genotype": cell.genotype, "psnr": score.psnr, "ssim": score.ssim,
-                                "parameters": cells.parameters(task, cell.genotype), "seconds": done["seconds"]})
+        record["cells"].append({"name": cell.name, "genotype": cell.genotype, "seed": own, "psnr": score.psnr,
+                                "ssim": score.ssim, "parameters": cells.parameters(task, cell.genotype),
+                                "seconds": done["seconds"]})
         cells.save(record, folders[0])
 
 # %% [markdown]
@@ -174,53 +163,40 @@ for group in wanted:
 
 # %%
 found = {name: record for name, record in cells.load(folders, task, profile).items() if record["budget"] == budget}
-order = [name for name in ("published", "searched", "random", *KINDS) if name in found]
-for name in order:
+for name in (name for name in cell_plots.GROUPS if name in found):
     for cell in found[name]["cells"]:
         print(f"{name:10} {cell['name']:32}{cell['parameters']:>9,} parameters{cell['psnr']:8.2f} dB"
               f"{cell['ssim']:8.4f}{cell['seconds']:6.0f} s")
 
 # %%
-def distribution(found, order):
-    """The PSNR of every cell, a row for each group."""
-    fig, ax = plt.subplots(figsize=(7, 0.8 + 0.45 * len(order)), layout="constrained")
-    for row, name in enumerate(order):
-        scores = [cell["psnr"] for cell in found[name]["cells"]]
-        picked = [cell["psnr"] for cell in found[name]["cells"] if cell["name"].startswith("IR-NAS")]
-        ax.plot(scores, [row] * len(scores), "ko", markerfacecolor="w", label="a cell" if row == 0 else None)
-        ax.plot(picked, [row] * len(picked), "k*", markersize=13, label="the paper's own" if row == 0 else None)
-        ax.plot([mean(scores)] * 2, [row - 0.25, row + 0.25], "k-", label="mean of the group" if row == 0 else None)
-    if "published" in found:
-        ax.axvline(found["published"]["cells"][0]["psnr"], color="0.6", linestyle=":")
-    ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5), xlabel="PSNR (dB), strict")
-    fig.legend(fontsize=8, loc="outside upper center", ncols=3, frameon=False)
-    plt.show()
-
-
-if order:
-    distribution(found, order)
-else:
-    display(plots.not_run("Cells at one small budget"))
+display(cell_plots.scores(found))
 
 # %% [markdown]
-# And the answer, in a sentence with its uncertainty: the difference of two means, give or take its standard error.
-
+# In numbers: mean, standard deviation and best of each group, and the rank of the paper's own changes in their kinds.
 
 # %%
-def compared(name, other):
-    """The difference of two groups' mean PSNR, with its standard error."""
-    a, b = ([cell["psnr"] for cell in found[group]["cells"]] for group in (name, other))
-    error = math.sqrt(stdev(a) ** 2 / len(a) + stdev(b) ** 2 / len(b))
-    return mean(a) - mean(b), error, len(a), len(b), max(b)
+psnrs = {name: [cell["psnr"] for cell in record["cells"]] for name, record in found.items()}
+for name in (name for name in cell_plots.GROUPS if len(psnrs.get(name, [])) > 1):
+    print(f"{name:10}{len(psnrs[name]):3} cells   {mean(psnrs[name]):.2f} dB, standard deviation "
+          f"{stdev(psnrs[name]):.3f}, best {max(psnrs[name]):.2f}")
+if len(psnrs.get("R2", [])) > 1:
+    own = next(cell["psnr"] for cell in found["R2"]["cells"] if cell["name"] == "IR-NAS, R2")
+    print(f"the paper's R2 is number {sum(psnr >= own for psnr in psnrs['R2'])} of {len(psnrs['R2'])} of its kind; "
+          f"{sum(psnr > psnrs['published'][0] for psnr in psnrs['R2'])} of them are above the published cell")
 
+# %% [markdown]
+# And the answer, in a sentence with its uncertainty: the difference of two means and its 95% interval by Welch's t
+# test, which takes cells of a group as drawn independently.
 
-if {"searched", "random"} <= found.keys() and min(len(found[name]["cells"]) for name in ("searched", "random")) > 1:
-    difference, error, ours, theirs, best = compared("searched", "random")
-    word = "cannot be told apart from" if abs(difference) < 2 * error else ("beat" if difference > 0 else "lose to")
-    print(f"At {iterations:,} iterations, {ours} searched cells {word} {theirs} random ones: {difference:+.3f} dB, "
-          f"give or take {error:.3f} (one standard error).")
-    print(f"The best of {theirs} random cells has {best:.2f} dB, the mean of the searched ones "
-          f"{mean(cell['psnr'] for cell in found['searched']['cells']):.2f} dB.")
+# %%
+if min(len(psnrs.get(name, [])) for name in ("searched", "random")) > 1:
+    ours, theirs = psnrs["searched"], psnrs["random"]
+    low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    word = "beat" if low > 0 else "lose to" if high < 0 else "cannot be told apart from"
+    print(f"At {iterations:,} iterations, {len(ours)} searched cells {word} {len(theirs)} random ones: "
+          f"{mean(ours) - mean(theirs):+.3f} dB, 95% interval {low:+.3f} to {high:+.3f}.")
+    print(f"The best of {len(theirs)} random cells has {max(theirs):.2f} dB, the best of {len(ours)} searched ones "
+          f"{max(ours):.2f}, the searched ones on average {mean(ours):.2f}.")
 else:
     print("not run: this needs at least two searched and two random cells")
 
@@ -228,12 +204,21 @@ else:
 # ## What the widths knew before
 #
 # The path of widths is decoded from beta. How much of it was there before the search began? Untouched, beta already
-# prefers some paths, since the middle level divides its chances by three and the outer ones by two.
+# prefers some paths, since the middle level divides its chances by three and the outer ones by two. The path that has
+# gained most over untouched beta is another question, with another answer.
 
 # %%
+display(cell_plots.widths(searches))
 for record in searches:
-    print(f"seed {record['settings']['seed']}: path {record['path']}, relative to untouched beta "
-          f"{record['relative_path']}, of untouched beta {viterbi_path(torch.zeros(len(record['beta']), 3))[0]}")
+    beta = torch.tensor(record["beta"])
+    untouched = torch.zeros_like(beta)
+    path, gained = relative_path(beta)
+    print(f"seed {record['settings']['seed']}: most probable {record['path']} with "
+          f"{math.exp(path_log_probability(beta, record['path'])):.4f} "
+          f"(untouched {math.exp(path_log_probability(untouched, record['path'])):.4f}); "
+          f"gained most {path}, by {math.expm1(gained):.1%}")
+if searches:
+    print(f"untouched beta decodes to {viterbi_path(untouched)[0]}")
 
 # %% [markdown]
 # ## Exercises

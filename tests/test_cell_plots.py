@@ -1,0 +1,73 @@
+"""What the pictures of cells and searches count, against enumeration and plain sums."""
+
+import math
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from irnas_lib import cell_plots
+from irnas_lib.decode import all_paths
+from irnas_lib.genotypes import DENOISING, DENOISING_R2
+
+
+def test_chances_of_levels_are_those_of_a_walk_that_picks_evenly():
+    """Untouched beta, by hand for two layers: the outer levels have two ways on, the middle one three."""
+    first, second = cell_plots.level_chances(torch.zeros(3, 3))
+    assert first == pytest.approx([1 / 2, 1 / 2])
+    assert second == pytest.approx([1 / 4 + 1 / 6, 1 / 4 + 1 / 6, 1 / 6])
+
+
+def test_chances_of_levels_agree_with_many_walks():
+    beta = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chances = cell_plots.level_chances(beta)
+    assert [sum(of) for of in chances] == pytest.approx([1] * 4)
+    moves = beta.clone()
+    rows = [(layer, level) for layer in range(4) for level in range(min(layer + 1, 3))]
+    for row, (_, level) in enumerate(rows):
+        for column, move in enumerate((-1, 0, 1)):
+            if not 0 <= level + move <= 2:
+                moves[row, column] = -math.inf
+    generator, walks = torch.Generator().manual_seed(1), 4000
+    counts = torch.zeros(4, 3)
+    for _ in range(walks):
+        level = 0
+        for layer in range(4):
+            row = moves[rows.index((layer, level))].softmax(dim=0)
+            level += int(torch.multinomial(row, 1, generator=generator)) - 1
+            counts[layer, level] += 1
+    for layer, of in enumerate(chances):
+        assert (counts[layer] / walks)[:len(of)].tolist() == pytest.approx(of, abs=0.03)
+    assert len(all_paths(4)) > len(chances)
+
+
+def test_undecided_is_one_for_even_rows_and_nought_for_certain_ones():
+    assert cell_plots.undecided(torch.tensor([[0.5, 0.5, 0.0], [1 / 3] * 3])) == pytest.approx(1)
+    assert cell_plots.undecided(torch.tensor([[1 - 1e-9, 1e-9, 0.0]])) == pytest.approx(0, abs=1e-6)
+    half = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1)) / math.log(2)
+    assert cell_plots.undecided(torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.5, 0.5]])) == pytest.approx((half + 1) / 2)
+
+
+def test_a_square_says_how_many_cells_take_an_input_and_with_what():
+    said = [text.get_text() for text in cell_plots.chosen_edges([DENOISING, DENOISING_R2]).axes[0].texts]
+    n4 = said[2 + 3 + 4:2 + 3 + 4 + 5]  # R2 rewires it: n3 and p2 become n2 and p1
+    assert n4 == ["1 of 2\ndef", "1 of 2\ndef", "0", "1 of 2\ndef", "1 of 2\ndef"]
+    assert said[0] == "2 of 2\nconv, conv"
+
+
+def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
+    budget = {"protocol": "strict", "pictures": 20, "iterations": 10, "batch": 4, "crop": 32, "system": "a system"}
+    groups = {"R2": {"budget": budget, "cells": [{"name": "IR-NAS, R2", "psnr": 25.0}, {"name": "R2 7", "psnr": 24.0}]},
+              "input": {"budget": budget, "cells": []}}
+    axes, = cell_plots.scores(groups).axes
+    drawn = {line.get_label(): line.get_xdata() for line in axes.lines}
+    assert list(drawn["the paper's own"]) == [25.0] and list(drawn["a cell"]) == [24.0]
+    assert list(drawn["mean of the group"]) == [24.5, 24.5]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [cell_plots.GROUPS["R2"]]
+
+
+@pytest.mark.parametrize("draw", (cell_plots.chosen_edges, cell_plots.chosen_operations, cell_plots.entropy,
+                                  cell_plots.widths, lambda nothing: cell_plots.scores({})))
+def test_nothing_is_drawn_as_not_run(draw):
+    assert "not run" in draw([]).axes[0].texts[0].get_text()
+    assert not plt.get_fignums()
