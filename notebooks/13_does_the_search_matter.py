@@ -177,8 +177,9 @@ display(cell_plots.scores(found))
 # %%
 psnrs = {name: [cell["psnr"] for cell in record["cells"]] for name, record in found.items()}
 for name in (name for name in cell_plots.GROUPS if len(psnrs.get(name, [])) > 1):
+    size = mean(cell["parameters"] for cell in found[name]["cells"])
     print(f"{name:10}{len(psnrs[name]):3} cells   {mean(psnrs[name]):.2f} dB, standard deviation "
-          f"{stdev(psnrs[name]):.3f}, best {max(psnrs[name]):.2f}")
+          f"{stdev(psnrs[name]):.3f}, best {max(psnrs[name]):.2f}; {size:,.0f} parameters on average")
 if len(psnrs.get("R2", [])) > 1:
     own = next(cell["psnr"] for cell in found["R2"]["cells"] if cell["name"] == "IR-NAS, R2")
     print(f"the paper's R2 is number {sum(psnr >= own for psnr in psnrs['R2'])} of {len(psnrs['R2'])} of its kind; "
