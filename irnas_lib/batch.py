@@ -8,6 +8,7 @@ decides which jobs are stale; each of its rules calls `run`.
 
 import argparse
 import ast
+import contextlib
 import fcntl
 import logging
 import os
@@ -15,7 +16,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import jupytext
 import nbformat
@@ -45,6 +48,19 @@ class ThisPython(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(resource_dir="", **get_kernel_dict(["--log-level=CRITICAL"]))
+
+
+@contextlib.contextmanager
+def alone(file: Path, what: str) -> Iterator[IO]:
+    """Holds the lock of a file, which no kill leaves behind: it ends with this process and those that are given the
+    open file. BatchError where another holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BatchError(f"{what} is already running here") from None
+        yield lock
 
 
 def parameters_of(notebook: NotebookNode, name: str) -> dict:
@@ -89,7 +105,11 @@ def run(job: profiles.Job, folder: Path, notebooks: Path = NOTEBOOKS) -> Path:
     fails; what had run by then stays in the file. On a terminal the cells' progress bars are shown.
     """
     notebook = prepare(job, notebooks)
-    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder / f".{job.name}.lock", f"job {job.name}"):
+        return _execute(notebook, job, folder, notebooks)
+
+
+def _execute(notebook: NotebookNode, job: profiles.Job, folder: Path, notebooks: Path) -> Path:
     output = folder / f"{job.name}.ipynb"
     output.unlink(missing_ok=True)
     shown = os.path.relpath(output)
@@ -139,20 +159,16 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     for job in planned:
         prepare(job)
     folder, before, began = run_folder(profile), progress.finished(profile), time.time()
-    folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
                "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
     command += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
     command += ["--keep-going"] if minutes else []
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Snakemake's own lock outlives a killed run
-        except BlockingIOError:
-            raise BatchError(f"profile {profile} is already running here") from None
+    with alone(folder / ".lock", f"profile {profile}") as lock:  # Snakemake's own lock outlives a killed run
         heard = signal.getsignal(signal.SIGINT)
         if minutes:  # a shell's background command ignores Ctrl-C, and so would its children
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0)
+        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0,
+                                     pass_fds=[lock.fileno()])
         signal.signal(signal.SIGINT, heard)
         try:
             status = snakemake.wait(60 * minutes or None)

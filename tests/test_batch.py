@@ -352,6 +352,34 @@ except KeyboardInterrupt:
     assert {path.name for path in done.iterdir()} == {"one", "two", "two-again", "three", "figures"}
 
 
+def test_after_a_kill_the_batch_goes_on_and_nothing_runs_twice(project):
+    """`two` waits for a file. Killed with -9 is first the batch alone, whose Snakemake lives on, and then all of it."""
+    write_source(project / "notebooks", "two", last="""
+import pathlib, time
+pathlib.Path("begun").touch()
+while not pathlib.Path("go").exists():
+    time.sleep(0.1)""")
+    command, env = [sys.executable, "-m", "irnas_lib.batch"], {**os.environ, "PYTHONPATH": str(project)}
+    killed = subprocess.Popen([*command, "all", "smoke"], cwd=project, env=env, start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not (project / "notebooks/begun").exists():
+            assert killed.poll() is None
+            time.sleep(0.1)
+        job = subprocess.run([*command, "run", "smoke", "two"], cwd=project, env=env, capture_output=True, text=True)
+        assert (job.returncode, job.stderr) == (1, "job two is already running here\n")
+        killed.kill()
+        killed.wait()
+        assert reproduce(project).stderr == "profile smoke is already running here\n"
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+    (project / "notebooks/go").touch()
+    time.sleep(0.5)  # until the killed let go
+    assert reproduce(project).returncode == 0
+    assert {path.name for path in (project / "runs/smoke/done").iterdir()} == {"one", "two", "two-again", "three",
+                                                                               "figures"}
+
+
 def test_the_slurm_profile_plans_every_job_of_the_paper():
     """A dry run: nothing is submitted."""
     planned = subprocess.run([sys.executable, "-m", "snakemake", "--profile", "slurm", "--config", "profile=paper",
