@@ -160,10 +160,8 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
     for axes, column, title in zip(plot.subplots(1, 2), (1, 2), ("loss (Eq. 7)", "PSNR of the batch (dB)")):
         for i, result in enumerate(of):
             curve = np.array(result["curve"])
-            window = max(1, len(curve) // 12)
-            smooth = np.convolve(curve[:, column], np.ones(window) / window, mode="valid")
             marker = MARKERS[i % len(MARKERS)] if i >= len(DASHES) else None  # where the dashes are those of another
-            line, = axes.plot(curve[window - 1:, 0], smooth, linestyle=DASHES[i % len(DASHES)], marker=marker,
+            line, = axes.plot(*_smooth(curve, column), linestyle=DASHES[i % len(DASHES)], marker=marker,
                               color=drawing.COLOURS[i % len(drawing.COLOURS)], label=_run_name(result),
                               markersize=4, markevery=0.1)
             axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
@@ -172,6 +170,41 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
     profiles = dict.fromkeys(result["profile"] for result in of)
     plot.suptitle(f"profile {', '.join(profiles)}", size=8)
     return plot
+
+
+@matplotlib.rc_context(STYLE)
+def training_panels(of: Iterable[Mapping]) -> Figure:
+    """PSNR of the training batches, a panel for each of many results that keep a curve: smoothed, over the others in
+    grey."""
+    of = [result for result in of if result.get("curve")]
+    if not of:
+        return not_run("Training curves")
+    curves = [_smooth(np.array(result["curve"]), 2) for result in of]
+    columns = min(5, len(of))
+    rows = math.ceil(len(of) / columns)
+    plot = Plot(1.6 * columns, 0.7 + 1.35 * rows)
+    grid = plot.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    for i, (axes, result, own) in enumerate(zip(grid, of, curves)):
+        for curve in curves:
+            axes.plot(*curve, color="0.8", linewidth=0.6)
+        axes.plot(*own, "k-", linewidth=1.3)
+        axes.tick_params(labelbottom=i + columns >= len(of))  # nothing below it
+        seed = f", seed {result['seed']}" if len({other["seed"] for other in of}) > 1 else ""
+        axes.set_title(f"{result['system']}{seed}", size=7)
+    for axes in grid[len(of):]:
+        axes.set_visible(False)
+    level = "" if of[0]["sigma"] is None else ", sigma {sigma:g}".format(**of[0])
+    plot.suptitle("{dataset}{level}, recipe {recipe}, profile {profile}; grey: the others"
+                  .format(**of[0], level=level), size=8)
+    plot.supxlabel("iterations", size=8)
+    plot.supylabel("PSNR of the batch (dB), running mean", size=8)
+    return plot
+
+
+def _smooth(curve: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Iterations and the running mean over a twelfth of a curve."""
+    window = max(1, len(curve) // 12)
+    return curve[window - 1:, 0], np.convolve(curve[:, column], np.ones(window) / window, mode="valid")
 
 
 def _run_name(result: Mapping) -> str:

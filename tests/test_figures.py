@@ -177,6 +177,11 @@ def test_a_training_curve_shows_what_was_logged():
         assert [list(line.get_ydata()) for line in axes.lines] == [[row[column] for row in RESULT["curve"]]] * 4
     assert {"IR-NAS, sigma 50, matched, seed 0", "DnCNN, sigma 50, matched, lambda 2, seed 0",
             "profile laptop"} <= set(texts(figure))
+    own, other = plots.training_panels([RESULT, RESULT | {"system": "DnCNN", "curve": [[1, 0.1, 30], [2, 0.1, 31]]},
+                                        RESULT | {"curve": None}]).axes
+    assert [axes.get_title() for axes in (own, other)] == ["IR-NAS", "DnCNN"]
+    assert [list(axes.lines[-1].get_ydata()) for axes in (own, other)] == [[row[2] for row in RESULT["curve"]],
+                                                                           [30, 31]]
 
 
 def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
@@ -217,7 +222,7 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
     drawn = {"figure1", "figure2", "search-denoising-seed0-laptop-cell"} | {
         f"figure6{letter}_{task}" for letter in "abcd" for task in ("denoising", "deraining")}
     plotted = {"figure3", "figure4", "figure5", "figure5_real_rain", "search-denoising-seed0-laptop-curves",
-               "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500-laptop", "psnr_against_cost",
+               "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500-sigma50-laptop", "psnr_against_cost",
                "efficiency-bench", "efficiency-growth", "efficiency-precision"}
     assert written == {f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png")} | {
         f"{name}.png" for name in plotted} | {
