@@ -39,13 +39,15 @@ def random_cell(nodes: int, rng: random.Random) -> Genotype:
                      for node in range(nodes)])
 
 
-def random_cells(task: str, number: int, seed: int = 0) -> list[Candidate]:
-    """Different random cells, each within SPREAD of the parameters that the published cell has."""
+def random_cells(task: str, number: int, seed: int = 0, sizes: tuple[float, float] | None = None) -> list[Candidate]:
+    """Different random cells whose `parameters` lie between two sizes; without them, within SPREAD of the published
+    cell's."""
     published, rng = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed)
     size, found = parameters(task, published), {}
+    low, high = sizes or (size * (1 - SPREAD), size * (1 + SPREAD))
     while len(found) < number:
         cell = random_cell(len(published), rng)
-        if abs(parameters(task, cell) / size - 1) <= SPREAD:
+        if low <= parameters(task, cell) <= high:
             found.setdefault(edits.canonical(cell), cell)
     return [Candidate(f"random {i}", cell) for i, cell in enumerate(found.values(), 1)]
 

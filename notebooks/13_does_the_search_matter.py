@@ -94,7 +94,8 @@ display(cell_plots.entropy(searches))
 # %% [markdown]
 # ## The cells
 #
-# Random cells have as many parameters as the published one, within 15%: otherwise size would be compared with size.
+# Random cells have as many parameters as the cells that they are compared with, between the smallest and the largest of
+# the published and the searched ones: otherwise size would be compared with size.
 # The changes are a sample, drawn with a seed, of all that the library lists; the paper's own is always in the sample of
 # its kind. The published cell is trained from other seeds too: what one cell differs by from seed to seed, no
 # comparison of two cells can resolve.
@@ -110,7 +111,8 @@ def candidates(group):
     if group in KINDS:
         return cells.changed_cells(task, KINDS[group], number, seed)
     if group == "random":
-        return cells.random_cells(task, number, seed)
+        sizes = [cells.parameters(task, cell) for cell in (published, *(found["genotype"] for found in searches))]
+        return cells.random_cells(task, number, seed, (min(sizes), max(sizes)) if searches else None)
     if group == "searched":
         return [cells.Candidate(f"seed {found['settings']['seed']}", found["genotype"]) for found in searches[:number]]
     if group == "again":

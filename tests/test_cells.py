@@ -17,6 +17,8 @@ def test_random_cells_are_different_of_one_size_and_those_of_the_seed(task):
     assert all(abs(systems.parameter_count(cells.build(task, cell)) - size) <= 0.15 * size for cell in found)
     assert found == [cell.genotype for cell in cells.random_cells(task, 8, seed=3)]
     assert found != [cell.genotype for cell in cells.random_cells(task, 8, seed=4)]
+    large = cells.random_cells(task, 4, sizes=(size, 1.2 * size))
+    assert all(size <= systems.parameter_count(cells.build(task, cell.genotype)) <= 1.2 * size for cell in large)
 
 
 def test_a_random_node_has_two_inputs_and_every_operation_turns_up():

@@ -36,7 +36,8 @@ def test_rounded_weights_take_half_the_bytes_and_load_as_before(shipped):
     runs.load_network(again, kept, folder)  # checks the new hash
     for name, tensor in again.state_dict().items():
         assert tensor.dtype == network.state_dict()[name].dtype
-        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-7)
+        rounding = 1e-3 if tensor.dim() > 1 else 0  # batch norms and biases are exact
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=rounding, atol=1e-7 * (tensor.dim() > 1))
     pictures = datasets.load("denoising", "embedded").test[:1]
     before, after = (protocols.evaluate(restorer(each, "cpu"), pictures, "strict", 50).psnr
                      for each in (network, again))
