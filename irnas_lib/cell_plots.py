@@ -1,7 +1,11 @@
-"""Pictures of cells in numbers: what several searches chose and how sure they were, and what trained cells score."""
+"""Pictures of cells in numbers: what several searches chose and how sure they were, and what trained cells score.
+
+searches: of `runs.load_search`, with "genotype", "settings", "beta" of shape (rows, 3), and "history", whose entries
+have "iteration", "alpha" of shape (edges, 6) and "beta"; all raw logits. groups: of `cells.load`.
+"""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
+from statistics import mean, stdev
 
 import matplotlib
 import torch
@@ -9,7 +13,7 @@ from matplotlib.figure import Figure
 
 from irnas_lib.decode import all_paths, path_log_probability
 from irnas_lib.genotypes import Genotype
-from irnas_lib.plots import DASHES, MARKERS, STYLE, Plot, not_run
+from irnas_lib.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
@@ -21,7 +25,8 @@ GROUPS = {"published": "the published cell", "again": "the same,\nother seeds", 
 
 @matplotlib.rc_context(STYLE)
 def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
-    """How many of the cells give a node (row) an input (column), darker where more do, and with which operations."""
+    """How many of the cells give a node (row) an input (column), darker where more do, and with which operations. The
+    first node has no choice of inputs."""
     if not genotypes:
         return not_run("Edges that searches choose")
     nodes = len(genotypes[0])
@@ -71,7 +76,7 @@ def undecided(probabilities: torch.Tensor) -> float:
 
 @matplotlib.rc_context(STYLE)
 def entropy(searches: Sequence[Mapping]) -> Figure:
-    """`undecided` of alpha's rows and of beta's over a search."""
+    """`undecided` of alpha's rows and of beta's over a search; a round point is the validation whose cell was taken."""
     if not searches:
         return not_run("Entropy of alpha and beta")
     plot = Plot(7.2, 2.6)
@@ -81,10 +86,9 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
         for axes, name, shares in zip(sides, ("alpha", "beta"), (lambda alpha: alpha.softmax(dim=1),
                                                                  lambda beta: move_log_probabilities(beta).exp())):
             of = [undecided(shares(torch.tensor(entry[name], dtype=torch.float64))) for entry in record["history"]]
-            axes.plot(steps, of, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)],
-                      markersize=3.5, markerfacecolor="w", linewidth=1, label=_seed(record))
-            axes.set(title=f"{name}: mean entropy (1 = undecided)", xlabel="iterations")
-            axes.ticklabel_format(useOffset=False)
+            axes.plot(steps, of, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
+            axes.plot(steps[record["best"]], of[record["best"]], "ko", markersize=4, markerfacecolor="w")
+            axes.set(title=f"{name}: mean entropy (1 = undecided)", xlabel="iterations", ylim=(0, 1.03))
     plot.legend(*sides[0].get_legend_handles_labels(), loc="outside right upper", handlelength=3.5)
     return plot
 
@@ -123,28 +127,34 @@ def widths(searches: Sequence[Mapping]) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def scores(groups: Mapping[str, Mapping]) -> Figure:
-    """PSNR of every trained cell, a row for each group of `cells.load`; the paper's own cells are stars."""
-    shown = [name for name in GROUPS if name in groups and groups[name]["cells"]]
-    if not shown:
+    """PSNR of every trained cell, a row for each group; the paper's own cells are stars. The grey band is what the
+    published cell reaches from several training seeds: their mean, give or take a standard deviation."""
+    psnrs = {name: [(cell["name"].startswith("IR-NAS"), cell["psnr"]) for cell in groups[name]["cells"]
+                    if cell["psnr"] is not None] for name in GROUPS if name in groups}
+    psnrs = {name: of for name, of in psnrs.items() if of}
+    if not psnrs:
         return not_run("Cells at one small budget")
-    plot = Plot(7.2, 0.9 + 0.42 * len(shown))
+    plot = Plot(7.2, 1.0 + 0.42 * len(psnrs))
     axes = plot.subplots()
-    for row, name in enumerate(shown):
-        of = {cell["name"]: cell["psnr"] for cell in groups[name]["cells"]}
-        own = [psnr for cell, psnr in of.items() if cell.startswith("IR-NAS")]
-        others = [psnr for cell, psnr in of.items() if not cell.startswith("IR-NAS")]
-        axes.plot(others, [row] * len(others), "ko", markerfacecolor="w", label="a cell")
-        axes.plot(own, [row] * len(own), "k*", markersize=11, label="the paper's own")
+    own = [psnr for name in ("published", "again") for _, psnr in psnrs.get(name, ())]
+    if len(own) > 1:
+        axes.axvspan(mean(own) - stdev(own), mean(own) + stdev(own), color="0.88", zorder=0,
+                     label=f"the published cell, {len(own)} seeds")
+    for row, of in enumerate(psnrs.values()):
+        for papers, marker, size, label in ((False, "o", 6, "a cell"), (True, "*", 11, "the paper's own")):
+            points = [psnr for its, psnr in of if its == papers]
+            axes.plot(points, [row] * len(points), f"k{marker}", markersize=size,
+                      markerfacecolor="k" if papers else "w", label=label)
         if len(of) > 1:
-            axes.plot([mean(of.values())] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
-    if "published" in shown:
-        axes.axvline(groups["published"]["cells"][0]["psnr"], color="0.6", linestyle=":", zorder=0)
-    budget = groups[shown[0]]["budget"]
-    axes.set(yticks=range(len(shown)), yticklabels=[GROUPS[name] for name in shown], ylim=(len(shown) - 0.5, -0.5),
-             xlabel="PSNR (dB), {protocol}, {pictures} pictures; {iterations:,} iterations of {batch} crops of "
-                    "{crop}x{crop}, {system}".format(**budget))
+            axes.plot([mean(psnr for _, psnr in of)] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
+    first = next(iter(groups.values()))
+    level = "" if first["budget"]["sigma"] is None else ", sigma {sigma:g}".format(**first["budget"])
+    axes.set(yticks=range(len(psnrs)), yticklabels=[GROUPS[name] for name in psnrs], ylim=(len(psnrs) - 0.5, -0.5),
+             xlabel="PSNR (dB){}, {protocol}, {pictures} pictures; {iterations:,} iterations of {batch} crops of "
+                    "{crop}x{crop}, {system}, {profile}".format(level, profile=first["profile"], **first["budget"]))
+    axes.xaxis.label.set_size(7)
     found = dict(zip(*reversed(axes.get_legend_handles_labels())))
-    plot.legend(found.values(), found.keys(), loc="outside upper center", ncols=3)
+    plot.legend(found.values(), found.keys(), loc="outside upper center", ncols=4)
     return plot
 
 

@@ -5,9 +5,10 @@ budget, first weights and batches. The input is added to the output, since witho
 mean brightness of its batches, whatever the cell (notebook 10).
 """
 
+import functools
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,11 @@ from irnas_lib import edits, systems
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.files import atomically
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
+from irnas_lib.results import SMOKE
 from irnas_lib.search_space import OPERATIONS, states
 
 SYSTEM = "IR-NAS + residual"
-SPREAD = 0.15  # random cells have as many parameters as the published one, give or take this share
+SPREAD = 0.05  # random cells have as many parameters as those that they are compared with, give or take this share
 PAPERS_PICK = {"R1: every convolution deformable": "IR-NAS, R1", "R2: both inputs of a node": "IR-NAS, R2"}
 
 
@@ -39,15 +41,14 @@ def random_cell(nodes: int, rng: random.Random) -> Genotype:
                      for node in range(nodes)])
 
 
-def random_cells(task: str, number: int, seed: int = 0, sizes: tuple[float, float] | None = None) -> list[Candidate]:
-    """Different random cells whose `parameters` lie between two sizes; without them, within SPREAD of the published
-    cell's."""
-    published, rng = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed)
-    size, found = parameters(task, published), {}
-    low, high = sizes or (size * (1 - SPREAD), size * (1 + SPREAD))
+def random_cells(task: str, number: int, seed: int = 0, near: Sequence[int] = ()) -> list[Candidate]:
+    """Different random cells, whose sizes (of `parameters`) are within SPREAD those of `near` in turn, or without them
+    the published cell's."""
+    published, rng, found = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed), {}
+    near = near or [parameters(task, published)]
     while len(found) < number:
         cell = random_cell(len(published), rng)
-        if low <= parameters(task, cell) <= high:
+        if abs(parameters(task, cell) / near[len(found) % len(near)] - 1) <= SPREAD:
             found.setdefault(edits.canonical(cell), cell)
     return [Candidate(f"random {i}", cell) for i, cell in enumerate(found.values(), 1)]
 
@@ -69,8 +70,15 @@ def build(task: str, genotype: Genotype) -> nn.Module:
 
 
 def parameters(task: str, genotype: Genotype) -> int:
-    """Registered parameters of that network."""
-    return systems.registered(SYSTEM, *_setting(task, genotype))
+    """Registered parameters of that network. Where an edge comes from does not matter."""
+    return _parameters(task, tuple(sorted(edge.operation for node in genotype for edge in node)))
+
+
+@functools.cache
+def _parameters(task: str, operations: tuple[str, ...]) -> int:
+    pairs = zip(operations[::2], operations[1::2])
+    return systems.registered(SYSTEM, *_setting(task, Genotype([[Edge(one, "p2"), Edge(other, "p1")]
+                                                                for one, other in pairs])))
 
 
 def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
@@ -89,29 +97,46 @@ def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
 # ---- records ----
 
 def save(record: dict, folder: str | Path) -> Path:
-    """Writes what a group of cells has scored: {"task", "group", "budget": {...}, "cells": [{...}, ...], ...}."""
-    path = Path(folder) / f"{record['task']}-{record['group']}-{record['profile']}.json"
+    """Writes what a group of cells has scored: {"task", "group", "profile", "budget": {"iterations", ...}, "cells":
+    [{"name", "genotype", "psnr", ...}, ...], ...}; "psnr" in dB, None where the training failed."""
+    path = Path(folder) / "{task}-{group}-{iterations}-{profile}.json".format(
+        **record, iterations=record["budget"]["iterations"])
     with atomically(path) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def load(folders: Iterable[str | Path], task: str, profile: str) -> dict[str, dict]:
-    """What a profile has trained for a task, by group; what lies in an earlier folder comes before a later one.
+def load(folders: Iterable[str | Path], task: str, profile: str, budget: dict) -> dict[str, dict]:
+    """What a profile has trained for a task at one budget, by group; an earlier folder comes before a later one.
 
     Raises CheckpointError for a damaged file.
     """
-    return load_all(folders).get((task, profile), {})
+    return next((groups for groups in load_all(folders)
+                 if _key(next(iter(groups.values()))) == (task, profile, budget)), {})
 
 
-def load_all(folders: Iterable[str | Path]) -> dict[tuple[str, str], dict[str, dict]]:
-    """The same of every task and profile, by (task, profile)."""
-    found = {}
+def load_all(folders: Iterable[str | Path]) -> list[dict[str, dict]]:
+    """The same of every task, profile and budget, each by group."""
+    found = []
     for folder in folders:
         for path in sorted(Path(folder).glob("[!.]*.json")):
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
-                found.setdefault((record["task"], record["profile"]), {}).setdefault(record["group"], record)
+                groups = next((groups for groups in found if _key(next(iter(groups.values()))) == _key(record)), None)
+                if groups is None:
+                    found.append(groups := {})
+                groups.setdefault(record["group"], record)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{path}: no readable record of cells ({error})") from error
     return found
+
+
+def best_known(folders: Iterable[str | Path], task: str, smoke: bool = False) -> dict[str, dict]:
+    """Of `load_all`, for a task the groups of that profile and budget at which most cells were trained."""
+    of_task = [groups for groups in load_all(folders)
+               if all(record["task"] == task and (record["profile"] == SMOKE) == smoke for record in groups.values())]
+    return max(of_task, key=lambda groups: sum(len(record["cells"]) for record in groups.values()), default={})
+
+
+def _key(record: dict) -> tuple:
+    return record["task"], record["profile"], record["budget"]

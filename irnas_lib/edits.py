@@ -39,11 +39,14 @@ def all_deformable(genotype: Genotype) -> list[Genotype]:
 
 
 def rewirings(genotype: Genotype) -> list[Genotype]:
-    """R2: both inputs of one node replaced, each edge with its operation."""
-    return _distinct(genotype, (
+    """R2: both inputs of one node replaced, each edge with its operation. Where a node has one operation twice, some of
+    these are the same cell as another input for one edge; they are left to `input_changes`."""
+    of_one_input = set(map(canonical, input_changes(genotype)))
+    replaced = _distinct(genotype, (
         _with_node(genotype, node, [Edge(edge.operation, source) for edge, source in zip(genotype[node], sources)])
         for node in range(len(genotype)) for sources in product(states(node), repeat=2)
         if sources[0] != sources[1] and all(edge.source != source for edge, source in zip(genotype[node], sources))))
+    return [other for other in replaced if canonical(other) not in of_one_input]
 
 
 KINDS = {"another operation on an edge": operation_changes, "another input of an edge": input_changes,

@@ -74,9 +74,8 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         graph(f"search-{name}-cell", drawing.draw_cell(record["genotype"]))
         plot(f"search-{name}-curves", plots.search_curves(record))
         plot(f"search-{name}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
-    for (task, profile), trained in sorted(cells.load_all([checkpoints / "cells"]).items()):
-        if (profile == results.SMOKE) == smoke:
-            plot(f"cells-{task}-{profile}", cell_plots.scores(trained))
+    for task in ("denoising", "deraining"):
+        plot(f"cells_{task}", cell_plots.scores(cells.best_known([checkpoints / "cells"], task, smoke)))
     groups = {}  # other recipes and weights of the loss have their figures in notebook 10
     for result in (result for result in measured if result.get("curve") and results.has_usual_loss(result)
                    and result["recipe"] == "matched"):
