@@ -158,13 +158,14 @@ if result["curve"]:
 # ## A look
 #
 # A number is no picture. A few crops of test pictures are kept for the figures, and shown here with those of the
-# systems that have run in the same folder. An experiment with another recipe or another loss leaves none: the figures
-# show systems.
+# systems that have run in the same folder. An experiment with another recipe, another loss or a changed cell (Table 4)
+# leaves none: the figures show systems.
 
 # %%
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
-if result["status"] == "ok" and not finished and recipe == "matched" and results.has_usual_loss(result):
+shown = recipe == "matched" and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
+if result["status"] == "ok" and not finished and shown:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
     if dataset == "Rain800":  # and photographs of real rain, of which nobody has the clean side
