@@ -4,6 +4,7 @@ searches: of `runs.load_search`, with "genotype", "settings", "beta" of shape (r
 have "iteration", "alpha" of shape (edges, 6) and "beta"; all raw logits. groups: of `cells.load`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
@@ -98,7 +99,7 @@ def level_chances(beta: torch.Tensor) -> list[list[float]]:
     layers = layers_for(len(beta))
     chances = [[0.0] * len(levels(layer)) for layer in range(1, layers + 1)]
     for path in all_paths(layers):
-        chance = torch.tensor(path_log_probability(beta, path)).exp().item()
+        chance = math.exp(path_log_probability(beta, path))
         for layer, level in enumerate(path):
             chances[layer][level] += chance
     return chances

@@ -102,8 +102,7 @@ for record in searches:
 # %% [markdown]
 # **What to notice** in the searches that come with the project (`laptop`: 730 steps). Two of them agree no more than
 # two cells drawn with dice, and alpha has hardly moved: a cell is read off near-ties. At this scale the search does not
-# give the same cell twice. Whether a hundred times as many steps would is not answered here; the figure's right way to
-# read is how far the lines have come down from 1.
+# give the same cell twice. Whether the paper's far longer schedule would is not answered here.
 
 # %% [markdown]
 # ## The cells
