@@ -43,14 +43,16 @@ def random_cell(nodes: int, rng: random.Random) -> Genotype:
 
 def random_cells(task: str, number: int, seed: int = 0, near: Sequence[int] = ()) -> list[Candidate]:
     """Different random cells, whose sizes (of `parameters`) are within SPREAD those of `near` in turn, or without them
-    the published cell's."""
+    the published cell's. Raises ValueError where ten thousand draws have too few of a size."""
     published, rng, found = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed), {}
     near = near or [parameters(task, published)]
-    while len(found) < number:
-        cell = random_cell(len(published), rng)
-        if abs(parameters(task, cell) / near[len(found) % len(near)] - 1) <= SPREAD:
+    for _ in range(10_000):
+        if len(found) == number:
+            return [Candidate(f"random {i}", cell) for i, cell in enumerate(found.values(), 1)]
+        cell, size = random_cell(len(published), rng), near[len(found) % len(near)]
+        if abs(parameters(task, cell) / size - 1) <= SPREAD:
             found.setdefault(edits.canonical(cell), cell)
-    return [Candidate(f"random {i}", cell) for i, cell in enumerate(found.values(), 1)]
+    raise ValueError(f"only {len(found)} of {number} random cells: too few have about {size:,} parameters")
 
 
 def changed_cells(task: str, kind: str, number: int, seed: int = 0) -> list[Candidate]:

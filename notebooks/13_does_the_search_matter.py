@@ -117,7 +117,8 @@ for record in searches:
 KINDS = {"operation": "another operation on an edge", "input": "another input of an edge",
          "R1": "R1: every convolution deformable", "R2": "R2: both inputs of a node"}
 published = PUBLISHED[task, "IR-NAS"].genotype
-near = [cells.parameters(task, record["genotype"]) for record in searches]
+near = [cells.parameters(task, record["genotype"]) for record in searches
+        if len(record["genotype"]) == len(published)]  # smoke's cells have fewer nodes
 
 
 def candidates(group):

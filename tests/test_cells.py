@@ -20,6 +20,8 @@ def test_random_cells_are_different_of_one_size_and_those_of_the_seed(task):
     near = [size, int(1.15 * size)]
     for i, cell in enumerate(cells.random_cells(task, 4, near=near)):
         assert abs(systems.parameter_count(cells.build(task, cell.genotype)) / near[i % 2] - 1) <= cells.SPREAD
+    with pytest.raises(ValueError, match="only 0 of 2 random cells: too few have about 99 parameters"):
+        cells.random_cells(task, 2, near=[99])
 
 
 def test_a_random_node_has_two_inputs_and_every_operation_turns_up():
