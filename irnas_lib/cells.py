@@ -72,15 +72,17 @@ def build(task: str, genotype: Genotype) -> nn.Module:
 
 
 def parameters(task: str, genotype: Genotype) -> int:
-    """Registered parameters of that network. Where an edge comes from does not matter."""
-    return _parameters(task, tuple(sorted(edge.operation for node in genotype for edge in node)))
+    """Registered parameters of that network: those with a skip on every edge, and what each operation adds."""
+    operations = [edge.operation for node in genotype for edge in node]
+    skips = _parameters(task, len(genotype), "skip")
+    return skips + sum(_parameters(task, len(genotype), operation) - skips for operation in operations)
 
 
 @functools.cache
-def _parameters(task: str, operations: tuple[str, ...]) -> int:
-    pairs = zip(operations[::2], operations[1::2])
-    return systems.registered(SYSTEM, *_setting(task, Genotype([[Edge(one, "p2"), Edge(other, "p1")]
-                                                                for one, other in pairs])))
+def _parameters(task: str, nodes: int, operation: str) -> int:
+    """Of a cell with `operation` on one edge and skips on the others."""
+    first, *others = [[Edge("skip", "p2"), Edge("skip", "p1")] for _ in range(nodes)]
+    return systems.registered(SYSTEM, *_setting(task, Genotype([[Edge(operation, "p2"), first[1]], *others])))
 
 
 def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
