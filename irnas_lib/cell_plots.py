@@ -5,6 +5,7 @@ have "iteration", "alpha" of shape (edges, 6) and "beta"; all raw logits. groups
 """
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
@@ -12,16 +13,13 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
+from irnas_lib.cells import GROUPS
 from irnas_lib.decode import all_paths, path_log_probability
 from irnas_lib.genotypes import Genotype
 from irnas_lib.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
-GROUPS = {"published": "the published cell", "again": "the same,\nother seeds", "searched": "searched here",
-          "random": "random", "operation": "another operation\non an edge",
-          "input": "another input\nof an edge", "R1": "R1: every conv\ndeformable",
-          "R2": "R2: both inputs\nof a node"}
 
 
 @matplotlib.rc_context(STYLE)
@@ -150,7 +148,8 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
             axes.plot([mean(psnr for _, psnr in of)] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
     first = next(iter(groups.values()))
     level = "" if first["budget"]["sigma"] is None else ", sigma {sigma:g}".format(**first["budget"])
-    axes.set(yticks=range(len(psnrs)), yticklabels=[GROUPS[name] for name in psnrs], ylim=(len(psnrs) - 0.5, -0.5),
+    axes.set(yticks=range(len(psnrs)), ylim=(len(psnrs) - 0.5, -0.5),
+             yticklabels=[textwrap.fill(GROUPS[name], 20) for name in psnrs],
              xlabel="PSNR (dB){}, {protocol}, {pictures} pictures; {iterations:,} iterations of {batch} crops of "
                     "{crop}x{crop}, {system}, {profile}".format(level, profile=first["profile"], **first["budget"]))
     axes.xaxis.label.set_size(7)

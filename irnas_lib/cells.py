@@ -23,12 +23,14 @@ from irnas_lib.search_space import OPERATIONS, states
 
 SYSTEM = "IR-NAS + residual"
 SPREAD = 0.05  # random cells have as many parameters as those that they are compared with, give or take this share
-PAPERS_PICK = {"R1: every convolution deformable": "IR-NAS, R1", "R2: both inputs of a node": "IR-NAS, R2"}
+GROUPS = {"published": "the published cell", "again": "the same, other seeds", "searched": "searched here",
+          "random": "random", "operation": "another operation on an edge", "input": "another input of an edge",
+          "R1": "R1: every conv deformable", "R2": "R2: both inputs of a node"}  # the last four are `edits.KINDS`
 
 
 class Candidate(NamedTuple):
-    """name: such as "random 3", "another input of an edge 7", or the paper's own name for it; seed: of its training,
-    None for that of all the others."""
+    """name: such as "random 3", "input 7", or the paper's own, "IR-NAS, R1"; seed: of its training, None for that of
+    all the others."""
 
     name: str
     genotype: Genotype
@@ -58,10 +60,10 @@ def random_cells(task: str, number: int, seed: int = 0, near: Sequence[int] = ()
 def changed_cells(task: str, kind: str, number: int, seed: int = 0) -> list[Candidate]:
     """A sample of the changes of one kind of `edits.KINDS`; the paper's own change, where it is of this kind, first."""
     everything = edits.KINDS[kind](PUBLISHED[task, "IR-NAS"].genotype)
-    candidates = [Candidate(f"{kind.partition(':')[0]} {i}", cell) for i, cell in enumerate(everything, 1)]
-    if kind not in PAPERS_PICK:
+    candidates = [Candidate(f"{kind} {i}", cell) for i, cell in enumerate(everything, 1)]
+    if (task, f"IR-NAS, {kind}") not in PUBLISHED:
         return random.Random(seed).sample(candidates, min(number, len(candidates)))
-    pick = Candidate(PAPERS_PICK[kind], PUBLISHED[task, PAPERS_PICK[kind]].genotype)
+    pick = Candidate(f"IR-NAS, {kind}", PUBLISHED[task, f"IR-NAS, {kind}"].genotype)
     others = [one for one in candidates if edits.canonical(one.genotype) != edits.canonical(pick.genotype)]
     return [pick, *random.Random(seed).sample(others, min(number - 1, len(others)))]
 

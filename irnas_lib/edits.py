@@ -49,8 +49,7 @@ def rewirings(genotype: Genotype) -> list[Genotype]:
     return [other for other in replaced if canonical(other) not in of_one_input]
 
 
-KINDS = {"another operation on an edge": operation_changes, "another input of an edge": input_changes,
-         "R1: every convolution deformable": all_deformable, "R2: both inputs of a node": rewirings}
+KINDS = {"operation": operation_changes, "input": input_changes, "R1": all_deformable, "R2": rewirings}
 
 
 def _with_node(genotype: Genotype, node: int, edges: Iterable[Edge]) -> Genotype:

@@ -93,7 +93,7 @@ for (task, system), architecture in PUBLISHED.items():
 for task in ("denoising", "deraining"):
     genotype = PUBLISHED[task, "IR-NAS"].genotype
     for kind, changed in edits.KINDS.items():
-        print(f"{task:10} {kind:36}{len(changed(genotype)):4} cells")
+        print(f"{task:10} {cells.GROUPS[kind]:30}{len(changed(genotype)):4} cells")
 
 # %% [markdown]
 # **What to notice.** R1 is the only cell of its kind; R2 is one of 16 for denoising and one of 24 for de-raining. Which

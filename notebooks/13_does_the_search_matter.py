@@ -114,8 +114,6 @@ for record in searches:
 # comparison of two cells can resolve.
 
 # %%
-KINDS = {"operation": "another operation on an edge", "input": "another input of an edge",
-         "R1": "R1: every convolution deformable", "R2": "R2: both inputs of a node"}
 published = PUBLISHED[task, "IR-NAS"].genotype
 near = [cells.parameters(task, record["genotype"]) for record in searches
         if len(record["genotype"]) == len(published)]  # smoke's cells have fewer nodes
@@ -123,8 +121,8 @@ near = [cells.parameters(task, record["genotype"]) for record in searches
 
 def candidates(group):
     """The cells of a group."""
-    if group in KINDS:
-        return cells.changed_cells(task, KINDS[group], number, seed)
+    if group in edits.KINDS:
+        return cells.changed_cells(task, group, number, seed)
     if group == "random":
         return cells.random_cells(task, number, seed, near)
     if group == "searched":
@@ -183,7 +181,7 @@ for group in wanted:
 
 # %%
 found = cells.load(folders, task, profile, budget)
-for name in (name for name in cell_plots.GROUPS if name in found):
+for name in (name for name in cells.GROUPS if name in found):
     for cell in found[name]["cells"]:
         scores = "failed" if cell["psnr"] is None else "{psnr:.2f} dB  {ssim:.4f}{seconds:6.0f} s".format(**cell)
         print(f"{name:10} {cell['name']:32}{cell['parameters']:>9,} parameters   {scores}")
@@ -198,7 +196,7 @@ display(cell_plots.scores(found))
 # %%
 psnrs = {name: [cell["psnr"] for cell in record["cells"] if cell["psnr"] is not None]
          for name, record in found.items()}
-for name in (name for name in cell_plots.GROUPS if len(psnrs.get(name, [])) > 1):
+for name in (name for name in cells.GROUPS if len(psnrs.get(name, [])) > 1):
     size = mean(cell["parameters"] for cell in found[name]["cells"])
     print(f"{name:10}{len(psnrs[name]):3} cells   {mean(psnrs[name]):.2f} dB, standard deviation "
           f"{stdev(psnrs[name]):.3f}, best {max(psnrs[name]):.2f}; {size:,.0f} parameters on average")

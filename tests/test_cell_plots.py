@@ -65,7 +65,7 @@ def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
     drawn = {line.get_label(): line.get_xdata() for line in axes.lines}
     assert list(drawn["the paper's own"]) == [25.0] and list(drawn["a cell"]) == [24.0]
     assert list(drawn["mean of the group"]) == [24.5, 24.5]
-    assert [label.get_text() for label in axes.get_yticklabels()] == [cell_plots.GROUPS["R2"]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["R2: both inputs of a\nnode"]
 
 
 @pytest.mark.parametrize("draw", (cell_plots.chosen_edges, cell_plots.chosen_operations, cell_plots.entropy,
