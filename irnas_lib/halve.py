@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         manifest.check(runs.SHIPPED)
         for result in results.load(runs.SHIPPED / "results"):
-            if result["weights"]:
+            if runs.at_hand(result, runs.SHIPPED):
                 try:
                     print(halve(result, runs.SHIPPED, options.data, options.pictures), flush=True)
                     manifest.write(runs.SHIPPED)  # each time: the next one may be interrupted

@@ -11,6 +11,7 @@ from irnas_lib.files import atomically
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
+WEIGHTS_LIMIT = 56 * 10**6  # bytes, so that all of checkpoints/ stays under 60 MB
 
 
 class PublishError(ValueError):
@@ -24,9 +25,10 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     notebook to notebooks/: of the job that is called as the notebook, or else of the first. A result replaces the one
     of the same task, data set, system, sigma, seed, recipe, loss and profile, unless that one has succeeded where it
     has failed or has more iterations; each profile keeps its own. A system's panels go with the result that the tables
-    show. All is checked before anything is copied: PublishError for smoke scale, for weights that are missing or differ
-    from their hash, for a notebook that `stamps.problems` rejects, and for panels of more than 5 MB in all; another
-    ValueError for a damaged record, and for shipped files that are not as the manifest says.
+    show. Weights that would make checkpoints/ too large are left out. All is checked before anything is copied:
+    PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
+    `stamps.problems` rejects, and for panels of more than 5 MB in all; another ValueError for a damaged record, and for
+    shipped files that are not as the manifest says.
     """
     jobs = profiles.load(profile)
     if profile == "smoke":
@@ -45,7 +47,8 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
             said.append(f"left out: {path.name}, for {better[0].name} {why}")
             continue
         older = [other for other in rivals if other.is_relative_to(shipped)]
-        dropped += [old for other in older for old in (other, _weights(other, shipped)) if old]
+        dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
+                            if everything[other]["weights"]]
         pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, made), path) if new]
     for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
         _real(path)
@@ -78,8 +81,26 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     for path in set(dropped) - {target for _, target in pairs}:
         path.unlink(missing_ok=True)
         said.append(f"replaced: {path.relative_to(root)}")
+    for path in _too_large(shipped):
+        path.unlink()
+        said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
     manifest.write(shipped)
     return said
+
+
+def _too_large(shipped: Path) -> list[Path]:
+    """The weights over the limit: first of results that no table shows, and of these the largest."""
+    everything = list(_results(shipped).values())
+    shown = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
+    names = {record["weights"]["file"] for record in shown if record and record["weights"]}
+    weights = [(path.relative_to(shipped).as_posix() in names, -path.stat().st_size, path)
+               for path in (shipped / "weights").glob("[!.]*")]
+    over, out = -sum(size for _, size, _ in weights) - WEIGHTS_LIMIT, []
+    for _, size, path in sorted(weights):
+        if over > 0:
+            out.append(path)
+            over += size
+    return out
 
 
 def _read(path: Path) -> dict:

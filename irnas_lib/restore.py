@@ -76,8 +76,7 @@ def name_of(result: dict) -> str:
 
 def known(folder: Path) -> list[dict]:
     """The results in a folder of checkpoints whose weights are there."""
-    return [result for result in results.load(folder / "results")
-            if result["weights"] and (folder / result["weights"]["file"]).is_file()]
+    return [result for result in results.load(folder / "results") if runs.at_hand(result, folder)]
 
 
 def quality(result: dict) -> tuple[int, float]:

@@ -169,6 +169,11 @@ def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
     return None
 
 
+def at_hand(result: dict, folder: Path) -> bool:
+    """Whether the weights of a result are there: what is shipped stays small, and not all of them are."""
+    return result["weights"] is not None and (folder / result["weights"]["file"]).is_file()
+
+
 def load_network(network: nn.Module, result: dict, folder: Path) -> None:
     """Loads the weights that a result names, checking their hash. Raises CheckpointError."""
     if result["weights"] is None:

@@ -38,7 +38,7 @@ def restorer(system: str, task: str, training: Sequence[Picture], device: torch.
         return classical.restorer(system, task, SIGMA if task == "denoising" else None, training)
     network = systems.build(system, training[0].clean.shape[2], systems.published(task, system))
     found = results.best(results.load(runs.SHIPPED / "results"), task, system, SIGMA if task == "denoising" else None)
-    if found and found["weights"]:
+    if found and runs.at_hand(found, runs.SHIPPED):
         runs.load_network(network, found, runs.SHIPPED)
     elif system == "IR-NAS":
         return None

@@ -126,7 +126,7 @@ wanted = runs.training_record(profile, pictures, device, network, architecture, 
 finished = runs.find_training(profile, wanted)
 if finished:
     result, folder = finished
-    if result["weights"]:
+    if runs.at_hand(result, folder):
         runs.load_network(network, result, folder)
     print(f"loaded: trained in {result['seconds']:.0f} s on {result['device']}" if result["status"] == "ok"
           else "loaded: its training failed")
@@ -189,7 +189,8 @@ nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
 print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
 
 result.setdefault("metrics", {})
-for names in protocols.grouped(protocols_measured.split(",")) if result["status"] == "ok" else ():
+measurable = result["status"] == "ok" and (not finished or runs.at_hand(result, folder))
+for names in protocols.grouped(protocols_measured.split(",")) if measurable else ():
     if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
         kept = runs.scores_file(profile, f"{runs.stem(wanted)}-{digest(network)[:8]}", names, pictures)
         scores = measure(restore, test, names, sigma, seed, kept)

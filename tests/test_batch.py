@@ -535,6 +535,21 @@ def test_publish_replaces_the_result_of_fewer_iterations_and_no_other(shipped):
     assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"new", "other", "laptop"}
 
 
+def test_publish_leaves_out_the_weights_that_are_too_large_and_keeps_their_results(shipped, monkeypatch):
+    run, root = shipped
+    result(run / "checkpoints", "shown", b"w" * 9, iterations=501, profile="laptop")
+    result(run / "checkpoints", "loss", b"w" * 6, **{"lambda": 2.0})
+    result(run / "checkpoints", "other", b"w" * 8, sigma=30)
+    monkeypatch.setattr(publish, "WEIGHTS_LIMIT", 18)  # of 24 bytes, so that 6 of what no table shows must go
+    assert "loss.safetensors" in publish.publish("gpu", run, root)[-1]
+    assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"shown", "other", "new"}
+    assert {path.stem for path in (root / "checkpoints" / "results").iterdir()} == {"shown", "other", "new", "loss"}
+    manifest.check(root / "checkpoints")
+    monkeypatch.setattr(publish, "WEIGHTS_LIMIT", 9)
+    publish.publish("gpu", run, root)
+    assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"other"}
+
+
 def test_publish_takes_the_page_of_the_job_that_is_called_as_the_notebook(shipped, monkeypatch):
     run, root = shipped
     jobs = profiles.load("gpu")

@@ -91,6 +91,14 @@ def test_a_failed_training_is_found_and_has_no_weights(folders):
         runs.load_network(small(), result, folder)
 
 
+def test_weights_that_are_not_shipped_are_not_at_hand(folders):
+    runs.save_training(FINISHED, small())
+    result, folder = runs.find_training("laptop", WANTED)
+    assert runs.at_hand(result, folder)
+    (folder / result["weights"]["file"]).unlink()
+    assert not runs.at_hand(result, folder) and not runs.at_hand(result | {"weights": None}, folder)
+
+
 def test_weights_that_were_replaced_are_refused(folders):
     runs.save_training(FINISHED, small())
     result, folder = runs.find_training("laptop", WANTED)
