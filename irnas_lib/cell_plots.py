@@ -7,13 +7,14 @@ have "iteration", "alpha" of shape (edges, 6) and "beta"; all raw logits. groups
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 
 import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib.cells import GROUPS
+from irnas_lib.cells import GROUPS, by_group
+from irnas_lib.comparison import prediction_interval
 from irnas_lib.decode import all_paths, path_log_probability
 from irnas_lib.genotypes import Genotype
 from irnas_lib.plots import DASHES, STYLE, Plot, not_run
@@ -40,7 +41,7 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
                                                         edgecolor="k", linewidth=0.6))
             said = "\n".join([f"{len(chosen)} of {len(genotypes)}", ", ".join(chosen)] if chosen else ["0"])
             axes.text(column, row, said, ha="center", va="center", size=7)
-    axes.set(xlim=(-0.5, nodes + 0.5), ylim=(nodes - 0.5, -0.5), xticks=range(nodes + 1), yticks=range(nodes),
+    axes.set(xlim=(-0.52, nodes + 0.52), ylim=(nodes - 0.48, -0.52), xticks=range(nodes + 1), yticks=range(nodes),
              xticklabels=names[:-1], yticklabels=names[2:], xlabel="input", ylabel="node")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -49,7 +50,8 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def chosen_operations(searches: Sequence[Mapping]) -> Figure:
-    """How many edges of each search's cell have an operation; `none` is never kept."""
+    """How many edges of each search's cell have an operation, and how many would if all were equally likely; `none` is
+    never kept."""
     if not searches:
         return not_run("Operations that searches choose")
     plot = Plot(6.0, 2.4)
@@ -60,6 +62,8 @@ def chosen_operations(searches: Sequence[Mapping]) -> Figure:
         width = 0.8 / len(searches)
         axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(counts))], counts, width, color="0.9", edgecolor="k",
                  hatch=HATCHES[i % len(HATCHES)], label=_seed(record))
+    axes.axhline(2 * len(searches[0]["genotype"]) / (len(OPERATIONS) - 1), color="k", linestyle="--", linewidth=1,
+                 label="drawn at random")
     axes.set(xticks=range(len(OPERATIONS) - 1), xticklabels=OPERATIONS[:-1], ylabel="edges of the cell")
     axes.yaxis.get_major_locator().set_params(integer=True)
     plot.legend(loc="outside right upper")
@@ -75,7 +79,8 @@ def undecided(probabilities: torch.Tensor) -> float:
 
 @matplotlib.rc_context(STYLE)
 def entropy(searches: Sequence[Mapping]) -> Figure:
-    """`undecided` of alpha's rows and of beta's over a search; a round point is the validation whose cell was taken."""
+    """How far `undecided` of alpha's rows and of beta's falls below 1 over a search; a ring is the validation whose
+    cell was taken."""
     if not searches:
         return not_run("Entropy of alpha and beta")
     plot = Plot(7.2, 2.6)
@@ -84,10 +89,10 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
         steps = [entry["iteration"] for entry in record["history"]]
         for axes, name, shares in zip(sides, ("alpha", "beta"), (lambda alpha: alpha.softmax(dim=1),
                                                                  lambda beta: move_log_probabilities(beta).exp())):
-            of = [undecided(shares(torch.tensor(entry[name], dtype=torch.float64))) for entry in record["history"]]
+            of = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64))) for entry in record["history"]]
             axes.plot(steps, of, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
             axes.plot(steps[record["best"]], of[record["best"]], "ko", markersize=4, markerfacecolor="w")
-            axes.set(title=f"{name}: mean entropy (1 = undecided)", xlabel="iterations", ylim=(0, 1.03))
+            axes.set(title=f"{name}: 1 - entropy (0 = undecided)", xlabel="iterations")
     plot.legend(*sides[0].get_legend_handles_labels(), loc="outside right upper", handlelength=3.5)
     return plot
 
@@ -126,19 +131,18 @@ def widths(searches: Sequence[Mapping]) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def scores(groups: Mapping[str, Mapping]) -> Figure:
-    """PSNR of every trained cell, a row for each group; the paper's own cells are stars. The grey band is what the
-    published cell reaches from several training seeds: their mean, give or take a standard deviation."""
-    psnrs = {name: [(cell["name"].startswith("IR-NAS"), cell["psnr"]) for cell in groups[name]["cells"]
-                    if cell["psnr"] is not None] for name in GROUPS if name in groups}
+    """PSNR of every trained cell, a row for each group; the paper's own cells are stars. The grey band is where one
+    more training of the published cell falls with a chance of 95%."""
+    psnrs = {name: [(cell["name"].startswith("IR-NAS"), cell["psnr"]) for cell in trained if cell["psnr"] is not None]
+             for name, trained in by_group(groups).items()}
     psnrs = {name: of for name, of in psnrs.items() if of}
     if not psnrs:
         return not_run("Cells at one small budget")
-    plot = Plot(7.2, 1.0 + 0.42 * len(psnrs))
+    plot = Plot(7.2, 1.1 + 0.42 * len(psnrs))
     axes = plot.subplots()
-    own = [psnr for name in ("published", "again") for _, psnr in psnrs.get(name, ())]
-    if len(own) > 1:
-        axes.axvspan(mean(own) - stdev(own), mean(own) + stdev(own), color="0.88", zorder=0,
-                     label=f"the published cell, {len(own)} seeds")
+    own = [psnr for _, psnr in psnrs.get("published", ())]
+    if len(own) > 2:
+        axes.axvspan(*prediction_interval(own), color="0.88", zorder=0, label="the published cell, another seed (95%)")
     for row, of in enumerate(psnrs.values()):
         for papers, marker, size, label in ((False, "o", 6, "a cell"), (True, "*", 11, "the paper's own")):
             points = [psnr for its, psnr in of if its == papers]
@@ -147,14 +151,13 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
         if len(of) > 1:
             axes.plot([mean(psnr for _, psnr in of)] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
     first = next(iter(groups.values()))
-    level = "" if first["budget"]["sigma"] is None else ", sigma {sigma:g}".format(**first["budget"])
-    axes.set(yticks=range(len(psnrs)), ylim=(len(psnrs) - 0.5, -0.5),
-             yticklabels=[textwrap.fill(GROUPS[name], 20) for name in psnrs],
-             xlabel="PSNR (dB){}, {protocol}, {pictures} pictures; {iterations:,} iterations of {batch} crops of "
-                    "{crop}x{crop}, {system}, {profile}".format(level, profile=first["profile"], **first["budget"]))
-    axes.xaxis.label.set_size(7)
+    level = "" if first["budget"]["sigma"] is None else " sigma {sigma:g},".format(**first["budget"])
+    axes.set(yticks=range(len(psnrs)), ylim=(len(psnrs) - 0.5, -0.5), xlabel="PSNR (dB)",
+             yticklabels=[textwrap.fill(GROUPS[name], 20) for name in psnrs])
+    axes.set_title("{}:{} {iterations:,} iterations of {batch} crops of {crop}x{crop}, {pictures} test pictures, "
+                   "{protocol}".format(first["task"], level, **first["budget"]), size=8)
     found = dict(zip(*reversed(axes.get_legend_handles_labels())))
-    plot.legend(found.values(), found.keys(), loc="outside upper center", ncols=4)
+    plot.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return plot
 
 

@@ -8,7 +8,7 @@ mean brightness of its batches, whatever the cell (notebook 10).
 import functools
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +23,8 @@ from irnas_lib.search_space import OPERATIONS, states
 
 SYSTEM = "IR-NAS + residual"
 SPREAD = 0.05  # random cells have as many parameters as those that they are compared with, give or take this share
-GROUPS = {"published": "the published cell", "again": "the same, other seeds", "searched": "searched here",
-          "random": "random", "operation": "another operation on an edge", "input": "another input of an edge",
+GROUPS = {"published": "the published cell", "searched": "searched here", "random": "random",
+          "operation": "another operation on an edge", "input": "another input of an edge",
           "R1": "R1: every conv deformable", "R2": "R2: both inputs of a node"}  # the last four are `edits.KINDS`
 
 
@@ -142,6 +142,14 @@ def best_known(folders: Iterable[str | Path], task: str, smoke: bool = False) ->
     of_task = [groups for groups in load_all(folders)
                if all(record["task"] == task and (record["profile"] == SMOKE) == smoke for record in groups.values())]
     return max(of_task, key=lambda groups: sum(len(record["cells"]) for record in groups.values()), default={})
+
+
+def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
+    """The cells of such records in the order of GROUPS. Those of "again", the published cell from other seeds, are
+    with "published"."""
+    return {name: trained for name in GROUPS
+            if (trained := [cell for group in ((name, "again") if name == "published" else (name,)) if group in groups
+                            for cell in groups[group]["cells"]])}
 
 
 def _key(record: dict) -> tuple:

@@ -2,15 +2,23 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t
 
 from irnas_lib import printed
 from irnas_lib.results import SMOKE, TASKS, has_usual_loss
 
 BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
 LEAST_GAIN = {50: 8.0}  # this project's bar: dB of PSNR over the noisy input, by sigma, below which nothing was learnt
+
+
+def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Where one more of two or more normally distributed values falls, with a chance of 95%."""
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) * math.sqrt(1 + 1 / len(values))
+    return mean(values) - half, mean(values) + half
 
 
 class Row(NamedTuple):

@@ -56,7 +56,7 @@ def test_a_square_says_how_many_cells_take_an_input_and_with_what():
 
 
 def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
-    common = {"profile": "laptop", "budget": {"protocol": "strict", "pictures": 20, "iterations": 10, "batch": 4,
+    common = {"task": "denoising", "budget": {"protocol": "strict", "pictures": 20, "iterations": 10, "batch": 4,
                                               "crop": 32, "sigma": 50, "system": "a system"}}
     groups = {"R2": common | {"cells": [{"name": "IR-NAS, R2", "psnr": 25.0}, {"name": "R2 7", "psnr": 24.0},
                                         {"name": "R2 8", "psnr": None}]},

@@ -39,6 +39,12 @@ def test_the_papers_own_change_is_in_the_sample_of_its_kind_once(kind, pick):
     assert set(found) <= everything
 
 
+def test_the_published_cell_from_other_seeds_is_with_the_published_one():
+    groups = {name: {"cells": [name]} for name in ("R1", "again", "searched")}
+    assert cells.by_group(groups) == {"published": ["again"], "searched": ["searched"], "R1": ["R1"]}
+    assert list(cells.by_group(groups | {"published": {"cells": [1, 2]}}).values())[0] == [1, 2, "again"]
+
+
 def test_agreement_counts_edges_and_then_operations():
     assert cells.agreement(DENOISING, DENOISING) == (1, 1)
     assert cells.agreement(DENOISING, DENOISING_R1) == (1, 0.8)  # two of ten operations

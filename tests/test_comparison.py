@@ -26,6 +26,13 @@ def psnr_of(result, names=NAMES):
     return np.array([result["metrics"]["strict"]["each"][name][0] for name in names])
 
 
+def test_one_more_value_falls_into_its_interval_19_times_of_20():
+    drawn = np.random.default_rng(0).normal(3, 2, size=(4000, 5))
+    inside = [low <= last <= high for *known, last in drawn.tolist()
+              for low, high in [comparison.prediction_interval(known)]]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.01)
+
+
 def test_differences_are_those_of_a_paired_test():
     ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4, ssim=0.67)
     noisy = measured("Noisy", offset=-9, trained=False)
