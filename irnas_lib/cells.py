@@ -147,9 +147,9 @@ def best_known(folders: Iterable[str | Path], task: str, smoke: bool = False) ->
 def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
     """The cells of such records in the order of GROUPS. Those of "again", the published cell from other seeds, are
     with "published"."""
-    return {name: trained for name in GROUPS
-            if (trained := [cell for group in ((name, "again") if name == "published" else (name,)) if group in groups
-                            for cell in groups[group]["cells"]])}
+    trained = {name: list(groups[name]["cells"]) if name in groups else [] for name in GROUPS}
+    trained["published"] += groups["again"]["cells"] if "again" in groups else []
+    return {name: of for name, of in trained.items() if of}
 
 
 def _key(record: dict) -> tuple:

@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from irnas_lib import printed
 from irnas_lib.results import SMOKE, TASKS, has_usual_loss
@@ -17,7 +17,7 @@ LEAST_GAIN = {50: 8.0}  # this project's bar: dB of PSNR over the noisy input, b
 
 def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
     """Where one more of two or more normally distributed values falls, with a chance of 95%."""
-    half = t.ppf(0.975, len(values) - 1) * stdev(values) * math.sqrt(1 + 1 / len(values))
+    half = stdtrit(len(values) - 1, 0.975) * stdev(values) * math.sqrt(1 + 1 / len(values))
     return mean(values) - half, mean(values) + half
 
 

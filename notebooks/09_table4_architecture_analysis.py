@@ -103,7 +103,7 @@ for task in ("denoising", "deraining"):
 # So here is a sample of each kind, drawn with a seed and trained at one small budget, with the paper's own in its kind.
 # These are networks with the input added to the output, and for denoising of sigma 50, other than those of the table
 # below; notebook 13 trains them, says why, and compares them in numbers. In the grey band one more training of the
-# published cell would fall with a chance of 95%.
+# published cell would fall with a chance of 95%; it is missing where that cell has not been trained from several seeds.
 
 # %%
 for task in ("denoising", "deraining"):
@@ -150,9 +150,9 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # **What to notice** in the trainings that come with the project. In the paper both changes lose. Here, one training
 # each, both are ahead of the cell as found in PSNR, for denoising by almost half a dB (R2 is behind in SSIM). These
 # networks have no input added and learn the brightness poorly (notebook 10), so that this ranks no cell either; at the
-# small budget above, with the input added, no change leaves the grey band of the published cell. Without the term the
-# cell as found gains 0.5 dB and loses .036 of SSIM, R1 gains 0.4 dB and loses .038, and the two end level. So at this
-# budget neither the cell nor the missing term costs anything like the printed 4.83 dB.
+# small budget above, with the input added, no change of the denoising cell leaves the grey band of the published cell.
+# Without the term the cell as found gains 0.5 dB and loses .036 of SSIM, R1 gains 0.4 dB and loses .038, and the two
+# end level. So at this budget neither the cell nor the missing term costs anything like the printed 4.83 dB.
 
 # %% [markdown]
 # ## Exercises

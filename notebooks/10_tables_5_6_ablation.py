@@ -180,10 +180,10 @@ degraded, clean = Patches(datasets.load("denoising", profiles.datasets(profile)[
 quality = {}
 for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
     result = result_files.best(results, "denoising", system, 50, smoke=smoke)
-    if result is None or not result["weights"]:
+    folder = next((folder for folder in runs.folders(profile) if result and runs.at_hand(result, folder)), None)
+    if folder is None:
         continue
     network = systems.build(system, 1, systems.published("denoising")).to(memory_format=torch.channels_last)
-    folder = next(folder for folder in runs.folders(profile) if (folder / result["weights"]["file"]).is_file())
     runs.load_network(network, result, folder)
     for module in network.modules():
         module.momentum = 0.0  # training mode must not move the fixed statistics

@@ -57,7 +57,7 @@ steps = "64,48"
 pictures = datasets.load("denoising", profiles.datasets(profile)["denoising"], data)
 chosen = pictures.test[::max(1, len(pictures.test) // number)][:number]
 result = result_files.best(runs.all_results(profile), "denoising", system, sigma, smoke=profile == "smoke")
-folder = next(folder for folder in runs.folders(profile) if (folder / result["weights"]["file"]).is_file())
+folder = next(folder for folder in runs.folders(profile) if runs.at_hand(result, folder))
 network = systems.build(system, pictures.channels, systems.published("denoising", system))
 runs.load_network(network, result, folder)
 restore = inference.restorer(network, device)

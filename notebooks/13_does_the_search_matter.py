@@ -166,10 +166,10 @@ for group in wanted:
     if record is None or (group == "random" and record["near"] != near):
         new = {"task": task, "group": group, "budget": budget, "near": near, "cells": []}
         record = new | runs.provenance(profile, pictures, device)
-    trained = {(edits.canonical(Genotype(cell["genotype"])), cell["seed"]) for cell in record["cells"]}
+    done = {(edits.canonical(Genotype(cell["genotype"])), cell["seed"]) for cell in record["cells"]}
     for cell in tqdm(wanted[group], desc=group):
         own = seed if cell.seed is None else cell.seed
-        if (edits.canonical(cell.genotype), own) in trained:
+        if (edits.canonical(cell.genotype), own) in done:
             continue
         torch.manual_seed(own)
         network = cells.build(task, cell.genotype)
@@ -208,7 +208,7 @@ display(cell_plots.scores(found))
 
 # %%
 psnrs = {name: [cell["psnr"] for cell in group if cell["psnr"] is not None] for name, group in trained.items()}
-for name, group in psnrs.items():
+for name, group in ((name, group) for name, group in psnrs.items() if group):
     spread = f"standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else "one training"
     size = mean(cell["parameters"] for cell in trained[name])
     print(f"{name:10}{len(group):3} trainings   {mean(group):.2f} dB, {spread}; {size:,.0f} parameters on average")
