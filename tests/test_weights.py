@@ -1,0 +1,104 @@
+"""Weights beyond what checkpoints/ holds: known by their hash, from the history, an archive, a folder or an address."""
+
+import hashlib
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_data_scripts import Server, make_folder, make_tar, make_zip, tree
+
+from data_scripts import fetch, weights
+from irnas_lib import paths, runs
+from irnas_lib.paths import ROOT
+
+CONTENT = {f"net{n}.safetensors": f"weights {n}".encode() * 99 for n in range(3)}
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """Checkpoints with three results; only the weights of the first lie there."""
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(runs, "SHIPPED", tmp_path / "checkpoints")
+    monkeypatch.setattr(fetch, "PAUSE", 0)
+    source = next((ROOT / "checkpoints" / "results").glob("denoising-dncnn-*-laptop.json"))
+    folder = tmp_path / "checkpoints" / "results"
+    folder.mkdir(parents=True)
+    for seed, (name, content) in enumerate(CONTENT.items()):
+        named = {"file": f"weights/{name}", "sha256": hashlib.sha256(content).hexdigest()}
+        result = json.loads(source.read_text()) | {"seed": seed, "weights": named}
+        (folder / f"{seed}.json").write_text(json.dumps(result))
+    make_folder(folder.with_name("weights"), dict(list(CONTENT.items())[:1]))
+    return tmp_path / "checkpoints"
+
+
+def found(shipped):
+    return tree(shipped.parent / "runs" / "laptop" / "checkpoints" / "weights")
+
+
+LACKING = dict(list(CONTENT.items())[1:])
+
+
+@pytest.mark.parametrize("make, name", [(make_zip, "a.zip"), (make_tar, "a.tgz"), (make_folder, "folder")])
+def test_what_lacks_is_taken_and_lies_as_if_trained_here(shipped, tmp_path, make, name):
+    source = make(tmp_path / name, {f"some/where/{name}": content for name, content in CONTENT.items()})
+    assert weights.main(["--from", str(source)]) == 0
+    assert found(shipped) == LACKING
+    own = runs.output_folder("laptop")
+    (result, folder) = next((result, own) for result in runs.all_results("laptop") if result["seed"] == 2)
+    assert runs.at_hand(result, folder)
+
+
+def test_an_address_serves_and_leaves_no_archive(shipped, tmp_path):
+    archive = make_zip(tmp_path / "a.zip", CONTENT)
+    with Server(archive.read_bytes(), breaks=1) as server:
+        assert weights.main(["--from", server.url]) == 0
+        assert len(server.requests) == 2  # the second went on where the first broke off
+    assert found(shipped) == LACKING
+    assert not [path for path in (tmp_path / "runs" / ".download").rglob("*") if path.is_file()]
+
+
+def test_other_bytes_are_refused_and_the_right_ones_kept(shipped, tmp_path, capsys):
+    source = make_zip(tmp_path / "a.zip", LACKING | {"net2.safetensors": b"other"})
+    assert weights.main(["--from", str(source)]) == 1
+    assert "1 of 2 weights are missing or different there, the first: net2.safetensors" in capsys.readouterr().err
+    assert list(found(shipped)) == ["net1.safetensors"]
+    assert weights.main(["--from", str(make_zip(tmp_path / "b.zip", LACKING))]) == 0
+    assert found(shipped) == LACKING
+    assert weights.main(["--from", str(tmp_path / "no such file")]) == 0  # there is nothing left to ask it for
+
+
+def git(folder, *arguments):
+    subprocess.run(["git", "-C", folder, "-c", "user.name=n", "-c", "user.email=e@e", *arguments], check=True,
+                   capture_output=True)
+
+
+def test_the_history_gives_back_what_was_shipped_once(shipped, capsys):
+    """The first version of net1 is the one that its result names, the second is not; net2 was never there."""
+    git(shipped.parent, "init", "--initial-branch", "main")
+    place = shipped / "weights" / "net1.safetensors"
+    for content in (CONTENT["net1.safetensors"], b"another version"):
+        place.write_bytes(content)
+        git(shipped.parent, "add", "checkpoints")
+        git(shipped.parent, "commit", "-m", "weights")
+    git(shipped.parent, "rm", "checkpoints/weights/net1.safetensors")
+    git(shipped.parent, "commit", "-m", "too large")
+    assert weights.main([]) == 1
+    assert "1 of 2 weights are missing or different there, the first: net2" in capsys.readouterr().err
+    assert found(shipped) == {"net1.safetensors": CONTENT["net1.safetensors"]}
+
+
+def test_without_a_history_it_says_so_in_a_line(shipped, capsys):
+    assert weights.main([]) == 1
+    said = capsys.readouterr().err
+    assert "use --from" in said and len(said.splitlines()) == 1
+
+
+def test_what_is_packed_can_be_taken_elsewhere(shipped, tmp_path, capsys):
+    assert weights.main(["--pack", str(tmp_path / "none.zip")]) == 1
+    assert "holds no weights" in capsys.readouterr().err and not Path(tmp_path / "none.zip").exists()
+    assert weights.main(["--from", str(make_folder(tmp_path / "given", LACKING))]) == 0
+    assert weights.main(["--pack", str(tmp_path / "all.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == LACKING
