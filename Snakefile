@@ -8,7 +8,8 @@ from irnas_lib import profiles
 
 profile = config.get("profile", "smoke")
 planned = profiles.load(profile)
-library = sorted(str(path) for path in Path("irnas_lib").rglob("*.*") if path.suffix in (".py", ".csv"))
+library = sorted(str(path) for folder in ("irnas_lib", "notebooks/exercises") for path in Path(folder).rglob("*.*")
+                 if path.suffix in (".py", ".csv"))
 
 
 def done(name):

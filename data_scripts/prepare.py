@@ -10,7 +10,6 @@ that any source serves. What is already there and right is left alone.
 
 import argparse
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
+from irnas_lib.files import atomically
 from irnas_lib.paths import data_folder
 
 # The official address first, then a public copy.
@@ -62,7 +62,8 @@ def take_files(source: Path, data: Path, missing: dict[str, str]) -> dict[str, s
         for inside, content in read_files(source, lambda inside: names.get(_key(inside)) in still):
             name = names[_key(inside)]
             if hashlib.sha256(content).hexdigest() == still[name]:
-                _write(data / name, content)
+                with atomically(data / name) as partial:
+                    partial.write_bytes(content)
                 del still[name]
                 bar.update()
     return still
@@ -119,16 +120,6 @@ def _from_network(dataset: str, data: Path, missing: dict[str, str]) -> str:
 
 def _key(name: str) -> tuple[str, ...]:
     return PurePosixPath(name).parts[-2:]
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _clear(folder: Path, dataset: str) -> None:

@@ -23,6 +23,7 @@ import hashlib
 import math
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ from tqdm import tqdm
 
 from data_scripts import prepare
 from irnas_lib import camera
-from irnas_lib.datasets import BSD500_FOLDER, SIM1800_COUNTS
+from irnas_lib.datasets import BSD500_FOLDER, SIM1800_COUNTS, SIM1800_NAME
 from irnas_lib.files import atomically
 from irnas_lib.metrics import psnr
 from irnas_lib.paths import data_folder
@@ -185,6 +186,14 @@ def build_split(source: Path, paths: Iterable[Path], folder: Path, count: int, j
     raise BuildError(f"{source}: only {kept} of {count} patches for {folder.name} pass; more photographs are needed")
 
 
+def remove_strays(folder: Path) -> None:
+    """Remove patches that the list does not keep: an earlier build from other photographs has left them."""
+    listed = {row["patch"] for row in _read_list(folder)}
+    for path in [path for side in ("clean", "degraded") for path in (folder / side).glob("*.png")]:
+        if path.name not in listed:
+            path.unlink()
+
+
 def _is_done(folder: Path, row: dict[str, str], candidate: Candidate) -> bool:
     """Whether a whole row of an earlier list is about this candidate and its files are as they were."""
     kept = row["verdict"] == "kept"
@@ -256,11 +265,14 @@ def main(arguments: list[str] | None = None) -> int:
     folder = data / (f"SIM1800-{source.resolve().name}" if options.source else NAME)
     if options.source and folder.name == NAME:
         parser.error(f"--from: a folder of this name would take the place of {NAME}; call it otherwise")
+    if not re.fullmatch(SIM1800_NAME, folder.name):
+        parser.error(f"--from: the data set would be called {folder.name!r}; call the folder by letters, digits, . _ -")
     os.environ["OMP_NUM_THREADS"] = "1"  # in the processes: they share the cores already
 
     def work():
         for split, paths in (folder_pictures if options.source else bsd500_pictures)(source).items():
             build_split(source, paths, folder / split, SIM1800_COUNTS[split], options.jobs)
+            remove_strays(folder / split)
         print(f"{folder}: {SIM1800_COUNTS['train']} + {SIM1800_COUNTS['test']} pairs")
         if not options.source:
             check(data)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from data_scripts.fetch import FetchError, download, read_files
 from data_scripts.prepare import exit_status
 from irnas_lib import results, runs
+from irnas_lib.checkpoints import sha256
 from irnas_lib.files import atomically
 from irnas_lib.paths import run_folder
 
@@ -100,7 +101,8 @@ def _read(source: Path, wanted: dict[str, dict]) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_runs(result: dict) -> bool:
-    return runs.at_hand(result, runs.output_folder(result["profile"]))
+    path = runs.output_folder(result["profile"]) / result["weights"]["file"]
+    return path.is_file() and sha256(path) == result["weights"]["sha256"]
 
 
 def pack(shipped: Path, target: Path) -> None:

@@ -71,8 +71,12 @@ def parameters_of(notebook: NotebookNode, name: str) -> dict:
     cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         raise BatchError(f"{name}: has {len(cells)} cells tagged `parameters` instead of one")
+    try:
+        statements = ast.parse(cells[0].source).body
+    except SyntaxError as error:
+        raise BatchError(f"{name}: the parameters cell is no Python: {error.msg}, line {error.lineno}") from None
     found = {}
-    for statement in ast.parse(cells[0].source).body:
+    for statement in statements:
         try:
             (target,) = statement.targets
             found[target.id] = ast.literal_eval(statement.value)
@@ -237,8 +241,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "all" and (options.jobs < 1 or options.minutes < 0):
         parser.error("--jobs must be at least 1, and --minutes no less than 0")
     os.environ.setdefault("TQDM_NCOLS", "80")  # else a notebook depends on the width of the terminal
-    if os.environ.get("IRNAS_DATA"):  # cells run in notebooks/
-        os.environ["IRNAS_DATA"] = str(Path(os.environ["IRNAS_DATA"]).expanduser().resolve())
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # silent about the cell of an interrupted run
     try:
         return _command(options)

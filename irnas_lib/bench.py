@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from irnas_lib import datasets, operations, recipes, resumption, systems, training
 from irnas_lib.checkpoints import save_state
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, read_json
 from irnas_lib.inference import restorer
 from irnas_lib.losses import restoration_loss
 from irnas_lib.memory import keep_freed_memory, measured_peak
@@ -262,17 +262,29 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     keep_freed_memory()
     print(f"torch {torch.__version__} on {device_name(best_device())}")
-    path = options.out / "bench.json"
-    found = json.loads(path.read_text()) if path.is_file() else {}
+    status = 0
     for name in options.names or (*BENCHES, "growth", "precision"):
-        if name in BENCHES:
-            found[name] = one = BENCHES[name]() | {"device": device_name(best_device())}
-            write(path, found)
-            ratio = "" if one["ratio"] is None else f"{one['ratio']:8.4f} of {one['against']}"
-            print(f"{name:28} {one['value']:10.4g} {one['unit']:8}{ratio}", flush=True)
-        else:
-            write(options.out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
-    return 0
+        try:
+            run(name, options.out)
+        except (RuntimeError, ValueError, OSError) as error:  # such as too little memory: the others still run
+            print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+            status = 1
+        except KeyboardInterrupt:
+            print("stopped; what is measured is kept", file=sys.stderr)
+            return 130
+    return status
+
+
+def run(name: str, out: Path) -> None:
+    """Measures one thing into the folder `out`, beside what is there."""
+    if name not in BENCHES:
+        return write(out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
+    path = out / "bench.json"
+    found = read_json(path) if path.is_file() else {}
+    found[name] = one = BENCHES[name]() | {"device": device_name(best_device())}
+    write(path, found)
+    ratio = "" if one["ratio"] is None else f"{one['ratio']:8.4f} of {one['against']}"
+    print(f"{name:28} {one['value']:10.4g} {one['unit']:8}{ratio}", flush=True)
 
 
 if __name__ == "__main__":

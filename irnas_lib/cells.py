@@ -18,7 +18,7 @@ from irnas_lib import edits, systems
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.files import atomically
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
-from irnas_lib.results import SMOKE
+from irnas_lib.results import SMOKE, TASKS
 from irnas_lib.search_space import OPERATIONS, states
 
 SYSTEM = "IR-NAS + residual"
@@ -89,7 +89,7 @@ def _parameters(task: str, nodes: int, operation: str) -> int:
 
 def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
     """Channels of the picture, and the cell in the published network."""
-    return 1 if task == "denoising" else 3, PUBLISHED[task, "IR-NAS"]._replace(genotype=genotype)
+    return TASKS[task].channels, PUBLISHED[task, "IR-NAS"]._replace(genotype=genotype)
 
 
 def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:

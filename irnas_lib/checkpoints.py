@@ -71,7 +71,8 @@ def save_state(path: Path, state: dict) -> None:
 def load_state(path: Path, key: dict | None = None) -> dict | None:
     """The state that a run with the same `key` (its parameters) left, or None where there is none.
 
-    A state of other parameters is not used; without a key any serves. Raises CheckpointError for a damaged file.
+    Without a key any state serves. Raises CheckpointError for a damaged file, and for a state of other parameters,
+    which the run would overwrite.
     """
     if not Path(path).is_file():
         return None
@@ -79,4 +80,8 @@ def load_state(path: Path, key: dict | None = None) -> dict | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged; delete it to start again ({type(error).__name__})") from error
-    return state if isinstance(state, dict) and key in (None, state.get("key")) else None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: holds no state of a run; delete it to start again")
+    if key is not None and state.get("key") != key:
+        raise CheckpointError(f"{path}: is of a run with other parameters; finish that one, or delete the file")
+    return state

@@ -29,6 +29,7 @@ TASKS = {"denoising": ("BSD500", "embedded"), "sim1800": ("SIM1800-BSD500", "emb
 BSD500_FOLDER = "BSDS500/data/images"
 BSD500_COUNTS = {"train": 200, "val": 100, "test": 200}
 SIM1800_COUNTS = {"train": 1600, "test": 212}
+SIM1800_NAME = r"SIM1800-[\w.-]+"  # of one that data_scripts/sim1800.py has built from a folder
 RAIN800_COUNTS = {"training": 700, "test_syn": 100, "test_nature": 52}
 SCENES = Path(__file__).with_name("rain800_scenes.csv")
 VALIDATION_EVERY = 40  # scenes: two in a hundred, as Section 4.1 has it for the search
@@ -104,7 +105,7 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
     """
     if task not in TASKS:
         raise DatasetError(f"unknown task {task!r}: must be one of {', '.join(TASKS)}")
-    built = task == "sim1800" and re.fullmatch(r"SIM1800-[\w.-]+", dataset)
+    built = task == "sim1800" and re.fullmatch(SIM1800_NAME, dataset)
     if dataset not in TASKS[task] and not built:
         raise DatasetError(
             f"unknown data set {dataset!r} for {task}: must be one of {', '.join(TASKS[task])}"

@@ -184,13 +184,13 @@ def _add_cell(graph: graphviz.Digraph, genotype: Genotype, changed: Collection[t
 
 # ---- networks ----
 
-def draw_supernet(supernet: Supernet, second_inputs: bool = True) -> Drawing:
+def draw_supernet(supernet: Supernet) -> Drawing:
     """Figure 2, left: start part, every layer's supercells with the transitions into them, end part.
 
-    A box is a supercell: channels of each node, then of its output. second_inputs: draw h_{l-2} too, dotted.
+    A box is a supercell: channels of each node, then of its output. Dotted: the second inputs, h_{l-2}.
     """
     drawing = _trellis_page(NOTATION)
-    _add_supernet(drawing, supernet, second_inputs)
+    _add_supernet(drawing, supernet)
     return drawing
 
 
@@ -204,7 +204,7 @@ def draw_network(network: RestorationNetwork) -> Drawing:
 def draw_width_search(supernet: Supernet, network: RestorationNetwork) -> Drawing:
     """Figure 2: a supernet and, below it, a final network."""
     drawing = _trellis_page(f"Above: the supernet. Below: a final network, one path of widths.\n{NOTATION}")
-    _add_supernet(drawing, supernet, True, "a")
+    _add_supernet(drawing, supernet, "a")
     _add_network(drawing, network, "b", top=-(LEVELS + 0.8))
     return drawing
 
@@ -219,7 +219,7 @@ def _place(graph: graphviz.Digraph, name: str, label: str, layer: float, level: 
     return name
 
 
-def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, second_inputs: bool, prefix: str = "") -> None:
+def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, prefix: str = "") -> None:
     stem, start = supernet.stem[0], supernet.widen[0]
     picture = _place(graph, f"{prefix}in", f"picture\n{stem.in_channels}", -2, 0, fillcolor=INPUT)
     before = [_place(graph, f"{prefix}stem", f"3×3\n{stem.out_channels}", -1, 0)]
@@ -238,7 +238,7 @@ def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, second_inputs: bo
         for name in layer.first:
             source, level = map(int, name.split("->"))
             graph.edge(last[source], outputs[level])
-        for name in layer.second if second_inputs else ():
+        for name in layer.second:
             level = int(name)
             graph.edge(before[min(level, len(before) - 1)], outputs[level], style="dotted", color=FAINT,
                        arrowsize="0.4")

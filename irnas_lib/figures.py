@@ -112,7 +112,7 @@ def measurements(checkpoints: Path, name: str) -> dict:
 
 def published_network(task: str) -> RestorationNetwork:
     """The paper's own network for a task, untrained."""
-    return RestorationNetwork(*PUBLISHED[task, "IR-NAS"], channels=1 if task == "denoising" else 3)
+    return RestorationNetwork(*PUBLISHED[task, "IR-NAS"], results.TASKS[task].channels)
 
 
 def panel_of(folder: Path, task: str, smoke: bool = False) -> Figure:
@@ -142,6 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:  # a ValueError is what each of ours is
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

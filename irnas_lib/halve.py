@@ -17,7 +17,6 @@ from torch import nn
 
 from irnas_lib import datasets, inference, manifest, protocols, results, runs
 from irnas_lib.checkpoints import save_weights
-from irnas_lib.restore import load
 
 LIMIT = 0.005  # dB
 
@@ -41,9 +40,9 @@ def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> s
     path = checkpoints / result["weights"]["file"]
     if not any(map(_large, load_file(path).values())):
         return f"{path.stem}: is in half precision"
-    network, test = load(result, checkpoints), datasets.load(result["task"], result["dataset"], data).test
-    chosen = inference.usual(test)
-    chosen = chosen[::max(1, len(chosen) // pictures)][:pictures]
+    network = runs.trained_network(result, checkpoints)
+    test = datasets.load(result["task"], result["dataset"], data).test
+    chosen = inference.spread(inference.usual(test), pictures)
     small = rounded(network)
     before, after = (protocols.evaluate(inference.restorer(each, runs.best_device()), chosen, "strict", result["sigma"],
                                         result["seed"]).psnr for each in (network, copy.deepcopy(small).float()))
@@ -74,6 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -57,6 +57,11 @@ def usual(pictures: Sequence[Picture]) -> list[Picture]:
     return [picture for picture in pictures if picture.clean[..., 0].size <= LARGE]
 
 
+def spread(pictures: Sequence[Picture], number: int) -> Sequence[Picture]:
+    """`number` of the pictures, evenly spread; all where there are fewer."""
+    return pictures[::max(1, len(pictures) // number)][:number] if number else pictures[:0]
+
+
 def in_pieces(restore: Callable[[torch.Tensor], torch.Tensor], degraded: torch.Tensor) -> torch.Tensor:
     """Restores (B, C, H, W) piece by piece. The same as at once for a network that looks at most MARGIN pixels far;
     one that sees further (DetailsNet 56 pixels, MemNet 74) misses a little at the seams, and one that pools over the

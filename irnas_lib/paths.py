@@ -12,6 +12,8 @@ def run_folder(profile: str) -> Path:
 
 
 def data_folder(argument: str | Path | None = None) -> Path:
-    """The folder of the real data sets: the argument, else IRNAS_DATA, else data/ in the project."""
-    chosen = argument or os.environ.get("IRNAS_DATA")
-    return Path(chosen).expanduser() if chosen else ROOT / "data"
+    """The folder of the real data sets: the argument, else IRNAS_DATA, else data/ in the project. A relative
+    IRNAS_DATA is one below the project, wherever a notebook runs."""
+    if argument:
+        return Path(argument).expanduser()
+    return ROOT / Path(os.environ.get("IRNAS_DATA") or "data").expanduser()

@@ -4,12 +4,13 @@ A conversion that keeps every value is done (grey to RGB, a palette, an opaque a
 would have to invent or drop something (16 bits, CMYK, transparency, one frame of several) is refused.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from irnas_lib.files import atomically
 
 SAFE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -97,21 +98,25 @@ def write_picture(path: str | Path, array: np.ndarray) -> None:
         raise PictureError(f"{path}: needs a uint8 array (H, W, 1 or 3), got {array.dtype} {array.shape}")
     if path.suffix.lower() not in SUFFIXES:
         raise PictureError(f"{path}: unknown suffix, use one of {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise PictureError(f"{path}: cannot be written (no such folder)")
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     lossless = {"lossless": True} if path.suffix.lower() == ".webp" else {}
     try:
-        image.save(partial, quality=95, **lossless)
-        os.replace(partial, path)
+        with atomically(path) as partial:
+            image.save(partial, quality=95, **lossless)
     except OSError as error:
         raise PictureError(f"{path}: cannot be written ({_one_line(error)})") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
     """uint8 (H, W, C) to float32 (C, H, W) in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1))).float() / 255
+
+
+def luma(x: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) -> (B, 1, H, W), full-range ITU-R BT.601."""
+    return (x * x.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=1, keepdim=True)
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

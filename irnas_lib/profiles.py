@@ -60,6 +60,8 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
 def _expanded(entries: list[dict]) -> Iterator[dict]:
     """The entries, those with `each` once for every combination of its values."""
     for entry in entries:
+        if "notebook" not in entry:
+            raise ProfileError(f"job {entry.get('name', '')}: says no notebook")
         each = entry.get("each", {})
         for values in product(*each.values()):
             own = dict(zip(each, values))

@@ -54,8 +54,8 @@ def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here:
     if any(all((result | {"schedule": result.get("schedule") or result["iterations"]})[key] == wanted[key]
                for key in TRAINED) for result in known):
         return Left(job.name, iterations, iterations, 0.0)
-    if state.is_file():
-        state = checkpoints.load_state(state)
+    state = checkpoints.load_state(state)
+    if state and {key: state["key"].get(key) for key in TRAINED} == {key: wanted[key] for key in TRAINED}:
         done = state["iteration"]
         return Left(job.name, done, iterations, state["seconds"] / done * (iterations - done))
     paces = [result["seconds"] / (result["iterations"] * result["batch"] * result["crop"] ** 2) for result in known

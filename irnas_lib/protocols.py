@@ -7,7 +7,7 @@
 A table never mixes protocols in a column.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,15 +17,11 @@ from tqdm import tqdm
 
 from irnas_lib.datasets import Picture
 from irnas_lib.metrics import psnr, ssim
-from irnas_lib.pictures import to_tensor
+from irnas_lib.pictures import luma, to_tensor
 from irnas_lib.seeds import noise_generator
+from irnas_lib.tiles import TILE, TILE_STEP, Restore, corners, restore_tiles
 
 PROTOCOLS = ("strict", "redrawn", "half", "strict_y")
-TILE, TILE_STEP = 64, 48
-TILE_BATCH = 32
-
-Restore = Callable[[torch.Tensor], torch.Tensor]
-
 
 class Score(NamedTuple):
     """Means over pictures; ssim_padded, with zero padding as in the authors' program, in `redrawn` only; seconds, to
@@ -73,29 +69,6 @@ def half_size(array: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(channel) for channel in small], axis=-1)
 
 
-def tile_starts(length: int, tile: int = TILE, step: int = TILE_STEP) -> list[int]:
-    """Where tiles begin along one side: every `step` pixels, and a last one at the border."""
-    if length < tile:
-        raise ValueError(f"a side of {length} pixels is shorter than a tile of {tile}")
-    return [*range(0, length - tile, step), length - tile]
-
-
-def restore_tiles(restore: Restore, tiles: Sequence[torch.Tensor], shape: tuple[int, ...],
-                  tile: int = TILE, step: int = TILE_STEP) -> torch.Tensor:
-    """Restores the tiles of a picture of `shape`, (1, C, H, W), and averages them where they overlap."""
-    outputs = torch.cat([restore(torch.cat(tiles[i:i + TILE_BATCH])) for i in range(0, len(tiles), TILE_BATCH)])
-    total, count = outputs.new_zeros(shape), outputs.new_zeros(shape)
-    for output, (top, left) in zip(outputs, corners(shape, tile, step)):
-        total[..., top:top + tile, left:left + tile] += output
-        count[..., top:top + tile, left:left + tile] += 1
-    return total / count
-
-
-def corners(shape: tuple[int, ...], tile: int = TILE, step: int = TILE_STEP) -> list[tuple[int, int]]:
-    """The upper left corners (top, left) of the tiles of a picture (..., H, W)."""
-    return [(top, left) for top in tile_starts(shape[-2], tile, step) for left in tile_starts(shape[-1], tile, step)]
-
-
 def restore_redrawn(restore: Restore, clean: torch.Tensor, sigma: float, seed: int, name: str,
                     tile: int = TILE, step: int = TILE_STEP) -> torch.Tensor:
     """Cuts `clean`, (1, C, H, W), into tiles, adds fresh noise to each, restores them and averages the overlaps."""
@@ -118,11 +91,6 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
             yield Restored(picture.name, clean, degraded, restore_redrawn(restore, clean, sigma, seed, picture.name))
         else:
             yield Restored(picture.name, clean, degraded, restore(degraded))
-
-
-def luma(x: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W) -> (B, 1, H, W), full-range ITU-R BT.601."""
-    return (x * x.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=1, keepdim=True)
 
 
 def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,

@@ -1,13 +1,12 @@
 """Promote what a real run made: runs/PROFILE/ to checkpoints/ and notebooks/*.ipynb."""
 
-import json
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
-from irnas_lib import manifest, profiles, results, stamps
+from irnas_lib import manifest, profiles, results, runs, stamps
 from irnas_lib.checkpoints import sha256
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, read_json
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
@@ -37,10 +36,13 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
     manifest.check(shipped)
-    everything = _results(shipped) | _results(made)
+    own = _results(made)  # read once: a training that runs meanwhile may add to it
+    everything = _results(shipped) | own
     pairs, dropped, said = [], [], []
-    for path, record in _results(made).items():
-        _real(path)
+    for path, record in own.items():
+        _real(path, record)
+        if _same(record, everything.get(shipped / path.relative_to(made)), shipped):
+            continue
         rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
         if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
             why = "has succeeded" if record["status"] != "ok" else "has more iterations"
@@ -49,12 +51,12 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
         older = [other for other in rivals if other.is_relative_to(shipped)]
         dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
                             if everything[other]["weights"]]
-        pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, made), path) if new]
+        pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, record, made), path) if new]
     for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
-        _real(path)
+        _real(path, read_json(path))
         pairs.append((path, shipped / path.relative_to(made)))
     panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
-    for record in _results(made).values():
+    for record in own.values():
         shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
         if shown and shown["profile"] != profile:
             panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}
@@ -103,22 +105,18 @@ def _too_large(shipped: Path) -> list[Path]:
     return out
 
 
-def _read(path: Path) -> dict:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PublishError(f"{path.name}: is not JSON ({error})") from None
+def _real(path: Path, record: dict) -> None:
+    """Raises PublishError for a record that was made at smoke scale."""
     if not isinstance(record, dict):
         raise PublishError(f"{path.name}: is not a JSON object")
-    return record
-
-
-def _real(path: Path) -> dict:
-    """A record that was not made at smoke scale."""
-    record = _read(path)
     if record.get("profile") == "smoke":
         raise PublishError(f"{path.name}: made at smoke scale, which is no result")
-    return record
+
+
+def _same(record: dict, other: dict | None, shipped: Path) -> bool:
+    """Whether a result is shipped already, its weights too, maybe rounded (see `halve`)."""
+    return (other is not None and record | {"weights": None} == other | {"weights": None}
+            and (record["weights"] is None or runs.at_hand(other, shipped)))
 
 
 def _key(record: dict) -> tuple:
@@ -126,9 +124,8 @@ def _key(record: dict) -> tuple:
 
 
 def _results(checkpoints: Path) -> dict[Path, dict]:
-    """The results in a checkpoints folder, checked."""
-    folder = checkpoints / "results"
-    return dict(zip(sorted(folder.glob("[!.]*.json")), results.load(folder), strict=True))
+    """The results in a checkpoints folder, checked, by their files."""
+    return {path: results.read(path) for path in sorted((checkpoints / "results").glob("[!.]*.json"))}
 
 
 def _worth(result: dict) -> tuple[bool, int]:
@@ -142,9 +139,9 @@ def _panels_of(result: dict) -> str:
     return f"{result['task']}-*{sigma}*-{results.slug(result['system'])}.png"
 
 
-def _weights(result: Path, checkpoints: Path) -> Path | None:
+def _weights(result: Path, record: dict, checkpoints: Path) -> Path | None:
     """The weights file of a result, after comparing its hash; None if it has none."""
-    weights = _read(result).get("weights")
+    weights = record["weights"]
     if not weights:
         return None
     path = checkpoints / "weights" / Path(weights["file"]).name

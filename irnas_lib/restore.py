@@ -11,14 +11,12 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from irnas_lib import results, runs, systems
+from irnas_lib import results, runs
 from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.genotypes import Architecture, Genotype, check_path
 from irnas_lib.inference import restorer
 from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
-from irnas_lib.protocols import Restore, corners, restore_tiles
+from irnas_lib.tiles import Restore, corners, restore_tiles
 
-CHANNELS = {"denoising": 1, "sim1800": 3, "deraining": 3}  # of the pictures that a task's networks were trained on
 TILE_MINIMUM = 32
 
 HELP = """\
@@ -114,18 +112,6 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
     return max(fitting, key=quality), folder
 
 
-def load(result: dict, folder: Path) -> nn.Module:
-    """The trained network of a result. Raises RestoreError where the result describes none, or CheckpointError."""
-    try:
-        architecture = result["genotype"] and Architecture(Genotype(result["genotype"]), check_path(result["path"]),
-                                                           result["width"])
-        network = systems.build(result["system"], CHANNELS[result["task"]], architecture)
-    except (TypeError, ValueError) as error:
-        raise RestoreError(f"{name_of(result)}: describes no network ({error})") from error
-    runs.load_network(network, result, folder)
-    return network
-
-
 def listing(candidates: Iterable[dict]) -> str:
     """One line a checkpoint: name, task, system, sigma, iterations, PSNR."""
     rows = [("name", "task", "system", "sigma", "iterations", "PSNR")]
@@ -196,7 +182,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="OUT", nargs="?", type=Path, help="the restored picture or folder")
     parser.add_argument("--checkpoint", metavar="NAME",
                         help="a shipped checkpoint, or a result (.json) or weights (.safetensors) file of a run")
-    parser.add_argument("--task", choices=CHANNELS, default="denoising", help="default: denoising")
+    parser.add_argument("--task", choices=results.TASKS, default="denoising", help="default: denoising")
     parser.add_argument("--sigma", type=float, default=50,
                         help="noise level in grey levels that the checkpoint was trained for; default: 50")
     parser.add_argument("--tile", type=int, default=0, metavar="N",
@@ -222,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise RestoreError("--device cuda: torch finds no GPU here")
         pairs = plan(options.source, options.target)
         result, folder = choose(options.checkpoint, options.task, options.sigma, runs.SHIPPED)
-        network = load(result, folder)
+        network = runs.trained_network(result, folder)
         device = torch.device(options.device or runs.best_device())
         print(f"{name_of(result)}, on {runs.device_name(device)}", file=sys.stderr)
         failed = restore_files(network, pairs, device, options.tile)

@@ -11,25 +11,27 @@ from irnas_lib.files import atomically
 
 
 class Task(NamedTuple):
-    """dataset: what the paper measures the task on; pictures: in its test set."""
+    """dataset: what the paper measures the task on; channels: of its pictures as networks see them; pictures: in its
+    test set."""
 
     dataset: str
+    channels: int
     protocols: tuple[str, ...]
     pictures: int
     unrestored: str  # the system that returns its input
 
 
 TASKS = {
-    "denoising": Task("BSD500", ("strict", "redrawn", "half"), 200, "Noisy"),
-    "sim1800": Task("SIM1800-BSD500", ("strict",), 212, "Noisy"),
-    "deraining": Task("Rain800", ("strict", "strict_y"), 100, "Rainy"),
+    "denoising": Task("BSD500", 1, ("strict", "redrawn", "half"), 200, "Noisy"),
+    "sim1800": Task("SIM1800-BSD500", 3, ("strict",), 212, "Noisy"),
+    "deraining": Task("Rain800", 3, ("strict", "strict_y"), 100, "Rainy"),
 }
 # Of data sets whose name does not say enough.
 TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
 PAPER_LAMBDA = 0.5  # of Eq. 7
 SMOKE = "smoke"     # the profile whose results are none
 
-PLAIN_NAME = r"[A-Za-z0-9][\w ,+*()-]*"  # they become file names
+PLAIN_NAME = r"[A-Za-z0-9][\w ,+*().-]*"  # they become file names
 
 Number = int | float
 REQUIRED = {
@@ -93,15 +95,17 @@ def load(folder: str | Path) -> list[dict]:
 
     Raises ResultError, which names the file, for one that is damaged or no result.
     """
-    results = []
-    for path in sorted(Path(folder).glob("[!.]*.json")):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
-        check(result, str(path))
-        results.append(result)
-    return results
+    return [read(path) for path in sorted(Path(folder).glob("[!.]*.json"))]
+
+
+def read(path: Path) -> dict:
+    """One result. Raises ResultError, which names the file."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
+    check(result, str(path))
+    return result
 
 
 def has_usual_loss(result: dict) -> bool:
@@ -117,7 +121,7 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
     The most test pictures win, then the most iterations, then the lowest seed, then the recipe `matched`.
     Only the data set of the paper counts, only the paper's loss (another lambda is an experiment of its own), and no
     smoke result; with `smoke`, only smoke results, on any data set. A failed result is returned where the system
-    never succeeded. Without a protocol any result serves.
+    never succeeded. Without a protocol any result serves, and its most pictures under one protocol count.
     """
     candidates = [
         result for result in results
@@ -129,8 +133,8 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
     measured = [result for result in good if protocol is None or protocol in result["metrics"]]
 
     def rank(result):
-        scores = result["metrics"]
-        pictures = scores[protocol]["pictures"] if protocol in scores else 0
+        pictures = max((scores["pictures"] for name, scores in result["metrics"].items() if protocol in (None, name)),
+                       default=0)
         return (-pictures, -(result["iterations"] or 0), result["seed"], result["recipe"] != "matched",
                 json.dumps(result, sort_keys=True))
     return min(measured if good else candidates, key=rank, default=None)

@@ -5,6 +5,8 @@ the same folders. Both are looked through for a finished search or training of t
 """
 
 import json
+import os
+import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,9 +19,8 @@ from irnas_lib.datasets import Dataset
 from irnas_lib.files import atomically
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.paths import ROOT, run_folder
-from irnas_lib.stamps import commit
 from irnas_lib.steps import device_name
-from irnas_lib.systems import macs_per_pixel, parameter_count, published
+from irnas_lib.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 
 SHIPPED = ROOT / "checkpoints"
 CPU = torch.device("cpu")
@@ -42,6 +43,18 @@ def folders(profile: str) -> tuple[Path, Path]:
 def best_device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit checked out, with `-dirty` where tracked files differ from it; the variable IRNAS_COMMIT, for copies
+    of the project without its history, goes first; empty where neither is."""
+    if os.environ.get("IRNAS_COMMIT"):
+        return os.environ["IRNAS_COMMIT"]
+    try:
+        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                              cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:
@@ -132,15 +145,22 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
 
     given: the parameters of 05_training that are recorded as they are: task, system, sigma (None but for white noise),
     seed, recipe, loss_lambda, iterations, schedule (0: iterations), batch, crop.
+    Raises ValueError, before anything is trained, for what could never become a result, and for another architecture
+    than the paper's under the paper's name.
     """
+    if architecture and given["system"] != SEARCHED_HERE and architecture != published(given["task"], given["system"]):
+        raise ValueError(f"{given['system']} stands for the paper's own genotype, path and width in the tables; "
+                         f"another one is trained as {SEARCHED_HERE!r}")
     record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}
-    return record | {
+    record |= {
         "dataset": pictures.name, "lambda": given["loss_lambda"], "schedule": given["schedule"] or given["iterations"],
         "loss": "mse + log-ssim" if given["loss_lambda"] else "mse",
         "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
         "path": architecture and list(architecture.path), "width": architecture and architecture.width,
         "parameters": parameter_count(network), "macs_per_pixel": macs_per_pixel(network, pictures.channels),
     } | provenance(profile, pictures, device)
+    results.check(record | {"metrics": {}, "seconds": None, "weights": None, "status": "failed"})
+    return record
 
 
 def stem(wanted: dict) -> str:
@@ -161,12 +181,17 @@ def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Data
 
 def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
     """A finished training that agrees with `wanted` in every key of SAME_TRAINING: its result and its folder."""
-    key = json.dumps([wanted[name] for name in SAME_TRAINING])
+    key = _key(wanted)
     for folder in folders(profile):
         for result in results.load(folder / "results"):
-            if json.dumps([result.get(name) for name in SAME_TRAINING]) == key:
+            if _key(result) == key:
                 return result, folder
     return None
+
+
+def _key(record: dict) -> list:
+    """As JSON keeps it, where tuples are lists; compared by value, so that 0 is 0.0."""
+    return json.loads(json.dumps([record.get(name) for name in SAME_TRAINING]))
 
 
 def at_hand(result: dict, folder: Path) -> bool:
@@ -179,6 +204,19 @@ def load_network(network: nn.Module, result: dict, folder: Path) -> None:
     if result["weights"] is None:
         raise checkpoints.CheckpointError(f"{result['system']}: this result has no weights ({result['status']})")
     checkpoints.load_weights(folder / result["weights"]["file"], network, result["weights"]["sha256"])
+
+
+def trained_network(result: dict, folder: Path) -> nn.Module:
+    """The network that a result describes, with its weights. Raises CheckpointError where it describes none, or its
+    weights are not there."""
+    try:
+        architecture = result["genotype"] and Architecture(Genotype(result["genotype"]), check_path(result["path"]),
+                                                           result["width"])
+        network = build(result["system"], results.TASKS[result["task"]].channels, architecture)
+    except (TypeError, ValueError) as error:
+        raise checkpoints.CheckpointError(f"{stem(result)}: describes no network ({error})") from error
+    load_network(network, result, folder)
+    return network
 
 
 def save_training(result: dict, network: nn.Module | None) -> Path:

@@ -19,11 +19,11 @@ from irnas_lib.memory import keep_freed_memory
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import corners, degraded_side, restore_tiles
+from irnas_lib.protocols import degraded_side
 from irnas_lib.recipes import load_optimizer, optimizer_on, set_learning_rate
-from irnas_lib.steps import recorded, resumable
+from irnas_lib.steps import Diverged, recorded, resumable
 from irnas_lib.supernet import Supernet
-from irnas_lib.training import Diverged
+from irnas_lib.tiles import corners, restore_tiles
 
 SPLIT_STREAM, WEIGHTS_STREAM, ARCHITECTURE_STREAM = 2, 3, 4  # independent random numbers of one seed
 

@@ -5,9 +5,7 @@ commit, versions, seconds.
 """
 
 import hashlib
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -18,6 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from irnas_lib.paths import ROOT, data_folder
+from irnas_lib.runs import commit
 
 PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-image", "jupytext", "papermill")
 # Not preceded by a letter, so that the path of a web address is none of ours.
@@ -41,21 +40,10 @@ def source_sha256(source: Path) -> str:
     return hashlib.sha256(source.read_bytes()).hexdigest()
 
 
-def commit(root: Path = ROOT) -> str:
-    """The commit checked out, with `-dirty` where tracked files differ from it; the variable IRNAS_COMMIT, for copies
-    of the project without its history, goes first; empty where neither is."""
-    if os.environ.get("IRNAS_COMMIT"):
-        return os.environ["IRNAS_COMMIT"]
-    try:
-        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                              cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
 def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
     """The notebook with known folders in its outputs relative: project, data, Python, home, cell files."""
     known = {str(ROOT): ".", str(data_folder().resolve()): "data", sys.prefix: ".venv", str(Path.home()): "~"}
+    known.pop("/", None)  # a container's home may be the root, which stands in every fraction and every tag
     folders = sorted(known.items(), key=lambda pair: -len(pair[0]))
 
     def relative(text: str) -> str:

@@ -15,6 +15,17 @@ SAVE_SECONDS = 60.0  # the most that a killed run loses
 WARM_UP = 3  # ordinary steps before a recording, in which libraries allocate memory and choose their kernels
 
 
+class Diverged(RuntimeError):
+    """A training whose loss is no longer finite, or has grown far beyond that of the first batch.
+
+    curve: what was logged until then, as `train` returns it.
+    """
+
+    def __init__(self, message: str, curve: list | None = None):
+        super().__init__(message)
+        self.curve = curve or []
+
+
 def resumable(start: int, iterations: int, save: Callable[[int], None], description: str) -> Iterator[int]:
     """The steps start, ..., iterations - 1 with a progress bar; calls save(steps done) once a minute and at the end.
 

@@ -21,7 +21,8 @@ from irnas_lib import classical, datasets, inference, results, runs, systems, ti
 from irnas_lib.datasets import Picture
 from irnas_lib.files import atomically
 from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import Restore, degraded_side
+from irnas_lib.protocols import degraded_side
+from irnas_lib.tiles import Restore
 
 SIGMA = 50  # of white noise: the time of BM3D and WNNM depends on it
 SYSTEMS = {
@@ -45,11 +46,6 @@ def restorer(system: str, task: str, training: Sequence[Picture], device: torch.
     return inference.restorer(network, device)
 
 
-def spread(pictures: Sequence[Picture], number: int) -> Sequence[Picture]:
-    """`number` of the pictures, evenly spread; all where there are fewer."""
-    return pictures[::max(1, len(pictures) // number)][:number] if number else pictures[:0]
-
-
 def measure(restorers: Mapping[str, Restore], picture: Picture, sigma: float | None) -> dict[str, float]:
     """Seconds that each system takes to restore a picture."""
     degraded = degraded_side(picture, to_tensor(picture.clean).unsqueeze(0), sigma, 0)
@@ -68,13 +64,14 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
     (name, *_), device = datasets.TASKS[task], runs.best_device()
     pictures = datasets.load(task, name)
     usual = inference.usual(pictures.test)
-    chosen = spread(usual, number)
-    few = {picture.name for picture in spread(chosen, number if classical_number is None else classical_number)}
+    chosen = inference.spread(usual, number)
+    few = inference.spread(chosen, number if classical_number is None else classical_number)
+    few = {picture.name for picture in few}
     record = {"dataset": name, "device": runs.device_name(device), "test_pictures": len(usual)}
     everything = times.load(file)
     done = everything.get(task, {})
     done = done["pictures"] if {key: done.get(key) for key in record} == record else {}
-    record["pictures"] = {picture.name: done[picture.name] for picture in chosen if picture.name in done}
+    record["pictures"] = dict(done)
     restorers = {system: restorer(system, task, pictures.train, device) for system in SYSTEMS[task]}
     if left_out := [system for system, restore in restorers.items() if restore is None]:
         print(f"left out, since its time depends on its weights and none are shipped: {', '.join(left_out)}")
@@ -112,6 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
     print(f"on {record['device']}, scaled to {record['test_pictures']} pictures:")
     for system, seconds in sorted(times.scaled(record).items(), key=lambda pair: pair[1]):
         print(f"{system:12}{seconds:10.1f} s, from {times.restored_by(record, system)}")

@@ -16,7 +16,8 @@ from torch import distributed
 
 from irnas_lib import batch, datasets, parallel, profiles, recipes, runs, systems
 from irnas_lib.patches import Patches
-from irnas_lib.training import Diverged, train
+from irnas_lib.steps import Diverged
+from irnas_lib.training import train
 
 
 def run(profile: str, name: str, device: torch.device) -> dict:

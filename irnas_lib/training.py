@@ -14,22 +14,11 @@ from irnas_lib.memory import keep_freed_memory
 from irnas_lib.metrics import psnr
 from irnas_lib.patches import Patches
 from irnas_lib.recipes import Recipe, learning_rate, load_optimizer, make_optimizer, set_learning_rate
-from irnas_lib.steps import device_name, recorded, resumable
+from irnas_lib.steps import Diverged, device_name, recorded, resumable
 
 LOG_POINTS = 100  # points of a training curve
 BLOWN_UP = 100  # times the first loss
 TRAINING_STREAM = 1  # keeps the batches of a training apart from those of a search with the same seed
-
-
-class Diverged(RuntimeError):
-    """A training whose loss is no longer finite, or has grown to BLOWN_UP times that of the first batch.
-
-    curve: what was logged until then, as `train` returns it.
-    """
-
-    def __init__(self, message: str, curve: list | None = None):
-        super().__init__(message)
-        self.curve = curve or []
 
 
 class Objective(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from irnas_lib import protocols, systems
+from irnas_lib import systems, tiles
 from irnas_lib.baselines.dncnn import DnCNN
 from irnas_lib.baselines.memnet import MemNet
 from irnas_lib.baselines.n3net import N3Block, N3Net, neighbour_weights
@@ -207,7 +207,7 @@ def test_nlrn_restores_pictures_in_tiles_of_43_averaged_where_they_overlap(monke
                 total[place] += network.restore_patch(x[place])
                 count[place] += 1
         for chunk in (1, 5, 32):
-            monkeypatch.setattr(protocols, "TILE_BATCH", chunk)
+            monkeypatch.setattr(tiles, "TILE_BATCH", chunk)
             torch.testing.assert_close(network(x), total / count)
         assert not torch.allclose(network.restore_patch(x), total / count, rtol=1e-4)
 

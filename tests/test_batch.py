@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 import pytest
 
-from irnas_lib import batch, manifest, profiles, publish, results, stamps
+from irnas_lib import batch, manifest, profiles, publish, results, runs, stamps
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.paths import ROOT
 
@@ -181,10 +181,13 @@ def test_known_folders_in_outputs_become_relative(monkeypatch, tmp_path):
         outputs=[nbformat.v4.new_output("stream", text=text)])])
     cleaned = stamps.without_machine_paths(notebook).cells[0].outputs[0].text
     assert cleaned == "data/BSDS500 ./runs ~/irnasx ~/a <cell>:3: Warning"
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))  # of an unknown user in a container
+    notebook.cells[0].outputs[0].text = "26.1 dB / 0.70 </svg>"
+    assert stamps.without_machine_paths(notebook).cells[0].outputs[0].text == "26.1 dB / 0.70 </svg>"
 
 
 def test_commit_is_empty_outside_git(tmp_path):
-    assert stamps.commit(tmp_path) == ""
+    assert runs.commit(tmp_path) == ""
 
 
 def test_a_failing_cell_is_named_and_what_ran_is_left(tmp_path):
@@ -222,6 +225,12 @@ def test_unknown_parameter_and_missing_notebook_fail_before_running(tmp_path):
 def test_parameters_cell_holds_plain_scalars_only(cell):
     notebook = jupytext.reads(f'# %% tags=["parameters"]\nprofile = "smoke"\n{cell}\n', fmt="py:percent")
     with pytest.raises(batch.BatchError, match="holds more than plain scalars"):
+        batch.parameters_of(notebook, "tiny.py")
+
+
+def test_a_parameters_cell_that_does_not_parse_is_said_in_a_line():
+    notebook = jupytext.reads('# %% tags=["parameters"]\nprofile = "smoke"\nx = \n', fmt="py:percent")
+    with pytest.raises(batch.BatchError, match="tiny.py: the parameters cell is no Python: invalid syntax, line 2"):
         batch.parameters_of(notebook, "tiny.py")
 
 
@@ -273,6 +282,7 @@ def test_each_makes_a_job_of_every_combination(listed):
     (('needs = ["two"]', 'needs = ["four"]'), "job three needs four"),
     (('name = "two-again"', ""), "two jobs of profile smoke are called two"),
     (('name = "two-again"', 'nmae = "two-again"'), "unknown key nmae"),
+    (('notebook = "one"', 'name = "one"'), "job one: says no notebook"),
     (('name = "two-again"', 'name = "two-{x}"\neach = { y = [1] }'), "job two-{x}: `each` has no 'x'"),
     (('name = "two-again"', 'name = "two-again"\neach = { y = [1, 2] }'), "are called two-again"),
 ])
@@ -548,6 +558,20 @@ def test_publish_leaves_out_the_weights_that_are_too_large_and_keeps_their_resul
     monkeypatch.setattr(publish, "WEIGHTS_LIMIT", 9)
     publish.publish("gpu", run, root)
     assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"other"}
+
+
+def test_publish_leaves_shipped_weights_that_were_rounded_since(shipped):
+    run, root = shipped
+    publish.publish("gpu", run, root)
+    (root / "checkpoints" / manifest.NAME).unlink()
+    result(root / "checkpoints", "new", b"half")
+    manifest.write(root / "checkpoints")
+    publish.publish("gpu", run, root)
+    assert (root / "checkpoints" / "weights" / "new.safetensors").read_bytes() == b"half"
+    (root / "checkpoints" / "weights" / "new.safetensors").unlink()
+    manifest.write(root / "checkpoints")
+    publish.publish("gpu", run, root)
+    assert (root / "checkpoints" / "weights" / "new.safetensors").read_bytes() == b"w"
 
 
 def test_publish_takes_the_page_of_the_job_that_is_called_as_the_notebook(shipped, monkeypatch):

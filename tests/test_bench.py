@@ -83,6 +83,17 @@ def test_an_unknown_benchmark_is_refused(capsys):
     assert capsys.readouterr().err.startswith("unknown: netwrok_train;")
 
 
+def test_one_that_fails_is_said_in_a_line_and_the_others_run(monkeypatch, tmp_path, capsys):
+    def fail():
+        raise RuntimeError("killed,\nfor memory")
+    monkeypatch.setitem(bench.BENCHES, "crops_per_second", fail)
+    monkeypatch.setitem(bench.BENCHES, "resumption",
+                        lambda: {"value": 1, "unit": "", "against": "", "ratio": 1, "spread": 0})
+    assert bench.main(["crops_per_second", "resumption", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "crops_per_second: killed, for memory\n"
+    assert json.loads((tmp_path / "bench.json").read_text()).keys() == {"resumption"}
+
+
 def test_what_is_shipped_is_whole():
     if not (SHIPPED / "bench.json").is_file():
         pytest.skip("no benchmark is shipped")

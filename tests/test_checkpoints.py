@@ -119,13 +119,15 @@ def test_a_full_disk_leaves_the_previous_files_whole(tmp_path, monkeypatch, owne
     assert same(network, later) == (name != "save")
 
 
-def test_a_state_of_other_parameters_is_not_used(tmp_path):
+def test_a_state_of_other_parameters_is_neither_used_nor_lost(tmp_path):
     file = tmp_path / "run.pt"
     save_state(file, {"key": {"seed": 0, "sigmas": [30, 50]}, "iteration": 7, "x": torch.arange(3)})
-    assert load_state(file, {"seed": 1, "sigmas": [30, 50]}) is None
+    with pytest.raises(CheckpointError, match="run.pt: is of a run with other parameters"):
+        load_state(file, {"seed": 1, "sigmas": [30, 50]})
     assert load_state(tmp_path / "none.pt", {}) is None
     torch.save(torch.arange(3), tmp_path / "foreign.pt")
-    assert load_state(tmp_path / "foreign.pt", {}) is None
+    with pytest.raises(CheckpointError, match="foreign.pt: holds no state of a run"):
+        load_state(tmp_path / "foreign.pt", {})
     state = load_state(file, {"seed": 0, "sigmas": [30, 50]})
     assert state["iteration"] == 7 and torch.equal(state["x"], torch.arange(3))
 

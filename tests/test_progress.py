@@ -43,10 +43,13 @@ def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
     begun = job("begun", system="RED")
     state = runs.state_file("laptop", runs.stem(begun[1] | {"lambda": 0.5}))
     state.parent.mkdir(parents=True)
-    torch.save({"iteration": 400, "seconds": 80.0}, state)
+    key = {name: begun[1].get(name) for name in runs.SAME_TRAINING} | {"lambda": 0.5, "schedule": 1000}
+    torch.save({"key": key, "iteration": 400, "seconds": 80.0}, state)
     (found,) = progress.left("laptop", [begun])
     assert found == ("begun", 400, 1000, pytest.approx(120.0))
     assert str(found) == "begun: 400 of 1,000 iterations, about 2 minutes"
+    torch.save({"key": key | {"batch": 8}, "iteration": 400, "seconds": 80.0}, state)  # the job begins anew
+    assert progress.left("laptop", [begun])[0].done == 0
 
 
 def test_the_pace_of_another_training_counts_by_pixels_on_the_same_device(results):

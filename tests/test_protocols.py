@@ -10,6 +10,7 @@ from skimage import color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from irnas_lib import protocols
+from irnas_lib import tiles as tiling
 from irnas_lib.datasets import Picture
 
 RANDOM = np.random.default_rng(0)
@@ -81,7 +82,7 @@ def test_the_noise_field_of_a_picture_never_changes():
 
 @pytest.mark.parametrize("length", (64, 65, 111, 112, 113, 160, 321, 481))
 def test_tiles_start_as_stated_and_cover_everything(length):
-    starts = protocols.tile_starts(length)
+    starts = tiling.tile_starts(length)
     assert starts == list(range(0, length - 64, 48)) + [length - 64]
     assert starts == sorted(set(starts))
     covered = np.zeros(length, int)
@@ -91,19 +92,19 @@ def test_tiles_start_as_stated_and_cover_everything(length):
 
 
 def test_a_bsd_picture_is_seventy_tiles():
-    assert len(protocols.corners((1, 1, 321, 481))) == 70
+    assert len(tiling.corners((1, 1, 321, 481))) == 70
 
 
 def test_a_side_shorter_than_a_tile_is_refused():
     with pytest.raises(ValueError, match="63 pixels is shorter than a tile of 64"):
-        protocols.tile_starts(63)
+        tiling.tile_starts(63)
 
 
 @pytest.mark.parametrize(("tile", "step"), ((64, 48), (16, 16), (20, 7)))
 def test_tiles_of_one_picture_join_to_that_picture(tile, step):
     picture = torch.rand(1, 3, 70, 90)
-    tiles = [picture[..., y:y + tile, x:x + tile] for y, x in protocols.corners(picture.shape, tile, step)]
-    joined = protocols.restore_tiles(identity, tiles, picture.shape, tile, step)
+    tiles = [picture[..., y:y + tile, x:x + tile] for y, x in tiling.corners(picture.shape, tile, step)]
+    joined = tiling.restore_tiles(identity, tiles, picture.shape, tile, step)
     torch.testing.assert_close(joined, picture)
 
 

@@ -143,7 +143,7 @@ def test_a_checkpoint_goes_by_its_name_its_result_or_its_weights(shipped, tmp_pa
     asked = form.format(name=NAMES[which], folder=shipped)
     result, folder = restore.choose(asked, "denoising", 70, shipped if form == "{name}" else elsewhere)
     assert (restore.name_of(result), folder) == (NAMES[which], shipped)
-    network = restore.load(result, folder)
+    network = runs.trained_network(result, folder)
     assert isinstance(network, RestorationNetwork) == (which != "best")
 
 
@@ -179,7 +179,7 @@ def test_a_picture_becomes_a_picture(shipped, tmp_path, mode):
     with Image.open(target) as image:
         assert image.mode == mode
         found = np.asarray(image).reshape(array.shape)
-    assert np.array_equal(found, through(restore.load(result, folder), array))
+    assert np.array_equal(found, through(runs.trained_network(result, folder), array))
     assert source.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["out.png"]
 

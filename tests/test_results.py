@@ -137,6 +137,7 @@ def test_best_prefers_iterations_then_the_lowest_seed_then_matched():
 def test_best_prefers_all_pictures_to_more_iterations():
     part = make(iterations=2000, metrics={"strict": SCORES | {"pictures": 10}})
     assert best([part, make()])["iterations"] == 500
+    assert best([part, make()], protocol=None)["iterations"] == 500
 
 
 def test_best_keeps_to_the_asked_setting():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import checkpoints, runs
+from irnas_lib import checkpoints, datasets, runs, systems
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError, save_architecture
 
@@ -105,6 +105,38 @@ def test_weights_that_were_replaced_are_refused(folders):
     checkpoints.save_weights(folder / result["weights"]["file"], small(1))
     with pytest.raises(CheckpointError, match="damaged or replaced"):
         runs.load_network(small(), result, folder)
+
+
+def test_numbers_are_compared_by_value(folders):
+    runs.save_training(FINISHED | {"system": "IR-NAS*", "loss": "mse", "lambda": 0.0, "sigma": 50.0}, small())
+    assert runs.find_training("laptop", WANTED | {"system": "IR-NAS*", "lambda": 0, "path": (0, 0, 0, 1)})
+
+
+GIVEN = {"task": "denoising", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched", "loss_lambda": 0.5,
+         "iterations": 10, "schedule": 0, "batch": 2, "crop": 64}
+
+
+def record(architecture, **changes):
+    given, pictures = GIVEN | changes, datasets.load("denoising", "embedded")
+    network = systems.build(given["system"], 1, architecture)
+    return runs.training_record("laptop", pictures, runs.CPU, network, architecture, given)
+
+
+def test_what_could_never_become_a_result_is_refused_before_it_is_trained():
+    ours = systems.published("denoising")
+    assert record(ours)["path"] == [0, 0, 0, 1] and record(ours, system="IR-NAS*", loss_lambda=0)
+    for changes in ({"system": "IR-NAS*"}, {"loss_lambda": 0}, {"recipe": "../x"}, {"sigma": None}):
+        with pytest.raises(ValueError) as caught:
+            record(ours, **changes)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ({"width": 4}, {"path": (0, 1, 1, 1)}, {"genotype": DERAINING}))
+def test_only_the_papers_own_architecture_has_its_name(change):
+    other = systems.published("denoising")._replace(**change)
+    with pytest.raises(ValueError, match="another one is trained as 'IR-NAS .searched here.'"):
+        record(other)
+    assert record(other, system=systems.SEARCHED_HERE)["width"] == other.width
 
 
 # ---- searches ----

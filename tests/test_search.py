@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from irnas_lib import checkpoints, search, steps
+from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.datasets import Picture
 from irnas_lib.decode import derive_cell, relative_path, viterbi_path
 from irnas_lib.losses import restoration_loss
@@ -201,12 +202,14 @@ def test_a_failed_search_goes_on_where_it_saved(tmp_path, monkeypatch, uninterru
 
 
 @pytest.mark.parametrize("change", ("settings", "pictures"))
-def test_a_state_of_another_search_is_not_used(tmp_path, uninterrupted, change):
+def test_a_state_of_another_search_is_not_overwritten(tmp_path, change):
     other = {"settings": dataclasses.replace(SETTINGS, loss_lambda=0.0)} if change == "settings" else {
         "pictures": [picture._replace(name=picture.name + "-other") for picture in PICTURES]}
     run(tmp_path / "search.pt", **other)
-    net, found = run(tmp_path / "search.pt")
-    assert (bits(net), without_time(found)) == uninterrupted
+    kept = (tmp_path / "search.pt").read_bytes()
+    with pytest.raises(CheckpointError, match="other parameters"):
+        run(tmp_path / "search.pt")
+    assert (tmp_path / "search.pt").read_bytes() == kept
 
 
 def test_a_loss_that_is_not_finite_ends_the_search():

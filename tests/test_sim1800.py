@@ -191,6 +191,16 @@ def test_a_damaged_pair_is_made_again(bsd500, tmp_path):
     assert tree(tmp_path / "SIM1800-BSD500") == whole
 
 
+def test_patches_of_an_earlier_build_from_other_photographs_are_removed(bsd500, tmp_path):
+    run("--data", tmp_path)
+    whole = tree(tmp_path / "SIM1800-BSD500")
+    for picture in (bsd500 / "train").iterdir():
+        save(picture.with_name(f"9{picture.name}"), photograph(7, 70, 90))
+    run("--data", tmp_path)
+    longer = tree(tmp_path / "SIM1800-BSD500")
+    assert longer.keys() != whole.keys() and len(longer) == len(whole)
+
+
 @pytest.mark.parametrize("wanted", ("kept", "flat"))
 def test_a_row_cut_short_is_written_again(bsd500, tmp_path, wanted):
     run("--data", tmp_path)
@@ -246,6 +256,10 @@ def test_errors_are_one_line(bsd500, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):  # it would take the place of the usual set
         run("--from", tmp_path / "BSD500", "--data", tmp_path)
     assert "would take the place of SIM1800-BSD500" in capsys.readouterr().err
+    for name in ("My Photos", "photos+more"):
+        with pytest.raises(SystemExit):  # no data set could be called so
+            run("--from", tmp_path / name, "--data", tmp_path)
+        assert f"would be called 'SIM1800-{name}'" in capsys.readouterr().err
     (bsd500 / "val" / "102.png").write_bytes(b"not a picture")
     assert "102.png: not a picture" in error_of(capsys, "--data", tmp_path / "out")
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from irnas_lib import checkpoints, steps, training
+from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.datasets import Picture
 from irnas_lib.genotypes import Genotype
 from irnas_lib.network import RestorationNetwork
@@ -113,10 +114,12 @@ def test_a_finished_run_is_loaded_and_not_repeated(tmp_path, monkeypatch, uninte
     assert (bits(net), found["curve"]) == uninterrupted
 
 
-def test_a_state_of_another_run_is_not_used(tmp_path, uninterrupted):
+def test_a_state_of_another_run_is_not_overwritten(tmp_path):
     run(tmp_path / "run.pt", iterations=2, key={"seed": 2})
-    net, found = run(tmp_path / "run.pt")
-    assert (bits(net), found["curve"]) == uninterrupted
+    kept = (tmp_path / "run.pt").read_bytes()
+    with pytest.raises(CheckpointError, match="other parameters"):
+        run(tmp_path / "run.pt")
+    assert (tmp_path / "run.pt").read_bytes() == kept
 
 
 class Explodes(nn.Module):

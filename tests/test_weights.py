@@ -69,6 +69,13 @@ def test_other_bytes_are_refused_and_the_right_ones_kept(shipped, tmp_path, caps
     assert weights.main(["--from", str(tmp_path / "no such file")]) == 0  # there is nothing left to ask it for
 
 
+def test_other_weights_in_runs_are_not_taken_for_them(shipped, tmp_path, capsys):
+    make_folder(runs.output_folder("laptop") / "weights", dict.fromkeys(LACKING, b"trained elsewhere"))
+    assert weights.main(["--pack", str(tmp_path / "all.zip")]) == 1
+    assert weights.main(["--from", str(make_zip(tmp_path / "a.zip", LACKING))]) == 0
+    assert found(shipped) == LACKING
+
+
 def git(folder, *arguments):
     subprocess.run(["git", "-C", folder, "-c", "user.name=n", "-c", "user.email=e@e", *arguments], check=True,
                    capture_output=True)

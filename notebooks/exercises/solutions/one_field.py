@@ -1,4 +1,5 @@
-from irnas_lib.protocols import TILE, add_noise, corners, restore_tiles
+from irnas_lib.protocols import add_noise
+from irnas_lib.tiles import TILE, corners, restore_tiles
 
 
 def restore_in_tiles(restore, clean, sigma, seed, name):
