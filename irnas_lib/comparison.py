@@ -67,6 +67,12 @@ class Comparison(NamedTuple):
                 f"pictures; {budget.format(**trained)}")
 
 
+def gains_too_little(result: dict, unrestored: dict | None, protocol: str = "strict") -> bool:
+    """Whether a training is known to have gained too little over its input, on the pictures of both, to count."""
+    (gain, _), _ = difference(result, unrestored, protocol)
+    return bool(result["iterations"]) and gain < LEAST_GAIN.get(result["sigma"], -math.inf)
+
+
 def at_one_budget(results: Iterable[dict], protocol: str = "strict") -> list[dict]:
     """The trainings of that budget at which most were trained (of several, the longest), on the same pictures.
 

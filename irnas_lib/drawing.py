@@ -167,7 +167,8 @@ def _add_supercell(graph: graphviz.Digraph, supercell: Supercell | PlainSupercel
     rows = "".join(f'<TR><TD BGCOLOR="{colour}" WIDTH="24" CELLPADDING="0"><FONT POINT-SIZE="4"> </FONT></TD>'
                    f'<TD ALIGN="LEFT">{name}</TD></TR>' for name, colour in zip(OPERATIONS, COLOURS))
     graph.node(prefix + "legend", f'<<TABLE BORDER="0" CELLSPACING="2"><TR><TD COLSPAN="2" ALIGN="LEFT">each of the '
-               f'{len(edges(supercell.nodes))} edges carries</TD></TR>{rows}</TABLE>>', shape="plaintext", style="")
+               f'{len(edges(supercell.nodes))} edges carries, in this order</TD></TR>{rows}</TABLE>>',
+               shape="plaintext", style="")
 
 
 def _add_cell(graph: graphviz.Digraph, genotype: Genotype, changed: Collection[tuple[str, int]],

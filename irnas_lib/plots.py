@@ -98,7 +98,7 @@ def search_curves(record: Mapping) -> Figure:
         axes.set_title(f"layer {layer}, level {level}" if layer else "start, level 0")
         axes.set_ylim(lowest - 0.05, highest + 0.05)
         axes.locator_params(axis="x", nbins=3)
-        axes.tick_params(labelbottom=level == levels(layer)[-1])
+        axes.tick_params(labelbottom=level == levels(layer)[-1], labelleft=layer == level)  # its row's first panel
     moves = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
     lower.legend(moves.values(), moves.keys(), title="beta: probability of the next cell's level", ncols=len(moves),
                  loc="outside upper center", handlelength=3)
@@ -197,7 +197,7 @@ def training_panels(of: Iterable[Mapping]) -> Figure:
     plot.suptitle("{dataset}{level}, recipe {recipe}, profile {profile}; grey: the others"
                   .format(**of[0], level=level), size=8)
     plot.supxlabel("iterations", size=8)
-    plot.supylabel("PSNR of the batch (dB), running mean", size=8)
+    plot.supylabel(f"PSNR of the batch (dB),{chr(10) if rows == 1 else ' '}running mean", size=8)
     return plot
 
 
@@ -284,6 +284,9 @@ def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if not axes.lines:
             axes.set_xticks([])
+    untimed = [row.result["system"] for row in rows if row.result["system"] not in (taken or {})]
+    if taken and untimed:
+        plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=7)
     points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
     plot.legend(points.values(), points.keys(), loc="outside right upper")
     return plot

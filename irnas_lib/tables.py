@@ -8,10 +8,12 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from irnas_lib import printed
+from irnas_lib.comparison import LEAST_GAIN, gains_too_little
 from irnas_lib.files import atomically
 from irnas_lib.results import TASKS, TITLES, best
 from irnas_lib.times import restored_by, scaled
@@ -25,6 +27,7 @@ DECIMALS = {"PSNR": 2, "SSIM": 4, "parameters": 2, "time": 2}  # as printed; the
 
 # The same training under another name: what Tables 5 and 6 call IR-NAS** is IR-NAS of Tables 1, 3 and 4.
 SAME_TRAINING = {"IR-NAS**": "IR-NAS"}
+TOO_LITTLE = f"counts as failed: gains less than {LEAST_GAIN[50]:g} dB over its input at sigma 50"
 REBUILT = ("sim1800",)  # tasks on pictures other than the paper's, which were never published
 
 
@@ -66,6 +69,7 @@ class Cell(NamedTuple):
     result: dict | None
     smoke: bool
     timed: Mapping | None = None
+    too_little: bool = False  # whether its training gained too little over its input to count
 
     @property
     def number(self) -> float | None:
@@ -135,6 +139,8 @@ class Cell(NamedTuple):
         if (self.result.get("schedule") or 0) > (self.result["iterations"] or 0):
             notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "
                          "before its learning rate had decayed")
+        if self.too_little:
+            notes.append(TOO_LITTLE)
         if self.number is None:
             return notes
         scores = self.result["metrics"][self.protocol]
@@ -183,13 +189,16 @@ def cells(number: int, results: Iterable[dict], smoke: bool = False,
     settings = list(dict.fromkeys((item.task, item.sigma) for item in here if item.metric == "PSNR"))
     made = []
 
+    @cache
     def found(task, system, sigma, protocol=None):
         trained_as = SAME_TRAINING.get(system, system)
         return best(results, task, trained_as, _level(sigma), protocol, smoke)
 
     def add(task, system, sigma, metric, protocol, result, timed=None):
         item = known.get((task, system, sigma, metric))
-        made.append(Cell(number, task, system, sigma, metric, protocol, item, result, smoke, timed))
+        unrestored = found(task, TASKS[task].unrestored, sigma, "strict")
+        too_little = bool(result and protocol and not smoke) and gains_too_little(result, unrestored)
+        made.append(Cell(number, task, system, sigma, metric, protocol, item, result, smoke, timed, too_little))
 
     for system in _systems(number, here, settings, results, smoke):
         for task, sigma in settings:

@@ -128,7 +128,10 @@ def _in_table(cells: list[tables.Cell]) -> Traced:
     trained = result["iterations"]
     short = (f"our training is short ({_iterations(result)}), so that this refutes nothing"
              if trained and trained < PAPER_ITERATIONS else "")
-    return _judged(item, cell.number, _budget(result), cell.protocol, cell.obstacle(), [short, *cell.notes()])
+    obstacle = cell.obstacle()
+    if obstacle and cell.too_little:
+        obstacle += f"; {tables.TOO_LITTLE}"
+    return _judged(item, cell.number, _budget(result), cell.protocol, obstacle, [short, *cell.notes()])
 
 
 def _budget(result: Mapping) -> str:

@@ -207,8 +207,8 @@ for title, some in groups.items():
 
 # %% [markdown]
 # **What to notice.** Where a number differs, the last column tells a matter of our budget from one of the paper's own
-# counting: no length of training brings N3Net and NLRN to their printed parameters, and the two shares that are
-# claimed fall with them.
+# counting: no length of training brings N3Net and NLRN to their printed parameters, and the shares that are claimed of
+# them move with them, of NLRN's by much.
 #
 # Behind the measured numbers stand result files, one for each training. The ones that can be seen from here:
 
@@ -250,8 +250,8 @@ table(["system", "sigma", "metric", "printed", "measured", "protocol", "iteratio
 # %% [markdown]
 # **What to notice.** The printed value is repeated in every row, the protocol differs. A number of one
 # protocol must not be compared with a number of another: the same network gains more than half a decibel by
-# being measured as `redrawn`. In the paper's Table 1 three protocols stand in one column, as its rows were
-# copied from papers that measured in different ways. The protocols:
+# being measured as `redrawn`. In the paper's Table 1 three protocols seem to stand in one column, as its rows were
+# copied from papers that measured in different ways; notebook 12 says how that is inferred. The protocols:
 
 # %%
 print(protocols.__doc__.strip())
@@ -262,20 +262,21 @@ print(protocols.__doc__.strip())
 # | command | what it does |
 # |---|---|
 # | `make reproduce` | every notebook in minutes, on pictures that need no download: shows that it runs |
-# | `make reproduce PROFILE=laptop DATA=folder` | the same on real photographs, an evening |
+# | `make reproduce PROFILE=laptop DATA=folder` | the same on real photographs, with short trainings: days of one core |
 # | `make lab` | JupyterLab, to read and to change |
 # | `make figures` | every figure and table again from the result files; trains nothing |
 # | `make test` | the tests |
 #
-# `DATA` is the folder that holds the data sets; `python -m data_scripts.prepare` downloads them or takes what
-# you have. The scale of each profile is data, in `profiles.toml`. What yours would run:
+# `DATA` is the folder that holds the data sets; `python -m data_scripts.prepare BSD500 Rain800` downloads them or takes
+# what you have, and `python -m data_scripts.sim1800` builds the third. The scale of each profile is data, in
+# `profiles.toml`. What yours would run:
 
 # %%
 print("profiles:", ", ".join(profiles.names()))
 print(f"data sets of {profile}:", profiles.datasets(profile))
 for job in profiles.load(profile):
     scale = ", ".join(f"{key}={value}" for key, value in job.parameters.items() if key != "profile")
-    print(f"  {job.name:42}{scale}".rstrip())
+    print(f"  {job.name:42} {scale}".rstrip())
 
 # %% [markdown]
 # **What to notice.** A job is a notebook and its parameters. A search or training that is finished is found

@@ -47,9 +47,9 @@ for result in results:
 # ## The table
 #
 # `strict` is the whole picture with one noise field, `half` a picture of half the size, `redrawn` overlapping tiles
-# with fresh noise in each (notebook 12). A difference is given only where the printed number was measured under the
-# same protocol: the rows BM3D to NLRN agree with `half`, N3Net's with `strict`, IR-NAS's with `redrawn`. The training
-# budget stands beside each measured number; the paper's own is 600,000 iterations.
+# with fresh noise in each (notebook 12). A difference is given only where the printed number agrees with the same
+# protocol, which is inferred there: the rows BM3D to NLRN agree with `half`, N3Net's with `strict`, IR-NAS's with
+# `redrawn`. The training budget stands beside each measured number; the paper's own is 600,000 iterations.
 #
 # Beside the printed rows: DnCNN as a yardstick; RED with the 128 channels of its paper, (128), where the printed count
 # fits 64; `IR-NAS + residual`, the paper's network with its input added to its output; `IR-NAS (searched here)`, the
@@ -95,7 +95,7 @@ display(Markdown((f"**{tables.SMOKE_WARNING}**\n\n" if smoke else "") + comparis
 other = "IR-NAS + residual"
 for row in comparison.side_by_side(results, smoke=smoke, reference=other).rows:
     if row.verdict:
-        print(f"{row.result['system']:12} is {row.verdict:6}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
+        print(f"{row.result['system']:12} {'has failed' if row.failed else f'is {row.verdict}':10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
               f"SSIM {row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}, over {other}")
 
 # %% [markdown]

@@ -84,7 +84,7 @@ print(f"\nIR-NAS over RESCAN, printed: {said['IR-NAS'] - said['RESCAN']:+.2f} dB
 # learning, so this says what the networks are worth early, and nothing about where they end.
 #
 # And the other half of the claim, twice the speed. All systems restored the same pictures in
-# turn, on one machine; LP and DSC take minutes for one, and restored fewer of them.
+# turn, on one machine; LP and DSC take a quarter of a minute for one, and restored fewer.
 
 # %%
 timed = times.load().get("deraining")

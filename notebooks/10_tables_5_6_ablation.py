@@ -219,7 +219,8 @@ else:
 # how many crops share a mean: 15 dB with one. With MSE alone the same network learns it in great part (0.145), though
 # its batches were smaller and its training shorter; how, was not tested: the zero-padded borders are where brightness
 # gets past a batch norm. SSIM hardly minds a picture that is a little too bright, so the term does not press for it.
-# Two findings in one place: the paper's network and the paper's loss are each better with another partner.
+# In PSNR, then, the paper's network and the paper's loss are each better with another partner (in SSIM the network is
+# not); the fourth pair, the input added and MSE alone, has not been trained.
 
 # %% [markdown]
 # ## Exercises

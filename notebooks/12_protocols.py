@@ -31,6 +31,7 @@ from irnas_lib import comparison, datasets, inference, printed, profiles, protoc
 from irnas_lib import results as result_files
 from irnas_lib.pictures import to_tensor
 from irnas_lib.seeds import noise_generator
+from irnas_lib.tiles import TILE, TILE_BATCH, TILE_STEP, corners
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
@@ -95,9 +96,6 @@ for protocol in ("strict", "redrawn", "half"):
 # are shifted by half a tile, says how much of it is: call the mean of the product of errors in shifted tiles C.
 
 # %%
-TILE = protocols.TILE
-
-
 def errors(clean, name, draw, shift=0):
     """The error of every pixel in tiles that begin at `shift` and do not overlap, (H, W); NaN where no tile is."""
     places = [(slice(top, top + TILE), slice(left, left + TILE))
@@ -105,7 +103,7 @@ def errors(clean, name, draw, shift=0):
               for left in range(shift, clean.shape[-1] - TILE + 1, TILE)]
     tiles = torch.cat([clean[..., rows, columns] for rows, columns in places])
     noisy = tiles + protocols.draw_noise(noise_generator(seed, sigma, name, "errors", draw), tiles, sigma)
-    restored = torch.cat([restore(batch).cpu() for batch in noisy.split(protocols.TILE_BATCH)])
+    restored = torch.cat([restore(batch).cpu() for batch in noisy.split(TILE_BATCH)])
     error = torch.full(clean.shape[-2:], torch.nan, dtype=torch.float64)
     for place, of_tile in zip(places, (restored - tiles)[:, 0].double()):
         error[place] = of_tile
@@ -151,7 +149,7 @@ def unclipped_psnr(restored, clean):
 def predicted(shape, total, common, step):
     """PSNR in dB of a picture (1, 1, H, W), tiles at every `step` pixels. total: T by the place in a tile, (64, 64)."""
     count, summed = (torch.zeros(shape[-2:], dtype=torch.float64) for _ in range(2))
-    for top, left in protocols.corners(shape, TILE, step):
+    for top, left in corners(shape, TILE, step):
         place = slice(top, top + TILE), slice(left, left + TILE)
         count[place] += 1
         summed[place] += total - common
@@ -187,8 +185,8 @@ x, measured, said = np.array(lifts).T
 ax.plot(x, said, "ks--", markerfacecolor="w", markersize=9, label="predicted")
 ax.plot(x, measured, "ko-", markersize=4, label="measured")
 ax.axhline(0, color="0.6", linewidth=0.8)
-ax.axvline(protocols.TILE_STEP, color="0.6", linewidth=0.8, linestyle=":")
-ax.text(protocols.TILE_STEP, ax.get_ylim()[0], " the authors' step", fontsize=8, va="bottom")
+ax.axvline(TILE_STEP, color="0.6", linewidth=0.8, linestyle=":")
+ax.text(TILE_STEP, ax.get_ylim()[0], " the authors' step", fontsize=8, va="bottom")
 ax.set(xlabel="step between tiles of 64 pixels", ylabel="PSNR over strict (dB)", xticks=x)
 ax.invert_xaxis()
 ax.legend()
@@ -273,10 +271,10 @@ for item in printed.load():
 # %% [markdown]
 # **What to notice.** The printed table has IR-NAS ahead of N3Net. With a lift like ours taken off it would not be; how
 # large the lift of the paper's own network was, nobody can tell without its weights, and ours differ by some tenths.
-# For sigma 30 and 70 no network of ours is trained yet, so nothing is taken off there. And the rows above N3Net are
-# about other pictures altogether: BM3D's, WNNM's and RED's are those of RED-Net's own table, digit for digit, the first
-# two come out here in `half`, and MemNet's and NLRN's are inferred. What remains is the only comparison that
-# this project makes: all systems on the same pictures with the same noise, in one column of `06_table1_bsd500`.
+# The rows above N3Net are about other pictures altogether: the PSNRs of BM3D, WNNM and RED are those of RED-Net's own
+# table, digit for digit, the first two come out here in `half`, and MemNet's and NLRN's are inferred. What remains is
+# the only comparison that this project makes: all systems on the same pictures with the same noise, in one column of
+# `06_table1_bsd500`.
 #
 # ## Exercises
 #
