@@ -95,7 +95,8 @@ display(Markdown((f"**{tables.SMOKE_WARNING}**\n\n" if smoke else "") + comparis
 other = "IR-NAS + residual"
 for row in comparison.side_by_side(results, smoke=smoke, reference=other).rows:
     if row.verdict:
-        print(f"{row.result['system']:12} {'has failed' if row.failed else f'is {row.verdict}':10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
+        said = "has failed" if row.failed else f"is {row.verdict}"
+        print(f"{row.result['system']:12} {said:10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
               f"SSIM {row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}, over {other}")
 
 # %% [markdown]
