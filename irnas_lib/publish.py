@@ -76,32 +76,35 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
         else:
             pairs.append((executed, root / "notebooks" / f"{notebook}.ipynb"))
 
+    gone = set(dropped) - {target for _, target in pairs}
+    files = {path: path for path in (shipped / "weights").glob("[!.]*") if path not in gone}
+    files |= {target: source for source, target in pairs if target.parent.name == "weights"}
+    shown = [record for path, record in everything.items() if path not in gone]
+    too_large = _too_large({path: file.stat().st_size for path, file in files.items()}, shown)
     for source, target in pairs:
-        with atomically(target) as partial:
-            shutil.copyfile(source, partial)
-        said.append(f"published: {target.relative_to(root)}")
-    for path in set(dropped) - {target for _, target in pairs}:
+        if target not in too_large:
+            with atomically(target) as partial:
+                shutil.copyfile(source, partial)
+            said.append(f"published: {target.relative_to(root)}")
+    for path in gone:
         path.unlink(missing_ok=True)
         said.append(f"replaced: {path.relative_to(root)}")
-    for path in _too_large(shipped):
-        path.unlink()
+    for path in too_large:
+        path.unlink(missing_ok=True)
         said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
     manifest.write(shipped)
     return said
 
 
-def _too_large(shipped: Path) -> list[Path]:
-    """The weights over the limit: first of results that no table shows, and of these the largest."""
-    everything = list(_results(shipped).values())
-    shown = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
-    names = {record["weights"]["file"] for record in shown if record and record["weights"]}
-    weights = [(path.relative_to(shipped).as_posix() in names, -path.stat().st_size, path)
-               for path in (shipped / "weights").glob("[!.]*")]
-    over, out = -sum(size for _, size, _ in weights) - WEIGHTS_LIMIT, []
-    for _, size, path in sorted(weights):
+def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:
+    """The weights (each file's bytes) over the limit: first of results that no table shows, of these the largest."""
+    best = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
+    shown = {Path(record["weights"]["file"]).name for record in best if record and record["weights"]}
+    over, out = sum(sizes.values()) - WEIGHTS_LIMIT, []
+    for path in sorted(sizes, key=lambda path: (path.name in shown, -sizes[path], path)):
         if over > 0:
             out.append(path)
-            over += size
+            over -= sizes[path]
     return out
 
 
