@@ -43,7 +43,7 @@ bench: install ## measure speed and memory into checkpoints/bench.json
 	@$(PY) -m irnas_lib.bench
 
 lab: install ## open JupyterLab on notebooks/
-	@$(if $(DATA),IRNAS_DATA="$$(cd '$(DATA)' && pwd)") $(PY) -m jupyter lab --notebook-dir notebooks
+	@$(PY) -m jupyter lab --notebook-dir notebooks
 
 lint: install ## check the style
 	@$(PY) -m ruff check .
