@@ -17,8 +17,8 @@ from irnas_lib.genotypes import PUBLISHED, Architecture
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.operations import Deformable
 
+SEARCHED_HERE = "IR-NAS (searched here)"  # any genotype, path and width; the other names stand for the paper's own
 # Trained with another loss or on another cell, but the same class: the name says which.
-SEARCHED_HERE = "IR-NAS (searched here)"
 IR_NAS = ("IR-NAS", "IR-NAS*", "IR-NAS + residual", SEARCHED_HERE, "IR-NAS, R1", "IR-NAS, R2")
 BASELINES = {"DnCNN": DnCNN, "RED": RED, "RED (128)": functools.partial(RED, width=128), "MemNet": MemNet,
              "NLRN": NLRN, "N3Net": N3Net, "DetailsNet": DetailsNet, "JORDER": JORDER, "JORDER-R": JORDER_R,

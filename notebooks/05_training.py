@@ -38,7 +38,8 @@ print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.
 
 # %% [markdown]
 # The parameters. `genotype` is "published", "searched" (what `03_search` found at this profile) or the path of an
-# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. A `schedule`
+# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. What is not the
+# paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the other. A `schedule`
 # above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`. `every`
 # measures only one test picture in so many, where a system is slow; the tables say how many it was.
 

@@ -300,6 +300,8 @@ def test_data_folder_argument_variable_default(monkeypatch, tmp_path):
     assert data_folder() == data_folder("") == ROOT / "data"
     assert (ROOT / "irnas_lib/datasets.py").is_file()
     assert data_folder("~/pictures") == Path.home() / "pictures"
+    monkeypatch.setenv("IRNAS_DATA", "pictures")  # below the project, for notebooks run in a folder of their own
+    assert data_folder() == ROOT / "pictures"
 
 
 @needs_data
