@@ -38,7 +38,7 @@ class Row(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether a training is known to have gained too little to count."""
-        return bool(self.result["iterations"]) and self.gain < LEAST_GAIN.get(self.result["sigma"], -math.inf)
+        return _too_little(self.result, self.gain)
 
     @property
     def verdict(self) -> str:
@@ -70,6 +70,10 @@ class Comparison(NamedTuple):
 def gains_too_little(result: dict, unrestored: dict | None, protocol: str = "strict") -> bool:
     """Whether a training is known to have gained too little over its input, on the pictures of both, to count."""
     (gain, _), _ = difference(result, unrestored, protocol)
+    return _too_little(result, gain)
+
+
+def _too_little(result: dict, gain: float) -> bool:
     return bool(result["iterations"]) and gain < LEAST_GAIN.get(result["sigma"], -math.inf)
 
 

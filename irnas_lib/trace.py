@@ -1,6 +1,6 @@
 """Each of the 125 printed numbers beside what is measured here: verdict, training budget, and why.
 
-Which result stands for a number, and what keeps the two from being compared, `tables` knows; this module adds the
+Which result stands for a number, and what keeps the two from being compared, `entries` knows; this module adds the
 parameter counts, which need no training, and the claims of the text. Smoke results never count.
 """
 
@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from irnas_lib import printed, systems, tables
+from irnas_lib import entries, printed, systems
 from irnas_lib.files import atomically
 from irnas_lib.results import SMOKE, TASKS
 from irnas_lib.search import SearchSettings
 from irnas_lib.times import restored_by, scaled
 
 REPRODUCED, DIFFERS, NOT_COMPARABLE = "reproduced", "differs", "not comparable"
-VERDICTS = (REPRODUCED, DIFFERS, NOT_COMPARABLE, tables.FAILED, tables.NOT_RUN)  # of the last two nothing is measured
+VERDICTS = (REPRODUCED, DIFFERS, NOT_COMPARABLE, entries.FAILED, entries.NOT_RUN)  # of the last two nothing is measured
 COLUMNS = ("id", "where", "task", "system", "sigma", "metric", "printed", "measured", "protocol", "budget",
            "difference", "verdict", "why")
 
@@ -60,11 +60,11 @@ def trace(results: Iterable[dict], times: Mapping = {}, bench: Mapping = {},
     times: what `times.load` gives; bench: checkpoints/bench.json; searches: what `runs.load_search` gives.
     """
     results = list(results)
-    found: dict[str, list[tables.Cell]] = {}
-    for number in tables.LAYOUTS:
-        for cell in tables.cells(number, results, times=times):
-            if cell.printed:
-                found.setdefault(cell.printed.id, []).append(cell)
+    found: dict[str, list[entries.Entry]] = {}
+    for number in entries.LAYOUTS:
+        for entry in entries.of_table(number, results, times=times):
+            if entry.printed:
+                found.setdefault(entry.printed.id, []).append(entry)
     return [_claim(item, times, bench, searches) if item.where == "claim" else _in_table(found[item.id])
             for item in printed.load()]
 
@@ -102,36 +102,36 @@ def _judged(item: printed.Printed, measured: float, budget: str, protocol: str =
                   "; ".join([f"off by more than {words}", *filter(None, remarks)]))
 
 
-def _missing(item: printed.Printed, why: str, budget: str = "", verdict: str = tables.NOT_RUN) -> Traced:
+def _missing(item: printed.Printed, why: str, budget: str = "", verdict: str = entries.NOT_RUN) -> Traced:
     return Traced(item, None, "", budget, None, verdict, why)
 
 
 # ---- tables ----
 
-def _in_table(cells: list[tables.Cell]) -> Traced:
-    """Of a number's cells, one for each protocol, the one of the printed protocol counts, else the first measured."""
-    cell = min(cells, key=lambda one: (one.number is None, one.protocol != one.printed.protocol))
-    item, result = cell.printed, cell.result
-    if cell.metric == "parameters":  # needs no result, only the network
+def _in_table(of_number: list[entries.Entry]) -> Traced:
+    """Of a number's entries, one for each protocol, the one of the printed protocol counts, else the first measured."""
+    entry = min(of_number, key=lambda one: (one.number is None, one.protocol != one.printed.protocol))
+    item, result = entry.printed, entry.result
+    if entry.metric == "parameters":  # needs no result, only the network
         ours = _parameters(item.system)
-        return _judged(item, ours / tables.MILLION, COUNTED, remarks=[f"{ours:,} registered here", item.note])
-    if cell.metric == "time":
-        if cell.timed:
-            return _judged(item, cell.number, _timed(cell.timed, cell.system), obstacle=cell.obstacle())
+        return _judged(item, ours / entries.MILLION, COUNTED, remarks=[f"{ours:,} registered here", item.note])
+    if entry.metric == "time":
+        if entry.timed:
+            return _judged(item, entry.number, _timed(entry.timed, entry.system), obstacle=entry.obstacle())
         return _missing(item, f"no time yet of {item.system}, {item.task}")
-    if cell.number is None:
+    if entry.number is None:
         if result:
-            return _missing(item, "our run of it failed", _budget(result), tables.FAILED)
+            return _missing(item, "our run of it failed", _budget(result), entries.FAILED)
         noise = f" at sigma {item.sigma}, protocol {item.protocol}" if item.sigma else ""
-        return _missing(item, f"no result yet of {tables.SAME_TRAINING.get(item.system, item.system)} "
+        return _missing(item, f"no result yet of {entries.SAME_TRAINING.get(item.system, item.system)} "
                         f"on {TASKS[item.task].dataset}{noise}")
     trained = result["iterations"]
     short = (f"our training is short ({_iterations(result)}), so that this refutes nothing"
              if trained and trained < PAPER_ITERATIONS else "")
-    obstacle = cell.obstacle()
-    if obstacle and cell.too_little:
-        obstacle += f"; {tables.TOO_LITTLE}"
-    return _judged(item, cell.number, _budget(result), cell.protocol, obstacle, [short, *cell.notes()])
+    obstacle = entry.obstacle()
+    if obstacle and entry.too_little:
+        obstacle += f"; {entries.TOO_LITTLE}"
+    return _judged(item, entry.number, _budget(result), entry.protocol, obstacle, [short, *entry.notes()])
 
 
 def _budget(result: Mapping) -> str:

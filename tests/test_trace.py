@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 from test_results import SCORES, make
 
-from irnas_lib import printed, tables, trace
+from irnas_lib import printed, trace
+from irnas_lib.entries import FAILED, NOT_RUN
 
 PSNR, SSIM = "t1-ir_nas-sigma50-psnr", "t1-ir_nas-sigma50-ssim"  # 26.77 and .7635, both redrawn
 CPU = "CPU, 2 threads"
@@ -34,7 +35,7 @@ def test_all_125_are_there_once_in_their_order_and_each_says_why(found):
     assert [one.printed for one in entries] == printed.load() and len(entries) == 125
     for one in entries:
         assert one.why and one.verdict in trace.VERDICTS
-        assert (one.measured is None) == (one.verdict in (tables.NOT_RUN, tables.FAILED))
+        assert (one.measured is None) == (one.verdict in (NOT_RUN, FAILED))
         assert (one.difference is not None) == (one.verdict in (trace.REPRODUCED, trace.DIFFERS))
 
 
