@@ -56,6 +56,8 @@ def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> s
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.halve", description=__doc__.split(":")[0] + ".")
+    parser.add_argument("names", nargs="*", metavar="RESULT", help="only these, each as its file is called, without "
+                        ".json (default: all)")
     parser.add_argument("--pictures", type=int, default=10, help="of the test set, spread evenly (default: 10)")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
     options = parser.parse_args(arguments)
@@ -63,13 +65,16 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--pictures must be at least 1")
     try:
         manifest.check(runs.SHIPPED)
-        for result in results.load(runs.SHIPPED / "results"):
-            if runs.at_hand(result, runs.SHIPPED):
-                try:
-                    print(halve(result, runs.SHIPPED, options.data, options.pictures), flush=True)
-                    manifest.write(runs.SHIPPED)  # each time: the next one may be interrupted
-                except datasets.DatasetError as error:
-                    print(f"{runs.stem(result)}: stays as it is, {error}")
+        shipped = {runs.stem(result): result for result in results.load(runs.SHIPPED / "results")
+                   if runs.at_hand(result, runs.SHIPPED)}
+        if unknown := set(options.names) - shipped.keys():
+            raise ValueError(f"no shipped weights of {', '.join(sorted(unknown))}")
+        for name in options.names or shipped:
+            try:
+                print(halve(shipped[name], runs.SHIPPED, options.data, options.pictures), flush=True)
+                manifest.write(runs.SHIPPED)  # each time: the next one may be interrupted
+            except datasets.DatasetError as error:
+                print(f"{name}: stays as it is, {error}")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

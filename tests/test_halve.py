@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from irnas_lib import checkpoints, datasets, halve, protocols, results, runs, systems
+from irnas_lib import checkpoints, datasets, halve, manifest, protocols, results, runs, systems
 from irnas_lib.inference import restorer
 
 
@@ -52,3 +52,15 @@ def test_weights_that_16_bits_cannot_hold_stay(shipped):
     result["weights"]["sha256"] = checkpoints.save_weights(folder / result["weights"]["file"], network)
     assert halve.halve(result, folder, None, 1).endswith("stays as it is")
     checkpoints.load_weights(folder / result["weights"]["file"], systems.build("DnCNN", 1), result["weights"]["sha256"])
+
+
+def test_the_command_takes_names_and_refuses_unknown_ones(shipped, monkeypatch, capsys):
+    result, folder, _ = shipped
+    name = runs.stem(result)
+    manifest.write(folder)
+    monkeypatch.setattr(runs, "SHIPPED", folder)
+    assert halve.main(["another", "--pictures", "1"]) == 1
+    assert capsys.readouterr().err == "no shipped weights of another\n"
+    assert halve.main([name, "--pictures", "1"]) == 0
+    assert "in half precision" in capsys.readouterr().out
+    manifest.check(folder)  # written again, with the new hashes
