@@ -21,13 +21,13 @@ install: $(VENV)/installed ## install what is missing into .venv
 # A file that stands for "installed as these two files say".
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and was not found' >&2; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV), a few minutes the first time'
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
 reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
-	@$(PY) -m irnas_lib.batch all $(PROFILE) --jobs $(JOBS) $(if $(DRY),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(PY) -m irnas_lib.batch all $(PROFILE) --jobs $(JOBS) $(if $(filter-out 0,$(DRY)),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
 
 test: install ## run the tests
 	@$(PY) -m pytest $(TESTS)

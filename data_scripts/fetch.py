@@ -43,6 +43,8 @@ def download(url: str, partial: Path) -> None:
             return _download_once(url, partial)
         except urllib.error.HTTPError as error:
             raise FetchError(f"{url}: HTTP {error.code} {error.reason}") from None
+        except ValueError as error:
+            raise FetchError(f"{url}: is no address ({error})") from None
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             if attempt + 1 == ATTEMPTS:
                 raise FetchError(f"{url}: {getattr(error, 'reason', None) or error}") from None

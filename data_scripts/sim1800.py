@@ -26,7 +26,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -152,13 +152,15 @@ def verdict(clean: np.ndarray, decibels: float) -> str:
     return "kept" if BAND[0] <= decibels <= BAND[1] else "out of band"
 
 
-def build_split(source: Path, paths: Iterable[Path], folder: Path, count: int, jobs: int) -> None:
+def build_split(source: Path, paths: Sequence[Path], folder: Path, count: int, jobs: int) -> None:
     """Make `count` pairs and their list in `folder`, going on after what an earlier build has left there.
 
     Raises:
         BuildError: too few patches pass.
         PictureError: a photograph that cannot be used.
     """
+    if not paths:
+        raise BuildError(f"{source}: too few photographs for {folder.name}")
     order = candidates(source, paths)
     rows = [row for row, _ in takewhile(lambda pair: _is_done(folder, *pair), zip(_read_list(folder), order))]
     kept = sum(row["verdict"] == "kept" for row in rows)
@@ -219,6 +221,8 @@ def _append(path: Path, rows: Iterable[dict[str, str]]) -> None:
 
 def bsd500_pictures(source: Path) -> dict[str, list[Path]]:
     """The pictures of each split: train and val together, and test."""
+    if not source.is_dir():
+        raise BuildError(f"{source}: no such folder; get BSD500 with `python -m data_scripts.prepare`, or say --from")
     return {"train": _pictures(source / "train") + _pictures(source / "val"), "test": _pictures(source / "test")}
 
 
@@ -232,7 +236,7 @@ def folder_pictures(source: Path) -> dict[str, list[Path]]:
 
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise BuildError(f"{folder}: no such folder; get BSD500 with `python -m data_scripts.prepare`, or say --from")
+        raise BuildError(f"{folder}: no such folder")
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 

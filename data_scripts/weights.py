@@ -77,6 +77,8 @@ def fetch(shipped: Path, source: str | None = None) -> None:
     else from the project's history. Raises FetchError where some cannot be had; found ones are kept."""
     lacking = not_shipped(shipped)
     wanted = {name: result for name, result in lacking.items() if not _in_runs(result)}
+    for name in [name for name, result in wanted.items() if _taken(result)]:
+        print(f"{name}: left alone, runs/{wanted.pop(name)['profile']} has a training of its own under this name")
     if not wanted:
         print(f"nothing to fetch: {len(lacking)} weights are not in {shipped}, all of them in runs/")
         return
@@ -103,6 +105,12 @@ def _read(source: Path, wanted: dict[str, dict]) -> Iterator[tuple[str, bytes]]:
 def _in_runs(result: dict) -> bool:
     path = runs.output_folder(result["profile"]) / result["weights"]["file"]
     return path.is_file() and sha256(path) == result["weights"]["sha256"]
+
+
+def _taken(result: dict) -> bool:
+    """Whether runs/ holds another result under the same name."""
+    path = runs.output_folder(result["profile"]) / "results" / f"{runs.stem(result)}.json"
+    return path.is_file() and results.read(path) != result
 
 
 def pack(shipped: Path, target: Path) -> None:

@@ -117,6 +117,7 @@ def _execute(notebook: NotebookNode, job: profiles.Job, folder: Path, notebooks:
     output = folder / f"{job.name}.ipynb"
     output.unlink(missing_ok=True)
     shown = os.path.relpath(output)
+    stamp = stamps.make(notebooks / f"{job.notebook}.py", job.parameters.get("profile", ""), job.name, job.parameters)
     start = time.monotonic()
     try:
         papermill.execute_notebook(
@@ -134,9 +135,7 @@ def _execute(notebook: NotebookNode, job: profiles.Job, folder: Path, notebooks:
         raise BatchError(f"{job.name} failed in cell [{count}]: kernel died (see {shown})") from None
     finally:
         if output.exists():
-            source = notebooks / f"{job.notebook}.py"
-            _finish(output, stamps.make(source, job.parameters.get("profile", ""), job.name, job.parameters,
-                                        time.monotonic() - start))
+            _finish(output, stamp | {"seconds": round(time.monotonic() - start, 1)})
     return output
 
 
@@ -175,7 +174,8 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
                                      pass_fds=[lock.fileno()])
         signal.signal(signal.SIGINT, heard)
         try:
-            status = snakemake.wait(60 * minutes or None)
+            with _told_to_end() if minutes else contextlib.nullcontext():
+                status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
             # Snakemake, its jobs and their kernels, which save their state; without `minutes` Ctrl-C has reached them.
             if minutes:
@@ -194,6 +194,20 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Within it a closed terminal (unless under nohup) and a plain kill are like Ctrl-C."""
+    heard = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    for one, handler in heard.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one, handler in heard.items():
+            signal.signal(one, handler)
 
 
 def failed(folder: Path, since: float) -> list[str]:
@@ -260,7 +274,11 @@ def _command(options: argparse.Namespace) -> int:
         start = time.monotonic()
         job = profiles.find(options.profile, options.job)
         print(f"{job.name} ...", flush=True)
+        done = run_folder(options.profile) / "done" / job.name
+        done.unlink(missing_ok=True)
         run(job, run_folder(options.profile) / "notebooks")
+        done.parent.mkdir(exist_ok=True)
+        done.touch()
         print(f"{job.name} done in {time.monotonic() - start:.0f} s", flush=True)
     elif options.command == "left":
         print_left(options.profile)

@@ -10,15 +10,16 @@ Each thread writes what no other thread writes or reads: no result depends on th
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from irnas_lib.compiled import njit
 from irnas_lib.vectors import LANES, ROWS, load, multiply_add, store, store_sums, tile, zeros
 
 BLOCK = 64  # pixels that are sampled before they are multiplied
 _tile1, _tile2, _tile3 = tile(1), tile(2), tile(3)
 
 
-@njit(cache=True)
+@njit()
 def _multiply(a, a_start, a_row, a_step, b, b_start, c, c_start, length, rows, depth):
     """c += a @ b with rows rounded up to ROWS; b and c have rows of `length`, a whole number of vectors."""
     for row in range(0, rows, ROWS):
@@ -35,7 +36,7 @@ def _multiply(a, a_start, a_row, a_step, b, b_start, c, c_start, length, rows, d
             column += min(vectors, 3) * LANES
 
 
-@njit(cache=True)
+@njit()
 def _fill(plane, channels):
     """Copies channels (H, W, C) into a plane (H + 2, W + 2, padded)."""
     plane[:] = 0
@@ -45,7 +46,7 @@ def _fill(plane, channels):
                 plane[y + 1, x + 1, channel] = channels[y, x, channel]
 
 
-@njit(cache=True)
+@njit()
 def _locate(offset_y, offset_x, mask, start, plane, index, table):
     """Where a block's pixels sample: index of the upper left corner; four weights, fractions, validity."""
     real = mask.dtype.type
@@ -72,7 +73,7 @@ def _locate(offset_y, offset_x, mask, start, plane, index, table):
         table[i + 6 * BLOCK] = valid
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(parallel=True, nogil=True)
 def fill_planes(picture, size, planes):
     """Copies a picture (B, H, W, groups, C) into planes (B, sections, H + 2, W + 2, padded)."""
     sections, parts = planes.shape[1], planes.shape[1] // picture.shape[3]
@@ -82,7 +83,7 @@ def fill_planes(picture, size, planes):
         _fill(planes[b, section], picture[b, :, :, section // parts, first : first + size])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(parallel=True, nogil=True)
 def forward(planes, offset, mask, weight, bias, geometry, size, out):
     """The convolution of planes.
 
@@ -133,7 +134,7 @@ def forward(planes, offset, mask, weight, bias, geometry, size, out):
                         out[b, y, x + i, group, channel] = result[i, channel] + bias[group, channel]
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(parallel=True, nogil=True)
 def backward(
     picture, offset, mask, weight, grad, geometry, size, grad_picture, grad_offset, grad_mask, grad_weight
 ):

@@ -17,6 +17,7 @@ from torch import nn
 
 from irnas_lib import datasets, inference, manifest, protocols, results, runs
 from irnas_lib.checkpoints import save_weights
+from irnas_lib.steps import interrupts_held
 
 LIMIT = 0.005  # dB
 
@@ -36,7 +37,10 @@ def rounded(network: nn.Module) -> nn.Module:
 
 
 def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> str:
-    """Rounds the weights of one result if it may, and says what it found. Raises CheckpointError or DatasetError."""
+    """Rounds the weights of one result in a folder of checkpoints if it may, and says what it found.
+
+    Raises CheckpointError or DatasetError.
+    """
     path = checkpoints / result["weights"]["file"]
     if not any(map(_large, load_file(path).values())):
         return f"{path.stem}: is in half precision"
@@ -49,8 +53,12 @@ def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> s
     said = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
     if not abs(after - before) < LIMIT:
         return f"{said}: stays as it is"
-    digest = save_weights(path, small)
-    results.save(result | {"weights": result["weights"] | {"sha256": digest}}, checkpoints / "results")
+    with interrupts_held() as interrupted:
+        digest = save_weights(path, small)
+        results.save(result | {"weights": result["weights"] | {"sha256": digest}}, checkpoints / "results")
+        manifest.write(checkpoints)
+    if interrupted.is_set():
+        raise KeyboardInterrupt
     return said
 
 
@@ -72,7 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.names or shipped:
             try:
                 print(halve(shipped[name], runs.SHIPPED, options.data, options.pictures), flush=True)
-                manifest.write(runs.SHIPPED)  # each time: the next one may be interrupted
             except datasets.DatasetError as error:
                 print(f"{name}: stays as it is, {error}")
     except (ValueError, OSError) as error:

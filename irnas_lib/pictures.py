@@ -85,10 +85,10 @@ def _without_alpha(image: Image.Image, path: str | Path) -> Image.Image:
     return image.convert("RGB")
 
 
-def write_picture(path: str | Path, array: np.ndarray) -> None:
+def write_picture(path: str | Path, array: np.ndarray, colours: bytes | None = None) -> None:
     """Write a uint8 array of shape (H, W, 1) or (H, W, 3); the suffix chooses the format.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. colours: an ICC profile to go with it; a BMP holds none.
 
     Raises:
         PictureError: another type or shape, an unknown suffix, a folder that cannot be written to.
@@ -104,7 +104,7 @@ def write_picture(path: str | Path, array: np.ndarray) -> None:
     lossless = {"lossless": True} if path.suffix.lower() == ".webp" else {}
     try:
         with atomically(path) as partial:
-            image.save(partial, quality=95, **lossless)
+            image.save(partial, quality=95, icc_profile=colours, **lossless)
     except OSError as error:
         raise PictureError(f"{path}: cannot be written ({_one_line(error)})") from None
 

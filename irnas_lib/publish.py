@@ -4,9 +4,10 @@ import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
-from irnas_lib import manifest, profiles, results, runs, stamps
+from irnas_lib import comparison, manifest, profiles, results, runs, stamps
 from irnas_lib.checkpoints import sha256
 from irnas_lib.files import atomically, read_json
+from irnas_lib.steps import interrupts_held
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
@@ -32,7 +33,7 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     jobs = profiles.load(profile)
     if profile == "smoke":
         raise PublishError("smoke runs are no results and are not published")
-    if not run.is_dir():
+    if not (run / "checkpoints").is_dir():
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
     manifest.check(shipped)
@@ -81,24 +82,26 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     files |= {target: source for source, target in pairs if target.parent.name == "weights"}
     shown = [record for path, record in everything.items() if path not in gone]
     too_large = _too_large({path: file.stat().st_size for path, file in files.items()}, shown)
-    for source, target in pairs:
-        if target not in too_large:
-            with atomically(target) as partial:
-                shutil.copyfile(source, partial)
-            said.append(f"published: {target.relative_to(root)}")
-    for path in gone:
-        path.unlink(missing_ok=True)
-        said.append(f"replaced: {path.relative_to(root)}")
-    for path in too_large:
-        path.unlink(missing_ok=True)
-        said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
-    manifest.write(shipped)
+    with interrupts_held():  # half of it would not be as the manifest says
+        for source, target in pairs:
+            if target not in too_large:
+                with atomically(target) as partial:
+                    shutil.copyfile(source, partial)
+                said.append(f"published: {target.relative_to(root)}")
+        for path in gone:
+            path.unlink(missing_ok=True)
+            said.append(f"replaced: {path.relative_to(root)}")
+        for path in too_large:
+            path.unlink(missing_ok=True)
+            said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
+        manifest.write(shipped)
     return said
 
 
 def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:
     """The weights (each file's bytes) over the limit: first of results that no table shows, of these the largest."""
     best = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
+    best += [row.result for row in comparison.side_by_side(everything).rows]
     shown = {Path(record["weights"]["file"]).name for record in best if record and record["weights"]}
     over, out = sum(sizes.values()) - WEIGHTS_LIMIT, []
     for path in sorted(sizes, key=lambda path: (path.name in shown, -sizes[path], path)):

@@ -20,10 +20,10 @@ from irnas_lib.tiles import Restore, corners, restore_tiles
 TILE_MINIMUM = 32
 
 HELP = """\
-OUT is a picture if IN is one, else a folder, which is made; in a folder each picture keeps its name and becomes a
-PNG. A grey network restores each channel of an RGB picture on its own. An RGB network takes a grey picture three
-times and its output is averaged back to grey. Without --checkpoint it is the shipped network for the task (and sigma)
-that was measured on the most test pictures, and of these the one of the highest PSNR."""
+OUT is a picture if IN is one and OUT has a suffix, else a folder, which is made; in a folder each picture keeps its
+name and becomes a PNG. A grey network restores each channel of an RGB picture on its own. An RGB network takes a grey
+picture three times and its output is averaged back to grey. Without --checkpoint it is the shipped network for the task
+(and sigma) that was measured on the most test pictures, and of these the one of the highest PSNR."""
 
 
 class RestoreError(ValueError):
@@ -46,6 +46,8 @@ def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile:
     Returns uint8 of the same shape.
     """
     height, width, channels = array.shape
+    if tile >= max(height, width):
+        tile = 0
     if tile:  # a side shorter than a tile is continued by reflection
         array = np.pad(array, ((0, max(0, tile - height)), (0, max(0, tile - width)), (0, 0)), mode="symmetric")
     x = to_tensor(array)
@@ -125,17 +127,22 @@ def listing(candidates: Iterable[dict]) -> str:
 
 # ---- files ----
 
-def read(path: Path) -> np.ndarray:
-    """uint8 (H, W, 1) where the file is grey, else (H, W, 3). Raises PictureError."""
+def read(path: Path) -> tuple[np.ndarray, bytes | None]:
+    """A picture, uint8 (H, W, 1) where the file is grey, else (H, W, 3), and its colour profile if it has one. Raises
+    PictureError."""
     array = read_picture(path)
     with Image.open(path) as image:
-        return array[..., :1] if image.mode in ("1", "L", "LA") else array
+        return array[..., :1] if image.mode in ("1", "L", "LA") else array, image.info.get("icc_profile")
 
 
 def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """(input, output) pairs; folders are read one level deep. Says what it skips; raises RestoreError."""
     if source.is_file():
         into_folder = target.is_dir() or not target.suffix
+        if into_folder and target.exists() and not target.is_dir():
+            raise RestoreError(f"{target}: is no folder, and without a suffix no picture")
+        if not into_folder and target.suffix.lower() not in SUFFIXES:
+            raise RestoreError(f"{target}: unknown suffix, use one of {', '.join(SUFFIXES)}")
         pairs = [(source, target / f"{source.stem}.png" if into_folder else target)]
     elif source.is_dir():
         if target.is_file():
@@ -164,12 +171,13 @@ def restore_files(network: nn.Module, pairs: list[tuple[Path, Path]], device: to
     for path, output in tqdm(pairs, desc="restoring", unit="picture", disable=len(pairs) == 1):
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(output, restore_picture(run, channels, read(path), tile))
+            array, colours = read(path)
+            write_picture(output, restore_picture(run, channels, array, tile), colours)
         except (PictureError, OSError) as error:
             failed += 1
             tqdm.write(str(error), file=sys.stderr)
-        except RuntimeError as error:  # what torch raises where memory ends, on a CPU without a type of its own
-            if "memory" not in str(error):
+        except (MemoryError, RuntimeError) as error:  # torch has no type of its own for a CPU whose memory ends
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             failed += 1
             tqdm.write(f"{path}: not enough memory for the whole picture; try --tile 512, or less", file=sys.stderr)

@@ -180,12 +180,22 @@ def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Data
 
 
 def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
-    """A finished training that agrees with `wanted` in every key of SAME_TRAINING: its result and its folder."""
+    """A finished training that agrees with `wanted` in every key of SAME_TRAINING: its result and its folder.
+
+    Raises CheckpointError where there is none, and the run holds another one under the name that it would get: such a
+    result is not lost without a word (unless it is of smoke scale).
+    """
     key = _key(wanted)
     for folder in folders(profile):
         for result in results.load(folder / "results"):
             if _key(result) == key:
                 return result, folder
+    rival = output_folder(profile) / "results" / f"{stem(wanted)}.json"
+    if profile != results.SMOKE and rival.is_file():
+        other = dict(zip(SAME_TRAINING, _key(results.read(rival))))
+        differs = [name for name, value in zip(SAME_TRAINING, key) if value != other[name]]
+        raise checkpoints.CheckpointError(f"{rival}: has another {', '.join(differs)} than the training that would "
+                                          "take its place; move it away, and its weights")
     return None
 
 

@@ -26,11 +26,11 @@ MACHINE_PATH = re.compile(
 CELL_FILE = re.compile(r"/\S*ipykernel_\d+/\d+\.py")
 
 
-def make(source: Path, profile: str, job: str, parameters: dict, seconds: float) -> dict:
-    """The stamp of a notebook that has just run."""
+def make(source: Path, profile: str, job: str, parameters: dict) -> dict:
+    """The stamp, but for its seconds, of a notebook that is about to run: what is edited meanwhile has not run."""
     return {
         "source": source.name, "source_sha256": source_sha256(source), "profile": profile, "job": job,
-        "parameters": parameters, "commit": commit(), "seconds": round(seconds, 1),
+        "parameters": parameters, "commit": commit(),
         "versions": {name: version(name) for name in PACKAGES},
     }
 

@@ -8,6 +8,7 @@ reproduce` runs it as usual. Tested with two processes on a CPU; on several GPUs
 """
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -20,11 +21,18 @@ from irnas_lib.steps import Diverged
 from irnas_lib.training import train
 
 
-def run(profile: str, name: str, device: torch.device) -> dict:
-    """Trains what a job of 05_training trains; what `training.train` returns, or the result that there is already."""
+def run(profile: str, name: str, device: torch.device) -> tuple[dict, bool]:
+    """Trains what a job of 05_training trains: what `training.train` returns, or the result that there is already; and
+    whether it was there."""
     job = profiles.find(profile, name)
     if job.notebook != "05_training":
         raise batch.BatchError(f"{name} is no job of 05_training")
+    lock = runs.output_folder(profile).parent / "notebooks" / f".{name}.lock"  # as `batch.run` takes it
+    with contextlib.nullcontext() if parallel.rank() else batch.alone(lock, f"job {name}"):
+        return _train(profile, job, device)
+
+
+def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[dict, bool]:
     given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
     parallel.part(torch.empty(given["batch"]))  # says at once if it cannot be shared
     task = given["task"]
@@ -38,11 +46,11 @@ def run(profile: str, name: str, device: torch.device) -> dict:
     network = systems.build(given["system"], pictures.channels, architecture)
     wanted = runs.training_record(profile, pictures, device, network, architecture, given)
     if finished := runs.find_training(profile, wanted):
-        return finished[0]
+        return finished[0], True
     patches = Patches(pictures.train, given["crop"], (given["sigma"] or 0,), task != "deraining", device)
     return train(network, patches, recipes.recipe(given["recipe"]), given["iterations"], given["batch"], given["seed"],
                  given["loss_lambda"], given["schedule"], runs.state_file(profile, runs.stem(wanted)),
-                 key={key: wanted[key] for key in runs.SAME_TRAINING})
+                 key={key: wanted[key] for key in runs.SAME_TRAINING}), False
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        result = run(options.profile, options.job, device)
-    except (batch.BatchError, Diverged, ValueError) as error:
+        result, was_there = run(options.profile, options.job, device)
+    except (batch.BatchError, Diverged, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
@@ -70,7 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
     if result.get("status") == "failed":
         print("failed before: its loss blew up, and the result says so", file=sys.stderr)
         return 1
-    print(f"trained in {result['seconds']:.0f} s on {result['device']}; now: make reproduce PROFILE={options.profile}")
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"trained {'before, ' if was_there else ''}in {result['seconds']:.0f} s on {result['device']}; now: "
+              f"make reproduce PROFILE={options.profile}")
     return 0
 
 

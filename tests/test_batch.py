@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 import pytest
 
-from irnas_lib import batch, manifest, profiles, publish, results, runs, stamps
+from irnas_lib import batch, comparison, manifest, profiles, publish, results, runs, stamps
 from irnas_lib.checkpoints import CheckpointError
 from irnas_lib.paths import ROOT
 
@@ -109,6 +109,42 @@ def test_run_stamps(executed):
     assert (stamp["profile"], stamp["job"]) == ("gpu", "tiny-x")
     assert stamp["parameters"] == {"profile": "gpu", "number": 7}
     assert stamp["versions"]["torch"] and "commit" in stamp and stamp["seconds"] > 0
+
+
+def test_what_is_edited_while_it_runs_has_not_run(tmp_path):
+    source = write_source(tmp_path, "tiny", last="open('tiny.py', 'a').write('# and more')")
+    before = hashlib.sha256(source.read_bytes()).hexdigest()
+    made = batch.run(job(), tmp_path / "out", tmp_path)
+    assert nbformat.read(made, as_version=4).metadata["irnas"]["source_sha256"] == before
+    assert "is stale" in stamps.problems(made, source)[0]
+
+
+def test_a_job_that_fails_is_no_longer_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(batch, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(profiles, "find", lambda *_: job())
+    done = tmp_path / "done" / job().name
+    monkeypatch.setattr(batch, "run", lambda *_: None)
+    assert batch.main(["run", "gpu", job().name]) == 0 and done.is_file()
+
+    def fail(*_):
+        raise batch.BatchError("no")
+    monkeypatch.setattr(batch, "run", fail)
+    assert batch.main(["run", "gpu", job().name]) == 1 and not done.exists()
+    assert capsys.readouterr().err == "no\n"
+
+
+def test_within_a_slice_of_time_a_closed_terminal_and_a_plain_kill_are_like_ctrl_c():
+    kept = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with pytest.raises(KeyboardInterrupt), batch._told_to_end():
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == kept[0]
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with pytest.raises(KeyboardInterrupt), batch._told_to_end():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, kept[1])
 
 
 def test_a_progress_bar_leaves_one_line(executed):
@@ -545,6 +581,35 @@ def test_publish_replaces_the_result_of_fewer_iterations_and_no_other(shipped):
     assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"new", "other", "laptop"}
 
 
+def test_ctrl_c_while_publishing_leaves_no_half(shipped, monkeypatch):
+    run, root = shipped
+    copy = shutil.copyfile
+
+    def interrupted(*files):
+        if not interrupted.once:
+            interrupted.once = True
+            signal.raise_signal(signal.SIGINT)
+        return copy(*files)
+    interrupted.once = False
+    monkeypatch.setattr(publish.shutil, "copyfile", interrupted)
+    publish.publish("gpu", run, root)
+    assert interrupted.once
+    manifest.check(root / "checkpoints")
+
+
+def test_publish_keeps_the_weights_of_the_systems_at_one_budget(shipped, monkeypatch):
+    """Their table shows a training that no other table does."""
+    run, root = shipped
+    shown = result(run / "checkpoints", "shown", b"w" * 6)
+    result(run / "checkpoints", "other", b"w" * 6, **{"lambda": 2.0})
+    row = comparison.Row(json.loads(shown.read_text()), *[0.0] * 7)
+    monkeypatch.setattr(publish.results, "best", lambda *_: None)
+    monkeypatch.setattr(publish.comparison, "side_by_side", lambda _: comparison.Comparison([row], {}, "strict", ""))
+    monkeypatch.setattr(publish, "WEIGHTS_LIMIT", 7)
+    publish.publish("gpu", run, root)
+    assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"shown", "new"}
+
+
 def test_publish_leaves_out_the_weights_that_are_too_large_and_keeps_their_results(shipped, monkeypatch):
     run, root = shipped
     result(run / "checkpoints", "shown", b"w" * 9, iterations=501, profile="laptop")
@@ -634,5 +699,6 @@ def test_publish_refuses_smoke_and_what_never_ran(shipped):
     run, root = shipped
     with pytest.raises(publish.PublishError, match="smoke runs are no results"):
         publish.publish("smoke", run, root)
+    (root / "runs" / "absent" / "figures").mkdir(parents=True)
     with pytest.raises(publish.PublishError, match="has not run here"):
         publish.publish("gpu", root / "runs" / "absent", root)

@@ -244,6 +244,13 @@ def test_smoke_figures_say_so(tmp_path):
     assert figure.get_supxlabel().endswith(tables.SMOKE_WARNING)
 
 
+def test_a_profile_that_never_ran_has_no_figures(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "run_folder", lambda profile: tmp_path / profile)
+    assert figures.main(["--profile", "paper"]) == 1
+    assert capsys.readouterr().err == f"{tmp_path / 'paper' / 'checkpoints'}: no such folder\n"
+    assert not (tmp_path / "paper").exists()
+
+
 def test_damage_is_told_in_one_line(tmp_path, capsys):
     assert figures.main(["--checkpoints", str(tmp_path / "nowhere")]) == 1
     (tmp_path / "results").mkdir()

@@ -1,5 +1,7 @@
 """Weights in half precision: only where the PSNR stays, and loaded as before."""
 
+import signal
+
 import pytest
 import torch
 
@@ -52,6 +54,21 @@ def test_weights_that_16_bits_cannot_hold_stay(shipped):
     result["weights"]["sha256"] = checkpoints.save_weights(folder / result["weights"]["file"], network)
     assert halve.halve(result, folder, None, 1).endswith("stays as it is")
     checkpoints.load_weights(folder / result["weights"]["file"], systems.build("DnCNN", 1), result["weights"]["sha256"])
+
+
+def test_ctrl_c_amid_the_writing_leaves_it_whole(shipped, monkeypatch):
+    result, folder, _ = shipped
+    save = halve.save_weights
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return save(*arguments)
+    monkeypatch.setattr(halve, "save_weights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        halve.halve(result, folder, None, 1)
+    manifest.check(folder)
+    (kept,) = results.load(folder / "results")
+    runs.load_network(systems.build("DnCNN", 1), kept, folder)
 
 
 def test_the_command_takes_names_and_refuses_unknown_ones(shipped, monkeypatch, capsys):

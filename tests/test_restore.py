@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import nn
 
 from irnas_lib import checkpoints, restore, results, runs, systems
@@ -63,7 +63,8 @@ def test_every_picture_goes_through_every_network(tile, size, network_channels, 
     assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
     assert network.sizes, "the network was seen at work"
     assert all(shape[:2] == (1, network_channels) for shape in network.sizes), "one at a time, for memory"
-    assert not tile or all(shape[2:] == (tile, tile) for shape in network.sizes)
+    expected = (tile, tile) if 0 < tile < max(size) else size
+    assert all(shape[2:] == expected for shape in network.sizes)
 
 
 def test_a_grey_network_sees_the_channels_one_by_one():
@@ -93,6 +94,17 @@ def test_tiles_agree_with_the_whole_but_at_their_borders():
     rows[[0, 63, 36, 99]] = False
     assert np.array_equal(whole[np.ix_(rows, inside)], tiled[np.ix_(rows, inside)])
     assert not np.array_equal(whole, tiled)
+
+
+def test_a_tile_larger_than_the_picture_is_the_whole_picture():
+    seen = []
+
+    def run(x):
+        seen.append(tuple(x.shape))
+        return x
+    array = noisy(40, 50, 1)
+    assert np.array_equal(restore.restore_picture(run, 1, array, tile=100_000), array)
+    assert seen == [(1, 1, 40, 50)]
 
 
 # ---- checkpoints ----
@@ -184,6 +196,15 @@ def test_a_picture_becomes_a_picture(shipped, tmp_path, mode):
     assert [path.name for path in target.parent.iterdir()] == ["out.png"]
 
 
+def test_a_colour_profile_goes_with_the_picture(shipped, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(noisy(12, 12, 3)).save(tmp_path / "in.png", icc_profile=profile)
+    for name in ("out.png", "out.jpg", "out.webp", "out.tif", "out.bmp"):
+        assert command(tmp_path / "in.png", tmp_path / name) == 0
+        with Image.open(tmp_path / name) as image:
+            assert image.info.get("icc_profile") == (profile if name != "out.bmp" else None)
+
+
 def test_a_picture_into_a_folder_keeps_its_name(shipped, tmp_path):
     write_picture(tmp_path / "in.bmp", noisy(12, 12, 1))
     (tmp_path / "there").mkdir()
@@ -227,6 +248,8 @@ def test_a_damaged_checkpoint_is_refused(shipped, tmp_path, capsys):
     (("none.png", "out.png"), "none.png: no such file or folder"),
     (("empty", "out"), "empty: holds no pictures"),
     (("in.png", "out.xyz"), "out.xyz: unknown suffix"),
+    (("in.png", "a.xyz/out"), "Not a directory"),
+    (("in.png", "plain"), "plain: is no folder, and without a suffix no picture"),
     (("text.png", "out.png"), "text.png: not a picture"),
     (("in.png", "in.png/out.png"), "Not a directory|File exists"),
     (("in.png",), "IN and OUT are needed"),
@@ -244,7 +267,7 @@ def test_what_is_wrong_is_said_in_one_line(shipped, tmp_path, capsys, monkeypatc
     write_picture("in.png", noisy(12, 12, 1))
     (tmp_path / "link.png").hardlink_to("in.png")
     (tmp_path / "empty").mkdir()
-    for name in ("text.png", "alone.safetensors"):
+    for name in ("text.png", "alone.safetensors", "plain", "a.xyz"):
         (tmp_path / name).write_text("text")
     before = (tmp_path / "in.png").read_bytes()
     assert command(*arguments) == 1
@@ -254,11 +277,13 @@ def test_what_is_wrong_is_said_in_one_line(shipped, tmp_path, capsys, monkeypatc
     assert not (tmp_path / "out.png").exists()
 
 
-def test_too_little_memory_is_said_with_advice(shipped, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte"),
+                                   MemoryError("Unable to allocate 112. GiB")])
+def test_too_little_memory_is_said_with_advice(shipped, tmp_path, capsys, monkeypatch, error):
     write_picture(tmp_path / "in.png", noisy(12, 12, 1))
 
     def run_out(*_):
-        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte.")
+        raise error
     monkeypatch.setattr(restore, "restore_picture", run_out)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
     assert "try --tile" in said(capsys)[0]

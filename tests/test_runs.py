@@ -61,9 +61,21 @@ def test_every_key_that_matters_can_tell_two_trainings_apart():
 
 @pytest.mark.parametrize("key", OTHER)
 def test_a_training_with_another_value_of_any_key_is_not_taken(key):
-    runs.save_training(FINISHED, small())
+    """Nor is its place taken where both would have one name."""
+    file = runs.save_training(FINISHED, small())
     assert runs.find_training("laptop", WANTED) is not None
-    assert runs.find_training("laptop", WANTED | {key: OTHER[key]}) is None
+    wanted = WANTED | {key: OTHER[key]}
+    if runs.stem(wanted) != file.stem:
+        assert runs.find_training("laptop", wanted) is None
+    else:
+        assert key not in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations")
+        with pytest.raises(CheckpointError, match=f"{file.name}: has another {key} than"):
+            runs.find_training("laptop", wanted)
+
+
+def test_a_smoke_training_may_take_the_place_of_another():
+    runs.save_training(FINISHED | {"profile": "smoke"}, small())
+    assert runs.find_training("smoke", WANTED | {"profile": "smoke", "batch": OTHER["batch"]}) is None
 
 
 def test_device_versions_and_commit_make_no_other_training():

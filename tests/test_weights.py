@@ -50,6 +50,25 @@ def test_what_lacks_is_taken_and_lies_as_if_trained_here(shipped, tmp_path, make
     assert runs.at_hand(result, folder)
 
 
+def test_a_training_of_ones_own_under_the_same_name_is_left_alone(shipped, tmp_path, capsys):
+    results = runs.output_folder("laptop") / "results"
+    results.mkdir(parents=True)
+    (record,) = (one for one in weights.not_shipped(shipped).values() if one["seed"] == 2)
+    own = json.dumps(record | {"batch": 99})
+    (results / f"{runs.stem(record)}.json").write_text(own)
+    assert weights.main(["--from", str(make_zip(tmp_path / "a.zip", CONTENT))]) == 0
+    assert found(shipped) == {"net1.safetensors": CONTENT["net1.safetensors"]}
+    assert (results / f"{runs.stem(record)}.json").read_text() == own
+    assert "net2.safetensors: left alone, runs/laptop has a training of its own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("address", ["://x", "http://[bad/x"])
+def test_what_is_no_address_is_said_in_a_line(shipped, capsys, address):
+    assert weights.main(["--from", address]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {address}: is no address")
+
+
 def test_an_address_serves_and_leaves_no_archive(shipped, tmp_path):
     archive = make_zip(tmp_path / "a.zip", CONTENT)
     with Server(archive.read_bytes(), breaks=1) as server:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import prange
+
+from irnas_lib.compiled import njit
 
 SEARCH = 30  # pixels up, down, left and right, within which similar patches are sought
 STRENGTH = 2 * math.sqrt(2)  # of the weights
@@ -92,7 +94,7 @@ def match(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray, patch: int
     return np.concatenate(matches)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(parallel=True, nogil=True)
 def distances(picture, y, columns, patch):
     """Squared distances of the patches at (y, columns) to all up to SEARCH pixels away, infinite where there is none.
 
@@ -126,7 +128,7 @@ def shrink_groups(picture: np.ndarray, matches: np.ndarray, noise: np.ndarray, p
     return total.sum(axis=0) / count.sum(axis=0)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(parallel=True, nogil=True)
 def add_groups(picture, matches, noise, patch, total, count):
     """Adds the patches of shrunk groups to total, (SHARES, H, W), where they lie, and one to count."""
     width = picture.shape[1]
@@ -146,7 +148,7 @@ def add_groups(picture, matches, noise, patch, total, count):
                     count[share, y + k // patch, x + k % patch] += 1
 
 
-@njit(cache=True)
+@njit()
 def shrink(group, sigma):
     """Weighted nuclear norm minimisation of one group around its mean patch, (n, pixels) -> same shape."""
     n = len(group)
