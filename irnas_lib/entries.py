@@ -123,7 +123,7 @@ class Entry(NamedTuple):
             if self.result.get("crop"):
                 said += ", {batch} crops of {crop}x{crop} a step".format(**self.result)
             notes.append(f"recipe {self.result['recipe']}{said}")
-        if (self.result.get("schedule") or 0) > (self.result["iterations"] or 0):
+        if self.result["iterations"] and (self.result.get("schedule") or 0) > self.result["iterations"]:
             notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "
                          "before its learning rate had decayed")
         if self.too_little:

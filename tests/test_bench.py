@@ -11,6 +11,7 @@ import torch
 import torchvision
 
 from irnas_lib import bench, bench_plots, operations, resumption
+from irnas_lib.memory import measured_peak
 from irnas_lib.paths import ROOT
 from irnas_lib.supercell import Supercell, to_plain
 
@@ -121,3 +122,33 @@ def test_pictures_of_nothing_say_so_and_of_something_show_it():
     figure = bench_plots.ratios({"x": bench.entry(1.0, "s", "them", 0.25, 0.1), "rate": bench.entry(5.0, "1/s")})
     texts = [text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text"))]
     assert "0.25" in texts and "x\nagainst them" in texts and not any("rate" in text for text in texts)
+
+
+def test_memory_is_that_of_ours_over_theirs_and_eq_5_over_eq_6(monkeypatch):
+    asked = []
+
+    def peak(**options):
+        asked.append(options)
+        return {"megabytes": 9.0 if options.get("sharing") == "edge" else 3.0, "seconds": None}
+    monkeypatch.setattr(bench, "peak", peak)
+    paper = {"layers": 4, "nodes": 5, "width": 10}
+    edge_by_edge = paper | {"sharing": "edge", "plain": True}
+    for name, pair in (("sharing_memory", [paper, paper | {"sharing": "edge"}]),
+                       ("supernet_memory", [paper, edge_by_edge]),
+                       ("supernet_memory_recompute", [paper | {"recompute": True}, edge_by_edge])):
+        asked.clear()
+        found = bench.BENCHES[name]()
+        assert (found["value"], found["unit"], found["ratio"], asked) == (3, "MB", pytest.approx(1 / 3), pair)
+
+
+def test_a_peak_on_a_gpu_is_above_what_was_held_before(monkeypatch):
+    for name, value in (("is_available", True), ("memory_allocated", 5 * 2 ** 20), ("reset_peak_memory_stats", None),
+                        ("max_memory_allocated", 8 * 2 ** 20)):
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    assert measured_peak(lambda: None) == 3
+
+
+def test_crops_are_counted_one_by_one(monkeypatch):
+    monkeypatch.setattr(bench, "seconds", lambda run: 2.0)
+    found = bench.crops_per_second()
+    assert found["value"] == 12 * 50 / 2 and found["ratio"] is None

@@ -1,9 +1,11 @@
 """The simulated camera: each stage against a plain slow version, the noise against its theory, all of it by a seed."""
 
+import io
 import itertools
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from irnas_lib import camera
@@ -245,3 +247,18 @@ def test_the_camera_leaves_mid_grey_as_bright_as_it_was():
     grey = np.full((32, 32, 3), 0.18)
     restored = camera.srgb_to_linear(camera.photograph(grey, QUIET, RNG) / 255)
     assert restored == pytest.approx(0.18, rel=0.01)  # a level of 8 bits is 0.9 %
+
+
+@pytest.mark.parametrize(("level", "quality", "subsampling"), (
+    (4, 78, "4:2:0"), (5, 82, "4:2:0"), (6, 86, "4:2:0"), (7, 88, "4:4:4")))
+def test_every_stage_has_its_own_parameter(level, quality, subsampling):
+    p, rng = Parameters(0.11, 0.05, 0.5, 0.7, 9.0, 0.2, 0.13, level), np.random.default_rng(6)
+    raw = camera.mosaic(picture())
+    raw = raw + 0.11 * np.sqrt(raw) * rng.standard_normal(raw.shape)
+    raw = raw + 0.05 * rng.standard_normal(raw.shape)
+    rgb = camera.smooth(camera.median(camera.demosaic(camera.quantise_raw(raw))), p)
+    srgb = np.round(camera.linear_to_srgb(camera.sharpen(rgb, 0.13)) * 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(srgb).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    taken = camera.photograph(picture(), p, np.random.default_rng(6))
+    assert np.array_equal(taken, np.asarray(Image.open(file)))

@@ -1,6 +1,8 @@
 """Cells to compare: drawn at random, one change away, how alike two are, and what is kept of them."""
 
 import random
+from collections import Counter
+from itertools import combinations
 
 import pytest
 
@@ -69,3 +71,14 @@ def test_each_profile_and_budget_keeps_its_own_groups_and_the_run_comes_before_t
     (run / "denoising-R2-10-laptop.json").write_text("{")
     with pytest.raises(CheckpointError, match="denoising-R2-10-laptop.json: no readable record"):
         cells.load([run], "denoising", "laptop", budget)
+
+
+def test_every_pair_of_inputs_and_every_operation_is_equally_likely():
+    rng = random.Random(0)
+    drawn = [cells.random_cell(3, rng) for _ in range(3000)]
+    for node, names in enumerate((("p2", "p1"), ("p2", "p1", "n1"), ("p2", "p1", "n1", "n2"))):
+        pairs = Counter(frozenset(edge.source for edge in cell[node]) for cell in drawn)
+        assert pairs.keys() == set(map(frozenset, combinations(names, 2)))
+        assert min(pairs.values()) > 0.85 * 3000 / len(pairs)
+        operations = Counter(edge.operation for cell in drawn for edge in cell[node])
+        assert min(operations.values()) > 0.9 * 6000 / 5 and len(operations) == 5

@@ -3,6 +3,7 @@
 import math
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -108,11 +109,6 @@ def test_wnnm_is_the_plain_algorithm():
     np.testing.assert_allclose(wnnm(noisy, 20)[0, 0].numpy(), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("sigma, patch, group", ((20, 6, 70), (40, 7, 90), (60, 8, 120), (61, 9, 140)))
-def test_settings_are_the_papers(sigma, patch, group):
-    assert settings(sigma)[:2] == (patch, group)
-
-
 def test_wnnm_takes_every_channel_by_itself_and_does_not_depend_on_threads():
     noisy = add_noise(photograph(32, channels=3), 15)
     together = wnnm(noisy, 15)
@@ -157,3 +153,18 @@ def test_colour_bm3d_finds_the_noise_and_uses_the_colours():
     clean = photograph(64, channels=3)
     noisy = add_noise(clean, 25)
     assert psnr(bm3d_rgb(noisy), clean) > psnr(bm3d(noisy, 25), clean) + 0.3
+
+
+@pytest.mark.parametrize(("sigma", "expected"), (
+    (20, (6, 70, 8, 0.54)), (21, (7, 90, 12, 0.56)), (40, (7, 90, 12, 0.56)), (41, (8, 120, 14, 0.58)),
+    (60, (8, 120, 14, 0.58)), (61, (9, 140, 14, 0.58))))
+def test_settings_are_the_papers(sigma, expected):
+    assert settings(sigma) == expected
+
+
+def test_bm3d_is_told_the_noise_in_units_of_the_picture(monkeypatch):
+    seen = []
+    program = SimpleNamespace(bm3d=lambda plane, sigma, _: seen.append(sigma) or plane)
+    monkeypatch.setattr("irnas_lib.baselines.bm3d.installed", lambda: (program, None))
+    x = torch.rand(1, 2, 8, 8)
+    assert torch.equal(bm3d(x, 51), x) and seen == [0.2, 0.2]

@@ -121,3 +121,47 @@ def test_nothing_is_said_where_nothing_was_measured():
     smoke = measured("IR-NAS", profile="smoke", dataset="embedded")
     assert comparison.side_by_side([smoke]).rows == []
     assert len(comparison.side_by_side([smoke, measured("DnCNN")], smoke=True).rows) == 1
+
+
+@pytest.mark.parametrize("change", (
+    {"profile": "gpu"}, {"recipe": "authors"}, {"iterations": 400}, {"schedule": 900}, {"batch": 4}, {"crop": 64},
+    {"seed": 1}, {"data_sha256": "1" * 64}), ids=lambda change: next(iter(change)))
+def test_a_training_of_another_budget_is_not_compared(change):
+    found = comparison.side_by_side([measured("RED") | change, measured("IR-NAS"), measured("DnCNN")])
+    assert sorted(row.result["system"] for row in found.rows) == ["DnCNN", "IR-NAS"]
+
+
+@pytest.mark.parametrize(("ahead", "verdict"), ((0.19, "level"), (-0.19, "level"), (0.21, "ahead"), (-0.21, "behind")))
+def test_level_is_within_two_standard_errors(ahead, verdict):
+    assert comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.1, 0.0, 0.0).verdict == verdict
+
+
+def test_results_on_other_pictures_than_the_papers_are_not_compared():
+    assert comparison.side_by_side([measured("IR-NAS", dataset="embedded"),
+                                    measured("DnCNN", dataset="embedded")]).rows == []
+
+
+def test_rain_is_compared_with_the_rainy_input():
+    rain = {"task": "deraining", "dataset": "Rain800", "sigma": None}
+    found = comparison.side_by_side([measured("IR-NAS", **rain), measured("Rainy", offset=-3, trained=False, **rain)],
+                                    "deraining", None)
+    assert found.rows[0].gain == pytest.approx(found.rows[0].psnr - found.rows[1].psnr)
+
+
+def test_the_table_shows_what_was_compared():
+    ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4, ssim=0.67)
+    text = comparison.markdown(comparison.side_by_side([ours, theirs, measured("Noisy", offset=-9, trained=False)]))
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()
+             if line.startswith("| ")]
+    apart = psnr_of(theirs) - psnr_of(ours)
+    gain = psnr_of(theirs).mean() - psnr_of(measured("Noisy", offset=-9)).mean()
+    assert lines[0][1:4] == ["PSNR (dB)", "SSIM", "over the input (dB)"]
+    assert lines[2] == ["DnCNN", f"{psnr_of(theirs).mean():.2f}", "0.6700", f"+{gain:.2f}",
+                        f"{apart.mean():+.2f} ± {apart.std(ddof=1) / 8 ** 0.5:.2f}", "behind", "-0.030 ± 0.000",
+                        "661,693", "1,000,000"]
+
+
+@pytest.mark.parametrize(("gain", "failed"), ((7.9, True), (8.1, False)))
+def test_eight_decibels_over_the_input_are_the_bar(gain, failed):
+    assert comparison.Row(make(), 22.0, 0.7, gain, 0.0, 0.1, 0.0, 0.0).failed == failed
+    assert not comparison.Row(make(sigma=30), 22.0, 0.7, gain, 0.0, 0.1, 0.0, 0.0).failed

@@ -95,3 +95,9 @@ def test_damaged_architecture_files_are_refused_by_name(tmp_path, content):
 def test_a_missing_architecture_file_is_named(tmp_path):
     with pytest.raises(GenotypeError, match="nowhere.json: No such file"):
         genotypes.load_architecture(tmp_path / "nowhere.json")
+
+
+def test_the_changed_cells_lie_on_the_path_and_width_of_the_found_one():
+    assert {key: of[1:] for key, of in genotypes.PUBLISHED.items()} == {
+        (task, f"IR-NAS{change}"): (path, width) for change in ("", ", R1", ", R2")
+        for task, path, width in (("denoising", (0, 0, 0, 1), 20), ("deraining", (0, 0, 1), 15))}

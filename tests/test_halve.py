@@ -81,3 +81,13 @@ def test_the_command_takes_names_and_refuses_unknown_ones(shipped, monkeypatch, 
     assert halve.main([name, "--pictures", "1"]) == 0
     assert "in half precision" in capsys.readouterr().out
     manifest.check(folder)  # written again, with the new hashes
+
+
+@pytest.mark.parametrize(("change", "stays"), ((-0.004, False), (0.004, False), (-0.006, True), (0.006, True)))
+def test_weights_stay_where_rounding_moves_the_psnr_by_more_than_five_thousandths(shipped, monkeypatch, change, stays):
+    result, folder, _ = shipped
+    scores = iter((25.0, 25.0 + change))
+    monkeypatch.setattr(halve.protocols, "evaluate", lambda *_: protocols.Score(next(scores), 0.7, 1))
+    before = (folder / result["weights"]["file"]).read_bytes()
+    assert halve.halve(result, folder, None, 1).endswith("stays as it is") == stays
+    assert ((folder / result["weights"]["file"]).read_bytes() == before) == stays

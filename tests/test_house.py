@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from irnas_lib import __version__, batch, datasets, profiles
+from irnas_lib import __version__, batch, datasets, profiles, search
 from irnas_lib.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -155,3 +155,15 @@ def test_the_searched_network_is_trained_after_its_search():
 @pytest.mark.skipif(not SOURCES, reason="no notebooks yet")
 def test_the_executed_notebooks_are_current_and_fit_to_read():
     assert batch.check() == []
+
+
+def test_the_profile_paper_has_the_scale_of_section_4_1():
+    for job in profiles.load("paper"):
+        if job.notebook == "05_training":
+            assert [job.parameters[key] for key in ("iterations", "batch", "crop")] == [600_000, 12, 64], job
+        if job.notebook == "03_search":
+            ours = search.SearchSettings()  # whose defaults are section 4.1's
+            rain = {"layers": 3, "nodes": 4} if job.parameters["task"] == "deraining" else {}
+            for key in ("layers", "nodes", "width", "batch", "crop", "epochs", "warmup_epochs", "crops_per_picture",
+                        "validate_every"):
+                assert job.parameters[key] == rain.get(key, getattr(ours, key)), (job, key)

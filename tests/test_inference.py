@@ -94,3 +94,32 @@ def test_a_piece_bounds_what_a_network_sees(monkeypatch):
     picture = torch.rand(1, 3, 25, 31)
     assert torch.equal(inference.in_pieces(lambda x: seen.append(x.shape[-2:]) or x, picture), picture)
     assert len(seen) == 12 and max(max(shape) for shape in seen) == 16
+
+
+def reach(network, side=81):
+    """How many pixels away a pixel of the input can be and still have an effect on the middle one of the output."""
+    x = torch.ones(1, 1, side, side, requires_grad=True)
+    with torch.no_grad():
+        for parameter in network.eval().parameters():
+            parameter.abs_()  # so that no ReLU hides a path
+    (gradient,) = torch.autograd.grad(network(x)[0, 0, side // 2, side // 2], x)
+    return (gradient[0, 0].nonzero() - side // 2).abs().max().item()
+
+
+def test_the_margin_of_a_piece_is_wider_than_what_its_networks_see():
+    ours = systems.published("denoising")._replace(width=2)
+    seen = [reach(network) for network in (systems.build("IR-NAS", 1, ours), systems.build("DnCNN", 1),
+                                           systems.BASELINES["RED"](1, width=2))]
+    # stem 2, four cells of 3 (def counts 1 while its offsets are zero), pyramid 6, decoder 2; 17 and 30 convolutions
+    assert seen == [2 + 4 * 3 + 6 + 2, 17, 30]
+    assert max(seen) < inference.MARGIN < inference.PIECE
+
+
+def test_pictures_for_a_look_are_spread_evenly():
+    assert inference.spread(range(200), 10) == range(0, 200, 20)
+    assert inference.spread(range(3), 10) == range(3) and inference.spread(range(3), 0) == range(0)
+
+
+def test_a_restorer_neither_clips_what_it_is_given_nor_what_it_gives():
+    x = 3 * torch.randn(1, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(inference.restorer(torch.nn.Identity(), "cpu")(x), x)

@@ -119,3 +119,10 @@ def test_pictures_of_unequal_shapes_are_refused(measure):
 def test_ssim_refuses_pictures_smaller_than_its_window(measure):
     with pytest.raises(ValueError, match="at least 11x11"):
         measure(torch.rand(1, 1, 10, 20), torch.rand(1, 1, 10, 20))
+
+
+def test_padded_ssim_of_a_large_picture_is_padded_too(monkeypatch):
+    noisy, clean = pictures(1)
+    expected = ssim(noisy, clean, padding=True)
+    monkeypatch.setattr(metrics, "BAND", 7 * 53)
+    assert torch.equal(ssim(noisy, clean, padding=True), expected)

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from test_protocols import identity
 
 from irnas_lib import classical, measuring, protocols
 from irnas_lib.baselines.bm3d import bm3d_rgb
@@ -74,3 +75,25 @@ def test_methods_by_name(monkeypatch):
     assert restore.func is lp and restore.keywords == {"background_prior": [(3, 30, 30)]}
     with pytest.raises(ValueError, match="unknown method 'X'"):
         classical.restorer("X", "denoising", 50)
+
+
+def test_two_protocols_in_one_pass_keep_their_own_scores(tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = [Picture(f"p{i}", *rng.integers(0, 256, (2, 20, 24 + i, 3), dtype=np.uint8)) for i in range(3)]
+    names = ["strict", "strict_y"]
+    found = measuring.measure(identity, pairs, names, None, 0, tmp_path / "kept.csv")
+    assert list(found) == names
+    for name in names:
+        assert found[name][:4] == pytest.approx(protocols.evaluate(identity, pairs, name)[:4], abs=1e-12)
+        for pair in pairs:
+            alone = protocols.evaluate(identity, [pair], name)
+            assert found[name].each[pair.name] == [pytest.approx(alone.psnr, abs=1e-4),
+                                                   pytest.approx(alone.ssim, abs=1e-6)]
+
+
+def test_seconds_are_the_mean_over_pictures_in_the_order_of_the_pictures(tmp_path):
+    kept = tmp_path / "kept.csv"
+    kept.write_text("two,8.0,30.0,0.75,nan\none,2.0,20.0,0.5,nan\n")
+    pictures = [Picture(name, np.zeros((20, 20, 1), np.uint8)) for name in ("one", "two")]
+    found = measuring.measure(identity, pictures, ["strict"], 50, 0, kept)["strict"]
+    assert found.seconds == 5 and found.each == {"one": [20, 0.5], "two": [30, 0.75]}

@@ -295,3 +295,10 @@ def test_bfloat16_gradients_are_near_those_of_float32(channels, layout):
             found.append(torch.cat([g.flatten() for g in torch.autograd.grad((y.float() * above).sum(),
                                                                              [*module.parameters()])]))
         assert (found[1] - found[0]).norm() < 0.05 * found[0].norm(), operation
+
+
+def test_a_deformable_kernel_starts_on_both_sides_of_zero():
+    torch.manual_seed(0)
+    weight = operations.Deformable(6, affine=False).weight
+    bound = 1 / (9 * 6) ** 0.5
+    assert -bound <= weight.min() < -0.9 * bound and 0.9 * bound < weight.max() <= bound

@@ -1,5 +1,6 @@
 """Protocols: the same noise for everybody, really redrawn where it should be, tiles that cover the picture."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -191,3 +192,44 @@ def test_pairs_are_measured_in_rgb_and_in_luma():
 def test_unknown_and_unfitting_protocols_are_refused(protocol, pictures, message):
     with pytest.raises(ValueError, match=message):
         protocols.evaluate(identity, pictures, protocol, 50)
+
+
+def test_redrawn_noise_differs_by_seed_sigma_and_picture_and_from_that_of_strict():
+    clean = torch.zeros(1, 1, 64, 64)
+    fields = [protocols.restore_redrawn(identity, clean, sigma, seed, name) / sigma
+              for sigma, seed, name in ((30, 0, "a"), (50, 0, "a"), (30, 1, "a"), (30, 0, "b"))]
+    fields.append(protocols.add_noise(clean, 30, 0, "a") / 30)
+    for i, a in enumerate(fields):
+        for b in fields[:i]:
+            assert abs(np.corrcoef(a.flatten(), b.flatten())[0, 1]) < 0.1
+
+
+def test_luma_is_that_of_the_clipped_picture():
+    (picture,) = PAIRS
+    y_clean, y_restored = (color.rgb2yuv(array)[..., 0] for array in (
+        picture.clean / 255, (1.5 * picture.degraded / 255).clip(0, 1)))
+    score = protocols.evaluate(lambda degraded: 1.5 * degraded, PAIRS, "strict_y")
+    assert score.psnr == pytest.approx(peak_signal_noise_ratio(y_clean, y_restored, data_range=1), abs=1e-3)
+    assert score.ssim == pytest.approx(structural_similarity(y_clean, y_restored, **SKIMAGE), abs=1e-4)
+
+
+def test_what_is_measured_together_is_what_is_measured_alone():
+    assert protocols.grouped(["strict", "redrawn", "half"]) == [["strict"], ["redrawn"], ["half"]]
+    assert protocols.grouped(["strict", "strict_y"]) == [["strict", "strict_y"]]
+    assert protocols.grouped(["redrawn"]) == [["redrawn"]] and protocols.grouped([]) == []
+    together = protocols.evaluate_together(identity, PAIRS, ["strict", "strict_y"])
+    assert together == {name: protocols.evaluate(identity, PAIRS, name) for name in ("strict", "strict_y")}
+
+
+def test_the_noise_of_the_tiles_of_a_picture_never_changes():
+    """Pinned: every number measured in `redrawn` stands on these draws, tile after tile, row by row."""
+    method = Recorder()
+    protocols.restore_redrawn(method, torch.zeros(1, 1, 112, 64 + 96), 255, 0, "100007")
+    seed = int.from_bytes(hashlib.sha256(b"0 255 100007 redrawn 48").digest()[:8], "big")
+    rng = np.random.default_rng(seed)
+    expected = np.concatenate([rng.standard_normal((1, 1, 64, 64), dtype=np.float32) for _ in range(2 * 3)])
+    assert np.array_equal(torch.cat(method.seen).numpy(), expected)
+    clean = torch.arange(112 * 160.0).view(1, 1, 112, 160)
+    protocols.restore_redrawn(method, clean, 0, 0, "100007")
+    assert [tile[0, 0].item() for tile in method.seen[-1][:, 0]] == [
+        clean[0, 0, top, left].item() for top in (0, 48) for left in (0, 48, 96)]

@@ -75,3 +75,12 @@ def test_a_group_learns_at_its_own_scale_of_the_rate():
     recipes.set_learning_rate(optimizer, 1.0)
     optimizer.step()
     assert [p.item() for p in parameters] == [-1.5, -0.375]
+
+
+def test_every_number_of_the_recipes_is_that_of_the_decisions():
+    def numbers(name):
+        one = recipes.recipe(name)
+        return one.optimizer, one.lr, one.schedule, one.weight_decay, one.momentum, one.warmup, one.loss_lambda
+    assert numbers("paper") == ("Adam", 0.05, "constant", 0, 0, 0, 0.5)
+    assert numbers("authors") == ("SGD", 0.05, "polynomial", 4e-5, 0.9, 0, 0.6)
+    assert numbers("matched") == ("AdamW", 1e-3, "cosine", 1e-4, 0, 500, 0.5)

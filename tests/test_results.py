@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from irnas_lib import results
+from irnas_lib import datasets, results
 from irnas_lib.protocols import PROTOCOLS
 
 SCORES = {"psnr": 26.25, "ssim": 0.7125, "pictures": 200}
@@ -169,3 +169,31 @@ def test_failed_only_where_nothing_succeeded():
     assert best([failed]) is failed
     assert best([failed, make()])["status"] == "ok"
     assert best([failed, make()], protocol="half") is None  # measured, but not so
+
+
+def test_the_test_sets_have_as_many_pictures_as_they_are_loaded_with():
+    assert {task: of.pictures for task, of in results.TASKS.items()} == {
+        "denoising": datasets.BSD500_COUNTS["test"], "sim1800": datasets.SIM1800_COUNTS["test"],
+        "deraining": datasets.RAIN800_COUNTS["test_syn"]}
+    assert [of.pictures for of in results.TASKS.values()] == [200, 212, 100]
+
+
+@pytest.mark.parametrize(("system", "weight", "usual"), (
+    ("DnCNN", 0.5, True), ("DnCNN", 0, False), ("DnCNN", 0.6, False), ("IR-NAS*", 0, True), ("IR-NAS*", 0.5, False),
+    ("BM3D", None, True)))
+def test_the_loss_of_a_row_is_the_papers(system, weight, usual):
+    assert results.has_usual_loss(make(system=system, loss_lambda=weight)) == usual
+
+
+@pytest.mark.parametrize("each", ({"a": [26.252, 0.7125]}, {"a": [26.25, 0.7145]}))
+def test_the_means_are_those_of_the_pictures_to_a_thousandth(each):
+    with pytest.raises(results.ResultError, match="each does not have the means"):
+        results.check(make(metrics={"strict": SCORES | {"pictures": 1, "each": each}}))
+    results.check(make(metrics={"strict": SCORES | {"pictures": 1, "each": {"a": [26.2505, 0.7129]}}}))
+
+
+def test_pictures_of_another_protocol_do_not_count():
+    part = make(metrics={"strict": SCORES | {"pictures": 10}, "redrawn": SCORES}, iterations=9000)
+    whole = make(metrics={"strict": SCORES | {"pictures": 100}})
+    assert results.best([part, whole], "denoising", "IR-NAS", 50, "strict") is whole
+    assert results.best([part, whole], "denoising", "IR-NAS", 50) is part

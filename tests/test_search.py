@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_protocols import GREY
 
 from irnas_lib import checkpoints, search, steps
 from irnas_lib.checkpoints import CheckpointError
@@ -249,6 +250,71 @@ def main(file):
         return usual(self, size, *seed)
     Patches.batch = batch
     run(Path(file))
+
+
+def test_the_defaults_are_section_4_1s():
+    assert dataclasses.asdict(search.SearchSettings()) == {
+        "layers": 4, "nodes": 5, "width": 10, "batch": 12, "crop": 64, "epochs": 100, "warmup_epochs": 20,
+        "crops_per_picture": 35, "validate_every": 1000, "sigmas": (30, 50, 70), "loss_lambda": 0.5, "seed": 0,
+        "weights_lr": 0.025, "weights_lr_end": 0.001, "momentum": 0.9, "weights_decay": 3e-4,
+        "architecture_lr": 1e-3, "architecture_decay": 1e-3}
+
+
+def short(monkeypatch, pictures, **changes):
+    """What a search of a few steps asks for: the batches' keys, the pictures and the options of its two Patches."""
+    asked, made = [], []
+
+    class Noted(Patches):
+        def __init__(self, part, **options):
+            made.append(([picture.name for picture in part], options["rotate"]))
+            super().__init__(part, **options)
+
+        def batch(self, size, *key):
+            asked.append(key)
+            return super().batch(size, *key)
+    monkeypatch.setattr(search, "Patches", Noted)
+    settings = search.SearchSettings(layers=1, nodes=1, width=2, batch=2, crop=12, epochs=2, warmup_epochs=1,
+                                     crops_per_picture=1, validate_every=3, **changes)
+    torch.manual_seed(0)
+    search.search(search.Supernet(1, 1, 2, pictures[0].clean.shape[2]), pictures, settings, "cpu")
+    return asked, made
+
+
+def test_the_seed_of_a_search_splits_the_pictures_and_draws_the_batches(monkeypatch):
+    pictures = [Picture(f"p{i}", np.random.default_rng(i).integers(0, 256, (16, 16, 1), dtype=np.uint8))
+                for i in range(9)]
+    asked, made = short(monkeypatch, pictures, seed=5)
+    assert {key[0] for key in asked} == {5} and {key[1] for key in asked} == {3, 4}
+    weights, architecture, _ = search.split_pictures(pictures, 5)
+    assert [names for names, _ in made] == [[p.name for p in weights], [p.name for p in architecture]]
+    assert search.split_pictures(pictures, 5) != search.split_pictures(pictures, 0)
+    assert all(rotate for _, rotate in made)
+
+
+def test_pairs_are_only_mirrored_in_a_search(monkeypatch):
+    clean = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    _, made = short(monkeypatch, [Picture(f"rain{i}", clean, clean // 2) for i in range(3)], sigmas=())
+    assert [rotate for _, rotate in made] == [False, False]
+
+
+def test_the_noise_of_a_validation_follows_the_seed(monkeypatch):
+    clean, seen = GREY[0], []
+    monkeypatch.setattr(search, "restorer", lambda net, device: lambda x: seen.append(x) or x)
+    for seed in (0, 4):
+        search.validate(None, [clean], search.SearchSettings(seed=seed, crop=64), "cpu")
+    expected = add_noise(to_tensor(clean.clean).unsqueeze(0), 30, 4, clean.name)
+    assert torch.equal(seen[1][:1], expected[..., :64, :64]) and not torch.equal(*seen)
+
+
+def test_the_weight_of_the_loss_in_a_search_is_that_of_its_settings(monkeypatch):
+    seen, usual = set(), search.restoration_loss
+
+    def loss(restored, clean, weight=0.5):
+        seen.add(weight)
+        return usual(restored, clean, weight)
+    monkeypatch.setattr(search, "restoration_loss", loss)
+    short(monkeypatch, GREY * 2, loss_lambda=0.25)
+    assert seen == {0.25}
 
 
 if __name__ == "__main__":

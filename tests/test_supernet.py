@@ -290,3 +290,13 @@ def test_weights_and_architecture_share_no_parameter():
 def test_an_unknown_sharing_is_refused():
     with pytest.raises(ValueError, match="'cell'.*'edge'.*'level'"):
         Supernet(2, 2, 2, sharing="level")
+
+
+def test_the_fast_supercell_starts_as_the_plain_one_does():
+    torch.manual_seed(0)
+    fast, plain = to_plain(Supercell(3, 10)), PlainSupercell(3, 10)
+    for (name, a), b in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        at_zero = "offsets" in name or name.endswith("bias")
+        bound = 0 if at_zero else 1 / b[0].numel() ** 0.5  # PyTorch's own: 1 / sqrt(fan in)
+        for weights in (a, b):
+            assert 0.9 * bound <= weights.max() <= bound and -bound <= weights.min() <= -0.9 * bound, name

@@ -4,6 +4,7 @@ import csv
 import re
 
 import pytest
+from test_comparison import measured
 from test_results import SCORES, make
 
 from irnas_lib import printed, results, tables
@@ -164,3 +165,23 @@ def test_a_training_that_stopped_early_says_so():
     notes = {row["note"] for row in tables.rows(1, [make(**early)]) if row["measured"] not in ("not run", "")
              and row["metric"] == "PSNR"}
     assert all("stopped after 4,003 of 5,000 iterations" in note for note in notes) and notes
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_times_stand_only_where_the_paper_prints_some(number):
+    times = {task: {"device": "CPU", "test_pictures": 1, "pictures": {"a": {"IR-NAS": 1.0}}}
+             for task in ("denoising", "deraining")}
+    assert any(row["metric"] == "time" for row in tables.rows(number, [], times=times)) == (number in (1, 3))
+
+
+def test_smoke_scale_is_not_called_a_failure():
+    smoke = {"profile": "smoke", "dataset": "embedded"}
+    found = [measured("RED", offset=-2, **smoke),
+             measured("Noisy", offset=-9, trained=False, **smoke) | {"schedule": None}]
+    rows = [row for row in tables.rows(1, found, smoke=True) if row["system"] == "RED" and row["sigma"] == "50"]
+    assert rows and not any("counts as failed" in row["note"] for row in rows)
+
+
+def test_a_schedule_without_iterations_is_no_early_stop():
+    rows = tables.rows(1, [make(schedule=900, iterations=None)])
+    assert not any("stopped after" in row["note"] for row in rows)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from test_protocols import GREY, identity
 
 from irnas_lib import datasets, inference, runs, tables, times, timing
 from irnas_lib.datasets import Dataset, Picture
@@ -89,3 +90,9 @@ def test_an_unknown_task_is_refused(capsys):
     with pytest.raises(SystemExit):
         timing.main(["dehazing"])
     assert "invalid choice: 'dehazing'" in capsys.readouterr().err
+
+
+def test_each_systems_own_seconds_are_counted(monkeypatch):
+    clock = iter((10.0, 12.0, 20.0, 25.0))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    assert timing.measure({"A": identity, "B": identity}, GREY[0], 50) == {"A": 2.0, "B": 5.0}

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 
 import pytest
+from test_comparison import measured as comparable
 from test_results import SCORES, make
 
 from irnas_lib import printed, trace
@@ -204,3 +205,33 @@ def test_the_search_nearest_to_the_papers_counts():
 def test_another_papers_search_cannot_be_measured():
     entry = traced("claim-search_speed_vs_falsr")
     assert entry.verdict == "not run" and "cannot be measured here" in entry.why
+
+
+def test_of_how_many_iterations_is_said_of_the_papers_own_network_alone():
+    found = [make(system="N3Net"), make()]
+    budgets = {one.printed.id: one.budget for one in trace.trace(found)}
+    assert budgets["t1-n3net-sigma50-psnr"] == "500 iterations, 12 crops each; profile laptop, cpu"
+    assert budgets["t1-ir_nas-sigma50-psnr"] == "500 of 600,000 iterations, 12 crops each; profile laptop, cpu"
+
+
+def test_a_training_that_gained_too_little_is_said_where_it_is_not_compared_too():
+    found = [comparable("IR-NAS", offset=-2), comparable("Noisy", offset=-9, trained=False) | {"schedule": None}]
+    entry = next(one for one in trace.trace(found) if one.printed.id == "t1-ir_nas-sigma50-psnr")
+    assert entry.verdict == "not comparable" and entry.why.endswith("dB over its input at sigma 50")
+
+
+@pytest.mark.parametrize(("name", "times", "verdict"), (
+    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.639, "N3Net": 1.0}, "reproduced"),  # 36.1 for 31.26 %, +- 5
+    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.636, "N3Net": 1.0}, "differs"),
+    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.735, "N3Net": 1.0}, "reproduced"),
+    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.739, "N3Net": 1.0}, "differs"),
+    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 2.23}, "reproduced"),      # 2.03 +- a tenth
+    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 2.24}, "differs"),
+    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 1.83}, "reproduced"),
+    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 1.82}, "differs"),
+))
+def test_the_tolerance_of_ratios_of_times(name, times, verdict):
+    task = "denoising" if "N3Net" in times else "deraining"
+    record = {"device": "CPU", "test_pictures": 100, "pictures": {"a": times}}
+    entry = next(one for one in trace.trace([], times={task: record}) if one.printed.id == name)
+    assert entry.verdict == verdict

@@ -240,6 +240,17 @@ def main(file, held=""):
     run(Path(file), MANY)
 
 
+def test_the_learning_rate_decays_over_the_schedule_where_the_run_stops_before_its_end(monkeypatch):
+    rates = []
+    monkeypatch.setattr(training, "set_learning_rate", lambda _, lr: rates.append(lr))
+    patches = Patches([Picture("p", np.zeros((12, 12, 1), np.uint8))], 12)
+    recipe = Recipe("SGD", lr=1.0, schedule="polynomial")
+    for schedule, length in ((8, 8), (0, 4)):
+        rates.clear()
+        training.train(torch.nn.Conv2d(1, 1, 1), patches, recipe, 4, 1, 0, loss_lambda=0, schedule=schedule)
+        assert rates == pytest.approx([(1 - i / length) ** 0.9 for i in range(4)])
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main(*sys.argv[1:])
