@@ -135,7 +135,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.profile and given.profile not in profiles.names():
             raise profiles.ProfileError(f"unknown profile {given.profile!r}; known: {', '.join(profiles.names())}")
-        if not checkpoints.is_dir():
+        if given.profile and not home.is_dir():
+            raise profiles.ProfileError(f"profile {given.profile} has not run here: make reproduce "
+                                        f"PROFILE={given.profile}")
+        if given.checkpoints and not checkpoints.is_dir():
             raise FileNotFoundError(f"{checkpoints}: no such folder")
         for path in write_all(checkpoints, given.out or home / "figures", given.profile == results.SMOKE):
             print(path)

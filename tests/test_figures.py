@@ -247,7 +247,7 @@ def test_smoke_figures_say_so(tmp_path):
 def test_a_profile_that_never_ran_has_no_figures(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(figures, "run_folder", lambda profile: tmp_path / profile)
     assert figures.main(["--profile", "paper"]) == 1
-    assert capsys.readouterr().err == f"{tmp_path / 'paper' / 'checkpoints'}: no such folder\n"
+    assert capsys.readouterr().err == "profile paper has not run here: make reproduce PROFILE=paper\n"
     assert not (tmp_path / "paper").exists()
 
 
