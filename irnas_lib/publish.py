@@ -33,7 +33,7 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     jobs = profiles.load(profile)
     if profile == "smoke":
         raise PublishError("smoke runs are no results and are not published")
-    if not (run / "checkpoints").is_dir():
+    if not run.is_dir():
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
     manifest.check(shipped)

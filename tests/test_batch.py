@@ -699,6 +699,5 @@ def test_publish_refuses_smoke_and_what_never_ran(shipped):
     run, root = shipped
     with pytest.raises(publish.PublishError, match="smoke runs are no results"):
         publish.publish("smoke", run, root)
-    (root / "runs" / "absent" / "figures").mkdir(parents=True)
     with pytest.raises(publish.PublishError, match="has not run here"):
         publish.publish("gpu", root / "runs" / "absent", root)
