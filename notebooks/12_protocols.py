@@ -248,7 +248,7 @@ else:
 for item in printed.load():
     if (item.where, item.metric) == ("1", "PSNR") and item.system in ("BM3D", "WNNM"):
         found = result_files.best(runs.all_results(profile), "denoising", item.system, int(item.sigma), "half")
-        score = f"{found['metrics']['half']['psnr']:.2f}" if found and "half" in found["metrics"] else "not run"
+        score = "{psnr:.2f}, {pictures} pictures".format(**found["metrics"]["half"]) if found else "not run"
         print(f"{item.system}, sigma {item.sigma}: printed {item.number:.2f}, here in half {score}")
 
 # %%
