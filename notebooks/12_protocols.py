@@ -239,10 +239,11 @@ else:
 #
 # Every printed PSNR beside the protocol that it agrees with. No paper says which it was; it is inferred. For `half` the
 # proof is BM3D and WNNM, which have no training that could differ: here are printed numbers and ours. (Those of 20
-# pictures prove less: other pictures are a few tenths of a dB easier or harder.) For the others the probe was a public DnCNN, whose released weights were taken through the protocols before this project began: at
-# sigma 50 they reach 26.30 dB in `strict` and 26.90 in `redrawn`, and somewhat too much in both, for these weights have
-# seen the test pictures. N3Net's printed 26.50 and IR-NAS's 26.77 are near the one and near the other; and tiles with
-# fresh noise are what the authors' published test program cuts.
+# pictures prove less: other pictures are a few tenths of a dB easier or harder.) For the others the probe was a public
+# DnCNN, whose released weights were taken through the protocols before this project began: at sigma 50 they reach 26.30
+# dB in `strict` and 26.90 in `redrawn`, and somewhat too much in both, for these weights have seen the test pictures.
+# N3Net's printed 26.50 and IR-NAS's 26.77 are near the one and near the other; and tiles with fresh noise are what the
+# authors' published test program cuts.
 
 # %%
 for item in printed.load():
