@@ -76,9 +76,14 @@ def fetch(shipped: Path, source: str | None = None) -> None:
     """Make all weights that `shipped` has no room for available in runs/, from `source` (a file, folder or address) or
     else from the project's history. Raises FetchError where some cannot be had; found ones are kept."""
     lacking = not_shipped(shipped)
-    wanted = {name: result for name, result in lacking.items() if not _in_runs(result)}
-    for name in [name for name, result in wanted.items() if _taken(result)]:
-        print(f"{name}: left alone, runs/{wanted.pop(name)['profile']} has a training of its own under this name")
+    wanted = {}
+    for name, result in lacking.items():
+        if _in_runs(result):
+            continue
+        if _taken(result):
+            print(f"{name}: left alone, runs/{result['profile']} has a training of its own under this name")
+        else:
+            wanted[name] = result
     if not wanted:
         print(f"nothing to fetch: {len(lacking)} weights are not in {shipped}, all of them in runs/")
         return

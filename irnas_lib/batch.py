@@ -275,7 +275,7 @@ def _command(options: argparse.Namespace) -> int:
         job = profiles.find(options.profile, options.job)
         print(f"{job.name} ...", flush=True)
         done = run_folder(options.profile) / "done" / job.name
-        done.unlink(missing_ok=True)
+        done.unlink(missing_ok=True)  # Snakemake's mark: a job that fails when run again is no longer done
         run(job, run_folder(options.profile) / "notebooks")
         done.parent.mkdir(exist_ok=True)
         done.touch()

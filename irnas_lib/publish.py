@@ -100,9 +100,9 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
 
 def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:
     """The weights (each file's bytes) over the limit: first of results that no table shows, of these the largest."""
-    best = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
-    best += [row.result for row in comparison.side_by_side(everything).rows]
-    shown = {Path(record["weights"]["file"]).name for record in best if record and record["weights"]}
+    in_tables = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
+    in_tables += [row.result for row in comparison.side_by_side(everything).rows]
+    shown = {Path(record["weights"]["file"]).name for record in in_tables if record and record["weights"]}
     over, out = sum(sizes.values()) - WEIGHTS_LIMIT, []
     for path in sorted(sizes, key=lambda path: (path.name in shown, -sizes[path], path)):
         if over > 0:

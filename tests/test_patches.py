@@ -1,6 +1,5 @@
 """Training batches: every crop is looked for in the pictures, under every transform."""
 
-import time
 from collections import Counter
 
 import numpy as np
@@ -107,16 +106,6 @@ def test_generators_differ_in_every_number_and_agree_for_the_same():
 def test_a_picture_smaller_than_a_crop_is_refused_by_name():
     with pytest.raises(PictureError, match="narrow: 5x9 pixels, smaller than a crop of 6x6"):
         Patches([*GREY, Picture("narrow", random_picture(9, 5, 1))], CROP)
-
-
-def test_speed(capsys):
-    patches = Patches([Picture("large", random_picture(321, 481, 1)) for _ in range(20)], 64)
-    patches.batch(12, 0, 0)
-    began = time.perf_counter()
-    for step in range(20):
-        patches.batch(12, 0, step)
-    with capsys.disabled():
-        print(f"\n{20 * 12 / (time.perf_counter() - began):,.0f} crops a second")
 
 
 def test_a_negative_sigma_is_refused():
