@@ -39,8 +39,7 @@ def left(profile: str, jobs: Iterable[tuple[profiles.Job, dict]]) -> list[Left]:
     device, by pixels. Measuring comes on top of both.
     """
     done, here = finished(profile), runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
-    known = [result for result in runs.all_results(profile) if result["seconds"] and result.get("crop")
-             and result["profile"] != results.SMOKE]
+    known = [result for result in runs.all_results(profile) if result.get("crop") and result["profile"] != results.SMOKE]
     order = {job.name: place for place, job in enumerate(profiles.by_worth(job for job, _ in jobs))}
     missing = [(job, given) for job, given in jobs if job.name not in done]
     return [_left(profile, job, given, known, here) if job.notebook == "05_training" else Left(job.name, 0, None, None)
@@ -52,13 +51,13 @@ def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here:
                       "schedule": given["schedule"] or given["iterations"]}
     iterations, state = given["iterations"], runs.state_file(profile, runs.stem(wanted))
     if any(all((result | {"schedule": result.get("schedule") or result["iterations"]})[key] == wanted[key]
-               for key in TRAINED) for result in known):
+               for key in TRAINED) for result in known):  # a failed one too: the notebook does not try it again
         return Left(job.name, iterations, iterations, 0.0)
     state = checkpoints.load_state(state)
     if state and {key: state["key"].get(key) for key in TRAINED} == {key: wanted[key] for key in TRAINED}:
         done = state["iteration"]
         return Left(job.name, done, iterations, state["seconds"] / done * (iterations - done))
     paces = [result["seconds"] / (result["iterations"] * result["batch"] * result["crop"] ** 2) for result in known
-             if result["system"] == given["system"] and result["device"].startswith(here)]
+             if result["seconds"] and result["system"] == given["system"] and result["device"].startswith(here)]
     pixels = iterations * given["batch"] * given["crop"] ** 2
     return Left(job.name, 0, iterations, min(paces) * pixels if paces else None)

@@ -70,3 +70,9 @@ def test_what_is_trained_already_only_has_to_be_loaded(results):
     results.append(result(iterations=10, seconds=1.2))
     assert [str(one) for one in progress.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
         "same: trained", "other: 0 of 1,000 iterations, about 2 minutes"]
+
+
+def test_a_failed_training_is_over_and_gives_no_pace(results):
+    results.append(result(seconds=None, status="failed"))
+    assert [str(one) for one in progress.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
+        "same: trained", "other: 0 of 1,000 iterations, no measured time"]
