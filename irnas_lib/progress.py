@@ -39,7 +39,8 @@ def left(profile: str, jobs: Iterable[tuple[profiles.Job, dict]]) -> list[Left]:
     device, by pixels. Measuring comes on top of both.
     """
     done, here = finished(profile), runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
-    known = [result for result in runs.all_results(profile) if result.get("crop") and result["profile"] != results.SMOKE]
+    known = [result for result in runs.all_results(profile)
+             if result.get("crop") and result["profile"] != results.SMOKE]
     order = {job.name: place for place, job in enumerate(profiles.by_worth(job for job, _ in jobs))}
     missing = [(job, given) for job, given in jobs if job.name not in done]
     return [_left(profile, job, given, known, here) if job.notebook == "05_training" else Left(job.name, 0, None, None)

@@ -23,6 +23,7 @@ import math
 from importlib.metadata import version
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from IPython.display import display
 
@@ -154,6 +155,17 @@ else:
 # %%
 if result["curve"]:
     display(plots.training_curve([result]))
+
+# %% [markdown]
+# Has it stopped rising? The mean of the logged batches of each fifth of the training, with its standard error, tells
+# more than the eye. A curve that is flat at its end only says that *this* schedule is used up, for its learning rate
+# has fallen to a hundredth there, or wherever the recipe has it: a longer schedule may still lead higher.
+
+# %%
+for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result["curve"]], 5), 1):
+    if len(fifth) > 1:
+        error = fifth.std(ddof=1) / math.sqrt(len(fifth))
+        print(f"fifth {i} of the training: {fifth.mean():5.2f} ± {error:.2f} dB on {len(fifth)} batches")
 
 # %% [markdown]
 # ## A look
