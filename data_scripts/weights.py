@@ -22,8 +22,7 @@ from tqdm import tqdm
 from data_scripts.fetch import FetchError, download, read_files
 from data_scripts.prepare import exit_status
 from irnas_lib import results, runs
-from irnas_lib.checkpoints import sha256
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, sha256
 from irnas_lib.paths import run_folder
 
 

@@ -223,7 +223,8 @@ def print_left(profile: str) -> None:
     jobs = [(job, parameters_of(prepare(job), job.notebook) | job.parameters) for job in profiles.load(profile)]
     missing = progress.left(profile, jobs)
     print(f"left: {len(missing)} of {len(jobs)} jobs, in this order" if missing else "nothing is left")
-    print(*(f"  {line}" for line in missing), sep="\n")
+    for line in missing:
+        print(f"  {line}")
 
 
 def check(notebooks: Path = NOTEBOOKS) -> list[str]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from irnas_lib.cells import GROUPS, by_group
 from irnas_lib.comparison import prediction_interval
-from irnas_lib.decode import all_paths, path_log_probability
+from irnas_lib.decode import transition_scores
 from irnas_lib.genotypes import Genotype
 from irnas_lib.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
@@ -99,13 +99,13 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
 
 def level_chances(beta: torch.Tensor) -> list[list[float]]:
     """For each layer 1 ... L the chance that a path is at each of its levels, of raw logits beta, (rows, 3)."""
-    layers = layers_for(len(beta))
-    chances = [[0.0] * len(levels(layer)) for layer in range(1, layers + 1)]
-    for path in all_paths(layers):
-        chance = math.exp(path_log_probability(beta, path))
-        for layer, level in enumerate(path):
-            chances[layer][level] += chance
-    return chances
+    chances = [[1.0]]
+    for layer, moves in enumerate(transition_scores(beta), start=1):
+        here = [0.0] * len(levels(layer))
+        for (source, level), score in moves.items():
+            here[level] += chances[-1][source] * math.exp(score)
+        chances.append(here)
+    return chances[1:]
 
 
 @matplotlib.rc_context(STYLE)

@@ -44,8 +44,8 @@ def random_cell(nodes: int, rng: random.Random) -> Genotype:
 
 
 def random_cells(task: str, number: int, seed: int = 0, near: Sequence[int] = ()) -> list[Candidate]:
-    """Different random cells, whose sizes (of `parameters`) are within SPREAD those of `near` in turn, or without them
-    the published cell's. Raises ValueError where ten thousand draws have too few of a size."""
+    """Different random cells. Their sizes (of `parameters`) are within SPREAD of those of `near`, taken in turn, or of
+    the published cell's without it. Raises ValueError where ten thousand draws have too few of a size."""
     published, rng, found = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed), {}
     near = near or [parameters(task, published)]
     for _ in range(10_000):
@@ -94,10 +94,12 @@ def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
 
 def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
     """The share of edges (node and input) that two cells have in common, and of edges with the same operation."""
-    with_operation, edges = ([{(node, *part(edge)) for node, pair in enumerate(cell) for edge in pair}
-                              for cell in (one, other)]
-                             for part in (lambda edge: (edge.source, edge.operation), lambda edge: (edge.source,)))
-    return tuple(len(a & b) / len(a) for a, b in (edges, with_operation))
+    def share(a: set, b: set) -> float:
+        return len(a & b) / len(a)
+
+    inputs = [{(node, edge.source) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
+    whole = [{(node, *edge) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
+    return share(*inputs), share(*whole)
 
 
 # ---- records ----
@@ -117,30 +119,26 @@ def load(folders: Iterable[str | Path], task: str, profile: str, budget: dict) -
 
     Raises CheckpointError for a damaged file.
     """
-    return next((groups for groups in load_all(folders)
-                 if _key(next(iter(groups.values()))) == (task, profile, budget)), {})
+    return _by_setting(folders).get(_setting_of({"task": task, "profile": profile, "budget": budget}), {})
 
 
-def load_all(folders: Iterable[str | Path]) -> list[dict[str, dict]]:
+def _by_setting(folders: Iterable[str | Path]) -> dict[tuple, dict[str, dict]]:
     """The same of every task, profile and budget, each by group."""
-    found = []
+    found = {}
     for folder in folders:
         for path in sorted(Path(folder).glob("[!.]*.json")):
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
-                groups = next((groups for groups in found if _key(next(iter(groups.values()))) == _key(record)), None)
-                if groups is None:
-                    found.append(groups := {})
-                groups.setdefault(record["group"], record)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                found.setdefault(_setting_of(record), {}).setdefault(record["group"], record)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 raise CheckpointError(f"{path}: no readable record of cells ({error})") from error
     return found
 
 
 def best_known(folders: Iterable[str | Path], task: str, smoke: bool = False) -> dict[str, dict]:
-    """Of `load_all`, for a task the groups of that profile and budget at which most cells were trained."""
-    of_task = [groups for groups in load_all(folders)
-               if all(record["task"] == task and (record["profile"] == SMOKE) == smoke for record in groups.values())]
+    """What has been trained for a task, by group, at that profile and budget at which most cells were."""
+    of_task = [groups for (its, profile, _), groups in _by_setting(folders).items()
+               if its == task and (profile == SMOKE) == smoke]
     return max(of_task, key=lambda groups: sum(len(record["cells"]) for record in groups.values()), default={})
 
 
@@ -152,5 +150,5 @@ def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
     return {name: of for name, of in trained.items() if of}
 
 
-def _key(record: dict) -> tuple:
-    return record["task"], record["profile"], record["budget"]
+def _setting_of(record: dict) -> tuple:
+    return record["task"], record["profile"], frozenset(record["budget"].items())

@@ -9,16 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, sha256
 
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or made for another network; the message is one line."""
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_weights(path: Path, network: nn.Module) -> str:

@@ -22,7 +22,7 @@ def unchanged(degraded: torch.Tensor) -> torch.Tensor:
 
 
 def restorer(method: str, task: str, sigma: float | None = None, training: Sequence[Picture] = ()) -> Restore:
-    """A method as a function from degraded to restored pictures, which other processes can be given.
+    """A method as a function from degraded to restored pictures, which can be pickled.
 
     sigma: of white noise, for BM3D and WNNM; on a camera's pictures (task "sim1800") BM3D estimates it itself.
     training: pairs; LP fits its background prior to the clean sides.

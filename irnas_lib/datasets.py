@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from irnas_lib import camera
+from irnas_lib.files import sha256
 from irnas_lib.paths import data_folder
 from irnas_lib.pictures import read_picture
 from irnas_lib.rain import add_rain
@@ -284,6 +285,5 @@ def _decode(read: Callable[..., Picture], files: Iterable) -> tuple[Picture, ...
 def _hash_files(files: Iterable[tuple[str, Path]]) -> str:
     total = hashlib.sha256()
     for name, path in sorted(files):
-        with open(path, "rb") as file:
-            total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+        total.update(f"{sha256(path)}  {name}\n".encode())
     return total.hexdigest()

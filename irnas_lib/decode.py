@@ -11,14 +11,12 @@ import torch
 from irnas_lib.genotypes import Edge, Genotype
 from irnas_lib.search_space import (
     LEVELS,
-    MOVES,
     OPERATIONS,
     edges,
+    into_layers,
     layers_for,
-    move_exists,
     move_log_probabilities,
     nodes_for,
-    source_rows,
     states,
 )
 
@@ -42,14 +40,7 @@ def derive_cell(alpha: torch.Tensor) -> Genotype:
 
 def transition_scores(beta: torch.Tensor) -> list[dict[tuple[int, int], float]]:
     """For each layer 1 ... L the log probabilities {(source level, level): score} of the moves into it."""
-    layers = layers_for(len(beta))
-    rows = move_log_probabilities(beta.detach().double().cpu()).tolist()
-    scores = [{} for _ in range(layers)]
-    for (layer, level), row in zip(source_rows(layers), rows):
-        for move, score in zip(MOVES, row):
-            if move_exists(level, move):
-                scores[layer][level, level + move] = score
-    return scores
+    return into_layers(move_log_probabilities(beta.detach().double().cpu()).tolist(), layers_for(len(beta)))
 
 
 def viterbi(scores: list[dict[tuple[int, int], float]]) -> tuple[tuple[int, ...], float]:

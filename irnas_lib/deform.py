@@ -3,8 +3,11 @@
 torchvision's operator, faster: on CUDA by `deform_triton.py` where Triton is at hand, on a CPU by `deform_kernels.py`.
 """
 
+import contextlib
+import functools
 import math
 import threading
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -54,12 +57,10 @@ def deform_conv(
     """
     geometry = [*_pair(stride), *_pair(padding), *_pair(dilation)]
     groups, sections = _check(input, offset, weight, bias, geometry, mask)
-    dtype = input.dtype
-    for other in (offset, weight, bias, mask):
-        dtype = dtype if other is None else torch.promote_types(dtype, other.dtype)
+    given, tensors = input.dtype, (input, offset, weight, bias, mask)
+    dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors if tensor is not None))
     if input.device.type == "cpu" and dtype != torch.float64:
         dtype = torch.float32
-    result = input.dtype
     input, offset, weight = input.to(dtype), offset.to(dtype), weight.to(dtype)
     bias = weight.new_zeros(weight.shape[0]) if bias is None else bias.to(dtype)
     mask = None if mask is None else mask.to(dtype)
@@ -72,14 +73,14 @@ def deform_conv(
             taps = weight.shape[2] * weight.shape[3]
             offset = offset.unflatten(1, (sections, 2 * taps)).repeat_interleave(repeats, 1).flatten(1, 2)
             mask = mask.unflatten(1, (sections, taps)).repeat_interleave(repeats, 1).flatten(1, 2)
-        return _deform_conv(input, offset, mask, weight, bias, geometry).to(result)
+        return _deform_conv(input, offset, mask, weight, bias, geometry).to(given)
     missing = -weight.shape[1] % (sections // groups) if sections % groups == 0 else 0
     if missing:
         input = F.pad(input.unflatten(1, (groups, -1)), (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
     stride, padding, dilation = geometry[:2], geometry[2:4], geometry[4:]
     operator = deform_triton.deform_conv_triton if deform_triton.available() else deform_conv2d
-    return operator(input, offset, weight, bias, stride, padding, dilation, mask).to(result)
+    return operator(input, offset, weight, bias, stride, padding, dilation, mask).to(given)
 
 
 def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:
@@ -109,18 +110,15 @@ def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:
     return groups, sections
 
 
-class _Threads:
+@contextlib.contextmanager
+def _threads() -> Iterator[None]:
     """One caller at a time, on as many threads as torch uses."""
-
-    def __enter__(self):
-        _one_caller.acquire()
+    with _one_caller:
         threads = torch.get_num_threads()
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
         if torch.get_num_threads() != threads:  # numba's start sets OpenMP's number, which is torch's
             torch.set_num_threads(threads)
-
-    def __exit__(self, *_):
-        _one_caller.release()
+        yield
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -164,7 +162,7 @@ def _deform_conv(
     split, size = _split(weight, groups, sections)
     planes = input.new_empty(batch, sections, height + 2, width + 2, size + -size % kernels.LANES)
     out = _empty_last(input, len(weight), *mask.shape[2:])
-    with _Threads():
+    with _threads():
         kernels.fill_planes(_last(input, groups, -1), size, _array(planes))
         kernels.forward(
             _array(planes),
@@ -189,7 +187,7 @@ def _deform_conv_backward(
     grad_input, grad_offset, grad_mask = (_empty_last(t, *t.shape[1:]) for t in (input, offset, mask))
     padded = split.shape[1] + -split.shape[1] % kernels.ROWS
     grad_split = weight.new_zeros(len(input), sections, padded, split.shape[2])
-    with _Threads():
+    with _threads():
         kernels.backward(
             _last(input, groups, -1),
             _last(offset, sections, taps, 2),

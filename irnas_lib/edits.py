@@ -63,7 +63,8 @@ def _with_edge(genotype: Genotype, node: int, edge: int, changed: Edge) -> Genot
 
 
 def _distinct(genotype: Genotype, changed: Iterable[Genotype]) -> list[Genotype]:
-    """Each cell once, without the original."""
-    found = {canonical(other): other for other in reversed(list(changed))}  # of equal ones the first stays
+    """Each cell once, without the original: of equal ones the first, at the place of the last. Records of trained cells
+    name them by these places."""
+    found = {canonical(other): other for other in reversed(list(changed))}
     found.pop(canonical(genotype), None)
     return list(reversed(found.values()))

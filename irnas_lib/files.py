@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all, and JSON that names its file where it is damaged."""
+"""Files that appear whole or not at all, JSON that names its file where it is damaged, and hashes of files."""
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -29,3 +30,9 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from None
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

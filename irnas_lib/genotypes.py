@@ -78,13 +78,9 @@ class Architecture(NamedTuple):
     width: int
 
 
-def save_architecture(architecture: Architecture, path: Path) -> None:
-    """Writes an architecture as JSON: {"genotype": ..., "path": ..., "width": ...}."""
-    Path(path).write_text(json.dumps(architecture._asdict()) + "\n")
-
-
 def load_architecture(path: Path) -> Architecture:
-    """Reads an architecture file; GenotypeError, naming the file, where it holds none."""
+    """Reads an architecture from JSON, {"genotype": [[[operation, source], [operation, source]], ...], "path": levels,
+    "width": W}; GenotypeError, naming the file, where it holds none."""
     try:
         content = json.loads(Path(path).read_text())
         width = int(content["width"])

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--pictures must be at least 1")
     try:
         manifest.check(runs.SHIPPED)
-        shipped = {runs.stem(result): result for result in results.load(runs.SHIPPED / "results")
+        shipped = {results.stem(result): result for result in results.load(runs.SHIPPED / "results")
                    if runs.at_hand(result, runs.SHIPPED)}
         if unknown := set(options.names) - shipped.keys():
             raise ValueError(f"no shipped weights of {', '.join(sorted(unknown))}")

@@ -53,19 +53,19 @@ def restorer(network: nn.Module, device: torch.device | str) -> Callable[[torch.
 
 
 def usual(pictures: Sequence[Picture]) -> list[Picture]:
-    """The pictures that are restored whole, for a look at some that should not take hours."""
+    """The pictures of at most LARGE pixels, which `restorer` takes whole; larger ones would dominate a sample."""
     return [picture for picture in pictures if picture.clean[..., 0].size <= LARGE]
 
 
 def spread(pictures: Sequence[Picture], number: int) -> Sequence[Picture]:
-    """`number` of the pictures, evenly spread; all where there are fewer."""
+    """`number` of the pictures, one in every len(pictures) // number; all where there are fewer."""
     return pictures[::max(1, len(pictures) // number)][:number] if number else pictures[:0]
 
 
 def in_pieces(restore: Callable[[torch.Tensor], torch.Tensor], degraded: torch.Tensor) -> torch.Tensor:
     """Restores (B, C, H, W) piece by piece. The same as at once for a network that looks at most MARGIN pixels far;
-    one that sees further (DetailsNet 56 pixels, MemNet 74) misses a little at the seams, and one that pools over the
-    whole picture pools over a piece and its margin instead."""
+    one that sees further (DetailsNet, MemNet, JORDER-R, N3Net) misses a little at the seams, and one that pools over
+    the whole picture, or cuts it into tiles (NLRN), does so in a piece and its margin instead."""
     height, width = degraded.shape[-2:]
     rows = []
     for top in range(0, height, PIECE):

@@ -3,19 +3,26 @@ numbers are believed. In the format of `sha256sum -c`."""
 
 from pathlib import Path
 
-from irnas_lib.checkpoints import CheckpointError, sha256
-from irnas_lib.files import atomically
+from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.files import atomically, sha256
 
 NAME = "SHA256SUMS"
 FOLDERS = ("results", "weights", "searches", "cells", "panels")  # benchmarks and times belong to a machine
 
 
 def listed(checkpoints: Path) -> dict[str, str]:
-    """What should be there: SHA-256 by path below `checkpoints`; nothing where there is no manifest."""
+    """What should be there: SHA-256 by path below `checkpoints`; nothing where there is no manifest. Raises
+    CheckpointError for a damaged one."""
     manifest = Path(checkpoints) / NAME
     if not manifest.is_file():
         return {}
-    return {path: digest for digest, path in (line.split("  ", 1) for line in manifest.read_text().splitlines())}
+    found = {}
+    for line in manifest.read_text().splitlines():
+        digest, separator, path = line.partition("  ")
+        if not separator:
+            raise CheckpointError(f"{manifest}: {line!r} is no line of sha256sum")
+        found[path] = digest
+    return found
 
 
 def present(checkpoints: Path) -> dict[str, str]:
@@ -38,5 +45,5 @@ def check(checkpoints: Path) -> None:
     found = present(checkpoints)
     for name, digest in listed(checkpoints).items():
         if found.get(name) != digest:
-            how = "differs from its hash" if name in found else "is missing"
-            raise CheckpointError(f"{Path(checkpoints) / name} {how} in {NAME}: restore it from the repository")
+            how = "differs from its hash in" if name in found else "is missing, but listed in"
+            raise CheckpointError(f"{Path(checkpoints) / name} {how} {NAME}: restore it from the repository")

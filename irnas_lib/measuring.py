@@ -14,19 +14,22 @@ from tqdm import tqdm
 
 from irnas_lib.datasets import Picture
 from irnas_lib.files import atomically
-from irnas_lib.protocols import Restore, Score, mean_score, restored_pictures, score
+from irnas_lib.protocols import Restore, Score, grouped, mean_score, restored_pictures, score
 
 Row = list[float]  # seconds, then the three scores of each protocol
 
 
 def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[str], sigma: float | None, seed: int,
             kept: Path, jobs: int = 1) -> dict[str, Score]:
-    """As `evaluate_together`, resumable, and with what each picture has and the mean seconds that one takes.
+    """As `protocols.evaluate`, resumable, and with what each picture has and the mean seconds that one takes.
 
-    kept: a CSV file of this very measurement, in which the scores are kept picture by picture; what an earlier call
-    has left there is not measured again. jobs: processes of one thread each that restore a picture each, for a
-    `restore` that they can be given; 1: this process.
+    protocols: those that score the same restored pictures, as `protocols.grouped` puts them together; ValueError for
+    others. kept: a CSV file of this very measurement, in which the scores are kept picture by picture; what an earlier
+    call has left there is not measured again. jobs: processes of one thread each that restore a picture each, for a
+    `restore` that can be pickled; 1: this process.
     """
+    if len(grouped(protocols)) != 1:
+        raise ValueError(f"{', '.join(protocols)}: not scores of the same restored pictures")
     done = _read(kept, 1 + 3 * len(protocols))
     missing = [picture for picture in pictures if picture.name not in done]
     with atomically(kept) as partial:

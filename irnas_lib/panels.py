@@ -69,16 +69,19 @@ def load(folder: str | Path, task: str, dataset: str, sigma: float | None) -> di
     Systems go by the names of the tables, in their order, between `degraded` and `clean`; there may be few or none.
     Raises PictureError for a damaged file.
     """
-    order = [DEGRADED, *_systems().values(), CLEAN]
+    names = _systems()
+    order = [DEGRADED, *names.values()]
     prefix, found = _prefix(task, dataset, sigma), {}
     for path in Path(folder).glob(f"{prefix}*.png"):
         picture, what = path.stem.removeprefix(prefix).rsplit("-", 1)
         if picture in CROPS.get(dataset, {}):
             mode = "L" if task == "denoising" else "RGB"
-            found.setdefault(picture, {})[_systems().get(what, what)] = pictures.read_picture(path, mode)
-    return {picture: {system: crops[system] for system in
-                      sorted(crops, key=lambda name: (order.index(name) if name in order[:-1] else len(order),
-                                                      name == CLEAN, name))}
+            found.setdefault(picture, {})[names.get(what, what)] = pictures.read_picture(path, mode)
+
+    def place(name):  # what no table has comes by name behind what they have, `clean` last
+        return name == CLEAN, order.index(name) if name in order else len(order), name
+
+    return {picture: {name: crops[name] for name in sorted(crops, key=place)}
             for picture, crops in sorted(found.items())}
 
 

@@ -31,7 +31,7 @@ def part(batch: torch.Tensor) -> torch.Tensor:
 
 
 def mean(x: torch.Tensor) -> torch.Tensor:
-    """The mean over all processes."""
+    """The mean over all processes, in place."""
     if distributed.is_initialized():
         distributed.all_reduce(x)
         x /= size()

@@ -77,7 +77,7 @@ def search_curves(record: Mapping) -> Figure:
     for column, name in enumerate(OPERATIONS):
         parts[1, 0].plot(steps, mean[:, column], linestyle=DASHES[column], color=drawing.COLOURS[column], label=name)
     parts[1, 0].set_title("alpha: mean weight over edges")
-    entropy = -(alpha * alpha.log()).sum(dim=-1).mean(dim=1) / math.log(len(OPERATIONS))
+    entropy = torch.special.entr(alpha).sum(dim=-1).mean(dim=1) / math.log(len(OPERATIONS))
     parts[1, 1].plot(steps, entropy, "k-", linewidth=1)
     parts[1, 1].set_title("alpha: mean entropy (1 = undecided)")
     parts[1, 2].axis("off")

@@ -1,6 +1,6 @@
 """What is left of a profile's jobs, and about how long it takes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from irnas_lib import checkpoints, profiles, results, runs
@@ -32,7 +32,7 @@ def finished(profile: str) -> set[str]:
     return {path.name for path in (run_folder(profile) / "done").glob("*")}
 
 
-def left(profile: str, jobs: Iterable[tuple[profiles.Job, dict]]) -> list[Left]:
+def left(profile: str, jobs: Sequence[tuple[profiles.Job, dict]]) -> list[Left]:
     """What is left of `jobs`, each with all its parameters, defaults included, in the order of worth.
 
     Of a training that has begun, its own pace counts; of another one the best of the results of its system on the same
@@ -50,12 +50,15 @@ def left(profile: str, jobs: Iterable[tuple[profiles.Job, dict]]) -> list[Left]:
 def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here: str) -> Left:
     wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if given["task"] == "denoising" else None,
                       "schedule": given["schedule"] or given["iterations"]}
-    iterations, state = given["iterations"], runs.state_file(profile, runs.stem(wanted))
-    if any(all((result | {"schedule": result.get("schedule") or result["iterations"]})[key] == wanted[key]
-               for key in TRAINED) for result in known):  # a failed one too: the notebook does not try it again
+    iterations = given["iterations"]
+
+    def same(record):
+        return all(record.get(key) == wanted[key] for key in TRAINED)
+
+    if any(map(same, known)):  # a failed one too: the notebook does not try it again
         return Left(job.name, iterations, iterations, 0.0)
-    state = checkpoints.load_state(state)
-    if state and {key: state["key"].get(key) for key in TRAINED} == {key: wanted[key] for key in TRAINED}:
+    state = checkpoints.load_state(runs.state_file(profile, results.stem(wanted)))
+    if state and same(state["key"]):
         done = state["iteration"]
         return Left(job.name, done, iterations, state["seconds"] / done * (iterations - done))
     paces = [result["seconds"] / (result["iterations"] * result["batch"] * result["crop"] ** 2) for result in known

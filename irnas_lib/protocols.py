@@ -37,7 +37,8 @@ class Score(NamedTuple):
 
 class Restored(NamedTuple):
     """One picture's way through a protocol, float32 (1, C, H, W): clean in [0, 1] (None for real rain), the others not
-    clipped; `restored` lies where `restore` has left it."""
+    clipped; `restored` lies where `restore` has left it. Under `redrawn`, `degraded` has the one noise field of
+    `strict`, which is not what was restored."""
 
     name: str
     clean: torch.Tensor | None
@@ -83,7 +84,7 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r} (known: {', '.join(PROTOCOLS)})")
     for picture in pictures:
-        if (picture.degraded is not None) != (protocol == "strict_y") and protocol != "strict":
+        if protocol not in (("strict", "redrawn", "half") if picture.degraded is None else ("strict", "strict_y")):
             raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
         clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
         degraded = degraded_side(picture, clean, sigma, seed)
@@ -95,26 +96,19 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
 
 def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,
              seed: int = 0) -> Score:
-    """Mean PSNR and SSIM of `restore` over `pictures` under a protocol; see evaluate_together."""
-    return evaluate_together(restore, pictures, [protocol], sigma, seed)[protocol]
-
-
-def evaluate_together(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[str],
-                      sigma: float | None = None, seed: int = 0) -> dict[str, Score]:
-    """Mean PSNR and SSIM of `restore` over `pictures` under protocols that `grouped` has put together.
+    """Mean PSNR and SSIM of `restore` over `pictures` under a protocol; `measuring.measure` is its resumable sister.
 
     restore: (B, C, H, W) degraded, not clipped, on the CPU -> the restored batch on any device.
     """
-    restored = tqdm(restored_pictures(restore, pictures, protocols[0], sigma, seed), total=len(pictures),
-                    desc=", ".join(protocols), leave=False)
-    scores = torch.stack([torch.stack([score(item, protocol) for protocol in protocols]) for item in restored])
-    return {protocol: mean_score(protocol, scores[:, i]) for i, protocol in enumerate(protocols)}
+    restored = tqdm(restored_pictures(restore, pictures, protocol, sigma, seed), total=len(pictures), desc=protocol,
+                    leave=False)
+    return mean_score(protocol, torch.stack([score(item, protocol) for item in restored]))
 
 
 def grouped(protocols: Sequence[str]) -> list[list[str]]:
     """Protocols, those together that score the same restored pictures: `strict` and `strict_y`."""
     pair = [protocol for protocol in protocols if protocol in ("strict", "strict_y")]
-    return [pair] * bool(pair) + [[protocol] for protocol in protocols if protocol not in pair]
+    return ([pair] if pair else []) + [[protocol] for protocol in protocols if protocol not in pair]
 
 
 def mean_score(protocol: str, scores: torch.Tensor, seconds: float | None = None) -> Score:

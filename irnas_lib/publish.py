@@ -5,8 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from irnas_lib import comparison, manifest, profiles, results, runs, stamps
-from irnas_lib.checkpoints import sha256
-from irnas_lib.files import atomically, read_json
+from irnas_lib.files import atomically, read_json, sha256
 from irnas_lib.steps import interrupts_held
 
 COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
@@ -39,43 +38,13 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     manifest.check(shipped)
     own = _results(made)  # read once: a training that runs meanwhile may add to it
     everything = _results(shipped) | own
-    pairs, dropped, said = [], [], []
-    for path, record in own.items():
-        _real(path, record)
-        if _same(record, everything.get(shipped / path.relative_to(made)), shipped):
-            continue
-        rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
-        if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
-            why = "has succeeded" if record["status"] != "ok" else "has more iterations"
-            said.append(f"left out: {path.name}, for {better[0].name} {why}")
-            continue
-        older = [other for other in rivals if other.is_relative_to(shipped)]
-        dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
-                            if everything[other]["weights"]]
-        pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, record, made), path) if new]
+    pairs, dropped, said = _chosen(own, everything, made, shipped)
     for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
         _real(path, read_json(path))
         pairs.append((path, shipped / path.relative_to(made)))
-    panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
-    for record in own.values():
-        shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
-        if shown and shown["profile"] != profile:
-            panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}
-    sizes = {panel.name: panel.stat().st_size for panel in (shipped / "panels").glob("[!.]*.png")}
-    if sum((sizes | {name: panel.stat().st_size for name, panel in panels.items()}).values()) > PANELS_LIMIT:
-        raise PublishError("the panels would hold more than 5 MB of pictures")
-    pairs += [(panel, shipped / "panels" / name) for name, panel in panels.items()]
-
-    for notebook in dict.fromkeys(job.notebook for job in jobs):
-        of_it = [job.name for job in jobs if job.notebook == notebook]
-        page = notebook if notebook in of_it else of_it[0]
-        executed = run / "notebooks" / f"{page}.ipynb"
-        if not executed.exists():
-            said.append(f"not run: {page}")
-        elif found := stamps.problems(executed, root / "notebooks" / f"{notebook}.py"):
-            raise PublishError(found[0])
-        else:
-            pairs.append((executed, root / "notebooks" / f"{notebook}.ipynb"))
+    pairs += _panels(profile, own, everything, made, shipped)
+    pages, missing = _pages(jobs, run, root)
+    pairs, said = pairs + pages, said + missing
 
     gone = set(dropped) - {target for _, target in pairs}
     files = {path: path for path in (shipped / "weights").glob("[!.]*") if path not in gone}
@@ -96,6 +65,59 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
             said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
         manifest.write(shipped)
     return said
+
+
+def _chosen(own: dict[Path, dict], everything: dict[Path, dict], made: Path,
+            shipped: Path) -> tuple[list[tuple[Path, Path]], list[Path], list[str]]:
+    """Of a run's own results those to be shipped and their weights, each with its place; the files that they replace;
+    and why others are left out."""
+    pairs, dropped, said = [], [], []
+    for path, record in own.items():
+        _real(path, record)
+        if _same(record, everything.get(shipped / path.relative_to(made)), shipped):
+            continue
+        rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
+        if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
+            succeeded = everything[better[0]]["status"] == "ok" != record["status"]
+            said.append(f"left out: {path.name}, for {better[0].name} "
+                        f"{'has succeeded' if succeeded else 'has more iterations'}")
+            continue
+        older = [other for other in rivals if other.is_relative_to(shipped)]
+        dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
+                            if everything[other]["weights"]]
+        pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, record, made), path) if new]
+    return pairs, dropped, said
+
+
+def _panels(profile: str, own: dict[Path, dict], everything: dict[Path, dict], made: Path,
+            shipped: Path) -> list[tuple[Path, Path]]:
+    """A run's panels, each with its place, of systems whose result in the tables is the run's. Raises PublishError for
+    more than PANELS_LIMIT."""
+    panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
+    for record in own.values():
+        shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
+        if shown and shown["profile"] != profile:
+            panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}
+    all_panels = {panel.name: panel for panel in (shipped / "panels").glob("[!.]*.png")} | panels
+    if sum(panel.stat().st_size for panel in all_panels.values()) > PANELS_LIMIT:
+        raise PublishError("the panels would hold more than 5 MB of pictures")
+    return [(panel, shipped / "panels" / name) for name, panel in panels.items()]
+
+
+def _pages(jobs: list[profiles.Job], run: Path, root: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """The executed notebooks, each with its place, and which have not run. Raises PublishError for an unfit one."""
+    pairs, missing = [], []
+    for notebook in dict.fromkeys(job.notebook for job in jobs):
+        of_it = [job.name for job in jobs if job.notebook == notebook]
+        page = notebook if notebook in of_it else of_it[0]
+        executed = run / "notebooks" / f"{page}.ipynb"
+        if not executed.exists():
+            missing.append(f"not run: {page}")
+        elif found := stamps.problems(executed, root / "notebooks" / f"{notebook}.py"):
+            raise PublishError(found[0])
+        else:
+            pairs.append((executed, root / "notebooks" / f"{notebook}.ipynb"))
+    return pairs, missing
 
 
 def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:

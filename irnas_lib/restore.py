@@ -69,11 +69,6 @@ def _whole_or_tiles(run, x: torch.Tensor, tile: int) -> torch.Tensor:
 
 # ---- checkpoints ----
 
-def name_of(result: dict) -> str:
-    """What --checkpoint calls a result: the stem of its files."""
-    return runs.stem(result)
-
-
 def known(folder: Path) -> list[dict]:
     """The results in a folder of checkpoints whose weights are there."""
     return [result for result in results.load(folder / "results") if runs.at_hand(result, folder)]
@@ -93,16 +88,16 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
     """
     if checkpoint and Path(checkpoint).suffix in (".json", ".safetensors"):
         path = Path(checkpoint)
+        if not path.is_file():
+            raise RestoreError(f"{checkpoint}: no such file")
         folder = path.resolve().parent.parent
-        found = [result for result in results.load(path.resolve().parent.with_name("results"))
-                 if name_of(result) == path.stem] if path.is_file() else []
+        found = [result for result in results.load(folder / "results") if results.stem(result) == path.stem]
         if not found:
-            raise RestoreError(f"{checkpoint}: " + (f"no result results/{path.stem}.json beside it" if path.is_file()
-                                                    else "no such file"))
+            raise RestoreError(f"{checkpoint}: no result results/{path.stem}.json beside it")
         return found[0], folder
     candidates = known(folder)
     if checkpoint:
-        found = [result for result in candidates if name_of(result) == checkpoint]
+        found = [result for result in candidates if results.stem(result) == checkpoint]
         if not found:
             raise RestoreError(f"unknown checkpoint {checkpoint!r} (--list shows the known ones)")
         return found[0], folder
@@ -117,9 +112,9 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
 def listing(candidates: Iterable[dict]) -> str:
     """One line a checkpoint: name, task, system, sigma, iterations, PSNR."""
     rows = [("name", "task", "system", "sigma", "iterations", "PSNR")]
-    for result in sorted(candidates, key=lambda result: (result["task"], result["sigma"] or 0, name_of(result))):
+    for result in sorted(candidates, key=lambda result: (result["task"], result["sigma"] or 0, results.stem(result))):
         psnr = f"{quality(result)[1]:.2f} dB" if quality(result)[0] else "-"
-        rows.append((name_of(result), result["task"], result["system"], str(result["sigma"] or "-"),
+        rows.append((results.stem(result), result["task"], result["system"], str(result["sigma"] or "-"),
                      str(result["iterations"] or "-"), psnr))
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
@@ -218,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
         result, folder = choose(options.checkpoint, options.task, options.sigma, runs.SHIPPED)
         network = runs.trained_network(result, folder)
         device = torch.device(options.device or runs.best_device())
-        print(f"{name_of(result)}, on {runs.device_name(device)}", file=sys.stderr)
+        print(f"{results.stem(result)}, on {runs.device_name(device)}", file=sys.stderr)
         failed = restore_files(network, pairs, device, options.tile)
     except (RestoreError, CheckpointError, results.ResultError, OSError) as error:
         print(error, file=sys.stderr)

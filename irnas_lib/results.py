@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,17 +55,16 @@ def slug(system: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", system.lower().replace("*", " star")).strip("_")
 
 
-def stem(task: str, system: str, sigma: Number | None, seed: int, recipe: str | None,
-         loss_lambda: Number | None, iterations: int | None, profile: str, dataset: str | None = None) -> str:
-    """The name, without suffix, of a run's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
+def stem(result: Mapping) -> str:
+    """The name, without suffix, of a result's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
 
     What is None is left out, and so are a lambda of 0.5 and the data set that the paper uses for the task.
     """
-    parts = [task, None if dataset == TASKS[task].dataset else dataset, slug(system),
-             None if sigma is None else f"sigma{sigma:g}", f"seed{seed}", recipe,
-             None if loss_lambda in (None, PAPER_LAMBDA) else f"lambda{loss_lambda:g}",
-             None if iterations is None else str(iterations), profile]
-    return "-".join(part for part in parts if part)
+    task, dataset, sigma, weight = (result[key] for key in ("task", "dataset", "sigma", "lambda"))
+    parts = [task, None if dataset == TASKS[task].dataset else dataset, slug(result["system"]),
+             None if sigma is None else f"sigma{sigma:g}", f"seed{result['seed']}", result["recipe"],
+             None if weight in (None, PAPER_LAMBDA) else f"lambda{weight:g}", result["iterations"], result["profile"]]
+    return "-".join(str(part) for part in parts if part is not None)
 
 
 def check(result: dict, name: str = "result") -> None:
@@ -80,9 +79,7 @@ def save(result: dict, folder: str | Path) -> Path:
     Raises ResultError, before anything is written, for a result that `check` rejects.
     """
     check(result)
-    name = stem(*(result[key] for key in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations",
-                                          "profile", "dataset")))
-    path = Path(folder) / f"{name}.json"
+    path = Path(folder) / f"{stem(result)}.json"
     ordered = {key: result[key] for key in REQUIRED | EXTRA if key in result}
     text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
     with atomically(path) as partial:

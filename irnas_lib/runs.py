@@ -151,6 +151,8 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
     if architecture and given["system"] != SEARCHED_HERE and architecture != published(given["task"], given["system"]):
         raise ValueError(f"{given['system']} stands for the paper's own genotype, path and width in the tables; "
                          f"another one is trained as {SEARCHED_HERE!r}")
+    if 0 < given["schedule"] < given["iterations"]:
+        raise ValueError(f"a schedule of {given['schedule']} ends before the {given['iterations']} iterations do")
     record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}
     record |= {
         "dataset": pictures.name, "lambda": given["loss_lambda"], "schedule": given["schedule"] or given["iterations"],
@@ -161,12 +163,6 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
     } | provenance(profile, pictures, device)
     results.check(record | {"metrics": {}, "seconds": None, "weights": None, "status": "failed"})
     return record
-
-
-def stem(wanted: dict) -> str:
-    """The name that a training's files share."""
-    return results.stem(*(wanted[key] for key in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations",
-                                                  "profile", "dataset")))
 
 
 def state_file(profile: str, name: str) -> Path:
@@ -190,7 +186,7 @@ def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
         for result in results.load(folder / "results"):
             if _key(result) == key:
                 return result, folder
-    rival = output_folder(profile) / "results" / f"{stem(wanted)}.json"
+    rival = output_folder(profile) / "results" / f"{results.stem(wanted)}.json"
     if profile != results.SMOKE and rival.is_file():
         other = dict(zip(SAME_TRAINING, _key(results.read(rival))))
         differs = [name for name, value in zip(SAME_TRAINING, key) if value != other[name]]
@@ -224,7 +220,7 @@ def trained_network(result: dict, folder: Path) -> nn.Module:
                                                            result["width"])
         network = build(result["system"], results.TASKS[result["task"]].channels, architecture)
     except (TypeError, ValueError) as error:
-        raise checkpoints.CheckpointError(f"{stem(result)}: describes no network ({error})") from error
+        raise checkpoints.CheckpointError(f"{results.stem(result)}: describes no network ({error})") from error
     load_network(network, result, folder)
     return network
 
@@ -233,7 +229,7 @@ def save_training(result: dict, network: nn.Module | None) -> Path:
     """Writes weights (unless `network` is None: a training that failed) and then the result that names them."""
     folder, weights = output_folder(result["profile"]), None
     if network is not None:
-        file = f"weights/{stem(result)}.safetensors"
+        file = f"weights/{results.stem(result)}.safetensors"
         weights = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
     return results.save(result | {"weights": weights}, folder / "results")
 

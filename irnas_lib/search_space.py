@@ -6,6 +6,7 @@ offers the levels 0, 1, 2 (widths W, 2W, 4W), and from one layer to the next a p
 """
 
 import functools
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -58,6 +59,17 @@ def layers_for(row_count: int) -> int:
 def move_exists(level: int, move: int) -> bool:
     """Whether a path at `level` may move by -1, 0 or +1 without leaving the levels 0, 1, 2."""
     return 0 <= level + move < LEVELS
+
+
+def into_layers(rows: Iterable[Sequence], layers: int) -> list[dict]:
+    """Entries of a table in the shape of beta, (rows, 3), by transition: for each layer 1 ... L
+    {(source level, level): entry}."""
+    into = [{} for _ in range(layers)]
+    for (layer, level), row in zip(source_rows(layers), rows):
+        for move, entry in zip(MOVES, row):
+            if move_exists(level, move):
+                into[layer][level, level + move] = entry
+    return into
 
 
 def move_log_probabilities(beta: torch.Tensor) -> torch.Tensor:

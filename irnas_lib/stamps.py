@@ -4,7 +4,6 @@ A stamp is the notebook's metadata `irnas`: source (its file name), source_sha25
 commit, versions, seconds.
 """
 
-import hashlib
 import re
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from irnas_lib.files import sha256
 from irnas_lib.paths import ROOT, data_folder
 from irnas_lib.runs import commit
 
@@ -29,15 +29,10 @@ CELL_FILE = re.compile(r"/\S*ipykernel_\d+/\d+\.py")
 def make(source: Path, profile: str, job: str, parameters: dict) -> dict:
     """The stamp, but for its seconds, of a notebook that is about to run: what is edited meanwhile has not run."""
     return {
-        "source": source.name, "source_sha256": source_sha256(source), "profile": profile, "job": job,
+        "source": source.name, "source_sha256": sha256(source), "profile": profile, "job": job,
         "parameters": parameters, "commit": commit(),
         "versions": {name: version(name) for name in PACKAGES},
     }
-
-
-def source_sha256(source: Path) -> str:
-    """SHA-256 of a notebook's source file."""
-    return hashlib.sha256(source.read_bytes()).hexdigest()
 
 
 def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
@@ -74,7 +69,7 @@ def problems(executed: Path, source: Path) -> list[str]:
     if not stamp:
         return [f"{executed.name}: carries no stamp of the batch"]
     found = []
-    if stamp.get("source") != source.name or stamp.get("source_sha256") != source_sha256(source):
+    if stamp.get("source") != source.name or stamp.get("source_sha256") != sha256(source):
         found.append(f"{executed.name}: is stale, {source.name} has changed since it ran")
     elif _cells(notebook) != _cells(jupytext.read(source)):
         found.append(f"{executed.name}: its cells are not those of {source.name}")

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from irnas_lib.operations import conv_unit
-from irnas_lib.search_space import MOVES, OPERATIONS, edges, levels, move_exists, move_log_probabilities, source_rows
+from irnas_lib.search_space import MOVES, OPERATIONS, edges, into_layers, levels, move_log_probabilities, source_rows
 from irnas_lib.supercell import Supercell, recomputed
 
 STEM_CHANNELS = 64
@@ -99,13 +99,7 @@ class Supernet(nn.Module):
 
     def transitions(self) -> list[dict]:
         """For each layer 1 ... L the probabilities {(source level, level): beta} of the transitions into it."""
-        probabilities = move_log_probabilities(self.beta).exp()
-        into = [{} for _ in self.layers]
-        for (layer, level), row in zip(source_rows(len(self.layers)), probabilities):
-            for move, probability in zip(MOVES, row):
-                if move_exists(level, move):
-                    into[layer][level, level + move] = probability
-        return into
+        return into_layers(move_log_probabilities(self.beta).exp(), len(self.layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         alpha = self.alpha.softmax(dim=-1)

@@ -61,7 +61,7 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
     """Measures what is missing of `number` pictures, spread evenly over the test set, into `file`; systems that are not
     trained restore `classical_number` of them (None: all). Returns the task's record: {"dataset", "device",
     "test_pictures", "pictures": {name: {system: seconds}}}."""
-    (name, *_), device = datasets.TASKS[task], runs.best_device()
+    name, device = results.TASKS[task].dataset, runs.best_device()
     pictures = datasets.load(task, name)
     usual = inference.usual(pictures.test)
     chosen = inference.spread(usual, number)
@@ -102,8 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--classical", type=int, metavar="N", help="of these, how many go through the methods that are "
                         "not trained too, some of which take minutes a picture (default: all)")
     options = parser.parse_args(arguments)
-    if options.pictures < 1:
-        parser.error("--pictures must be at least 1")
+    if options.pictures < 1 or (options.classical or 0) < 0:
+        parser.error("--pictures must be at least 1, --classical at least 0")
     try:
         record = run(options.task, options.pictures, options.classical)
     except (ValueError, OSError, ModuleNotFoundError) as error:

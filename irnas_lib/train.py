@@ -15,8 +15,9 @@ import sys
 import torch
 from torch import distributed
 
-from irnas_lib import batch, datasets, parallel, profiles, recipes, runs, systems
+from irnas_lib import batch, datasets, parallel, profiles, recipes, results, runs, systems
 from irnas_lib.patches import Patches
+from irnas_lib.paths import run_folder
 from irnas_lib.steps import Diverged
 from irnas_lib.training import train
 
@@ -27,7 +28,7 @@ def run(profile: str, name: str, device: torch.device) -> tuple[dict, bool]:
     job = profiles.find(profile, name)
     if job.notebook != "05_training":
         raise batch.BatchError(f"{name} is no job of 05_training")
-    lock = runs.output_folder(profile).parent / "notebooks" / f".{name}.lock"  # as `batch.run` takes it
+    lock = run_folder(profile) / "notebooks" / f".{name}.lock"  # as `batch.run` takes it
     with contextlib.nullcontext() if parallel.rank() else batch.alone(lock, f"job {name}"):
         return _train(profile, job, device)
 
@@ -49,7 +50,7 @@ def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[dict,
         return finished[0], True
     patches = Patches(pictures.train, given["crop"], (given["sigma"] or 0,), task != "deraining", device)
     return train(network, patches, recipes.recipe(given["recipe"]), given["iterations"], given["batch"], given["seed"],
-                 given["loss_lambda"], given["schedule"], runs.state_file(profile, runs.stem(wanted)),
+                 given["loss_lambda"], given["schedule"], runs.state_file(profile, results.stem(wanted)),
                  key={key: wanted[key] for key in runs.SAME_TRAINING}), False
 
 

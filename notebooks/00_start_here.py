@@ -142,9 +142,9 @@ table(["of the text", "notebook", "function"],
       [(what, notebook, f"`{function}`") for what, notebook, function in [*METHOD, *claims]])
 
 # %% [markdown]
-# **What to notice.** A function is named once and serves several lines: all tables are made by one function
-# from result files, all graphs from the objects that compute. Nothing is drawn by hand, so nothing can drift
-# from what was run. Figure 6 is there for denoising and, under the same names, for de-raining.
+# **What to notice.** One function serves several lines: all tables are made by one function from result files, all
+# graphs from the objects that compute. Nothing is drawn by hand, so nothing can drift from what was run. Figure 6 is
+# there for denoising and, under the same names, for de-raining.
 #
 # ## Each printed number, traced
 #
@@ -153,7 +153,7 @@ table(["of the text", "notebook", "function"],
 # never counts), times of all systems side by side, the benchmarks of notebook 11, and the searches.
 
 # %%
-found = {runs.stem(result): result
+found = {results.stem(result): result
          for folder in runs.folders(profile) for result in results.load(folder / "results")}
 measured = list(found.values())
 searches = runs.all_searches(profile)
@@ -162,7 +162,9 @@ assert [one.printed for one in traced] == numbers and len(numbers) == 125
 
 # %% [markdown]
 # How often does the paper's number come out? "Reproduced" and "differs" are said only where two numbers can be
-# compared: by the same protocol, on all pictures of the same test set. Times on two machines never can.
+# compared: by the same protocol, on all pictures of the same test set. Times on two machines never can. Counts need no
+# pictures; two times taken on one machine make a ratio that can be compared with the paper's, though ours are of ten
+# pictures and a CPU.
 
 
 # %%
@@ -206,9 +208,9 @@ for title, some in groups.items():
     table(["", "metric", "printed", "measured", "protocol", "difference", "budget", "verdict"], lines)
 
 # %% [markdown]
-# **What to notice.** Where a number differs, the last column tells a matter of our budget from one of the paper's own
-# counting: no length of training brings N3Net and NLRN to their printed parameters, and the shares that are claimed of
-# them move with them, of NLRN's by much.
+# **What to notice.** Where a number differs, the last column says whether our short training may be why, or the paper's
+# own counting. No training changes a parameter count: those of MemNet, N3Net and NLRN are not the printed ones, and so
+# neither are the shares of N3Net's and NLRN's that the text claims.
 #
 # Behind the measured numbers stand result files, one for each training. The ones that can be seen from here:
 

@@ -80,8 +80,9 @@ print(f"{len(twice)} in both", *(f"(training picture {one} is test picture {othe
 
 # %% [markdown]
 # And what do they look like? This page is published with what it shows, and the photographs of BSD500 and
-# Rain800 are not ours to publish. So the pictures that you see here are always those that come with
-# scikit-image, while all numbers come from the data set. In your own copy, say `shown = pictures`.
+# Rain800 are not ours to publish. So the pictures that you see here are always those that come with scikit-image, and
+# what is said of one picture's noise or rain is said of them; what is said of a whole set comes from the data set. In
+# your own copy, say `shown = pictures`.
 
 
 # %%
@@ -352,8 +353,10 @@ else:
 # %% [markdown]
 # ## What doing nothing scores
 #
-# PSNR and SSIM depend on the protocol: on the pictures' size, on how the noise is drawn and on how the result
-# is put together. To see a protocol alone, measure a "network" that returns its input.
+# PSNR is 10 log10(1 / MSE), in dB, of a picture in [0, 1] against the clean one. SSIM compares means, spreads and
+# correlation in windows of 11x11 pixels; 1 is the same picture. Both depend on the protocol: on the pictures' size, on
+# how the noise is drawn and on how the result is put together. To see a protocol alone, measure a "network" that
+# returns its input.
 
 # %%
 some = pictures.test[:4]
@@ -366,10 +369,10 @@ for sigma in SIGMAS if task == "denoising" else (None,):
         print(f"sigma {sigma:<5}by formula{20 * np.log10(255 / sigma):7.2f} dB   (noise that is not clipped)")
 
 # %% [markdown]
-# **What to notice.** With noise, the formula -20 log10(`sigma` / 255) is a little below `strict`, for PSNR
-# clips what is measured to black and white, which repairs some of the noise. And `redrawn` is above `strict`
-# although nothing has been restored. Here is why: it cuts tiles that overlap, draws fresh noise in each, and
-# averages.
+# **What to notice.** With noise, the formula -20 log10(`sigma` / 255) is below `strict`, the more the stronger the
+# noise is, for what is measured is first clipped to black and white, which repairs some of the noise. And `redrawn` is
+# above `strict` although nothing has been restored. Here is why: it cuts tiles of 64x64 every 48 pixels, so that they
+# overlap, draws fresh noise in each, and averages.
 
 # %%
 shape = (1, 1, *pictures.test[0].clean.shape[:2])
@@ -419,9 +422,9 @@ print("in training and in the test:", ", ".join(f"{trained[row['scene']]} and {r
 # ## Three sets for the search
 #
 # A search moves two things: the weights of the network and its architecture. If both learned from the same
-# pictures, an operation could win by remembering them. So Section 3.3 splits the training pictures: one half
-# for the weights (Train W), one for the architecture (Train A), and two in a hundred that move nothing and
-# judge (Train V).
+# pictures, an operation could win by remembering them. So Section 3.3 splits the training pictures, by the shares of
+# Section 4.1: one half for the weights (Train W), one for the architecture (Train A), and two in a hundred that move
+# nothing and judge (Train V).
 
 # %%
 parts = dict(zip("WAV", split_pictures(pictures.train, seed=0)))
@@ -440,7 +443,7 @@ print("every training picture in one part, no test picture in any")
 #
 # 1. Split Rain800's training pairs at random, one in ten for validation. How many validation pairs have a twin in
 #    training, and what would a network that remembers its training pictures score on them?
-# 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere. Then change
-#    `TILE_STEP` in your head until it happens.
+# 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere but at its border. At
+#    which step would these tiles of 64x64 do that?
 # 3. The noise of a camera grows with brightness. Plot the error's spread against the clean picture's brightness, for
 #    both kinds of noise. Which of the checks on this page would have noticed?

@@ -164,9 +164,9 @@ for row, source, x in ((0, "p2", p2), (1, "p1", p1)):
 print("by hand and PlainSupercell differ by", (n1 - plain(p2, p1, alpha)[:, :width]).abs().max().item())
 
 # %% [markdown]
-# Edge by edge that is thousands of small convolutions. All edges that leave one state begin with the same
-# ReLU of it, so `Supercell`, which the search runs, computes each operation once for all of them. Same
-# parameters, same function, other order of summation:
+# Edge by edge, the paper's supernet is 1,760 operations, most of them small convolutions. All edges that leave one
+# state begin with the same ReLU of it, so `Supercell`, which the search runs, computes each operation once for all of
+# them. Same parameters, same function, other order of summation:
 
 # %%
 with torch.no_grad():
@@ -270,7 +270,9 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 # levels 0 and 2 have two. Notebook 4 shows what that does to the most probable path.
 #
 # Eq. 5 uses these numbers to *mix*: the outputs of the layer before pass a 1x1 each, are weighted with beta,
-# added up, and go through **one** cell. By hand, for level 1 of layer 2:
+# added up, and go through **one** cell. Its second input passes a 1x1 of its own: the output two layers back at the
+# cell's level, or at the widest narrower one where that level does not exist yet. (No batch norm of the supernet has
+# weights: they neither scale nor shift.) By hand, for level 1 of layer 2:
 
 # %%
 small = Supernet(layers=2, nodes=2, width=4, channels=1)

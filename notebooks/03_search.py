@@ -69,8 +69,10 @@ for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train
 # %% [markdown]
 # ## The settings
 #
-# The paper's own numbers, and ours where it gives none (`crops_per_picture`), stand as defaults in `SearchSettings`;
-# what this run changes is marked.
+# The paper's own numbers, and ours where it gives none (`crops_per_picture`, `sigmas`), stand as defaults in
+# `SearchSettings`; what this run changes is marked. One thing is not the paper's: the learning rate of the last
+# convolution is divided by its number of input channels, for with the printed rate alone the loss diverges within 40
+# steps (REPRODUCTION.md says why).
 
 # %%
 settings = SearchSettings(

@@ -254,7 +254,7 @@ for entry in history[::max(1, len(history) // 10)]:
 # %% [markdown]
 # ## The cell
 #
-# Cells need no Viterbi, for edges do not follow each other. An edge is as strong as its strongest operation
+# Cells need no Viterbi, for each node's edges are ranked by themselves. An edge is as strong as its strongest operation
 # other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line is what an
 # untouched alpha gives.
 

@@ -93,8 +93,8 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# The parameter count is of everything registered, used or not: this is how the paper arrives at its 0.63M, which is
-# 661,693 / 2^20.
+# The parameter count is of everything registered, used or not. With the path and the width that notebook 2 infers, this
+# is how the paper arrives at its 0.63M: 661,693 / 2^20.
 
 # %%
 if system in systems.IR_NAS:
@@ -133,7 +133,7 @@ if finished:
     print(f"loaded: trained in {result['seconds']:.0f} s on {result['device']}" if result["status"] == "ok"
           else "loaded: its training failed")
 else:
-    state_file = runs.state_file(profile, runs.stem(wanted))
+    state_file = runs.state_file(profile, results.stem(wanted))
     try:
         trained = train(network, patches, recipes.recipe(recipe), iterations, batch, seed, loss_lambda, schedule,
                         state_file, key={name: wanted[name] for name in runs.SAME_TRAINING})
@@ -205,11 +205,11 @@ result.setdefault("metrics", {})
 measurable = result["status"] == "ok" and (not finished or runs.at_hand(result, folder))
 for names in protocols.grouped(protocols_measured.split(",")) if measurable else ():
     if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
-        kept = runs.scores_file(profile, f"{runs.stem(wanted)}-{digest(network)[:8]}", names, pictures)
+        kept = runs.scores_file(profile, f"{results.stem(wanted)}-{digest(network)[:8]}", names, pictures)
         scores = measure(restore, test, names, sigma, seed, kept)
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, network)
-        runs.state_file(profile, runs.stem(wanted)).unlink(missing_ok=True)
+        runs.state_file(profile, results.stem(wanted)).unlink(missing_ok=True)
         kept.unlink()
 for name, score in result["metrics"].items():
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")

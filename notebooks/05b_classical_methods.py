@@ -24,7 +24,7 @@ from importlib.metadata import version
 
 from IPython.display import display
 
-from irnas_lib import classical, datasets, measuring, panels, plots, protocols, runs
+from irnas_lib import classical, datasets, measuring, panels, plots, protocols, results, runs
 
 print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
 
@@ -75,7 +75,7 @@ result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profi
 for names in protocols.grouped(protocols_measured.split(",")):
     known = [result["metrics"].get(name, {}) for name in names]
     if any(scores.get("pictures", 0) < len(test) or not scores.get("each") for scores in known):
-        kept = runs.scores_file(profile, runs.stem(wanted), names, pictures)
+        kept = runs.scores_file(profile, results.stem(wanted), names, pictures)
         scores = measuring.measure(restore, test, names, sigma, seed, kept, jobs=os.cpu_count())
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, None)

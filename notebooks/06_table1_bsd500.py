@@ -53,8 +53,8 @@ for result in results:
 #
 # Beside the printed rows: DnCNN as a yardstick; RED with the 128 channels of its paper, (128), where the printed count
 # fits 64; `IR-NAS + residual`, the paper's network with its input added to its output; `IR-NAS (searched here)`, the
-# cell and path that our own search found. **Rows may differ in budget**: each has the system's longest training, so
-# that this table is no ranking. The ranking at one budget is below.
+# cell and path that our own search found. **Rows may differ in budget**: each has the system's longest training of
+# those measured on most pictures, so that this table is no ranking. The ranking at one budget is below.
 
 # %%
 smoke = profile == "smoke"
@@ -78,7 +78,7 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 # %% [markdown]
 # ## At one budget
 #
-# The table takes each system's best training, and those differ in length. Here are the ones that were trained alike:
+# The table takes each system's longest training, and those differ in length. Here are the ones that were trained alike:
 # as many iterations on the same batches, measured on the same pictures with the same noise. The loss is Eq. 7, for
 # IR-NAS* without its second term, for MemNet with all of its six outputs in it. Every picture is a pair of scores, so
 # that a difference can be told from the luck of the pictures; not from that of the seed, for there is one.

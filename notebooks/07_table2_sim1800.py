@@ -52,11 +52,11 @@ display(Markdown(markdown.read_text()))
 # times the cost. BM3D is the colour variant, and is told what scikit-image's estimate makes of each patch's noise, an
 # estimate that takes noise to be white: it finds too little, and BM3D hardly changes the picture.
 #
-# After 1,000 iterations of small batches two of the systems are below the noisy input in PSNR. IR-NAS as printed adds
-# nothing to its input, and has not learned the brightness of a batch, nor the mean of each colour channel (notebook
-# 10): its crops below are nearly grey. `IR-NAS + residual` is the same network with the input added. NLRN shows the
-# seams of its tiles, and in some patches comes out too bright. Longer trainings on larger batches would change both;
-# these numbers are what this budget gives, and no verdict on either network.
+# After 1,000 iterations of small batches two of the systems are below the noisy input in PSNR. IR-NAS as printed does
+# not add its input to its output, and has not learned the brightness of a batch, nor the mean of each colour channel
+# (notebook 10): its crops below are nearly grey. `IR-NAS + residual` is the same network with the input added. NLRN
+# shows the seams of its tiles, and in some patches comes out too bright. Longer trainings on larger batches would
+# change both; these numbers are what this budget gives, and no verdict on either network.
 #
 # The printed SSIM of IR-NAS is the highest of the three, its PSNR the lowest: with the log-SSIM term in its loss and
 # not in the others', this is what one would expect of any network. Here every system has the term in its loss.

@@ -37,8 +37,9 @@ data = ""
 # %% [markdown]
 # ## The table
 #
-# Made from result files alone. "not run" means what it says. DSC and LP, which take a core a minute or two for a pair,
-# were measured on every fourth pair; these are harder ones, whose input has 20.23 dB and an SSIM of .6245 on RGB.
+# Made from result files alone. "not run" means what it says. DSC and LP, which took a core a minute or two for a pair
+# beside other work, were measured on every fourth pair; these are harder ones, whose input has 20.23 dB and an SSIM of
+# .6245 on RGB.
 
 # %%
 results = runs.all_results(profile)
@@ -83,8 +84,8 @@ print(f"\nIR-NAS over RESCAN, printed: {said['IR-NAS'] - said['RESCAN']:+.2f} dB
 # and JORDER-R, printed 4 dB below IR-NAS, are ahead of both. All of them have seen 32,000 small crops and would go on
 # learning, so this says what the networks are worth early, and nothing about where they end.
 #
-# And the other half of the claim, twice the speed. All systems restored the same pictures in
-# turn, on one machine; LP and DSC take a quarter of a minute for one, and restored fewer.
+# And the other half of the claim, twice the speed. All systems restored the same pictures in turn, on one machine with
+# nothing else to do; LP and DSC take a quarter of a minute for one there, and restored fewer.
 
 # %%
 timed = times.load().get("deraining")
@@ -122,7 +123,7 @@ display(plots.restored_panel(shown, "deraining", "real-rain"))
 # gives each half of its channels offsets of their own, and 15 has no half. The authors' kernel computes the group of
 # channel c as c // (15 // 2), so the last channel asks for a third group and reads what lies behind the buffer: the
 # next picture's offsets, or anything. torchvision's operator refuses. Ours appends a channel of zeros, so that the
-# halves are 8 and 7. The choice is visible in the numbers of no parameter, and is checked here against torchvision's
+# halves are 8 and 7. The choice changes no parameter count, and is checked here against torchvision's
 # operator on 16 channels, the last one empty.
 
 # %%

@@ -72,7 +72,11 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
 # ## Every ratio
 #
 # `make bench` measures them, once for a machine. Smaller is better. The deformable convolution and the
-# supernet are compared with the obvious way to write them: torchvision's operator, one edge after the other.
+# supernet are compared with the obvious way to write them: torchvision's operator, one edge after the other. A ratio is
+# the median of those within a turn, so it need not be the quotient of two times that are printed here, and the spread
+# is the largest ratio of a turn less the smallest. They were taken with nothing else running; the comparison above is
+# of this page's run, maybe beside other work. Of crops a second more is better, and `resumption` counts the killed runs
+# that end with the bits of an undisturbed one.
 
 # %%
 measured = {name: figures.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
@@ -86,7 +90,8 @@ display(bench_plots.ratios(measured["bench"]))
 # ## How the cost grows
 #
 # Time and peak memory of one supernet step along each axis of its size. An exponent of 1 means twice the cost for
-# twice the size. Nodes grow worse than that: a cell of N nodes has N (N + 3) / 2 edges.
+# twice the size. There are as many pixels as the square of the side. Layers are above 1, for the first ones have fewer
+# cells; so are nodes, for a cell of N nodes has N (N + 3) / 2 edges.
 
 # %%
 display(bench_plots.growth(measured["growth"]))
@@ -95,10 +100,16 @@ display(bench_plots.growth(measured["growth"]))
 # ## Half the bits
 #
 # A GPU multiplies bfloat16 several times faster than float32. The loss stays in float32, and so do the weights; only
-# the network's arithmetic is shortened. What does it cost the training? The same short training, both ways:
+# the network's arithmetic is shortened. What does it cost the training? The same short training, both ways, on the
+# machine of the ratios above:
 
 # %%
 display(bench_plots.precision(measured["precision"]))
+
+# %% [markdown]
+# **What to notice.** The curves coincide, so nothing is lost. Nothing is gained either on the CPU on which the shipped
+# ones were measured, where convolutions are hardly faster in bfloat16, and the dilated ones stay in float32
+# (REPRODUCTION.md says why).
 
 # %% [markdown]
 # ## Memory of the search: Eq. 5 against Eq. 6

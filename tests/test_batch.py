@@ -511,7 +511,11 @@ def test_publish_copies_results_weights_and_notebooks(shipped):
     with pytest.raises(CheckpointError, match="a.png differs from its hash in SHA256SUMS"):
         manifest.check(root / "checkpoints")
     (root / "checkpoints/panels/a.png").unlink()
-    with pytest.raises(CheckpointError, match="a.png is missing in SHA256SUMS"):
+    with pytest.raises(CheckpointError, match="a.png is missing, but listed in SHA256SUMS"):
+        manifest.check(root / "checkpoints")
+    with open(root / "checkpoints" / manifest.NAME, "a") as file:
+        file.write("<<<<<<<\n")
+    with pytest.raises(CheckpointError, match="'<<<<<<<' is no line of sha256sum"):
         manifest.check(root / "checkpoints")
     assert batch.check(root / "notebooks") == []
 

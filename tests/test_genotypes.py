@@ -71,7 +71,7 @@ def test_a_path_of_another_length_is_refused():
 def test_architecture_files_come_back_equal(tmp_path):
     file = tmp_path / "found.json"
     architecture = Architecture(genotypes.DERAINING, (0, 0, 1), 15)
-    genotypes.save_architecture(architecture, file)
+    file.write_text(json.dumps(architecture._asdict()))
     assert genotypes.load_architecture(file) == architecture
     assert set(json.loads(file.read_text())) == {"genotype", "path", "width"}
 

@@ -73,7 +73,7 @@ def test_ctrl_c_amid_the_writing_leaves_it_whole(shipped, monkeypatch):
 
 def test_the_command_takes_names_and_refuses_unknown_ones(shipped, monkeypatch, capsys):
     result, folder, _ = shipped
-    name = runs.stem(result)
+    name = results.stem(result)
     manifest.write(folder)
     monkeypatch.setattr(runs, "SHIPPED", folder)
     assert halve.main(["another", "--pictures", "1"]) == 1

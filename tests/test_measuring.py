@@ -97,3 +97,9 @@ def test_seconds_are_the_mean_over_pictures_in_the_order_of_the_pictures(tmp_pat
     pictures = [Picture(name, np.zeros((20, 20, 1), np.uint8)) for name in ("one", "two")]
     found = measuring.measure(identity, pictures, ["strict"], 50, 0, kept)["strict"]
     assert found.seconds == 5 and found.each == {"one": [20, 0.5], "two": [30, 0.75]}
+
+
+@pytest.mark.parametrize("names", [["strict", "half"], []])
+def test_protocols_that_restore_other_pictures_are_not_measured_together(pictures, tmp_path, names):
+    with pytest.raises(ValueError, match="not scores of the same restored pictures"):
+        measuring.measure(identity, pictures, names, 50, 0, tmp_path / "kept.csv")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from irnas_lib import profiles, progress, runs
+from irnas_lib.results import stem
 
 DEFAULTS = {"task": "denoising", "dataset": "BSD500", "system": "DnCNN", "sigma": 50, "seed": 0, "recipe": "matched",
             "loss_lambda": 0.5, "iterations": 1000, "schedule": 0, "batch": 4, "crop": 32}
@@ -41,7 +42,7 @@ def test_what_is_done_is_not_left(results, tmp_path):
 def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
     results.append(result(iterations=10))
     begun = job("begun", system="RED")
-    state = runs.state_file("laptop", runs.stem(begun[1] | {"lambda": 0.5}))
+    state = runs.state_file("laptop", stem(begun[1] | {"lambda": 0.5}))
     state.parent.mkdir(parents=True)
     key = {name: begun[1].get(name) for name in runs.SAME_TRAINING} | {"lambda": 0.5, "schedule": 1000}
     torch.save({"key": key, "iteration": 400, "seconds": 80.0}, state)

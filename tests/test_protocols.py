@@ -217,8 +217,6 @@ def test_what_is_measured_together_is_what_is_measured_alone():
     assert protocols.grouped(["strict", "redrawn", "half"]) == [["strict"], ["redrawn"], ["half"]]
     assert protocols.grouped(["strict", "strict_y"]) == [["strict", "strict_y"]]
     assert protocols.grouped(["redrawn"]) == [["redrawn"]] and protocols.grouped([]) == []
-    together = protocols.evaluate_together(identity, PAIRS, ["strict", "strict_y"])
-    assert together == {name: protocols.evaluate(identity, PAIRS, name) for name in ("strict", "strict_y")}
 
 
 def test_the_noise_of_the_tiles_of_a_picture_never_changes():

@@ -117,7 +117,7 @@ def add(folder, network, **changes):
         "genotype": [[list(edge) for edge in node] for node in DENOISING], "path": [0, 1], "width": 2,
         "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "parameters": 1, "macs_per_pixel": 1,
         "seconds": 1.0, "device": "CPU", "versions": {}, "commit": "", "data_sha256": "", "status": "ok"} | changes
-    file = f"weights/{runs.stem(result)}.safetensors"
+    file = f"weights/{results.stem(result)}.safetensors"
     result["weights"] = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
     return results.save(result, folder / "results")
 
@@ -144,8 +144,8 @@ NAMES = {"small": "denoising-ir_nas-sigma50-seed0-matched-10-laptop",
 
 
 def test_the_default_is_the_highest_psnr_over_the_most_pictures(shipped):
-    assert restore.name_of(restore.choose(None, "denoising", 50, shipped)[0]) == NAMES["best"]
-    assert restore.name_of(restore.choose(None, "deraining", 50, shipped)[0]) == NAMES["rain"]
+    assert results.stem(restore.choose(None, "denoising", 50, shipped)[0]) == NAMES["best"]
+    assert results.stem(restore.choose(None, "deraining", 50, shipped)[0]) == NAMES["rain"]
 
 
 @pytest.mark.parametrize("form", ("{name}", "{folder}/results/{name}.json", "{folder}/weights/{name}.safetensors"))
@@ -154,7 +154,7 @@ def test_a_checkpoint_goes_by_its_name_its_result_or_its_weights(shipped, tmp_pa
     elsewhere = tmp_path / "other"
     asked = form.format(name=NAMES[which], folder=shipped)
     result, folder = restore.choose(asked, "denoising", 70, shipped if form == "{name}" else elsewhere)
-    assert (restore.name_of(result), folder) == (NAMES[which], shipped)
+    assert (results.stem(result), folder) == (NAMES[which], shipped)
     network = runs.trained_network(result, folder)
     assert isinstance(network, RestorationNetwork) == (which != "best")
 

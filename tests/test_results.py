@@ -44,10 +44,12 @@ def test_the_scores_of_each_picture_may_be_kept(tmp_path):
 
 
 def test_stem():
-    assert results.stem("denoising", "IR-NAS*", 30, 1, "matched", 0, 2000, "gpu", "BSD500") == \
-        "denoising-ir_nas_star-sigma30-seed1-matched-lambda0-2000-gpu"
-    assert results.stem("deraining", "Rainy", None, 0, None, None, None, "smoke", "embedded") == \
-        "deraining-embedded-rainy-seed0-smoke"
+    trained = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS*", "sigma": 30, "seed": 1,
+               "recipe": "matched", "lambda": 0, "iterations": 2000, "profile": "gpu"}
+    assert results.stem(trained) == "denoising-ir_nas_star-sigma30-seed1-matched-lambda0-2000-gpu"
+    run = {"task": "deraining", "dataset": "embedded", "system": "Rainy", "sigma": None, "seed": 0, "recipe": None,
+           "lambda": None, "iterations": None, "profile": "smoke"}
+    assert results.stem(run) == "deraining-embedded-rainy-seed0-smoke"
     names = ("IR-NAS", "IR-NAS*", "IR-NAS, R1", "IR-NAS, R2", "IR-NAS + residual", "IR-NAS (searched here)",
              "RED", "RED (128)", "JORDER", "JORDER-R")
     assert len({results.slug(name) for name in names}) == len(names)

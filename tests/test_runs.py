@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import checkpoints, datasets, runs, systems
+from irnas_lib import checkpoints, datasets, results, runs, systems
 from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError, save_architecture
+from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError
 
 WANTED = {
     "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
@@ -65,7 +65,7 @@ def test_a_training_with_another_value_of_any_key_is_not_taken(key):
     file = runs.save_training(FINISHED, small())
     assert runs.find_training("laptop", WANTED) is not None
     wanted = WANTED | {key: OTHER[key]}
-    if runs.stem(wanted) != file.stem:
+    if results.stem(wanted) != file.stem:
         assert runs.find_training("laptop", wanted) is None
     else:
         assert key not in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations")
@@ -137,7 +137,8 @@ def record(architecture, **changes):
 def test_what_could_never_become_a_result_is_refused_before_it_is_trained():
     ours = systems.published("denoising")
     assert record(ours)["path"] == [0, 0, 0, 1] and record(ours, system="IR-NAS*", loss_lambda=0)
-    for changes in ({"system": "IR-NAS*"}, {"loss_lambda": 0}, {"recipe": "../x"}, {"sigma": None}):
+    assert record(ours, schedule=11)["schedule"] == 11
+    for changes in ({"system": "IR-NAS*"}, {"loss_lambda": 0}, {"recipe": "../x"}, {"sigma": None}, {"schedule": 9}):
         with pytest.raises(ValueError) as caught:
             record(ours, **changes)
         assert "\n" not in str(caught.value)
@@ -205,7 +206,7 @@ def test_the_searched_architecture_has_the_final_width():
 
 def test_an_architecture_file(tmp_path):
     architecture = Architecture(DERAINING, (0, 1, 1), 8)
-    save_architecture(architecture, tmp_path / "mine.json")
+    (tmp_path / "mine.json").write_text(json.dumps(architecture._asdict()))
     assert runs.architecture(str(tmp_path / "mine.json"), "denoising", "IR-NAS", "laptop") == architecture
     (tmp_path / "broken.json").write_text(json.dumps(architecture._asdict() | {"path": [2, 2, 2]}))
     with pytest.raises(GenotypeError, match="broken.json: not an architecture file"):

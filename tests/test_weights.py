@@ -12,6 +12,7 @@ from test_data_scripts import Server, make_folder, make_tar, make_zip, tree
 from data_scripts import fetch, weights
 from irnas_lib import paths, runs
 from irnas_lib.paths import ROOT
+from irnas_lib.results import stem
 
 CONTENT = {f"net{n}.safetensors": f"weights {n}".encode() * 99 for n in range(3)}
 
@@ -55,10 +56,10 @@ def test_a_training_of_ones_own_under_the_same_name_is_left_alone(shipped, tmp_p
     results.mkdir(parents=True)
     (record,) = (one for one in weights.not_shipped(shipped).values() if one["seed"] == 2)
     own = json.dumps(record | {"batch": 99})
-    (results / f"{runs.stem(record)}.json").write_text(own)
+    (results / f"{stem(record)}.json").write_text(own)
     assert weights.main(["--from", str(make_zip(tmp_path / "a.zip", CONTENT))]) == 0
     assert found(shipped) == {"net1.safetensors": CONTENT["net1.safetensors"]}
-    assert (results / f"{runs.stem(record)}.json").read_text() == own
+    assert (results / f"{stem(record)}.json").read_text() == own
     assert "net2.safetensors: left alone, runs/laptop has a training of its own" in capsys.readouterr().out
 
 

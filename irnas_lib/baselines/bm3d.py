@@ -10,7 +10,7 @@ def bm3d(degraded: torch.Tensor, sigma: float) -> torch.Tensor:
     (B, C, H, W), not clipped -> the clean estimate, same shape, float32, not clipped. Raises ModuleNotFoundError where
     BM3D is not installed.
     """
-    program, profile = installed()
+    program, profile = program_and_profile()
     planes = [program.bm3d(plane, sigma / 255, profile) for plane in degraded.flatten(0, 1).numpy()]
     return torch.stack([torch.from_numpy(plane).float() for plane in planes]).view(degraded.shape)
 
@@ -21,14 +21,17 @@ def bm3d_rgb(degraded: torch.Tensor) -> torch.Tensor:
     (B, 3, H, W) RGB -> the clean estimate, same shape, float32, not clipped. Raises ModuleNotFoundError where BM3D is
     not installed.
     """
-    program, profile = installed()
+    program, profile = program_and_profile()
     pictures = [program.bm3d_rgb(picture, estimate_sigma(picture, channel_axis=-1), profile)
                 for picture in degraded.permute(0, 2, 3, 1).numpy()]
     return torch.stack([torch.from_numpy(picture).float().permute(2, 0, 1) for picture in pictures])
 
 
-def installed():
-    """The package, and its usual settings on one thread: with several it adds up in another order every time."""
+def program_and_profile():
+    """The package, and its usual settings on one thread: with several it adds up in another order every time.
+
+    Raises ModuleNotFoundError where it is not installed.
+    """
     try:
         import bm3d as program
     except ModuleNotFoundError as error:
