@@ -30,6 +30,7 @@ from irnas_lib.supernet import Supernet
 # Wong, "Points of view: color blindness", Nature Methods 8, 2011; the order is that of OPERATIONS.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#555555", "#CC79A7")
 INPUT, CELL, OTHER, FAINT = "#E8E8E8", "#D6E6F4", "#FFFFFF", "#888888"
+SECOND = "#444444"  # second inputs, dotted
 CHANGED = {"color": "#C00000", "fontcolor": "#C00000", "penwidth": "2.2", "style": "dashed"}
 SMALL = {"fontsize": "10", "height": "0.22", "width": "0.4", "margin": "0.05,0.02"}
 FONT = "DejaVu Sans"  # comes with matplotlib
@@ -241,7 +242,7 @@ def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, prefix: str = "")
             graph.edge(last[source], outputs[level])
         for name in layer.second:
             level = int(name)
-            graph.edge(before[min(level, len(before) - 1)], outputs[level], style="dotted", color=FAINT,
+            graph.edge(before[min(level, len(before) - 1)], outputs[level], style="dotted", color=SECOND,
                        arrowsize="0.4")
         before, last = last, outputs
     end, middle = len(supernet.layers) + 1, (len(last) - 1) / 2
@@ -275,7 +276,7 @@ def _add_network(graph: graphviz.Digraph, network: RestorationNetwork, prefix: s
         cell = place(f"{layer}_{taken}", f"cell {layer}\n{width} | {width * len(network.genotype)}", layer, taken,
                      fillcolor=CELL, penwidth="2")
         graph.edge(last, cell, penwidth="2")
-        graph.edge(before, cell, style="dotted", color=FAINT, arrowsize="0.4")
+        graph.edge(before, cell, style="dotted", color=SECOND, arrowsize="0.4")
         before, last = last, cell
         detail = cell if taken == 0 else detail
     end, level = len(network.path) + 1, network.path[-1]

@@ -56,9 +56,11 @@ def not_run(what: str) -> Figure:
 def search_curves(record: Mapping) -> Figure:
     """How a search went: quality on Train V, loss, the operations' weights, where beta leads from each level.
 
-    record: what `search.search` returns. Grey: only weights were trained; the vertical line: the result.
+    record: what `search.search` returns, with its settings. Grey: only weights were trained; the vertical line: the
+    result.
     """
-    history = record["history"]
+    history, settings = record["history"], record["settings"]
+    warmed_up = history[-1]["iteration"] * settings["warmup_epochs"] / settings["epochs"]
     steps = np.array([entry["iteration"] for entry in history])
     alpha = torch.tensor([entry["alpha"] for entry in history], dtype=torch.float64).softmax(dim=-1)
     beta = np.array([move_log_probabilities(torch.tensor(entry["beta"])).exp().numpy() for entry in history])
@@ -80,6 +82,7 @@ def search_curves(record: Mapping) -> Figure:
     entropy = torch.special.entr(alpha).sum(dim=-1).mean(dim=1) / math.log(len(OPERATIONS))
     parts[1, 1].plot(steps, entropy, "k-", linewidth=1)
     parts[1, 1].set_title("alpha: mean entropy (1 = undecided)")
+    parts[0, 2].tick_params(labelbottom=True)  # nothing below it
     parts[1, 2].axis("off")
     handles, labels = parts[1, 0].get_legend_handles_labels()
     parts[1, 2].legend(handles, labels, title="operations", loc="center", ncols=2, handlelength=3)
@@ -105,9 +108,7 @@ def search_curves(record: Mapping) -> Figure:
     lower.supxlabel("iterations", size=8)
     parts[1, 1].ticklabel_format(useOffset=False)
     for axes in [*parts.flat[:5], *(grid[level, layer] for layer, level in sources)]:
-        untouched = [entry["iteration"] for entry in history if not entry["counts"]]
-        if untouched:
-            axes.axvspan(0, untouched[-1], color="0.9", zorder=0)
+        axes.axvspan(0, warmed_up, color="0.9", zorder=0)
         axes.axvline(history[record["best"]]["iteration"], color="k", linewidth=0.6, zorder=0)
     return plot
 

@@ -130,8 +130,9 @@ else:
 #
 # The validations say how well the supernet restores Train V. Only those after the warm-up count: before it, `alpha`
 # and `beta` are untouched, and the best of those would be no search at all. The highest PSNR wins; SSIM breaks ties.
-# In the figure the validations that do not count lie in grey, and a vertical line marks the one that was kept. Mind the
-# axes of alpha and beta: in a short search both move by a few hundredths.
+# In the figure the warm-up is grey, and a vertical line marks the validation that was kept. Mind the axes of alpha and
+# beta: in a short search single weights move by a few hundredths, and the means over edges, drawn here for alpha, by
+# less.
 
 # %%
 best = record["history"][record["best"]]
