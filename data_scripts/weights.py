@@ -113,7 +113,7 @@ def _in_runs(result: dict) -> bool:
 
 def _taken(result: dict) -> bool:
     """Whether runs/ holds another result under the same name."""
-    path = runs.output_folder(result["profile"]) / "results" / f"{runs.stem(result)}.json"
+    path = runs.output_folder(result["profile"]) / "results" / f"{results.stem(result)}.json"
     return path.is_file() and results.read(path) != result
 
 

@@ -34,8 +34,8 @@ from irnas_lib.losses import restoration_loss
 from irnas_lib.memory import keep_freed_memory, measured_peak
 from irnas_lib.patches import Patches
 from irnas_lib.paths import ROOT
-from irnas_lib.runs import best_device
-from irnas_lib.steps import SAVE_SECONDS, device_name
+from irnas_lib.runs import CPU, best_device
+from irnas_lib.steps import SAVE_SECONDS, WARM_UP, device_name, recorded
 from irnas_lib.supercell import PlainSupercell, Supercell
 from irnas_lib.supernet import Supernet
 
@@ -74,7 +74,7 @@ def training_step(system: str, bf16: bool = False, layout: torch.memory_format =
     optimizer = recipes.make_optimizer(recipes.recipe("matched"), network.parameters(), best_device())
     degraded, clean = random(4, 1, 64, 64), random(4, 1, 64, 64, seed=1)
     objective = training.Objective(network, 0.5, bf16)
-    return lambda: training.step(objective, optimizer, degraded, clean)
+    return as_trained(lambda: training.step(objective, optimizer, degraded, clean))
 
 
 def inference(system: str) -> Callable:
@@ -91,7 +91,9 @@ def supernet_step(cell: type[nn.Module], batch: int = 2, side: int = 64, **optio
 
     def step():
         supernet.zero_grad()
-        restoration_loss(supernet(degraded), clean).backward()
+        loss = restoration_loss(supernet(degraded), clean)
+        loss.backward()
+        return (loss.detach(),)
     return step
 
 
@@ -111,8 +113,16 @@ def obvious_step() -> Callable:
 
     def run():
         with torchvisions_operator():
-            step()
+            return step()
     return run
+
+
+def as_trained(step: Callable) -> Callable:
+    """A step as trainings and searches take it: on a GPU recorded, its warm-up over."""
+    take = recorded(step, best_device())
+    for _ in range(WARM_UP + 1 if best_device().type == "cuda" else 0):
+        take()
+    return take
 
 
 # ---- how ----
@@ -178,13 +188,13 @@ def crops_per_second() -> dict:
     rates = [12 * 50 / seconds(lambda turn=turn: [patches.batch(12, turn, i) for i in range(50)])
              for turn in range(TURNS)]
     torch.set_num_threads(threads)
-    return entry(statistics.median(rates), "crops/s", spread=max(rates) - min(rates))
+    return entry(statistics.median(rates), "crops/s", spread=max(rates) - min(rates)) | {"device": "CPU, 1 threads"}
 
 
 def resumed() -> dict:
     """Searches and trainings that end with the same bits after kill -9 and a rerun."""
     kills = 20
-    return entry(resumption.measure(kills), f"of {2 * kills}")
+    return entry(resumption.measure(kills), f"of {2 * kills}") | {"device": device_name(CPU)}
 
 
 def checkpoint_cost() -> dict:
@@ -197,7 +207,8 @@ def checkpoint_cost() -> dict:
     with tempfile.TemporaryDirectory() as folder:
         times = [seconds(lambda: save_state(Path(folder) / "state.pt", state)) for _ in range(TURNS)]
     spread = (max(times) - min(times)) / SAVE_SECONDS
-    return entry(statistics.median(times), "s", "a minute of steps", statistics.median(times) / SAVE_SECONDS, spread)
+    return entry(statistics.median(times), "s", "a minute of steps", statistics.median(times) / SAVE_SECONDS,
+                 spread) | {"device": device_name(CPU)}
 
 
 BENCHES = {
@@ -210,10 +221,11 @@ BENCHES = {
     "network_train_bf16": lambda: compare(training_step("IR-NAS", bf16=True), training_step("IR-NAS"), "float32"),
     "network_train_channels_last": lambda: compare(
         training_step("IR-NAS"), training_step("IR-NAS", layout=torch.contiguous_format), "channels first"),
-    "supernet_step": lambda: compare(supernet_step(Supercell, **PAPER), obvious_step(),
+    "supernet_step": lambda: compare(as_trained(supernet_step(Supercell, **PAPER)), as_trained(obvious_step()),
                                      "edge by edge, torchvision's operator", turns=3),
-    "supernet_step_recompute": lambda: compare(supernet_step(Supercell, **PAPER, recompute=True),
-                                               supernet_step(Supercell, **PAPER), "without recomputation", turns=5),
+    "supernet_step_recompute": lambda: compare(as_trained(supernet_step(Supercell, **PAPER, recompute=True)),
+                                               as_trained(supernet_step(Supercell, **PAPER)), "without recomputation",
+                                               turns=5),
     "sharing_memory": lambda: memory(PAPER, PAPER | {"sharing": "edge"}, "Eq. 6, same implementation"),
     "supernet_memory": lambda: memory(PAPER, PAPER | {"sharing": "edge", "plain": True}, "Eq. 6, edge by edge"),
     "supernet_memory_recompute": lambda: memory(PAPER | {"recompute": True},
@@ -233,11 +245,16 @@ def growth() -> dict:
 
 def precision(iterations: int = 200) -> dict:
     """{name: {"curve", "seconds"}}: the network trained in float32 and bfloat16 on the embedded pictures."""
+    patches = Patches(datasets.load("denoising", "embedded").train, 32, device=best_device())
+
+    def train(bf16, iterations):
+        return training.train(network_of("IR-NAS"), patches, recipes.recipe("matched"), iterations, batch=4, seed=0,
+                              bf16=bf16)
+
     found = {}
-    for name in ("float32", "bfloat16"):
-        patches = Patches(datasets.load("denoising", "embedded").train, 32, device=best_device())
-        trained = training.train(network_of("IR-NAS"), patches, recipes.recipe("matched"), iterations, batch=4, seed=0,
-                                 bf16=name == "bfloat16")
+    for name, bf16 in (("float32", False), ("bfloat16", True)):
+        train(bf16, 5)  # what is compiled once is compiled
+        trained = train(bf16, iterations)
         found[name] = {"curve": trained["curve"], "seconds": trained["seconds"]}
     return found
 
@@ -281,7 +298,7 @@ def run(name: str, out: Path) -> None:
         return write(out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
     path = out / "bench.json"
     found = read_json(path) if path.is_file() else {}
-    found[name] = one = BENCHES[name]() | {"device": device_name(best_device())}
+    found[name] = one = {"device": device_name(best_device())} | BENCHES[name]()
     write(path, found)
     ratio = "" if one["ratio"] is None else f"{one['ratio']:8.4f} of {one['against']}"
     print(f"{name:28} {one['value']:10.4g} {one['unit']:8}{ratio}", flush=True)

@@ -50,8 +50,11 @@ def structural_similarity(x: torch.Tensor, y: torch.Tensor, padding: bool = Fals
 
     moments = torch.cat([x, y, x * x, y * y, x * y], dim=1).flatten(0, 1).unsqueeze(1)
     pad = WINDOW // 2 if padding else 0
-    moments = F.conv2d(F.conv2d(moments, window.view(1, 1, 1, -1), padding=(0, pad)),
-                       window.view(1, 1, -1, 1), padding=(pad, 0))
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+        # A GPU may round what it convolves to TF32's 11 bits, too few for the differences below.
+        moments = F.conv2d(F.conv2d(moments, window.view(1, 1, 1, -1), padding=(0, pad)),
+                           window.view(1, 1, -1, 1), padding=(pad, 0))
     mean_x, mean_y, xx, yy, xy = moments.view(len(x), 5, x.shape[1], *moments.shape[-2:]).unbind(dim=1)
     covariance = xy - mean_x * mean_y
     variances = (xx - mean_x.square()) + (yy - mean_y.square())

@@ -50,13 +50,17 @@ class Patches:
     def batch(self, size: int, *seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """`size` crops (degraded, clean), each (size, C, crop, crop) float32; clean in [0, 1]."""
         random = generator("cpu", *seed)
-        index = self._indices(torch.rand(6, size, generator=random, dtype=torch.float64)).to(self.device)
+        index = self._sent(self._indices(torch.rand(6, size, generator=random, dtype=torch.float64)))
         clean = self._gather(self.clean, index)
         if self.degraded is not None:
             return self._gather(self.degraded, index), clean
-        sigma = self.sigmas[torch.randint(len(self.sigmas), (size, 1, 1, 1), generator=random)].to(self.device)
+        sigma = self._sent(self.sigmas[torch.randint(len(self.sigmas), (size, 1, 1, 1), generator=random)])
         noise = torch.randn(clean.shape, generator=generator(self.device, *seed), device=self.device)
         return clean + sigma / 255 * noise, clean
+
+    def _sent(self, x: torch.Tensor) -> torch.Tensor:
+        """On the device; a GPU goes on with the step before meanwhile."""
+        return x.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else x
 
     def _indices(self, uniform: torch.Tensor) -> torch.Tensor:
         """Where in the flat array each pixel of each crop lies, (size, crop, crop), from (6, size) random numbers."""

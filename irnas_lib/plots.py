@@ -294,7 +294,8 @@ def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float
 
 
 def save(plot: Figure, path: str | Path, note: str = "") -> Path:
-    """Writes a figure, whole or not at all, as its suffix says (.svg or .png), always to the same bytes.
+    """Writes a figure, whole or not at all, as its suffix says: .png, always to the same bytes, or .svg, in which the
+    layout's solver may move things by a millionth of a point.
 
     note: a line below the figure.
     """

@@ -1,6 +1,7 @@
 """Steps of a long run: resumable after any interruption, and on a GPU without Python's cost."""
 
 import contextlib
+import functools
 import signal
 import threading
 import time
@@ -70,15 +71,15 @@ def device_name(device: torch.device) -> str:
 
 
 def recorded(step: Callable, device: torch.device) -> Callable:
-    """On CUDA, `step` as a CUDA graph; elsewhere, and where several processes train together, `step` itself.
+    """On CUDA, `step` as a CUDA graph; elsewhere, and under torchrun, `step` itself.
 
     A step of these networks is about a thousand small kernels, which Python launches more slowly than the GPU runs
     them. `step` takes tensors of fixed shapes, returns tensors, and must not read values back. The first calls are
     ordinary steps; afterwards a call copies its arguments to where the recording reads them and replays it.
     """
-    if device.type != "cuda" or parallel.size() > 1:
+    if device.type != "cuda" or torch.distributed.is_initialized():
         return step
-    torch.backends.cudnn.benchmark = True
+    tuned = functools.partial(torch.backends.cudnn.flags, enabled=True, benchmark=True)  # not of what runs later
     side = torch.cuda.Stream()
     calls, graph, inputs, outputs = 0, None, None, None
 
@@ -87,14 +88,14 @@ def recorded(step: Callable, device: torch.device) -> Callable:
         calls += 1
         if calls <= WARM_UP:
             side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
+            with tuned(), torch.cuda.stream(side):
                 result = step(*arguments)
             torch.cuda.current_stream().wait_stream(side)
             return result
         if graph is None:
             inputs = [argument.clone() for argument in arguments]
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with tuned(), torch.cuda.graph(graph):
                 outputs = step(*inputs)
         for place, argument in zip(inputs, arguments):
             place.copy_(argument)

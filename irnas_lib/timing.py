@@ -82,6 +82,8 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
         known = record["pictures"].get(picture.name, {})
         missing = {system: restore for system, restore in restorers.items() if system not in known
                    and (system not in classical.METHODS or picture.name in few)}
+        if device.type == "cuda":
+            measure(missing, picture, sigma)  # kernels are compiled and chosen for each size
         record["pictures"][picture.name] = known | measure(missing, picture, sigma)
         with atomically(file) as partial:
             partial.write_text(json.dumps(everything | {task: record}, indent=1) + "\n", encoding="utf-8")

@@ -165,6 +165,6 @@ def test_settings_are_the_papers(sigma, expected):
 def test_bm3d_is_told_the_noise_in_units_of_the_picture(monkeypatch):
     seen = []
     program = SimpleNamespace(bm3d=lambda plane, sigma, _: seen.append(sigma) or plane)
-    monkeypatch.setattr("irnas_lib.baselines.bm3d.installed", lambda: (program, None))
+    monkeypatch.setattr("irnas_lib.baselines.bm3d.program_and_profile", lambda: (program, None))
     x = torch.rand(1, 2, 8, 8)
     assert torch.equal(bm3d(x, 51), x) and seen == [0.2, 0.2]

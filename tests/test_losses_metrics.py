@@ -126,3 +126,12 @@ def test_padded_ssim_of_a_large_picture_is_padded_too(monkeypatch):
     expected = ssim(noisy, clean, padding=True)
     monkeypatch.setattr(metrics, "BAND", 7 * 53)
     assert torch.equal(ssim(noisy, clean, padding=True), expected)
+
+
+def test_ssim_is_not_rounded_to_tf32(monkeypatch):
+    allowed, convolve = [], torch.nn.functional.conv2d
+    monkeypatch.setattr(metrics.F, "conv2d", lambda *given, **options: (
+        allowed.append(torch.backends.cudnn.allow_tf32), convolve(*given, **options))[1])
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    restoration_loss(*pictures(1))
+    assert allowed == [False, False] and (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before

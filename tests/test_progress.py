@@ -18,7 +18,8 @@ def job(name, **given):
 def result(**changes):
     return {key: value for key, value in DEFAULTS.items() if key != "loss_lambda"} | {
         "lambda": 0.5, "profile": "gpu", "seconds": 100.0,
-        "device": runs.device_name(runs.best_device()).partition(",")[0] + ", 7 threads"} | changes
+        "device": runs.device_name(runs.best_device()).partition(",")[0] + ", 7 threads",
+        "schedule": changes.get("iterations", DEFAULTS["iterations"])} | changes
 
 
 @pytest.fixture

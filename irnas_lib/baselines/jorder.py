@@ -90,8 +90,10 @@ class JORDER(nn.Module):
         loss, left = 0, rainy
         for background, streaks, mask in self.predictions(rainy):
             wanted = streak_mask(left.detach(), clean)
+            with torch.autocast(rainy.device.type, enabled=False):  # CUDA's autocast refuses the cross entropy
+                missed = F.binary_cross_entropy(mask.float(), wanted.float())
             loss = (loss + error(background) + F.mse_loss(mask * streaks, wanted * (left.detach() - clean))
-                    + MASK_WEIGHT * F.binary_cross_entropy(mask.float(), wanted.float()))
+                    + MASK_WEIGHT * missed)
             left = background
         return loss / self.passes, background
 
