@@ -84,7 +84,8 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r} (known: {', '.join(PROTOCOLS)})")
     for picture in pictures:
-        if protocol not in (("strict", "redrawn", "half") if picture.degraded is None else ("strict", "strict_y")):
+        fitting = ("strict", "redrawn", "half") if picture.degraded is None else ("strict", "strict_y")
+        if protocol not in fitting:
             raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
         clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
         degraded = degraded_side(picture, clean, sigma, seed)

@@ -78,9 +78,9 @@ def _chosen(own: dict[Path, dict], everything: dict[Path, dict], made: Path,
             continue
         rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
         if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
-            succeeded = everything[better[0]]["status"] == "ok" != record["status"]
+            alike = everything[better[0]]["status"] == record["status"]
             said.append(f"left out: {path.name}, for {better[0].name} "
-                        f"{'has succeeded' if succeeded else 'has more iterations'}")
+                        f"{'has more iterations' if alike else 'has succeeded'}")
             continue
         older = [other for other in rivals if other.is_relative_to(shipped)]
         dropped += older + [shipped / everything[other]["weights"]["file"] for other in older

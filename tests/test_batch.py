@@ -534,6 +534,13 @@ def test_publish_keeps_the_result_that_succeeded(shipped):
     result(root / "checkpoints", "old", b"o", iterations=1)
     result(run / "checkpoints", "new", None, status="failed", metrics={})
     assert "left out: new.json, for old.json has succeeded" in publish.publish("gpu", run, root)
+
+
+def test_of_two_that_failed_publish_keeps_the_longer_one(shipped):
+    run, root = shipped
+    result(root / "checkpoints", "old", None, status="failed", metrics={}, iterations=501)
+    result(run / "checkpoints", "new", None, status="failed", metrics={})
+    assert "left out: new.json, for old.json has more iterations" in publish.publish("gpu", run, root)
     assert [path.name for path in (root / "checkpoints" / "results").iterdir()] == ["old.json"]
 
 
