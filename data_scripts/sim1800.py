@@ -248,7 +248,8 @@ def check(data: Path) -> None:
         versions = (f"NumPy {np.__version__}, SciPy {scipy.__version__}, Pillow {PIL.__version__} with "
                     f"libjpeg-turbo {features.version('libjpeg_turbo')} and zlib {features.version('zlib')}")
         print(f"warning: {len(wrong)} of {len(expected)} files differ from {NAME}.sha256, the first: {min(wrong)}; "
-              f"other libraries may round or compress otherwise (here: {versions})", file=sys.stderr)
+              f"other libraries, or OpenBLAS's kernels for another CPU (OPENBLAS_CORETYPE), may round or compress "
+              f"otherwise (here: {versions})", file=sys.stderr)
     else:
         print(f"all {len(expected)} files are as published")
 
