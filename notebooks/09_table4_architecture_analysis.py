@@ -150,7 +150,7 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # **What to notice** in the trainings that come with the project. In the paper both changes lose. Here, one training
 # each, both are ahead of the cell as found in PSNR, for denoising by almost half a dB (R2 is behind in SSIM). These
 # networks have no input added and learn the brightness poorly (notebook 10), so that this ranks no cell either; at the
-# small budget above, with the input added, no change of the denoising cell leaves the grey band of the published cell.
+# small budgets above, with the input added, no change of either cell leaves the grey band of the published one.
 # Without the term the cell as found gains 0.5 dB and loses .036 of SSIM, R1 gains 0.4 dB and loses .038, and the two
 # end level. So at this budget neither the cell nor the missing term costs anything like the printed 4.83 dB.
 
