@@ -59,7 +59,7 @@ def growth(measured: Mapping | None) -> Figure:
             one.set_major_locator(FixedLocator(ticks))
             one.set_minor_locator(NullLocator())
             one.set_major_formatter("{x:g}")
-        axes.legend(title="exponent", handlelength=3.5, fontsize=7)
+        axes.legend(title="exponent", loc="lower right", handlelength=3.5, fontsize=7)
     at = ", ".join(f"{axis} {value}" for axis, value in measured["from"].items())
     plot.supxlabel(f"the other settings at {at}", size=7)
     return plot
