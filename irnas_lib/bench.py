@@ -68,11 +68,12 @@ def network_of(system: str) -> nn.Module:
     return systems.build(system, 1, systems.published("denoising"))
 
 
-def training_step(system: str, bf16: bool = False, layout: torch.memory_format = torch.channels_last) -> Callable:
-    """One step of `training.train`, batch 4, 64x64."""
+def training_step(system: str, bf16: bool = False, layout: torch.memory_format = torch.channels_last,
+                  batch: int = 4) -> Callable:
+    """One step of `training.train`, 64x64."""
     network = network_of(system).to(best_device(), memory_format=layout)
     optimizer = recipes.make_optimizer(recipes.recipe("matched"), network.parameters(), best_device())
-    degraded, clean = random(4, 1, 64, 64), random(4, 1, 64, 64, seed=1)
+    degraded, clean = random(batch, 1, 64, 64), random(batch, 1, 64, 64, seed=1)
     objective = training.Objective(network, 0.5, bf16)
     return as_trained(lambda: training.step(objective, optimizer, degraded, clean))
 
@@ -180,6 +181,19 @@ def memory(ours: dict, theirs: dict, against: str) -> dict:
     return entry(value, "MB", against, value / peak(**theirs)["megabytes"])
 
 
+def matrix_share(batch: int = 12) -> dict:
+    """The rate of a training step's arithmetic in percent of that of a large matrix product on the same device, in
+    turn: in bfloat16 on a GPU, in float32 on a CPU. A step counts as three passes, for backward is as much as two."""
+    on_gpu = best_device().type == "cuda"
+    step = training_step("IR-NAS", bf16=on_gpu, batch=batch)
+    side = 8192 if on_gpu else 2048
+    matrix = random(side, side).to(torch.bfloat16 if on_gpu else torch.float32)
+    of_step = 3 * 2 * systems.macs_per_pixel(network_of("IR-NAS"), 1) * batch * 64 * 64
+    times = [(seconds(step), seconds(lambda: matrix @ matrix)) for _ in range(TURNS + 1)][1:]
+    shares = [100 * (of_step / ours) / (2 * side ** 3 / theirs) for ours, theirs in times]
+    return entry(statistics.median(shares), "% of the matrix rate", spread=max(shares) - min(shares))
+
+
 def crops_per_second() -> dict:
     """Batches of 12 crops of 64x64 with augmentation and noise, on one core."""
     threads = torch.get_num_threads()
@@ -230,6 +244,7 @@ BENCHES = {
     "supernet_memory": lambda: memory(PAPER, PAPER | {"sharing": "edge", "plain": True}, "Eq. 6, edge by edge"),
     "supernet_memory_recompute": lambda: memory(PAPER | {"recompute": True},
                                                 PAPER | {"sharing": "edge", "plain": True}, "Eq. 6, edge by edge"),
+    "matrix_share": matrix_share,
     "crops_per_second": crops_per_second,
     "checkpoint_cost": checkpoint_cost,
     "resumption": resumed,

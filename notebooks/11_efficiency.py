@@ -71,12 +71,13 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
 # %% [markdown]
 # ## Every ratio
 #
-# `make bench` measures them, once for a machine. Smaller is better. The deformable convolution and the
-# supernet are compared with the obvious way to write them: torchvision's operator, one edge after the other. A ratio is
-# the median of those within a turn, so it need not be the quotient of two times that are printed here, and the spread
-# is the largest ratio of a turn less the smallest. They were taken with nothing else running; the comparison above is
-# of this page's run, maybe beside other work. Of crops a second more is better, and `resumption` counts the killed runs
-# that end with the bits of an undisturbed one.
+# `make bench` measures them, once for a machine. Smaller is better. The deformable convolution and the supernet are
+# compared with the obvious way to write them: torchvision's operator, one edge after the other. A ratio is the median
+# of those within a turn, so it need not be the quotient of two times that are printed here, and the spread is the
+# largest ratio of a turn less the smallest. They were taken with nothing else running; the comparison above is of this
+# page's run, maybe beside other work. Of crops a second and of `matrix_share` more is better; the latter is the rate of
+# a training step's arithmetic over that of a large matrix product on the same device. `resumption` counts the killed
+# runs that end with the bits of an undisturbed one.
 
 # %%
 measured = {name: figures.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}

@@ -152,3 +152,11 @@ def test_crops_are_counted_one_by_one(monkeypatch):
     monkeypatch.setattr(bench, "seconds", lambda run: 2.0)
     found = bench.crops_per_second()
     assert found["value"] == 12 * 50 / 2 and found["ratio"] is None
+
+
+def test_the_share_of_the_matrix_rate_counts_a_step_as_three_passes(monkeypatch):
+    times = iter([9.0, 9.0] + [4.0, 0.5] * bench.TURNS)  # the first turn does not count
+    monkeypatch.setattr(bench, "seconds", lambda run: next(times))
+    found = bench.matrix_share(batch=2)
+    step, product = 6 * 597_392 * 2 * 64 * 64 / 4.0, 2 * 2048 ** 3 / 0.5
+    assert found["value"] == pytest.approx(100 * step / product) and found["spread"] == 0
