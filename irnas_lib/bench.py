@@ -183,7 +183,8 @@ def memory(ours: dict, theirs: dict, against: str) -> dict:
 
 def matrix_share(batch: int = 12) -> dict:
     """The rate of a training step's arithmetic in percent of that of a large matrix product on the same device, the
-    fastest of five, in turn: in bfloat16 on a GPU, in float32 on a CPU. A step counts as three passes, for backward is as much as two."""
+    fastest of five, in turn: in bfloat16 on a GPU, in float32 on a CPU. A step counts as three passes, for backward is
+    as much as two."""
     on_gpu = best_device().type == "cuda"
     step = training_step("IR-NAS", bf16=on_gpu, batch=batch)
     side = 8192 if on_gpu else 2048
