@@ -111,8 +111,8 @@ for record in searches:
 # of the edges, fewer than two cells drawn at random (58%), and 13% with their operation, about as many: at this scale
 # the search does not give the same cell twice. Alpha has hardly moved, so that a cell is read off near-ties. But they
 # are not random either: none of the three cells has a `sep`, and `def` stands on 13 of 30 edges where chance would put
-# 6. The seeds agree on taking the one and avoiding the other, not on where. Whether the paper's far longer schedule
-#    would settle on one cell is not answered here.
+# six. The seeds agree on taking the one and avoiding the other, not on where. Whether the paper's far longer schedule
+# would settle on one cell is not answered here.
 
 # %% [markdown]
 # ## The cells
