@@ -108,9 +108,9 @@ display(bench_plots.growth(measured["growth"]))
 display(bench_plots.precision(measured["precision"]))
 
 # %% [markdown]
-# **What to notice.** The curves coincide, so nothing is lost. Nothing is gained either on the CPU on which the shipped
-# ones were measured, where convolutions are hardly faster in bfloat16, and the dilated ones stay in float32
-# (REPRODUCTION.md says why).
+# **What to notice.** In what comes with the project the curves coincide, so nothing is lost. Hardly anything is gained
+# either, on the CPU of those measurements: both took about as long. (The dilated convolutions stay in float32 there;
+# REPRODUCTION.md says why. On a GPU this was not measured.)
 
 # %% [markdown]
 # ## Memory of the search: Eq. 5 against Eq. 6
