@@ -3,13 +3,9 @@
 torchvision's operator, faster: on CUDA by `deform_triton.py` where Triton is at hand, on a CPU by `deform_kernels.py`.
 """
 
-import contextlib
 import functools
 import math
-import threading
-from collections.abc import Iterator
 
-import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,10 +15,7 @@ from torchvision.ops import deform_conv2d
 
 from irnas_lib import deform_kernels as kernels
 from irnas_lib import deform_triton
-
-# OpenMP first: on Linux it is torch's own pool of threads, and two pools would fight for the cores.
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-_one_caller = threading.Lock()  # numba's last choice, workqueue, allows no more
+from irnas_lib.kernels.arrays import threads
 
 
 def deform_conv(
@@ -110,17 +103,6 @@ def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:
     return groups, sections
 
 
-@contextlib.contextmanager
-def _threads() -> Iterator[None]:
-    """One caller at a time, on as many threads as torch uses."""
-    with _one_caller:
-        threads = torch.get_num_threads()
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        if torch.get_num_threads() != threads:  # numba's start sets OpenMP's number, which is torch's
-            torch.set_num_threads(threads)
-        yield
-
-
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
@@ -162,7 +144,7 @@ def _deform_conv(
     split, size = _split(weight, groups, sections)
     planes = input.new_empty(batch, sections, height + 2, width + 2, size + -size % kernels.LANES)
     out = _empty_last(input, len(weight), *mask.shape[2:])
-    with _threads():
+    with threads():
         kernels.fill_planes(_last(input, groups, -1), size, _array(planes))
         kernels.forward(
             _array(planes),
@@ -187,7 +169,7 @@ def _deform_conv_backward(
     grad_input, grad_offset, grad_mask = (_empty_last(t, *t.shape[1:]) for t in (input, offset, mask))
     padded = split.shape[1] + -split.shape[1] % kernels.ROWS
     grad_split = weight.new_zeros(len(input), sections, padded, split.shape[2])
-    with _threads():
+    with threads():
         kernels.backward(
             _last(input, groups, -1),
             _last(offset, sections, taps, 2),

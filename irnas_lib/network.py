@@ -9,25 +9,24 @@ from torch import nn
 from torch.nn import functional as F
 
 from irnas_lib.genotypes import Genotype, check_path
-from irnas_lib.operations import build, conv_unit
+from irnas_lib.operations import Depthwise, Pointwise, build, conv_unit
 
 STEM, ASPP, LOW_LEVEL = 64, 128, 48  # channels
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, groups: int = 1, affine: bool = True):
-    """Convolution without bias, batch norm: the order of stem, ASPP and decoder."""
-    padding = dilation * (kernel - 1) // 2
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation, groups, bias=False),
-                         nn.BatchNorm2d(outputs, affine=affine))
+def conv_bn(inputs: int, outputs: int, affine: bool = True) -> nn.Sequential:
+    """3x3 convolution without bias, batch norm: the order of stem, ASPP and decoder."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs, affine=affine))
 
 
 def pointwise(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(conv_bn(inputs, outputs), nn.ReLU(inplace=True))
+    """1x1 convolution, batch norm, ReLU."""
+    return nn.Sequential(nn.Sequential(Pointwise(inputs, outputs), nn.BatchNorm2d(outputs)), nn.ReLU(inplace=True))
 
 
 def depthwise_pointwise(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
     """Depthwise 3x3, batch norm, ReLU, then 1x1, batch norm, ReLU."""
-    return nn.Sequential(conv_bn(inputs, inputs, 3, dilation, groups=inputs), nn.ReLU(inplace=True),
+    return nn.Sequential(nn.Sequential(Depthwise(inputs, dilation), nn.BatchNorm2d(inputs)), nn.ReLU(inplace=True),
                          pointwise(inputs, outputs))
 
 
@@ -83,17 +82,17 @@ class RestorationNetwork(nn.Module):
         self.width, self.channels, self.global_residual = width, channels, global_residual
         outputs = [width * 2 ** level * len(self.genotype) for level in self.path]
         narrow = width * len(self.genotype)
-        self.stem = nn.Sequential(conv_bn(channels, STEM, 3), nn.ReLU(inplace=True))
-        self.stem2 = conv_bn(STEM, STEM, 3)
+        self.stem = nn.Sequential(conv_bn(channels, STEM), nn.ReLU(inplace=True))
+        self.stem2 = conv_bn(STEM, STEM)
         self.cells = nn.ModuleList(
             Cell(self.genotype, before, last, width * 2 ** level)
             for before, last, level in zip([STEM, STEM, *outputs], [STEM, *outputs], self.path))
         # Used only by paths without a level 0, but registered always: the printed 0.63M counts it.
-        self.reduce = conv_bn(STEM, narrow, 3, affine=False)
+        self.reduce = conv_bn(STEM, narrow, affine=False)
         self.aspp = AtrousPyramid(outputs[-1])
         self.low_level = pointwise(narrow, LOW_LEVEL)
         self.decoder = nn.Sequential(depthwise_pointwise(LOW_LEVEL + ASPP, ASPP), depthwise_pointwise(ASPP, ASPP),
-                                     nn.Conv2d(ASPP, channels, 1))
+                                     Pointwise(ASPP, channels, bias=True))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         before = self.stem(x)         # h_{-1}

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from irnas_lib.deform import deform_conv
+from irnas_lib.kernels.depthwise import depthwise_conv
 from irnas_lib.search_space import OPERATIONS
 
 OFFSET_GROUPS = 2
@@ -39,17 +40,39 @@ class Dilated(nn.Conv2d):
         return dilated_conv(input, weight, bias)
 
 
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution; on a CPU a matrix product over the pixels, for which PyTorch has the faster code."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = False):
+        super().__init__(inputs, outputs, 1, bias=bias)
+
+    def _conv_forward(self, input, weight, bias):
+        if input.device.type != "cpu":
+            return super()._conv_forward(input, weight, bias)
+        return F.linear(input.permute(0, 2, 3, 1), weight[..., 0, 0], bias).permute(0, 3, 1, 2)
+
+
+class Depthwise(nn.Conv2d):
+    """A depthwise 3x3 convolution without bias."""
+
+    def __init__(self, channels: int, dilation: int = 1):
+        super().__init__(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
+
+    def _conv_forward(self, input, weight, bias):
+        return depthwise_conv(input, weight, self.dilation[0])
+
+
 def conv_unit(inputs: int, outputs: int, kernel: int, affine: bool) -> nn.Sequential:
     """ReLU, convolution without bias, batch norm; the picture keeps its size."""
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-                         nn.BatchNorm2d(outputs, affine=affine))
+    convolution = (Pointwise(inputs, outputs) if kernel == 1 else
+                   nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False))
+    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(outputs, affine=affine))
 
 
 def separable(channels: int, affine: bool) -> nn.Sequential:
     """Twice: ReLU, depthwise 3x3, 1x1, batch norm."""
     def unit():
-        return [nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-                nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=affine)]
+        return [nn.ReLU(), Depthwise(channels), Pointwise(channels, channels), nn.BatchNorm2d(channels, affine=affine)]
     return nn.Sequential(*unit(), *unit())
 
 
