@@ -2,7 +2,7 @@
 
 LLVM does not vectorise a short loop over channels by itself, because it cannot know that the arrays do not overlap.
 These intrinsics write its vector instructions, which it turns into those of the machine at hand. An array of uint16
-holds bfloat16, the upper halves of float32: it is computed with in float32 and rounded to nearest when it is stored.
+holds bfloat16, the upper halves of float32, and is loaded as float32.
 
 Numba's cache does not see changes of this file: after one, touch the modules that use it.
 """
@@ -42,11 +42,6 @@ def _scalar(array):
     return types.float32 if array.dtype == types.uint16 else array.dtype
 
 
-def _constant(kind, number):
-    """A vector of equal whole numbers."""
-    return ir.Constant(kind, [number] * LANES)
-
-
 def _shuffle(builder, a, b, lanes):
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
@@ -73,7 +68,7 @@ def load(typing, array, index):
         vector = builder.load(_address(context, builder, array, *values), align=array.dtype.bitwidth // 8)
         if array.dtype == types.uint16:
             bits = builder.zext(vector, BITS)
-            vector = builder.bitcast(builder.shl(bits, _constant(BITS, 16)), FLOATS)
+            vector = builder.bitcast(builder.shl(bits, ir.Constant(BITS, [16] * LANES)), FLOATS)
         return vector
 
     return Vector(_scalar(array))(array, types.intp), generate
@@ -84,39 +79,11 @@ def store(typing, array, index, vector):
     """Writes a vector from a flat index of a C-contiguous array on."""
 
     def generate(context, builder, signature, values):
-        value = values[2]
-        if array.dtype == types.uint16:  # to the nearest, ties to even; what is not a number remains so
-            bits = builder.bitcast(value, BITS)
-            odd = builder.and_(builder.lshr(bits, _constant(BITS, 16)), _constant(BITS, 1))
-            rounded = builder.add(bits, builder.add(odd, _constant(BITS, 0x7FFF)))
-            rounded = builder.select(builder.fcmp_unordered("uno", value, value), _constant(BITS, 0x7FC00000), rounded)
-            value = builder.trunc(builder.lshr(rounded, _constant(BITS, 16)), ir.VectorType(ir.IntType(16), LANES))
         address = _address(context, builder, array, *values[:2])
-        builder.store(value, address, align=array.dtype.bitwidth // 8)
+        builder.store(values[2], address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), generate
-
-
-@intrinsic
-def rectified(typing, vector, where):
-    """The vector where `where` is above zero, else zero."""
-
-    def generate(context, builder, signature, values):
-        zero = ir.Constant(values[0].type, None)
-        return builder.select(builder.fcmp_unordered("ugt", values[1], zero), values[0], zero)
-
-    return vector(vector, vector), generate
-
-
-@intrinsic
-def subtract(typing, a, b):
-    """a - b, two vectors."""
-
-    def generate(context, builder, signature, values):
-        return builder.fsub(*values)
-
-    return a(a, b), generate
 
 
 @intrinsic

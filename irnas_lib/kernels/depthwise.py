@@ -17,13 +17,13 @@ from irnas_lib.vectors import LANES, load, multiply_add, store
 def depthwise_conv(input: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
     """`F.conv2d(input, weight, padding=dilation, dilation=dilation, groups=channels)`, autocast included.
 
-    input: (B, C, H, W); weight: (C, 1, 3, 3). On a CPU the weight's gradient is summed in float32 at least, and does
-    not depend on the number of threads.
+    input: (B, C, H, W); weight: (C, 1, 3, 3). Where the dilation is above 1 and the channels fill whole vectors, the
+    weight's gradient is summed in float32 at least on a CPU, and does not depend on the number of threads.
     """
     if input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         input, weight = input.to(dtype), weight.to(dtype)
-    if input.device.type != "cpu" or not weight.requires_grad or len(weight) % LANES:
+    if dilation == 1 or input.device.type != "cpu" or not weight.requires_grad or len(weight) % LANES:
         return F.conv2d(input, weight, padding=dilation, dilation=dilation, groups=len(weight))
     return _Depthwise.apply(input, weight, dilation)
 
