@@ -8,15 +8,18 @@ from irnas_lib.metrics import structural_similarity
 SSIM_FLOOR = 1e-3  # SSIM can be zero or negative early in training, where the logarithm has no value
 
 
-def log_ssim(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+def log_ssim(restored: torch.Tensor, clean: torch.Tensor, padded: bool = False) -> torch.Tensor:
     """Eq. 8, log10(1 / SSIM), averaged over the batch: (B, C, H, W) twice -> scalar >= 0.
 
-    SSIM is taken per picture, on the unclipped output, and not below 0.001, so one picture costs at most 3.
+    SSIM is taken per picture, on the unclipped output, and not below 0.001, so one picture costs at most 3. Its mean
+    is over the positions where the window fits, in which a crop's outermost pixels hardly count, or, `padded`, over
+    all positions, as in the authors' program.
     """
-    return -structural_similarity(restored, clean).clamp(min=SSIM_FLOOR).log10().mean()
+    return -structural_similarity(restored, clean, padded).clamp(min=SSIM_FLOOR).log10().mean()
 
 
-def restoration_loss(restored: torch.Tensor, clean: torch.Tensor, weight: float = 0.5) -> torch.Tensor:
+def restoration_loss(restored: torch.Tensor, clean: torch.Tensor, weight: float = 0.5,
+                     padded: bool = False) -> torch.Tensor:
     """Eq. 7, mean squared error + weight * log_ssim, a scalar. `weight` is the paper's lambda; 0 leaves MSE alone."""
     error = F.mse_loss(restored, clean)
-    return error + weight * log_ssim(restored, clean) if weight else error
+    return error + weight * log_ssim(restored, clean, padded) if weight else error

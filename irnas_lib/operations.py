@@ -53,12 +53,14 @@ class Pointwise(nn.Conv2d):
 
 
 class Depthwise(nn.Conv2d):
-    """A depthwise 3x3 convolution without bias."""
+    """A depthwise 3x3 convolution; it has a bias only where `inference.folded` gives it one."""
 
     def __init__(self, channels: int, dilation: int = 1):
         super().__init__(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
 
     def _conv_forward(self, input, weight, bias):
+        if bias is not None:
+            return super()._conv_forward(input, weight, bias)
         return depthwise_conv(input, weight, self.dilation[0])
 
 

@@ -10,7 +10,13 @@ import torch
 @dataclass(frozen=True)
 class Recipe:
     """optimizer: "Adam", "AdamW" or "SGD"; lr: its peak; schedule: "constant", "cosine" (to lr / 100) or
-    "polynomial" (power 0.9); warmup: steps of linear warm-up, at most a tenth of the run; loss_lambda: Eq. 7."""
+    "polynomial" (power 0.9); warmup: steps of linear warm-up, at most a tenth of the run; loss_lambda: Eq. 7.
+
+    padded: the loss's SSIM counts every pixel of a crop (see `losses.log_ssim`). lambda_until, frozen_from: shares of
+    the run; after the first the loss is MSE alone, from the second on batch norms keep their statistics. average: the
+    decay of the moving average of the weights that is kept in their place, 0 for none. clip: the largest norm of each
+    parameter's gradient, 0 for none.
+    """
 
     optimizer: str
     lr: float
@@ -19,6 +25,11 @@ class Recipe:
     momentum: float = 0.0
     warmup: int = 0
     loss_lambda: float = 0.5
+    padded: bool = False
+    lambda_until: float = 1.0
+    frozen_from: float = 1.0
+    average: float = 0.0
+    clip: float = 0.0
 
 
 RECIPES = {
