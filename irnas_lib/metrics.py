@@ -18,6 +18,15 @@ def psnr(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     return -10 * torch.log10(error)
 
 
+def frame_psnr(restored: torch.Tensor, clean: torch.Tensor, width: int = 1) -> torch.Tensor:
+    """PSNR in dB as `psnr`, of the outermost pixels alone: a frame of `width` pixels. (B, C, H, W) twice -> (B,)."""
+    _check(restored, clean)
+    inside = torch.zeros(clean.shape[-2:], dtype=torch.bool, device=clean.device)
+    inside[width:-width, width:-width] = True
+    error = (restored.clamp(0, 1).double() - clean.double()).square()[..., ~inside].mean(dim=(1, 2))
+    return -10 * torch.log10(error)
+
+
 def ssim(restored: torch.Tensor, clean: torch.Tensor, padding: bool = False) -> torch.Tensor:
     """SSIM (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5; `restored` is clipped to [0, 1].
 

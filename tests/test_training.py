@@ -151,7 +151,7 @@ def test_a_loss_that_has_blown_up_ends_the_run_and_its_curve_is_kept():
 def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
     seen = []
 
-    def loss(x, y, weight):
+    def loss(x, y, weight, padded):
         seen.append(weight)
         return (x - y).square().mean()
     monkeypatch.setattr(training, "restoration_loss", loss)
