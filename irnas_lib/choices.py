@@ -1,29 +1,22 @@
 """What each choice of a training recipe is worth: short trainings that differ in one choice, on validation pictures.
 
-The pictures that a choice is judged on are never trained on, and none of them is a test picture. A training of one
-choice has the same pixels, first weights and batches as one of another with the same seed, as far as the choice lets it.
+The pictures that a choice is judged on are never trained on, and none of them is a test picture. Trainings of one seed
+see the same number of pixels and, as far as the choices let them, the same first weights and batches.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
 from irnas_lib import systems
-from irnas_lib.datasets import Picture
 from irnas_lib.files import atomically
-from irnas_lib.inference import restorer
-from irnas_lib.metrics import frame_psnr, psnr, ssim
-from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import degraded_side
 from irnas_lib.recipes import Recipe
-
-HELD_OUT = 15  # every so many-th training picture validates
+from irnas_lib.results import slug
 
 
 class Choice(NamedTuple):
@@ -41,7 +34,8 @@ class Choice(NamedTuple):
         return round(pixels / (self.batch * self.crop ** 2))
 
 
-RECIPE = Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, loss_lambda=0.0, padded=True)
+RECIPE = Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, loss_lambda=0.0, padded=True,
+                held_out=15)
 BASE = Choice("base", "", RECIPE)
 
 
@@ -72,33 +66,6 @@ CHOICES = (
 )
 
 
-def held_out(pictures: Sequence[Picture], every: int = HELD_OUT) -> tuple[list[Picture], list[Picture]]:
-    """The pictures to train on and, every so many-th, those to validate on."""
-    validation = list(pictures[::every])
-    return [picture for i, picture in enumerate(pictures) if i % every], validation
-
-
-def middle(pictures: Sequence[Picture], side: int) -> list[Picture]:
-    """Squares from the middle of the pictures, for a curve of validation that costs little."""
-    def cut(array):
-        if array is None:
-            return None
-        top, left = (max(0, (length - side) // 2) for length in array.shape[:2])
-        return np.ascontiguousarray(array[top:top + side, left:left + side])
-    return [Picture(one.name, cut(one.clean), cut(one.degraded)) for one in pictures]
-
-
-def scores(network: nn.Module, pictures: Sequence[Picture], sigma: float | None, seed: int = 0,
-           device: torch.device | str = "cpu") -> dict[str, list[float]]:
-    """[PSNR, SSIM, PSNR of the outermost pixels] of each picture, by its name, in evaluation mode."""
-    restore, found = restorer(network, device), {}
-    for picture in pictures:
-        clean = to_tensor(picture.clean).unsqueeze(0)
-        restored = restore(degraded_side(picture, clean, sigma, seed)).cpu()
-        found[picture.name] = [measure(restored, clean).item() for measure in (psnr, ssim, frame_psnr)]
-    return found
-
-
 def build(choice: Choice, seed: int, task: str = "denoising", channels: int = 1) -> nn.Module:
     """The untrained network; of one seed, all choices of a system begin with the same weights."""
     torch.manual_seed(seed)
@@ -114,8 +81,8 @@ def described(choice: Choice, seed: int, pixels: int) -> dict:
 
 def file(folder: str | Path, record: dict) -> Path:
     """Where a record lies."""
-    name = record["name"].replace(", ", "-").replace(" ", "_")
-    return Path(folder) / f"{name}-{record['system'].replace(' + ', '_')}-{record['pixels'] // 10**6}M-seed{record['seed']}.json"
+    parts = (slug(record["system"]), slug(record["name"]), f"{record['pixels'] // 10 ** 6}M", f"seed{record['seed']}")
+    return Path(folder) / f"{'-'.join(parts)}.json"
 
 
 def save(record: dict, folder: str | Path) -> Path:

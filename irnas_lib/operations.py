@@ -19,7 +19,8 @@ OFFSETS, MASKS = OFFSET_GROUPS * 18, OFFSET_GROUPS * 9  # (dy, dx) and one mask 
 
 
 def dilated_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """The 3x3 convolution of dilation 2, padded by 2; on a CPU in the weight's precision, whatever autocast says.
+    """The 3x3 convolution of dilation 2, padded by 2; on a CPU computed in the weight's precision, whatever autocast
+    says, and returned in the input's.
 
     In bfloat16 a CPU's gradient of its weight is wrong, often not even finite, where it lies channels last and has a
     number of channels that is no multiple of 16 (torch 2.14.1).
@@ -27,7 +28,7 @@ def dilated_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias, padding=2, dilation=2)
     with torch.autocast("cpu", enabled=False):
-        return F.conv2d(x.to(weight.dtype), weight, bias, padding=2, dilation=2)
+        return F.conv2d(x.to(weight.dtype), weight, bias, padding=2, dilation=2).to(x.dtype)
 
 
 class Dilated(nn.Conv2d):

@@ -15,7 +15,8 @@ class Recipe:
     padded: the loss's SSIM counts every pixel of a crop (see `losses.log_ssim`). lambda_until, frozen_from: shares of
     the run; after the first the loss is MSE alone, from the second on batch norms keep their statistics. average: the
     decay of the moving average of the weights that is kept in their place, 0 for none. clip: the largest norm of each
-    parameter's gradient, 0 for none.
+    parameter's gradient, 0 for none. held_out: every so many-th training picture validates and is not trained on, 0 for
+    none.
     """
 
     optimizer: str
@@ -30,6 +31,7 @@ class Recipe:
     frozen_from: float = 1.0
     average: float = 0.0
     clip: float = 0.0
+    held_out: int = 0
 
 
 RECIPES = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from irnas_lib.files import atomically
+from irnas_lib.recipes import RECIPES
 
 
 class Task(NamedTuple):
@@ -29,6 +30,7 @@ TASKS = {
 # Of data sets whose name does not say enough.
 TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
 PAPER_LAMBDA = 0.5  # of Eq. 7
+PAPER_LOSS = ("IR-NAS", "IR-NAS, R1", "IR-NAS, R2", "IR-NAS (searched here)")  # systems that stand for it in the tables
 SMOKE = "smoke"     # the profile whose results are none
 
 PLAIN_NAME = r"[A-Za-z0-9][\w ,+*().-]*"  # they become file names
@@ -42,8 +44,9 @@ REQUIRED = {
     "parameters": int | None, "macs_per_pixel": Number | None, "seconds": Number | None, "device": str | None,
     "versions": dict, "commit": str | None, "data_sha256": str | None, "weights": dict | None, "status": str,
 }
-# Of a training; curve: [[iteration, loss, PSNR], ...]; schedule: the iterations that the learning rate was planned for.
-EXTRA = {"crop": int | None, "curve": list | None, "schedule": int | None}
+# Of a training; curve: [[iteration, loss, PSNR], ...] of batches in training mode; validation: [[iteration, PSNR], ...]
+# of pictures kept out, in evaluation mode; schedule: the iterations that the learning rate was planned for.
+EXTRA = {"crop": int | None, "curve": list | None, "validation": list | None, "schedule": int | None}
 
 
 class ResultError(ValueError):
@@ -107,8 +110,12 @@ def read(path: Path) -> dict:
 
 def has_usual_loss(result: dict) -> bool:
     """Whether a result was trained with the loss of its system's row in the tables; with another lambda it is an
-    experiment of its own."""
-    return result["lambda"] in (None, 0 if result["system"] == "IR-NAS*" else PAPER_LAMBDA)
+    experiment of its own. IR-NAS and its variants are the paper's loss, IR-NAS* is without the log-SSIM term; the other
+    systems, which the paper compares or does not have, are their recipe's."""
+    if result["lambda"] is None or result["recipe"] not in RECIPES:
+        return result["lambda"] in (None, 0 if result["system"] == "IR-NAS*" else PAPER_LAMBDA)
+    usual = {"IR-NAS*": 0.0} | dict.fromkeys(PAPER_LOSS, PAPER_LAMBDA)
+    return result["lambda"] == usual.get(result["system"], RECIPES[result["recipe"]].loss_lambda)
 
 
 def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, protocol: str | None = None,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
+from llvmlite.binding import get_host_cpu_features
 from tqdm import tqdm
 
 from irnas_lib import parallel
@@ -68,6 +69,14 @@ def interrupts_held() -> Iterator[threading.Event]:
 def device_name(device: torch.device) -> str:
     """Such as "NVIDIA H100 80GB HBM3", or "CPU, 2 threads"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for products in bfloat16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    features = get_host_cpu_features()
+    return features.get("avx512bf16", False) or features.get("amx-bf16", False)
 
 
 def recorded(step: Callable, device: torch.device) -> Callable:

@@ -15,11 +15,9 @@ import sys
 import torch
 from torch import distributed
 
-from irnas_lib import batch, datasets, parallel, profiles, recipes, results, runs, systems
-from irnas_lib.patches import Patches
+from irnas_lib import batch, datasets, parallel, profiles, runs, systems, training_run
 from irnas_lib.paths import run_folder
 from irnas_lib.steps import Diverged
-from irnas_lib.training import train
 
 
 def run(profile: str, name: str, device: torch.device) -> tuple[dict, bool]:
@@ -48,10 +46,7 @@ def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[dict,
     wanted = runs.training_record(profile, pictures, device, network, architecture, given)
     if finished := runs.find_training(profile, wanted):
         return finished[0], True
-    patches = Patches(pictures.train, given["crop"], (given["sigma"] or 0,), task != "deraining", device)
-    return train(network, patches, recipes.recipe(given["recipe"]), given["iterations"], given["batch"], given["seed"],
-                 given["loss_lambda"], given["schedule"], runs.state_file(profile, results.stem(wanted)),
-                 key={key: wanted[key] for key in runs.SAME_TRAINING}), False
+    return training_run.train_or_resume(wanted, network, pictures, device, given["precision"]), False
 
 
 def main(arguments: list[str] | None = None) -> int:

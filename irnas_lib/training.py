@@ -108,7 +108,8 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
         start, curve, validation, seconds = state["iteration"], state["curve"], state["validation"], state["seconds"]
         devices = state["devices"]
     if start < iterations:  # else no step is taken here
-        devices = list(dict.fromkeys([*devices, parallel.name(device_name(device))]))
+        used = parallel.name(device_name(device)) + (", bfloat16" if bf16 else "")
+        devices = list(dict.fromkeys([*devices, used]))
 
     def save(iteration):
         if state_file and parallel.rank() == 0:

@@ -27,12 +27,11 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, inference, panels, plots, protocols, recipes, results, runs, systems
+from irnas_lib import datasets, drawing, inference, panels, plots, protocols, results, runs, systems, training_run
 from irnas_lib.checkpoints import digest
 from irnas_lib.measuring import measure
 from irnas_lib.patches import Patches
 from irnas_lib.pictures import to_array, to_tensor
-from irnas_lib.training import Diverged, train
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
@@ -42,7 +41,8 @@ print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.
 # architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. What is not the
 # paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the other. A `schedule`
 # above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`. `every`
-# measures only one test picture in so many, where a system is slow; the tables say how many it was.
+# measures only one test picture in so many, where a system is slow; the tables say how many it was. `precision` may be
+# "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay in float32.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -63,6 +63,7 @@ path = ""
 width = 0
 protocols_measured = "strict,redrawn,half"
 every = 1
+precision = "float32"
 
 # %% [markdown]
 # ## The pictures
@@ -76,7 +77,6 @@ sigma = sigma if task == "denoising" else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[::every]
 options = dict(crop=crop, sigmas=(sigma or 0,), rotate=task != "deraining")
-patches = Patches(pictures.train, device=device, **options)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} of {len(pictures.test)} test pictures")
 
 degraded, clean = Patches(datasets.load(task, "embedded").train, **options).batch(4, seed, 0)
@@ -125,26 +125,12 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 wanted = runs.training_record(profile, pictures, device, network, architecture, {
     "task": task, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe, "loss_lambda": loss_lambda,
     "iterations": iterations, "schedule": schedule, "batch": batch, "crop": crop})
-finished = runs.find_training(profile, wanted)
-if finished:
-    result, folder = finished
-    if runs.at_hand(result, folder):
-        runs.load_network(network, result, folder)
-    print(f"loaded: trained in {result['seconds']:.0f} s on {result['device']}" if result["status"] == "ok"
-          else "loaded: its training failed")
+result, folder = training_run.find_or_train(wanted, network, pictures, device, precision)
+if result["status"] == "failed":
+    print(f"failed: its loss blew up after {result['curve'][-1][0] if result['curve'] else 0} iterations")
 else:
-    state_file = runs.state_file(profile, results.stem(wanted))
-    try:
-        trained = train(network, patches, recipes.recipe(recipe), iterations, batch, seed, loss_lambda, schedule,
-                        state_file, key={name: wanted[name] for name in runs.SAME_TRAINING})
-        result = wanted | trained | {"status": "ok"}
-        print(f"trained in {result['seconds']:.0f} s on {result['device']}")
-    except Diverged as error:
-        finite = [point for point in error.curve if all(map(math.isfinite, point))]
-        result = wanted | {"status": "failed", "metrics": {}, "seconds": None, "curve": finite}
-        runs.save_training(result, None)
-        state_file.unlink(missing_ok=True)
-        print(f"failed: {error}")
+    print(f"{'trained' if folder is None else 'loaded: trained'} in {result['seconds']:.0f} s on {result['device']}; "
+          f"{iterations * batch * crop ** 2 / 1e6:.1f} million pixels seen")
 
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
@@ -177,8 +163,8 @@ for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result["curve"]],
 # %%
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
-shown = recipe == "matched" and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
-if result["status"] == "ok" and not finished and shown:
+shown = recipe in ("matched", "best") and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
+if result["status"] == "ok" and folder is None and shown:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
     if dataset == "Rain800":  # and photographs of real rain, of which nobody has the clean side
@@ -186,7 +172,7 @@ if result["status"] == "ok" and not finished and shown:
             rainy = to_tensor(picture.degraded).unsqueeze(0)
             panels.save(output / "panels", task, "real-rain", None, system,
                         protocols.Restored(picture.name, None, rainy, restore(rainy)))
-display(plots.restored_panel((folder if finished else output) / "panels", task, dataset, sigma))
+display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma))
 
 # %% [markdown]
 # ## Measuring
@@ -202,7 +188,7 @@ nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
 print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
 
 result.setdefault("metrics", {})
-measurable = result["status"] == "ok" and (not finished or runs.at_hand(result, folder))
+measurable = result["status"] == "ok" and (folder is None or runs.at_hand(result, folder))
 for names in protocols.grouped(protocols_measured.split(",")) if measurable else ():
     if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
         kept = runs.scores_file(profile, f"{results.stem(wanted)}-{digest(network)[:8]}", names, pictures)
