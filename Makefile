@@ -27,20 +27,20 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
-	@$(PY) -m irnas_lib.batch all $(PROFILE) --jobs $(JOBS) $(if $(filter-out 0,$(DRY)),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(PY) -m irnas_lib.pipeline.batch all $(PROFILE) --jobs $(JOBS) $(if $(filter-out 0,$(DRY)),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
 
 test: install ## run the tests
 	@$(PY) -m pytest $(TESTS)
 
 publish: install ## promote the results and notebooks of PROFILE to checkpoints/ and notebooks/, then draw figures/
-	@$(PY) -m irnas_lib.batch publish $(PROFILE)
-	@$(PY) -m irnas_lib.figures
+	@$(PY) -m irnas_lib.pipeline.batch publish $(PROFILE)
+	@$(PY) -m irnas_lib.figures.all
 
 figures: install ## make figures/ again from checkpoints/ alone
-	@$(PY) -m irnas_lib.figures
+	@$(PY) -m irnas_lib.figures.all
 
 bench: install ## measure speed and memory into checkpoints/bench.json
-	@$(PY) -m irnas_lib.bench
+	@$(PY) -m irnas_lib.benchmarks.bench
 
 lab: install ## open JupyterLab on notebooks/
 	@$(PY) -m jupyter lab --notebook-dir notebooks

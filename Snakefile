@@ -2,18 +2,18 @@
 #   snakemake --cores all --config profile=gpu jobs=2 --dry-run
 # A cluster is one of Snakemake's executor plugins away, with no change here.
 import sys
-from pathlib import Path
 
-from irnas_lib import profiles
+from irnas_lib.pipeline import marks, profiles
 
 profile = config.get("profile", "smoke")
 planned = profiles.load(profile)
-library = sorted(str(path) for folder in ("irnas_lib", "notebooks/exercises") for path in Path(folder).rglob("*.*")
-                 if path.suffix in (".py", ".csv"))
+figures = marks.FIGURES._replace(needs=tuple(job.name for job in planned))
+if workflow.is_main_process:
+    marks.remove_stale(profile, [*planned, figures])
 
 
 def done(name):
-    """A file that stands for a finished job. The notebook itself must survive a failure, so it is not an output."""
+    """The mark of a finished job. The notebook itself must survive a failure, so it is not an output."""
     return f"runs/{profile}/done/{name}"
 
 
@@ -27,9 +27,9 @@ rule figures:
     input:
         [done(job.name) for job in planned],
     output:
-        touch(done("figures")),
+        done("figures"),
     shell:
-        "{sys.executable:q} -m irnas_lib.figures --profile {profile} > /dev/null"
+        "{sys.executable:q} -m irnas_lib.pipeline.batch figures {profile}"
 
 
 for place, job in enumerate(profiles.by_worth(planned)):
@@ -37,16 +37,13 @@ for place, job in enumerate(profiles.by_worth(planned)):
     rule:
         name: job.name
         input:
-            source=f"notebooks/{job.notebook}.py",
-            needs=[done(name) for name in job.needs],
-            library=library,
+            [done(name) for name in job.needs],
         output:
-            touch(done(job.name)),
+            done(job.name),
         params:
             job=job.name,
-            parameters=job.parameters,
         # torch uses every core, so jobs that run at once share them
         threads: max(1, workflow.cores // int(config.get("jobs", 1))),
         priority: len(planned) - place
         shell:
-            "{sys.executable:q} -m irnas_lib.batch run {profile} {params.job}"
+            "{sys.executable:q} -m irnas_lib.pipeline.batch run {profile} {params.job}"

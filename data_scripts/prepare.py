@@ -17,8 +17,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
-from irnas_lib.files import atomically, sha256
-from irnas_lib.paths import data_folder
+from irnas_lib.files import atomically, data_folder, sha256
 
 # The official address first, then a public copy.
 SOURCES = {

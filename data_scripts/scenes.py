@@ -16,10 +16,9 @@ from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
 from data_scripts import prepare
-from irnas_lib.datasets import SCENES, DatasetError, list_pairs, read_pair
-from irnas_lib.files import atomically
-from irnas_lib.paths import data_folder
-from irnas_lib.pictures import PictureError
+from irnas_lib.data.datasets import SCENES, DatasetError, list_pairs, read_pair
+from irnas_lib.data.pictures import PictureError
+from irnas_lib.files import atomically, data_folder
 
 SIDE = 32  # pixels
 SAME_PHOTOGRAPH, SAME_SCENE = 0.995, 0.95  # correlation of two thumbnails

@@ -4,8 +4,9 @@
     python -m data_scripts.sim1800 --from photographs
 
 The paper's SIM1800 was picked by hand from 25,000 patches of MIT-Adobe FiveK and never published. This is another data
-set, made in its way: 1600 + 212 pairs of 256x256 pixels, degraded by the camera of irnas_lib/camera.py. They come from
-BSD500, which is at hand: the training pairs from its train and val pictures, the test pairs from its test pictures.
+set, made in its way: 1600 + 212 pairs of 256x256 pixels, degraded by the camera of irnas_lib/data/camera.py. They come
+from BSD500, which is at hand: the training pairs from its train and val pictures, the test pairs from its test
+pictures.
 
 --from takes any folder of photographs instead, at least some 350 in sRGB: PNG, JPEG, or TIFF of 8 or 16 bits a channel.
 Every eighth is for the test. FiveK (50 GB) is at https://data.csail.mit.edu/graphics/fivek/; its TIFF files must be
@@ -39,13 +40,12 @@ from skimage import io
 from tqdm import tqdm
 
 from data_scripts import prepare
-from irnas_lib import camera
-from irnas_lib.datasets import BSD500_FOLDER, SIM1800_COUNTS, SIM1800_NAME
-from irnas_lib.files import atomically, sha256
+from irnas_lib.data import camera
+from irnas_lib.data.datasets import BSD500_FOLDER, SIM1800_COUNTS, SIM1800_NAME
+from irnas_lib.data.pictures import SUFFIXES, PictureError, read_picture, to_tensor, write_picture
+from irnas_lib.data.seeds import noise_generator
+from irnas_lib.files import atomically, data_folder, sha256
 from irnas_lib.metrics import psnr
-from irnas_lib.paths import data_folder
-from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_tensor, write_picture
-from irnas_lib.seeds import noise_generator
 
 NAME = "SIM1800-BSD500"
 LIST = "list.csv"

@@ -21,9 +21,8 @@ from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
 from data_scripts.prepare import exit_status
-from irnas_lib import results, runs
-from irnas_lib.files import atomically, sha256
-from irnas_lib.paths import run_folder
+from irnas_lib.experiments import results, runs
+from irnas_lib.files import atomically, run_folder, sha256
 
 
 def not_shipped(shipped: Path) -> dict[str, dict]:

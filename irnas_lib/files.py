@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, JSON that names its file where it is damaged, and hashes of files."""
+"""Where things lie, files that appear whole or not at all, JSON that names its file where it is damaged, hashes."""
 
 import contextlib
 import hashlib
@@ -6,6 +6,21 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_folder(profile: str) -> Path:
+    """The folder that a profile writes to, with notebooks/, checkpoints/ and figures/ inside."""
+    return ROOT / "runs" / profile
+
+
+def data_folder(argument: str | Path | None = None) -> Path:
+    """The folder of the real data sets: the argument, else IRNAS_DATA, else data/ in the project. A relative
+    IRNAS_DATA is one below the project, wherever a notebook runs."""
+    if argument:
+        return Path(argument).expanduser()
+    return ROOT / Path(os.environ.get("IRNAS_DATA") or "data").expanduser()
 
 
 @contextlib.contextmanager

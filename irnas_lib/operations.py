@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from irnas_lib.deform import deform_conv
+from irnas_lib.kernels.deform import deform_conv
 from irnas_lib.kernels.depthwise import depthwise_conv
 from irnas_lib.search_space import OPERATIONS
 

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from irnas_lib import results, runs
-from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.inference import restorer
-from irnas_lib.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
-from irnas_lib.tiles import Restore, corners, restore_tiles
+from irnas_lib.data.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
+from irnas_lib.data.tiles import Restore, corners, restore_tiles
+from irnas_lib.evaluation.inference import restorer
+from irnas_lib.experiments import results, runs
+from irnas_lib.training.checkpoints import CheckpointError
 
 TILE_MINIMUM = 32
 

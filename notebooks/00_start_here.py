@@ -29,8 +29,12 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import figures, printed, profiles, protocols, results, runs, tables, times, trace
-from irnas_lib.paths import ROOT, run_folder
+from irnas_lib.evaluation import protocols
+from irnas_lib.experiments import results, runs, times
+from irnas_lib.figures import all
+from irnas_lib.files import ROOT, run_folder
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import printed, trace, writers
 
 print("Python", platform.python_version(), "on", platform.system(), platform.machine())
 for name in ("torch", "torchvision", "numpy", "numba", "scikit-image", "matplotlib", "papermill"):
@@ -157,7 +161,7 @@ found = {results.stem(result): result
          for folder in runs.folders(profile) for result in results.load(folder / "results")}
 measured = list(found.values())
 searches = runs.all_searches(profile)
-traced = trace.trace(measured, times.load(), figures.measurements(runs.SHIPPED, "bench"), searches)
+traced = trace.trace(measured, times.load(), all.measurements(runs.SHIPPED, "bench"), searches)
 assert [one.printed for one in traced] == numbers and len(numbers) == 125
 
 # %% [markdown]
@@ -175,7 +179,7 @@ def counted(title, some):
     return title, len(some), *(verdicts[verdict] for verdict in trace.VERDICTS), f"{share:.0%}"
 
 
-captions = {str(number): f"Table {number}: {layout.caption}" for number, layout in tables.LAYOUTS.items()}
+captions = {str(number): f"Table {number}: {layout.caption}" for number, layout in writers.LAYOUTS.items()}
 groups = {title.replace("*", r"\*"): [one for one in traced if one.printed.where == where]
           for where, title in (captions | {"claim": "Claims of the text"}).items()}
 table(["", "printed", *trace.VERDICTS, "measured here"],
@@ -244,7 +248,7 @@ table(["note", "concerns"], [(note.replace("*", r"\*"), where[0].replace("*", r"
 # protocol, the length and the seed of the training. For example:
 
 # %%
-example = [row for row in tables.rows(1, measured) if row["system"] == "IR-NAS" and row["sigma"] == "50"]
+example = [row for row in writers.rows(1, measured) if row["system"] == "IR-NAS" and row["sigma"] == "50"]
 table(["system", "sigma", "metric", "printed", "measured", "protocol", "iterations", "seed", "note"],
       [(row["system"], row["sigma"], row["metric"], row["printed"], row["measured"], row["protocol"],
         row["iterations"], row["seed"], row["note"]) for row in example])

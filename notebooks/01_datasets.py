@@ -27,11 +27,15 @@ import numpy as np
 import torch
 from scipy import stats
 
-from irnas_lib import camera, datasets, metrics, profiles, protocols, rain, results, runs
-from irnas_lib.patches import Patches
-from irnas_lib.paths import data_folder
-from irnas_lib.pictures import to_array, to_tensor
-from irnas_lib.search import split_pictures
+from irnas_lib import metrics
+from irnas_lib.data import camera, datasets, rain
+from irnas_lib.data.patches import Patches
+from irnas_lib.data.pictures import to_array, to_tensor
+from irnas_lib.evaluation import protocols
+from irnas_lib.experiments import results, runs
+from irnas_lib.files import data_folder
+from irnas_lib.pipeline import profiles
+from irnas_lib.training.search import split_pictures
 
 print({name: version(name) for name in ("torch", "numpy", "scikit-image")})
 print(runs.device_name(runs.best_device()))

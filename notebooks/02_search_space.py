@@ -28,7 +28,10 @@ import matplotlib.pyplot as plt
 import torch
 from exercises import check
 
-from irnas_lib import decode, drawing, operations, runs, search_space, supercell, systems
+from irnas_lib import decode, operations, search_space, supercell
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import runs
+from irnas_lib.figures import drawing
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.supernet import Supernet

@@ -26,9 +26,12 @@ import torch
 from exercises import check
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, genotypes, plots, runs
-from irnas_lib.search import SearchSettings, search, split_pictures
+from irnas_lib import genotypes
+from irnas_lib.data import datasets
+from irnas_lib.experiments import runs
+from irnas_lib.figures import drawing, plots
 from irnas_lib.supernet import Supernet
+from irnas_lib.training.search import SearchSettings, search, split_pictures
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))

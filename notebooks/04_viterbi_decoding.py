@@ -27,9 +27,11 @@ import matplotlib.pyplot as plt
 import torch
 from exercises import check
 
-from irnas_lib import decode, drawing, interactive, plots, runs, search_space
-from irnas_lib.checkpoints import CheckpointError
+from irnas_lib import decode, search_space
+from irnas_lib.experiments import runs
+from irnas_lib.figures import drawing, interactive, plots
 from irnas_lib.genotypes import PUBLISHED
+from irnas_lib.training.checkpoints import CheckpointError
 
 print({name: version(name) for name in ("torch", "numpy", "matplotlib")})
 print(runs.device_name(runs.best_device()))

@@ -27,11 +27,14 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from irnas_lib import datasets, drawing, inference, panels, plots, protocols, results, runs, systems, training_run
-from irnas_lib.checkpoints import digest
-from irnas_lib.measuring import measure
-from irnas_lib.patches import Patches
-from irnas_lib.pictures import to_array, to_tensor
+from irnas_lib.data import datasets
+from irnas_lib.data.patches import Patches
+from irnas_lib.data.pictures import to_array, to_tensor
+from irnas_lib.evaluation import inference, protocols, systems
+from irnas_lib.evaluation.measuring import measure
+from irnas_lib.experiments import results, runs, training_run
+from irnas_lib.figures import drawing, panels, plots
+from irnas_lib.training.checkpoints import digest
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))

@@ -24,7 +24,10 @@ from importlib.metadata import version
 
 from IPython.display import display
 
-from irnas_lib import classical, datasets, measuring, panels, plots, protocols, results, runs
+from irnas_lib.data import datasets
+from irnas_lib.evaluation import classical, measuring, protocols
+from irnas_lib.experiments import results, runs
+from irnas_lib.figures import panels, plots
 
 print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
 

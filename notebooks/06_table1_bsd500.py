@@ -22,7 +22,11 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import comparison, paths, plots, profiles, runs, tables, times
+from irnas_lib import files
+from irnas_lib.experiments import runs, times
+from irnas_lib.figures import plots
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import comparison, writers
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -59,7 +63,7 @@ for result in results:
 # %%
 smoke = profile == "smoke"
 taken = {} if smoke else times.load()
-csv, markdown, latex = tables.write(1, results, paths.run_folder(profile) / "figures", smoke, taken)
+csv, markdown, latex = writers.write(1, results, files.run_folder(profile) / "figures", smoke, taken)
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]
@@ -85,7 +89,7 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 
 # %%
 compared = comparison.side_by_side(results, smoke=smoke)
-display(Markdown((f"**{tables.SMOKE_WARNING}**\n\n" if smoke else "") + comparison.markdown(compared)))
+display(Markdown((f"**{writers.SMOKE_WARNING}**\n\n" if smoke else "") + comparison.markdown(compared)))
 
 # %% [markdown]
 # IR-NAS as printed has no path around its batch norms (notebook 10 shows what that costs with small batches), which

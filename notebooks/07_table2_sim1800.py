@@ -24,7 +24,11 @@ from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
-from irnas_lib import paths, plots, profiles, runs, tables, times
+from irnas_lib import files
+from irnas_lib.experiments import runs, times
+from irnas_lib.figures import plots
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import writers
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -40,7 +44,7 @@ data = ""
 # %%
 results = runs.all_results(profile)
 smoke = profile == "smoke"
-csv, markdown, latex = tables.write(2, results, paths.run_folder(profile) / "figures", smoke,
+csv, markdown, latex = writers.write(2, results, files.run_folder(profile) / "figures", smoke,
                                     {} if smoke else times.load())
 display(Markdown(markdown.read_text()))
 

@@ -24,9 +24,14 @@ import torchvision
 from IPython.display import Markdown, display
 from torch.nn import functional as F
 
-from irnas_lib import paths, plots, printed, profiles, runs, systems, tables, times
-from irnas_lib import results as result_files
+from irnas_lib import files
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import results as result_files
+from irnas_lib.experiments import runs, times
+from irnas_lib.figures import plots
 from irnas_lib.operations import deform_conv
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import printed, writers
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -44,7 +49,7 @@ data = ""
 # %%
 results = runs.all_results(profile)
 smoke = profile == "smoke"
-csv, markdown, latex = tables.write(3, results, paths.run_folder(profile) / "figures", smoke,
+csv, markdown, latex = writers.write(3, results, files.run_folder(profile) / "figures", smoke,
                                     {} if smoke else times.load())
 display(Markdown(markdown.read_text()))
 

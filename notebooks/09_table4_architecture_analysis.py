@@ -23,8 +23,12 @@ from importlib.metadata import version
 from exercises import check
 from IPython.display import Markdown, display
 
-from irnas_lib import cell_plots, cells, comparison, drawing, edits, figures, paths, results, runs, systems, tables
+from irnas_lib import files
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import cells, edits, results, runs
+from irnas_lib.figures import all, cell_plots, drawing
 from irnas_lib.genotypes import PUBLISHED
+from irnas_lib.tables import comparison, writers
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -70,7 +74,7 @@ for found in runs.all_searches(profile):
 # %%
 for task in ("denoising", "deraining"):
     display(Markdown(f"**{task}**: levels {PUBLISHED[task, 'IR-NAS'].path}"),
-            drawing.draw_network(figures.published_network(task)))
+            drawing.draw_network(all.published_network(task)))
 
 # %% [markdown]
 # ## What the changes cost
@@ -115,7 +119,7 @@ for task in ("denoising", "deraining"):
 
 # %%
 measured, smoke = runs.all_results(profile), profile == results.SMOKE
-csv, markdown, latex = tables.write(4, measured, paths.run_folder(profile) / "figures", smoke=smoke)
+csv, markdown, latex = writers.write(4, measured, files.run_folder(profile) / "figures", smoke=smoke)
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]

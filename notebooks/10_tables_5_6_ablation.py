@@ -24,11 +24,17 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from irnas_lib import comparison, datasets, losses, metrics, paths, plots, profiles, protocols, runs, systems, tables
-from irnas_lib import results as result_files
-from irnas_lib.patches import Patches
-from irnas_lib.pictures import to_tensor
-from irnas_lib.recipes import RECIPES
+from irnas_lib import files, losses, metrics
+from irnas_lib.data import datasets
+from irnas_lib.data.patches import Patches
+from irnas_lib.data.pictures import to_tensor
+from irnas_lib.evaluation import protocols, systems
+from irnas_lib.experiments import results as result_files
+from irnas_lib.experiments import runs
+from irnas_lib.figures import plots
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import comparison, writers
+from irnas_lib.training.recipes import RECIPES
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -78,14 +84,14 @@ for sigma in (5, 25, 50):
 
 # %%
 results, smoke = runs.all_results(profile), profile == "smoke"
-csv, markdown, latex = tables.write(5, results, paths.run_folder(profile) / "figures", smoke=smoke)
+csv, markdown, latex = writers.write(5, results, files.run_folder(profile) / "figures", smoke=smoke)
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]
 # ## Table 6: Rain800
 
 # %%
-csv, markdown, latex = tables.write(6, results, paths.run_folder(profile) / "figures", smoke=smoke)
+csv, markdown, latex = writers.write(6, results, files.run_folder(profile) / "figures", smoke=smoke)
 display(Markdown(markdown.read_text()))
 
 # %% [markdown]

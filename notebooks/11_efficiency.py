@@ -22,8 +22,13 @@ from importlib.metadata import version
 import torch
 from IPython.display import display
 
-from irnas_lib import bench, bench_plots, figures, inference, printed, profiles, runs, systems
+from irnas_lib.benchmarks import bench
+from irnas_lib.evaluation import inference, systems
+from irnas_lib.experiments import runs
+from irnas_lib.figures import all, bench_plots
+from irnas_lib.pipeline import profiles
 from irnas_lib.supernet import Supernet
+from irnas_lib.tables import printed
 
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
 
@@ -80,7 +85,7 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
 # runs that end with the bits of an undisturbed one.
 
 # %%
-measured = {name: figures.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
+measured = {name: all.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
 for name, one in measured["bench"].items():
     ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']}"
     spread = "" if one["spread"] is None else f"(spread {one['spread']:.3g})"

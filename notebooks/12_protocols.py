@@ -27,11 +27,15 @@ import torch
 from exercises import check
 from tqdm import tqdm
 
-from irnas_lib import comparison, datasets, inference, printed, profiles, protocols, runs, systems
-from irnas_lib import results as result_files
-from irnas_lib.pictures import to_tensor
-from irnas_lib.seeds import noise_generator
-from irnas_lib.tiles import TILE, TILE_BATCH, TILE_STEP, corners
+from irnas_lib.data import datasets
+from irnas_lib.data.pictures import to_tensor
+from irnas_lib.data.seeds import noise_generator
+from irnas_lib.data.tiles import TILE, TILE_BATCH, TILE_STEP, corners
+from irnas_lib.evaluation import inference, protocols, systems
+from irnas_lib.experiments import results as result_files
+from irnas_lib.experiments import runs
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import comparison, printed
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))

@@ -30,12 +30,17 @@ from IPython.display import display
 from scipy import stats
 from tqdm import tqdm
 
-from irnas_lib import cell_plots, cells, comparison, datasets, edits, inference, protocols, recipes, runs
+from irnas_lib.data import datasets
+from irnas_lib.data.patches import Patches
 from irnas_lib.decode import all_paths, path_log_probability, relative_path, viterbi_path
+from irnas_lib.evaluation import inference, protocols
+from irnas_lib.experiments import cells, edits, runs
+from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import PUBLISHED, Genotype
-from irnas_lib.patches import Patches
 from irnas_lib.search_space import OPERATIONS
-from irnas_lib.training import Diverged, train
+from irnas_lib.tables import comparison
+from irnas_lib.training import recipes
+from irnas_lib.training.loop import Diverged, train
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))

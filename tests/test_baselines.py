@@ -8,12 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from irnas_lib import systems, tiles
 from irnas_lib.baselines.dncnn import DnCNN
 from irnas_lib.baselines.memnet import MemNet
 from irnas_lib.baselines.n3net import N3Block, N3Net, neighbour_weights
 from irnas_lib.baselines.nlrn import NLRN, NonLocal
 from irnas_lib.baselines.red import RED
+from irnas_lib.data import tiles
+from irnas_lib.evaluation import systems
 
 SMALL = {
     "DnCNN": partial(DnCNN, depth=4, width=6), "RED": partial(RED, width=6),

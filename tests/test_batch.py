@@ -14,9 +14,11 @@ import jupytext
 import nbformat
 import pytest
 
-from irnas_lib import batch, comparison, manifest, profiles, publish, results, runs, stamps
-from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.paths import ROOT
+from irnas_lib.experiments import manifest, results, runs
+from irnas_lib.files import ROOT
+from irnas_lib.pipeline import batch, marks, profiles, publish, stamps
+from irnas_lib.tables import comparison
+from irnas_lib.training.checkpoints import CheckpointError
 
 SOURCE = '''# %% [markdown]
 # # A tiny notebook
@@ -105,22 +107,38 @@ def test_run_stamps(executed):
     made, source = executed
     stamp = nbformat.read(made, as_version=4).metadata["irnas"]
     assert stamp["source"] == "tiny.py"
-    assert stamp["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert (stamp["profile"], stamp["job"]) == ("gpu", "tiny-x")
     assert stamp["parameters"] == {"profile": "gpu", "number": 7}
     assert stamp["versions"]["torch"] and "commit" in stamp and stamp["seconds"] > 0
 
 
 def test_what_is_edited_while_it_runs_has_not_run(tmp_path):
-    source = write_source(tmp_path, "tiny", last="open('tiny.py', 'a').write('# and more')")
-    before = hashlib.sha256(source.read_bytes()).hexdigest()
+    source = write_source(tmp_path, "tiny", last="open('tiny.py', 'a').write('number + 2')")
     made = batch.run(job(), tmp_path / "out", tmp_path)
-    assert nbformat.read(made, as_version=4).metadata["irnas"]["source_sha256"] == before
     assert "is stale" in stamps.problems(made, source)[0]
+
+
+def test_prose_is_synchronised_and_outputs_stay(executed, tmp_path):
+    made, source = (shutil.copy(path, tmp_path / path.name) for path in executed)
+    before = nbformat.read(made, as_version=4)
+    text = source.read_text()
+    source.write_text(text.replace("# %% [markdown]\n", "# %% [markdown]\n# New prose.\n#\n", 1)
+                      + "\n# %% [markdown]\n# A new end.\n")
+    assert "prose is not that of" in stamps.problems(made, source)[0]
+    assert stamps.synchronise(made, source)
+    after = nbformat.read(made, as_version=4)
+    assert stamps.problems(made, source) == [] and not stamps.synchronise(made, source)
+    assert after.cells[-1].source == "A new end." and any("New prose." in cell.source for cell in after.cells)
+    ran = [[cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (before, after)]
+    assert [(cell.source, cell.outputs) for cell in ran[0]] == [(cell.source, cell.outputs) for cell in ran[1]]
+    source.write_text(text.replace("number + 1", "number + 2"))
+    assert not stamps.synchronise(made, source) and "is stale" in stamps.problems(made, source)[0]
 
 
 def test_a_job_that_fails_is_no_longer_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(batch, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(marks, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(marks, "identity", lambda job: "as it is")
     monkeypatch.setattr(profiles, "find", lambda *_: job())
     done = tmp_path / "done" / job().name
     monkeypatch.setattr(batch, "run", lambda *_: None)
@@ -175,13 +193,16 @@ def test_problems_names_what_is_wrong(executed, tmp_path, monkeypatch):
     def edit(notebook):
         notebook.cells[-1].source = "number + 2"
 
+    def write(notebook):
+        notebook.cells[0].source = "another title"
+
     def fail(notebook):
         notebook.cells[-1].outputs = [nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]
 
     cases = {
         "no stamp": lambda notebook: notebook.metadata.pop("irnas"),
-        "stale": lambda notebook: notebook.metadata["irnas"].update(source_sha256="0" * 64),
-        "not those of": edit,
+        "stale": edit,
+        "prose is not that of": write,
         "smoke scale": lambda notebook: notebook.metadata["irnas"].update(profile="smoke"),
         "failed": fail,
         "never ran": lambda notebook: notebook.cells[-1].update(execution_count=None),
@@ -348,7 +369,7 @@ def project(tmp_path):
 
 
 def reproduce(project: Path, *arguments: str, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "irnas_lib.batch", "all", "smoke", *arguments], cwd=project,
+    return subprocess.run([sys.executable, "-m", "irnas_lib.pipeline.batch", "all", "smoke", *arguments], cwd=project,
                           env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True, **more)
 
 
@@ -372,8 +393,25 @@ def test_batch_stops_at_a_failure_and_goes_on_with_what_is_stale(project):
     assert begun == ["two-again", "three"]
     assert "number is 4" in text_of(made / "two-again.ipynb")
 
-    again = reproduce(project)
-    assert again.stdout.splitlines() == ["smoke: 4 notebooks up to date in runs/smoke"]
+    up_to_date = ["smoke: 4 notebooks up to date in runs/smoke"]
+    assert reproduce(project).stdout.splitlines() == up_to_date
+
+    source = project / "notebooks" / "two.py"  # prose alone
+    source.write_text(source.read_text() + "\n# %% [markdown]\n# One more word.\n")
+    assert reproduce(project).stdout.splitlines() == [
+        "prose synchronised: two", "prose synchronised: two-again", *up_to_date]
+
+    # A stop between two jobs: `two` is changed and run alone, so that what needs it must run as well.
+    source.write_text(source.read_text().replace("number - 3", "number - 5"))
+    alone = subprocess.run([sys.executable, "-m", "irnas_lib.pipeline.batch", "run", "smoke", "two"], cwd=project,
+                           env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True)
+    assert alone.returncode == 0, alone.stderr
+    begun = [line.split()[0] for line in reproduce(project).stdout.splitlines() if line.endswith("...")]
+    assert begun == ["two-again", "three"]
+
+    drawing = project / "irnas_lib" / "figures" / "drawing.py"  # which none of the three imports
+    drawing.write_text(drawing.read_text() + "\n# changed\n")
+    assert reproduce(project).stdout.splitlines() == up_to_date
 
 
 def test_a_slice_of_time_stops_cleanly_and_is_gone_on_with(project):
@@ -405,7 +443,7 @@ import pathlib, time
 pathlib.Path("begun").touch()
 while not pathlib.Path("go").exists():
     time.sleep(0.1)""")
-    command, env = [sys.executable, "-m", "irnas_lib.batch"], {**os.environ, "PYTHONPATH": str(project)}
+    command, env = [sys.executable, "-m", "irnas_lib.pipeline.batch"], {**os.environ, "PYTHONPATH": str(project)}
     killed = subprocess.Popen([*command, "all", "smoke"], cwd=project, env=env, start_new_session=True,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -10,9 +10,11 @@ import pytest
 import torch
 import torchvision
 
-from irnas_lib import bench, bench_plots, operations, resumption
-from irnas_lib.memory import measured_peak
-from irnas_lib.paths import ROOT
+from irnas_lib import operations
+from irnas_lib.benchmarks import bench, resumption
+from irnas_lib.figures import bench_plots
+from irnas_lib.files import ROOT
+from irnas_lib.runtime import measured_peak
 from irnas_lib.supercell import Supercell, to_plain
 
 SHIPPED = ROOT / "checkpoints"

@@ -20,7 +20,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from irnas_lib import batch, decode, interactive, plots, runs
+from irnas_lib import decode
+from irnas_lib.experiments import runs
+from irnas_lib.figures import interactive, plots
+from irnas_lib.pipeline import batch
 
 NAME, PROFILE = "04_viterbi_decoding", "laptop"  # a search that comes with the project
 PATIENCE = 120

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from irnas_lib import camera
-from irnas_lib.bilateral_grid import BINS, CELL, bilateral_grid
-from irnas_lib.camera import Parameters
+from irnas_lib.data import camera
+from irnas_lib.data.bilateral_grid import BINS, CELL, bilateral_grid
+from irnas_lib.data.camera import Parameters
 
 RNG = np.random.default_rng(0)
 RGB = RNG.random((13, 10, 3))  # odd and even sides

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from irnas_lib import cell_plots
 from irnas_lib.decode import all_paths
+from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import DENOISING, DENOISING_R2
 
 

@@ -6,9 +6,10 @@ from itertools import combinations
 
 import pytest
 
-from irnas_lib import cells, edits, systems
-from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import cells, edits
 from irnas_lib.genotypes import DENOISING, DENOISING_R1, DENOISING_R2, PUBLISHED
+from irnas_lib.training.checkpoints import CheckpointError
 
 
 @pytest.mark.parametrize("task", ("denoising", "deraining"))

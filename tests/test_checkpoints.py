@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import checkpoints, files
-from irnas_lib.checkpoints import CheckpointError, load_state, load_weights, save_state, save_weights
+from irnas_lib import files
+from irnas_lib.training import checkpoints
+from irnas_lib.training.checkpoints import CheckpointError, load_state, load_weights, save_state, save_weights
 
 
 def small(channels=3, seed=0):

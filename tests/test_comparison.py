@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from test_results import make
 
-from irnas_lib import comparison, tables
+from irnas_lib.tables import comparison, writers
 
 NAMES = [f"{i:04}" for i in range(8)]
 
@@ -63,7 +63,7 @@ def test_a_training_that_gains_too_little_has_failed():
     few = measured("RED", offset=-2, names=NAMES[:4])
     noisy = measured("Noisy", offset=-9, trained=False) | {"schedule": None}
     assert comparison.gains_too_little(few, noisy) and not comparison.gains_too_little(few, None)
-    said = [row["metric"] for row in tables.rows(1, [few, noisy]) if "counts as failed" in row["note"]]
+    said = [row["metric"] for row in writers.rows(1, [few, noisy]) if "counts as failed" in row["note"]]
     assert said == ["PSNR", "SSIM"]  # of RED, not of the input
 
 

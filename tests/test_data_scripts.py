@@ -297,7 +297,7 @@ def test_unknown_data_set_and_help(capsys):
 
 
 def test_shipped_lists_match_the_layout_that_datasets_reads():
-    from irnas_lib.datasets import BSD500_COUNTS, BSD500_FOLDER, RAIN800_COUNTS
+    from irnas_lib.data.datasets import BSD500_COUNTS, BSD500_FOLDER, RAIN800_COUNTS
 
     expected = {f"{BSD500_FOLDER}/{split}": count for split, count in BSD500_COUNTS.items()}
     expected |= {f"Rain800/{split}": count for split, count in RAIN800_COUNTS.items()}

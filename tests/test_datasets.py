@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from data_scripts import scenes as scenes_script
-from irnas_lib import camera, datasets
-from irnas_lib.datasets import DatasetError, load, load_real_rain, read_pair
-from irnas_lib.paths import ROOT, data_folder
-from irnas_lib.pictures import PictureError
-from irnas_lib.rain import add_rain, rain_streaks
-from irnas_lib.seeds import noise_generator
+from irnas_lib.data import camera, datasets
+from irnas_lib.data.datasets import DatasetError, load, load_real_rain, read_pair
+from irnas_lib.data.pictures import PictureError
+from irnas_lib.data.rain import add_rain, rain_streaks
+from irnas_lib.data.seeds import noise_generator
+from irnas_lib.files import ROOT, data_folder
 
 DATA = os.environ.get("IRNAS_DATA")
 needs_data = pytest.mark.skipif(not DATA or not os.path.isdir(DATA), reason="IRNAS_DATA names no data folder")
@@ -298,7 +298,7 @@ def test_data_folder_argument_variable_default(monkeypatch, tmp_path):
     assert data_folder(tmp_path) == tmp_path and data_folder() == tmp_path / "variable"
     monkeypatch.setenv("IRNAS_DATA", "")
     assert data_folder() == data_folder("") == ROOT / "data"
-    assert (ROOT / "irnas_lib/datasets.py").is_file()
+    assert (ROOT / "irnas_lib/data/datasets.py").is_file()
     assert data_folder("~/pictures") == Path.home() / "pictures"
     monkeypatch.setenv("IRNAS_DATA", "pictures")  # below the project, for notebooks run in a folder of their own
     assert data_folder() == ROOT / "pictures"

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 
-from irnas_lib.deform import deform_conv
+from irnas_lib.kernels.deform import deform_conv
 
 
 def reference(input, offset, weight, bias, stride, padding, dilation, mask):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
-from irnas_lib import deform_triton
+from irnas_lib.kernels import deform_triton
 
 CASES = [  # batch, weight and offset groups, height, width, kernel, stride, padding, dilation, with a mask
     (1, 1, 2, 9, 15, (3, 3), (1, 1), (1, 1), (1, 1), True),

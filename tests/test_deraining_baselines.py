@@ -6,11 +6,11 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch.nn import functional as F
 
-from irnas_lib import systems
 from irnas_lib.baselines import detailsnet, jorder
 from irnas_lib.baselines.detailsnet import DetailsNet
 from irnas_lib.baselines.jorder import JORDER, JORDER_R
 from irnas_lib.baselines.rescan import RESCAN, SCAN
+from irnas_lib.evaluation import systems
 
 NETWORKS = (DetailsNet, SCAN, RESCAN, JORDER, JORDER_R)
 

@@ -8,9 +8,9 @@ from scipy.stats import multivariate_normal
 from skimage import data
 
 from irnas_lib.baselines import dsc, lp
+from irnas_lib.data.rain import add_rain
+from irnas_lib.evaluation.protocols import luma
 from irnas_lib.metrics import psnr
-from irnas_lib.protocols import luma
-from irnas_lib.rain import add_rain
 
 
 def normal(*shape, seed=0):

@@ -5,7 +5,7 @@ import re
 import pytest
 from PIL import Image
 
-from irnas_lib import drawing
+from irnas_lib.figures import drawing
 from irnas_lib.genotypes import DENOISING, DENOISING_R1, DENOISING_R2, DERAINING, DERAINING_R2, Genotype
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.supercell import PlainSupercell, Supercell

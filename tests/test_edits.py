@@ -4,7 +4,7 @@ from itertools import combinations, product
 
 import pytest
 
-from irnas_lib import edits
+from irnas_lib.experiments import edits
 from irnas_lib.genotypes import DENOISING, DERAINING, PUBLISHED, Genotype
 from irnas_lib.search_space import OPERATIONS, states
 

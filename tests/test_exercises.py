@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from irnas_lib import edits, protocols
-from irnas_lib.paths import ROOT
+from irnas_lib.evaluation import protocols
+from irnas_lib.experiments import edits
+from irnas_lib.files import ROOT
 
 sys.path.insert(0, str(ROOT / "notebooks"))
 exercises = importlib.import_module("exercises")

@@ -12,12 +12,15 @@ from PIL import Image
 from scipy.special import softmax
 from skimage.metrics import peak_signal_noise_ratio
 
-from irnas_lib import comparison, datasets, figures, panels, plots, results, tables
+from irnas_lib.data import datasets
 from irnas_lib.decode import viterbi_path
-from irnas_lib.protocols import Restored
-from irnas_lib.search import SearchSettings, snapshot, summary
+from irnas_lib.evaluation.protocols import Restored
+from irnas_lib.experiments import results
+from irnas_lib.figures import all, panels, plots
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
+from irnas_lib.tables import comparison, writers
+from irnas_lib.training.search import SearchSettings, snapshot, summary
 
 RESULT = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
           "loss": "Eq. 7", "lambda": 0.5, "iterations": 40, "batch": 2, "profile": "laptop", "genotype": None,
@@ -216,7 +219,7 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
     (made / "searches" / "denoising-seed0-laptop.json").write_text(json.dumps(record))
     results.save(RESULT, made / "results")
     panels.save(made / "panels", "denoising", "BSD500", 30, "IR-NAS", item("16068"))
-    assert figures.main(["--checkpoints", str(made), "--out", str(tmp_path / "figures")]) == 0
+    assert all.main(["--checkpoints", str(made), "--out", str(tmp_path / "figures")]) == 0
     written = {path.name for path in (tmp_path / "figures").iterdir()}
     assert sorted(capsys.readouterr().out.splitlines()) == sorted(str(tmp_path / "figures" / name) for name in written)
     drawn = {"figure1", "figure2", "search-denoising-seed0-laptop-cell"} | {
@@ -234,28 +237,28 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
 
 
 def test_smoke_figures_say_so(tmp_path):
-    figure = figures.panel_of(tmp_path, "denoising", smoke=True)
+    figure = all.panel_of(tmp_path, "denoising", smoke=True)
     assert "denoising, embedded: not run" in texts(figure)
-    plots.save(figure, tmp_path / "x.png", tables.SMOKE_WARNING)
-    assert tables.SMOKE_WARNING in texts(figure)
+    plots.save(figure, tmp_path / "x.png", writers.SMOKE_WARNING)
+    assert writers.SMOKE_WARNING in texts(figure)
     panels.save(tmp_path, "denoising", "embedded", 50, "IR-NAS", item("camera"))
-    figure = figures.panel_of(tmp_path, "denoising", smoke=True)
-    plots.save(figure, tmp_path / "x.png", tables.SMOKE_WARNING)
-    assert figure.get_supxlabel().endswith(tables.SMOKE_WARNING)
+    figure = all.panel_of(tmp_path, "denoising", smoke=True)
+    plots.save(figure, tmp_path / "x.png", writers.SMOKE_WARNING)
+    assert figure.get_supxlabel().endswith(writers.SMOKE_WARNING)
 
 
 def test_a_profile_that_never_ran_has_no_figures(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(figures, "run_folder", lambda profile: tmp_path / profile)
-    assert figures.main(["--profile", "paper"]) == 1
+    monkeypatch.setattr(all, "run_folder", lambda profile: tmp_path / profile)
+    assert all.main(["--profile", "paper"]) == 1
     assert capsys.readouterr().err == "profile paper has not run here: make reproduce PROFILE=paper\n"
     assert not (tmp_path / "paper").exists()
 
 
 def test_damage_is_told_in_one_line(tmp_path, capsys):
-    assert figures.main(["--checkpoints", str(tmp_path / "nowhere")]) == 1
+    assert all.main(["--checkpoints", str(tmp_path / "nowhere")]) == 1
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "bad.json").write_text("{")
-    assert figures.main(["--checkpoints", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert all.main(["--checkpoints", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and "no such folder" in said[0] and "bad.json" in said[1]
     assert not (tmp_path / "out").exists()

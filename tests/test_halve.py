@@ -5,8 +5,12 @@ import signal
 import pytest
 import torch
 
-from irnas_lib import checkpoints, datasets, halve, manifest, protocols, results, runs, systems
-from irnas_lib.inference import restorer
+from irnas_lib.data import datasets
+from irnas_lib.evaluation import protocols, systems
+from irnas_lib.evaluation.inference import restorer
+from irnas_lib.experiments import manifest, results, runs
+from irnas_lib.pipeline import halve
+from irnas_lib.training import checkpoints
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from irnas_lib import __version__, batch, datasets, profiles, search
-from irnas_lib.paths import ROOT
+from irnas_lib import __version__
+from irnas_lib.data import datasets
+from irnas_lib.files import ROOT
+from irnas_lib.pipeline import batch, marks, profiles
+from irnas_lib.training import search
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -81,6 +84,27 @@ def test_every_import_of_the_library_is_asked_for():
                 assert canonicalize_name(names.get(name, name)) in asked, f"{source.name} imports {name}"
 
 
+# Imports go down only: a module may import its own row and those below.
+ROWS = (("pipeline", "restore"), ("benchmarks",), ("figures",), ("tables",), ("experiments",), ("training",),
+        ("evaluation",), ("baselines",), ("data",),
+        ("search_space", "operations", "supercell", "supernet", "genotypes", "decode", "network", "losses", "metrics"),
+        ("kernels",), ("runtime", "files"))
+
+
+def test_imports_go_down_only():
+    row = {name: place for place, names in enumerate(ROWS) for name in names}
+    library = ROOT / "irnas_lib"
+    assert {path.stem for path in library.iterdir() if not path.stem.startswith("__")} == row.keys()
+    assert len(list(library.glob("*.py"))) <= 14
+    up = []
+    for source in library.rglob("*.py"):
+        for target in marks.imported(source):
+            here, there = (path.relative_to(library).with_suffix("").parts[0] for path in (source, target))
+            if "__init__" not in (here, there) and row[there] < row[here]:
+                up.append(f"{source.relative_to(library)} -> {target.relative_to(library)}")
+    assert not up
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
@@ -108,7 +132,7 @@ def test_make_offers_the_targets_of_the_contract():
 
 
 def test_unknown_profile_stops_at_once_with_its_name():
-    asked = subprocess.run([sys.executable, "-m", "irnas_lib.batch", "all", "huge"], cwd=ROOT,
+    asked = subprocess.run([sys.executable, "-m", "irnas_lib.pipeline.batch", "all", "huge"], cwd=ROOT,
                            capture_output=True, text=True)
     assert asked.returncode == 1
     assert asked.stderr.splitlines() == ["unknown profile 'huge'; known: smoke, laptop, gpu, paper"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import inference, systems
-from irnas_lib.inference import folded, restorer
+from irnas_lib.evaluation import inference, systems
+from irnas_lib.evaluation.inference import folded, restorer
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.supernet import Supernet
 

@@ -7,7 +7,9 @@ import nbformat
 import pytest
 import torch
 
-from irnas_lib import batch, decode, interactive, plots, profiles
+from irnas_lib import decode
+from irnas_lib.figures import interactive, plots
+from irnas_lib.pipeline import batch, profiles
 from irnas_lib.search_space import MOVES, existing_moves, source_rows
 
 BETA = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from test_protocols import identity
 
-from irnas_lib import classical, measuring, protocols
 from irnas_lib.baselines.bm3d import bm3d_rgb
 from irnas_lib.baselines.lp import lp
-from irnas_lib.datasets import Picture
+from irnas_lib.data.datasets import Picture
+from irnas_lib.evaluation import classical, measuring, protocols
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
-from irnas_lib import genotypes, operations, systems
+from irnas_lib import genotypes, operations
 from irnas_lib.decode import all_paths
+from irnas_lib.evaluation import systems
 from irnas_lib.genotypes import DENOISING, DERAINING, Genotype, GenotypeError
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.operations import Deformable

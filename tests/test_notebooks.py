@@ -6,8 +6,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from irnas_lib import batch, paths, profiles, runs
+from irnas_lib import files
+from irnas_lib.experiments import runs
 from irnas_lib.genotypes import Genotype
+from irnas_lib.pipeline import batch, profiles
 
 JOBS = profiles.load("smoke")
 
@@ -16,7 +18,7 @@ JOBS = profiles.load("smoke")
 def run() -> Path:
     """runs/smoke of this checkout, brought up to date by the command that `make reproduce` calls."""
     assert batch.main(["all", "smoke"]) == 0
-    return paths.run_folder("smoke")
+    return files.run_folder("smoke")
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)

@@ -13,15 +13,18 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from irnas_lib import datasets, parallel, profiles, runs, train
 from irnas_lib.baselines.rescan import RESCAN
-from irnas_lib.datasets import Picture
+from irnas_lib.data import datasets
+from irnas_lib.data.datasets import Picture
+from irnas_lib.data.patches import Patches
+from irnas_lib.experiments import runs
+from irnas_lib.files import ROOT
 from irnas_lib.genotypes import Genotype
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.patches import Patches
-from irnas_lib.paths import ROOT
-from irnas_lib.recipes import Recipe
-from irnas_lib.training import train as trained
+from irnas_lib.pipeline import profiles, train
+from irnas_lib.training import parallel
+from irnas_lib.training.loop import train as trained
+from irnas_lib.training.recipes import Recipe
 
 GENOTYPE = Genotype([[("conv", "p2"), ("def", "p1")]])
 RECIPE = Recipe("SGD", lr=1e-3, schedule="constant", momentum=0.9)
@@ -119,7 +122,7 @@ def test_the_command_leaves_the_finished_state_of_the_job(tmp_path, monkeypatch,
 
 
 def test_the_documented_commands_share_the_batch_of_their_job():
-    commands = re.findall(r"torchrun --nproc-per-node (\d+) -m irnas_lib.train (\w+) ([\w-]+)",
+    commands = re.findall(r"torchrun --nproc-per-node (\d+) -m irnas_lib.pipeline.train (\w+) ([\w-]+)",
                           train.__doc__ + (ROOT / "README.md").read_text())
     assert len(commands) == 2
     for processes, profile, name in commands:

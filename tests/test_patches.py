@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from irnas_lib.datasets import Picture
-from irnas_lib.patches import Patches, generator
-from irnas_lib.pictures import PictureError
+from irnas_lib.data.datasets import Picture
+from irnas_lib.data.patches import Patches, generator
+from irnas_lib.data.pictures import PictureError
 
 CROP = 6
 RANDOM = np.random.default_rng(0)

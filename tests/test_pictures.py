@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from irnas_lib.pictures import PictureError, check_size, read_picture, to_array, to_tensor, write_picture
+from irnas_lib.data.pictures import PictureError, check_size, read_picture, to_array, to_tensor, write_picture
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 GREY = RGB[..., :1]

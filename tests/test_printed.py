@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from irnas_lib import printed
+from irnas_lib.tables import printed
 
 # id, value as printed, protocol that it agrees with
 SPOTS = [

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from irnas_lib import profiles, progress, runs
-from irnas_lib.results import stem
+from irnas_lib.experiments import runs
+from irnas_lib.experiments.results import stem
+from irnas_lib.pipeline import profiles, remaining
 
 DEFAULTS = {"task": "denoising", "dataset": "BSD500", "system": "DnCNN", "sigma": 50, "seed": 0, "recipe": "matched",
             "loss_lambda": 0.5, "iterations": 1000, "schedule": 0, "batch": 4, "crop": 32}
@@ -28,15 +29,15 @@ def results(monkeypatch, tmp_path):
     known = []
     monkeypatch.setattr(runs, "all_results", lambda profile: known)
     monkeypatch.setattr(runs, "run_folder", lambda profile: tmp_path)
-    monkeypatch.setattr(progress, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(remaining, "run_folder", lambda profile: tmp_path)
     return known
 
 
 def test_what_is_done_is_not_left(results, tmp_path):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "01_datasets").touch()
-    assert progress.finished("laptop") == {"01_datasets"}
-    found = progress.left("laptop", [job("01_datasets"), job("02_search_space")])
+    assert remaining.finished("laptop") == {"01_datasets"}
+    found = remaining.left("laptop", [job("01_datasets"), job("02_search_space")])
     assert [str(one) for one in found] == ["02_search_space"]
 
 
@@ -47,34 +48,34 @@ def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
     state.parent.mkdir(parents=True)
     key = {name: begun[1].get(name) for name in runs.SAME_TRAINING} | {"lambda": 0.5, "schedule": 1000}
     torch.save({"key": key, "iteration": 400, "seconds": 80.0}, state)
-    (found,) = progress.left("laptop", [begun])
+    (found,) = remaining.left("laptop", [begun])
     assert found == ("begun", 400, 1000, pytest.approx(120.0))
     assert str(found) == "begun: 400 of 1,000 iterations, about 2 minutes"
     torch.save({"key": key | {"batch": 8}, "iteration": 400, "seconds": 80.0}, state)  # the job begins anew
-    assert progress.left("laptop", [begun])[0].done == 0
+    assert remaining.left("laptop", [begun])[0].done == 0
 
 
 def test_the_pace_of_another_training_counts_by_pixels_on_the_same_device(results):
     results += [result(iterations=500, batch=8, crop=16, seconds=50.0),  # 50 s for half as many iterations and pixels
                 result(iterations=1, seconds=1e-3, device="another GPU"), result(system="RED", seconds=1e-3),
                 result(profile="smoke", seconds=1e-3), result(crop=None)]
-    (found,) = progress.left("laptop", [job("new", system="DnCNN")])
+    (found,) = remaining.left("laptop", [job("new", system="DnCNN")])
     assert found == ("new", 0, 1000, pytest.approx(200.0))
-    (found,) = progress.left("laptop", [job("new", system="MemNet")])
+    (found,) = remaining.left("laptop", [job("new", system="MemNet")])
     assert found.seconds is None and str(found) == "new: 0 of 1,000 iterations, no measured time"
 
 
 def test_what_is_trained_already_only_has_to_be_loaded(results):
     results.append(result(device="another GPU"))  # loaded wherever it was trained
     results.append(result(seconds=120.0, system="RED"))
-    assert str(progress.left("laptop", [job("slower", system="RED", schedule=2000)])[0]) == (
+    assert str(remaining.left("laptop", [job("slower", system="RED", schedule=2000)])[0]) == (
         "slower: 0 of 1,000 iterations, about 2 minutes")
     results.append(result(iterations=10, seconds=1.2))
-    assert [str(one) for one in progress.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
+    assert [str(one) for one in remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
         "same: trained", "other: 0 of 1,000 iterations, about 2 minutes"]
 
 
 def test_a_failed_training_is_over_and_gives_no_pace(results):
     results.append(result(seconds=None, status="failed"))
-    assert [str(one) for one in progress.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
+    assert [str(one) for one in remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
         "same: trained", "other: 0 of 1,000 iterations, no measured time"]

@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from irnas_lib import printed, results
-from irnas_lib.paths import ROOT
+from irnas_lib.experiments import results
+from irnas_lib.files import ROOT
+from irnas_lib.tables import printed
 
 PAIR = re.compile(r"\d\d\.\d\d / \.\d{4}")  # PSNR / SSIM, as the prose writes them
 

@@ -10,9 +10,9 @@ from PIL import Image
 from skimage import color
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from irnas_lib import protocols
-from irnas_lib import tiles as tiling
-from irnas_lib.datasets import Picture
+from irnas_lib.data import tiles as tiling
+from irnas_lib.data.datasets import Picture
+from irnas_lib.evaluation import protocols
 
 RANDOM = np.random.default_rng(0)
 GREY = [Picture(name, RANDOM.integers(0, 256, (*size, 1), dtype=np.uint8))

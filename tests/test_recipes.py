@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from irnas_lib import recipes
+from irnas_lib.training import recipes
 
 
 def rates(name, iterations):

@@ -10,12 +10,15 @@ import torch
 from PIL import Image, ImageCms
 from torch import nn
 
-from irnas_lib import checkpoints, restore, results, runs, systems
+from irnas_lib import restore
+from irnas_lib.data.pictures import write_picture
+from irnas_lib.evaluation import systems
+from irnas_lib.evaluation.inference import restorer
+from irnas_lib.experiments import results, runs
+from irnas_lib.files import ROOT
 from irnas_lib.genotypes import DENOISING, Architecture
-from irnas_lib.inference import restorer
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.paths import ROOT
-from irnas_lib.pictures import write_picture
+from irnas_lib.training import checkpoints
 
 ARCHITECTURE = Architecture(DENOISING, (0, 1), 2)
 RANDOM = np.random.default_rng(0)

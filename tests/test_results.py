@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from irnas_lib import datasets, results
-from irnas_lib.protocols import PROTOCOLS
+from irnas_lib.data import datasets
+from irnas_lib.evaluation.protocols import PROTOCOLS
+from irnas_lib.experiments import results
 
 SCORES = {"psnr": 26.25, "ssim": 0.7125, "pictures": 200}
 

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import checkpoints, datasets, results, runs, systems
-from irnas_lib.checkpoints import CheckpointError
+from irnas_lib.data import datasets
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import results, runs
 from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError
+from irnas_lib.training import checkpoints
+from irnas_lib.training.checkpoints import CheckpointError
 
 WANTED = {
     "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",

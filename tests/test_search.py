@@ -18,18 +18,18 @@ import pytest
 import torch
 from test_protocols import GREY
 
-from irnas_lib import checkpoints, search, steps
-from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.datasets import Picture
+from irnas_lib.data.datasets import Picture
+from irnas_lib.data.patches import Patches
+from irnas_lib.data.pictures import to_tensor
 from irnas_lib.decode import derive_cell, relative_path, viterbi_path
+from irnas_lib.evaluation.protocols import add_noise
 from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr, ssim
-from irnas_lib.patches import Patches
-from irnas_lib.pictures import to_tensor
-from irnas_lib.protocols import add_noise
-from irnas_lib.search import SearchSettings
 from irnas_lib.supernet import Supernet
-from irnas_lib.training import Diverged
+from irnas_lib.training import checkpoints, search, steps
+from irnas_lib.training.checkpoints import CheckpointError
+from irnas_lib.training.loop import Diverged
+from irnas_lib.training.search import SearchSettings
 
 PICTURES = [Picture(f"p{i}", np.random.default_rng(i).integers(0, 256, (20, 33, 1), dtype=np.uint8)) for i in range(5)]
 SETTINGS = SearchSettings(layers=2, nodes=1, width=2, batch=2, crop=12, epochs=4, warmup_epochs=1,

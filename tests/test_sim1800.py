@@ -13,9 +13,9 @@ from skimage import io
 from skimage.metrics import peak_signal_noise_ratio
 
 from data_scripts import prepare, sim1800
-from irnas_lib import camera
-from irnas_lib.pictures import PictureError, read_picture
-from irnas_lib.seeds import noise_generator
+from irnas_lib.data import camera
+from irnas_lib.data.pictures import PictureError, read_picture
+from irnas_lib.data.seeds import noise_generator
 
 COUNTS = {"train": 5, "test": 2}
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from irnas_lib import steps
+from irnas_lib.training import steps
 
 
 def interrupt():

@@ -7,12 +7,13 @@ import pytest
 from test_comparison import measured
 from test_results import SCORES, make
 
-from irnas_lib import printed, results, tables
+from irnas_lib.experiments import results
+from irnas_lib.tables import printed, writers
 
 
 def rows(number, found=(), smoke=False, **wanted):
     """The rows of a table that agree with `wanted`."""
-    return [row for row in tables.rows(number, found, smoke)
+    return [row for row in writers.rows(number, found, smoke)
             if all(row[key] == value for key, value in wanted.items())]
 
 
@@ -29,11 +30,11 @@ def test_every_printed_number_stands_in_its_table(number):
 
 @pytest.mark.parametrize("number", range(1, 7))
 def test_without_results_nothing_is_measured_and_all_is_written(tmp_path, number):
-    paths = tables.write(number, [], tmp_path / "figures")
+    paths = writers.write(number, [], tmp_path / "figures")
     assert [path.name for path in paths] == [f"table{number}.{suffix}" for suffix in ("csv", "md", "tex")]
     with open(paths[0], newline="") as file:
         read = list(csv.DictReader(file))
-    assert read == tables.rows(number, [])
+    assert read == writers.rows(number, [])
     assert " ".join(read[0]) == (
         "table task system sigma metric printed measured protocol iterations seed note")
     assert {row["measured"] for row in read} == {"not run"}
@@ -91,11 +92,11 @@ def test_smoke_never_fills_a_shipped_table(tmp_path):
     row, = rows(1, [smoke, make()], smoke=True, system="IR-NAS", sigma="50", protocol="strict", metric="PSNR")
     assert row["measured"] == "26.2500"
     assert "3 of 200 test pictures" in row["note"] and "smoke scale, not a result" in row["note"]
-    for path in tables.write(1, [smoke], tmp_path, smoke=True)[1:]:
+    for path in writers.write(1, [smoke], tmp_path, smoke=True)[1:]:
         text = path.read_text()
-        assert tables.SMOKE_WARNING in text
+        assert writers.SMOKE_WARNING in text
         assert "n/c" in text and "+" not in re.sub(r"IR-NAS \+ residual", "", text)  # no difference is shown
-    assert tables.SMOKE_WARNING not in tables.write(1, [make()], tmp_path)[1].read_text()
+    assert writers.SMOKE_WARNING not in writers.write(1, [make()], tmp_path)[1].read_text()
 
 
 def test_failed_is_said():
@@ -111,14 +112,14 @@ def test_input_comes_first_and_other_systems_last():
     noisy = make(system="Noisy", recipe=None, loss=None, loss_lambda=None, iterations=None, batch=None,
                  parameters=None, metrics={"strict": SCORES | {"psnr": 14.15}})
     others = [make(system="RED (128)"), make(system="IR-NAS, R1"), make(system="X", sigma=25)]
-    found = tables.rows(1, [*others, noisy])
+    found = writers.rows(1, [*others, noisy])
     assert list(dict.fromkeys(row["system"] for row in found)) == [
         "Noisy", "BM3D", "WNNM", "RED", "MemNet", "NLRN", "N3Net", "IR-NAS", "DnCNN", "IR-NAS + residual",
         "IR-NAS (searched here)", "RED (128)"]
     first = next(row for row in found if row["sigma"] == "50")
     assert list(first.values()) == [
         "1", "denoising", "Noisy", "50", "PSNR", "", "14.1500", "strict", "", "0", ""]
-    assert tables.rows(3, [])[0]["system"] == "Rainy"
+    assert writers.rows(3, [])[0]["system"] == "Rainy"
 
 
 def block(text, title):
@@ -131,7 +132,7 @@ def block(text, title):
 def test_readable_table_shows_differences_only_within_a_protocol(tmp_path):
     both = {"strict": SCORES, "redrawn": SCORES | {"psnr": 26.9}}
     part = {"strict": SCORES | {"pictures": 10}}
-    text = tables.write(1, [make(metrics=both), make(system="N3Net", metrics=part)], tmp_path)[1].read_text()
+    text = writers.write(1, [make(metrics=both), make(system="N3Net", metrics=part)], tmp_path)[1].read_text()
     strict = block(text, "denoising, protocol strict, sigma 50")
     mark = next(name for name in strict if name.startswith("IR-NAS \\["))
     assert strict[mark] == ["26.77", "26.25", "n/c", "0.7635", "0.7125", "n/c", "redrawn", "500", "0"]
@@ -146,7 +147,7 @@ def test_readable_table_shows_differences_only_within_a_protocol(tmp_path):
 @pytest.mark.parametrize("number", range(1, 7))
 def test_latex_is_escaped_and_even(tmp_path, number):
     found = [make(recipe="my_recipe"), make(recipe="my_recipe", sigma=30)]
-    text = tables.write(number, found, tmp_path)[2].read_text()
+    text = writers.write(number, found, tmp_path)[2].read_text()
     body = text.split("\n", 1)[1]
     assert not re.search(r"(?<!\\)[%_#$^~]", body)
     assert "*" not in body
@@ -162,7 +163,7 @@ def test_latex_is_escaped_and_even(tmp_path, number):
 
 def test_a_training_that_stopped_early_says_so():
     early = {"schedule": 5000, "iterations": 4003}
-    notes = {row["note"] for row in tables.rows(1, [make(**early)]) if row["measured"] not in ("not run", "")
+    notes = {row["note"] for row in writers.rows(1, [make(**early)]) if row["measured"] not in ("not run", "")
              and row["metric"] == "PSNR"}
     assert all("stopped after 4,003 of 5,000 iterations" in note for note in notes) and notes
 
@@ -171,17 +172,17 @@ def test_a_training_that_stopped_early_says_so():
 def test_times_stand_only_where_the_paper_prints_some(number):
     times = {task: {"device": "CPU", "test_pictures": 1, "pictures": {"a": {"IR-NAS": 1.0}}}
              for task in ("denoising", "deraining")}
-    assert any(row["metric"] == "time" for row in tables.rows(number, [], times=times)) == (number in (1, 3))
+    assert any(row["metric"] == "time" for row in writers.rows(number, [], times=times)) == (number in (1, 3))
 
 
 def test_smoke_scale_is_not_called_a_failure():
     smoke = {"profile": "smoke", "dataset": "embedded"}
     found = [measured("RED", offset=-2, **smoke),
              measured("Noisy", offset=-9, trained=False, **smoke) | {"schedule": None}]
-    rows = [row for row in tables.rows(1, found, smoke=True) if row["system"] == "RED" and row["sigma"] == "50"]
+    rows = [row for row in writers.rows(1, found, smoke=True) if row["system"] == "RED" and row["sigma"] == "50"]
     assert rows and not any("counts as failed" in row["note"] for row in rows)
 
 
 def test_a_schedule_without_iterations_is_no_early_stop():
-    rows = tables.rows(1, [make(schedule=900, iterations=None)])
+    rows = writers.rows(1, [make(schedule=900, iterations=None)])
     assert not any("stopped after" in row["note"] for row in rows)

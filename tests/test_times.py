@@ -7,8 +7,12 @@ import pytest
 import torch
 from test_protocols import GREY, identity
 
-from irnas_lib import datasets, inference, runs, tables, times, timing
-from irnas_lib.datasets import Dataset, Picture
+from irnas_lib.benchmarks import timing
+from irnas_lib.data import datasets
+from irnas_lib.data.datasets import Dataset, Picture
+from irnas_lib.evaluation import inference
+from irnas_lib.experiments import runs, times
+from irnas_lib.tables import writers
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_times_are_scaled_to_the_test_set_and_stand_in_the_table():
               "pictures": {"a": {"IR-NAS": 1.0, "DnCNN": 0.5}, "b": {"IR-NAS": 2.0, "DnCNN": 1.0},
                            "c": {"IR-NAS": 1.5}}}
     assert times.scaled(record) == {"IR-NAS": 300.0, "DnCNN": 150.0}
-    rows = {row["system"]: row for row in tables.rows(1, [], times={"denoising": record}) if row["metric"] == "time"}
+    rows = {row["system"]: row for row in writers.rows(1, [], times={"denoising": record}) if row["metric"] == "time"}
     assert rows["IR-NAS"]["measured"] == "300.0000" and rows["IR-NAS"]["printed"] == "83.25"
     assert rows["DnCNN"]["measured"] == "150.0000" and rows["DnCNN"]["printed"] == ""
     assert rows["N3Net"]["measured"] == "not run"

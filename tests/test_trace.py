@@ -7,8 +7,8 @@ import pytest
 from test_comparison import measured as comparable
 from test_results import SCORES, make
 
-from irnas_lib import printed, trace
-from irnas_lib.entries import FAILED, NOT_RUN
+from irnas_lib.tables import printed, trace
+from irnas_lib.tables.entries import FAILED, NOT_RUN
 
 PSNR, SSIM = "t1-ir_nas-sigma50-psnr", "t1-ir_nas-sigma50-ssim"  # 26.77 and .7635, both redrawn
 CPU = "CPU, 2 threads"

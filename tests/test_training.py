@@ -17,14 +17,14 @@ import pytest
 import torch
 from torch import nn
 
-from irnas_lib import checkpoints, steps, training
-from irnas_lib.checkpoints import CheckpointError
-from irnas_lib.datasets import Picture
+from irnas_lib.data.datasets import Picture
+from irnas_lib.data.patches import Patches
 from irnas_lib.genotypes import Genotype
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.patches import Patches
-from irnas_lib.recipes import Recipe, recipe
-from irnas_lib.training import Diverged, train
+from irnas_lib.training import checkpoints, loop, steps
+from irnas_lib.training.checkpoints import CheckpointError
+from irnas_lib.training.loop import Diverged, train
+from irnas_lib.training.recipes import Recipe, recipe
 
 PICTURES = [Picture(f"p{i}", np.random.default_rng(i).integers(0, 256, (24, 30, 1), dtype=np.uint8)) for i in range(3)]
 GENOTYPE = Genotype([[("conv", "p2"), ("def", "p1")]])
@@ -75,9 +75,9 @@ def test_it_is_the_plain_loop_of_any_textbook():
     optimizer = torch.optim.Adam(nets[0].parameters(), lr=0.05)
     patches = Patches(PICTURES, 12, sigmas=(30, 50))
     for iteration in range(5):
-        degraded, clean = patches.batch(2, 1, training.TRAINING_STREAM, iteration)
+        degraded, clean = patches.batch(2, 1, loop.TRAINING_STREAM, iteration)
         optimizer.zero_grad()
-        training.restoration_loss(nets[0](degraded), clean, 0.5).backward()
+        loop.restoration_loss(nets[0](degraded), clean, 0.5).backward()
         optimizer.step()
     run(iterations=5, name="paper", net=nets[1])
     for a, b in zip(*(net.parameters() for net in nets)):
@@ -90,14 +90,14 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("after", (1, 5, ITERATIONS - 1))
 def test_a_failed_run_goes_on_where_it_saved(tmp_path, monkeypatch, uninterrupted, after):
-    file, usual = tmp_path / "run.pt", training.save_state
+    file, usual = tmp_path / "run.pt", loop.save_state
 
     def save_and_fail(path, state):
         usual(path, state)
         if state["iteration"] == after:
             raise Stop
     monkeypatch.setattr(steps, "SAVE_SECONDS", -1)
-    monkeypatch.setattr(training, "save_state", save_and_fail)
+    monkeypatch.setattr(loop, "save_state", save_and_fail)
     with pytest.raises(Stop):
         run(file)
     monkeypatch.undo()
@@ -142,10 +142,10 @@ def test_a_loss_that_has_blown_up_ends_the_run_and_its_curve_is_kept():
     with pytest.raises(Diverged, match=r"the loss is [\d.e+]+ after 3 iterations") as stopped:
         run(net=Explodes(1.0, 1.0, 1000.0))
     (_, first, _), (_, second, _), (iteration, last, _) = stopped.value.curve
-    assert iteration == 3 and last > training.BLOWN_UP * first > second
+    assert iteration == 3 and last > loop.BLOWN_UP * first > second
     run(net=Explodes(1.0, 1.5))  # a worse loss alone ends nothing
     with pytest.raises(Diverged, match="after 3 iterations"):  # the first batch counts where every third is logged
-        run(net=Explodes(1.0, 1000.0), iterations=3 * training.LOG_POINTS)
+        run(net=Explodes(1.0, 1000.0), iterations=3 * loop.LOG_POINTS)
 
 
 def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
@@ -154,7 +154,7 @@ def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
     def loss(x, y, weight, padded):
         seen.append(weight)
         return (x - y).square().mean()
-    monkeypatch.setattr(training, "restoration_loss", loss)
+    monkeypatch.setattr(loop, "restoration_loss", loss)
     patches, net = Patches(PICTURES, 12), nn.Conv2d(1, 1, 1)
     train(net, patches, recipe("authors"), 1, 2, 0)
     train(net, patches, recipe("authors"), 1, 2, 0, loss_lambda=0)
@@ -197,13 +197,13 @@ def assert_resumes_exactly(file, monkeypatch):
 
 
 def stop_after(patch, iterations):
-    usual = training.set_learning_rate
+    usual = loop.set_learning_rate
 
     def rate(optimizer, lr):
-        if lr == training.learning_rate(recipe("matched"), iterations, MANY):
+        if lr == loop.learning_rate(recipe("matched"), iterations, MANY):
             raise Stop
         usual(optimizer, lr)
-    patch.setattr(training, "set_learning_rate", rate)
+    patch.setattr(loop, "set_learning_rate", rate)
 
 
 @pytest.mark.parametrize("wait", (0.0, 0.35))
@@ -242,12 +242,12 @@ def main(file, held=""):
 
 def test_the_learning_rate_decays_over_the_schedule_where_the_run_stops_before_its_end(monkeypatch):
     rates = []
-    monkeypatch.setattr(training, "set_learning_rate", lambda _, lr: rates.append(lr))
+    monkeypatch.setattr(loop, "set_learning_rate", lambda _, lr: rates.append(lr))
     patches = Patches([Picture("p", np.zeros((12, 12, 1), np.uint8))], 12)
     recipe = Recipe("SGD", lr=1.0, schedule="polynomial")
     for schedule, length in ((8, 8), (0, 4)):
         rates.clear()
-        training.train(torch.nn.Conv2d(1, 1, 1), patches, recipe, 4, 1, 0, loss_lambda=0, schedule=schedule)
+        loop.train(torch.nn.Conv2d(1, 1, 1), patches, recipe, 4, 1, 0, loss_lambda=0, schedule=schedule)
         assert rates == pytest.approx([(1 - i / length) ** 0.9 for i in range(4)])
 
 
@@ -272,16 +272,16 @@ def test_a_network_may_say_itself_what_it_learns_from():
     degraded, clean = torch.rand(2, 2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     network = Staged()
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    loss, quality = training.step(training.Objective(network, 0.5), optimizer, degraded, clean)
-    expected = (training.restoration_loss(degraded, clean, 0.5)
-                + 2 * training.restoration_loss(degraded / 2, clean, 0.5))
+    loss, quality = loop.step(loop.Objective(network, 0.5), optimizer, degraded, clean)
+    expected = (loop.restoration_loss(degraded, clean, 0.5)
+                + 2 * loop.restoration_loss(degraded / 2, clean, 0.5))
     assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
-    assert quality.item() == pytest.approx(training.psnr(degraded / 2, clean).mean().item(), abs=1e-5)
+    assert quality.item() == pytest.approx(loop.psnr(degraded / 2, clean).mean().item(), abs=1e-5)
     assert network.gain.item() != 1
 
 
 def test_in_bf16_the_loss_stays_in_float32():
     degraded, clean = torch.rand(2, 2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
     for network in (nn.Identity(), Staged()):
-        losses = [training.Objective(network, 0.5, bf16)(degraded, clean)[0].item() for bf16 in (False, True)]
+        losses = [loop.Objective(network, 0.5, bf16)(degraded, clean)[0].item() for bf16 in (False, True)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-6), network

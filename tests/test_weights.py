@@ -10,9 +10,10 @@ import pytest
 from test_data_scripts import Server, make_folder, make_tar, make_zip, tree
 
 from data_scripts import fetch, weights
-from irnas_lib import paths, runs
-from irnas_lib.paths import ROOT
-from irnas_lib.results import stem
+from irnas_lib import files
+from irnas_lib.experiments import runs
+from irnas_lib.experiments.results import stem
+from irnas_lib.files import ROOT
 
 CONTENT = {f"net{n}.safetensors": f"weights {n}".encode() * 99 for n in range(3)}
 
@@ -20,7 +21,7 @@ CONTENT = {f"net{n}.safetensors": f"weights {n}".encode() * 99 for n in range(3)
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """Checkpoints with three results; only the weights of the first lie there."""
-    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "checkpoints")
     monkeypatch.setattr(fetch, "PAUSE", 0)
     source = next((ROOT / "checkpoints" / "results").glob("denoising-dncnn-*-laptop.json"))

@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import grey_opening
 from torch.nn import functional as F
 
-from irnas_lib.pictures import luma
+from irnas_lib.data.pictures import luma
 
 PATCH, STRIDE = 16, 2
 BACKGROUND_ATOMS, RAIN_ATOMS = 512, 128

@@ -16,7 +16,7 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import uniform_filter
 from torch.nn import functional as F
 
-from irnas_lib.pictures import luma
+from irnas_lib.data.pictures import luma
 
 PATCH = 8
 BACKGROUND_COMPONENTS, RAIN_COMPONENTS = 200, 20

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from irnas_lib.tiles import corners, restore_tiles
+from irnas_lib.data.tiles import corners, restore_tiles
 
 TILE = 43  # pixels: the authors' training patch, over which attention reaches
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numba import prange
 
-from irnas_lib.compiled import njit
+from irnas_lib.runtime import njit
 
 SEARCH = 30  # pixels up, down, left and right, within which similar patches are sought
 STRENGTH = 2 * math.sqrt(2)  # of the weights

@@ -9,9 +9,9 @@ from numba import prange
 from torch import Tensor
 from torch.nn import functional as F
 
-from irnas_lib.compiled import njit
 from irnas_lib.kernels.arrays import last, threads
-from irnas_lib.vectors import LANES, load, multiply_add, store
+from irnas_lib.kernels.vectors import LANES, load, multiply_add, store
+from irnas_lib.runtime import njit
 
 
 def depthwise_conv(input: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:

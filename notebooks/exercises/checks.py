@@ -5,12 +5,13 @@ from types import ModuleType
 
 import torch
 
-from irnas_lib import decode, edits
+from irnas_lib import decode
+from irnas_lib.data.tiles import corners, tile_starts
+from irnas_lib.evaluation.protocols import add_noise
+from irnas_lib.experiments import edits
 from irnas_lib.genotypes import DENOISING, DERAINING
-from irnas_lib.protocols import add_noise
 from irnas_lib.search_space import OPERATIONS, edges
 from irnas_lib.supernet import Supernet
-from irnas_lib.tiles import corners, tile_starts
 
 
 def eq2(module: ModuleType) -> None:

@@ -6,6 +6,6 @@ def restore_in_tiles(restore, clean, sigma, seed, name):
     overlap, and all of them cut from the one noisy picture that `strict` would use.
 
     restore: (B, 1, 64, 64) noisy tiles -> the same shape; clean: (1, 1, H, W). Returns (1, 1, H, W).
-    Read irnas_lib/protocols.py: the pieces are there.
+    Read irnas_lib/evaluation/protocols.py: the pieces are there.
     """
     raise NotImplementedError("mend it here")

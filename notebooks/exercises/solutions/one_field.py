@@ -1,5 +1,5 @@
-from irnas_lib.protocols import add_noise
-from irnas_lib.tiles import TILE, corners, restore_tiles
+from irnas_lib.data.tiles import TILE, corners, restore_tiles
+from irnas_lib.evaluation.protocols import add_noise
 
 
 def restore_in_tiles(restore, clean, sigma, seed, name):

@@ -1,0 +1,288 @@
+"""The data sets, decoded once and split: BSD500, SIM1800, Rain800, and photographs that ship with scikit-image.
+
+Section 4.1 of the paper. `load` gives a Dataset; its sha256 names the very files, wherever they lie.
+"""
+
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from irnas_lib.data import camera
+from irnas_lib.data.pictures import read_picture
+from irnas_lib.data.rain import add_rain
+from irnas_lib.data.seeds import noise_generator, seed_of
+from irnas_lib.files import data_folder, sha256
+
+# "SIM1800-BSD500" is SIM1800 (rebuilt from BSD500); the paper's own SIM1800 was never published.
+TASKS = {"denoising": ("BSD500", "embedded"), "sim1800": ("SIM1800-BSD500", "embedded"),
+         "deraining": ("Rain800", "embedded")}
+
+BSD500_FOLDER = "BSDS500/data/images"
+BSD500_COUNTS = {"train": 200, "val": 100, "test": 200}
+SIM1800_COUNTS = {"train": 1600, "test": 212}
+SIM1800_NAME = r"SIM1800-[\w.-]+"  # of one that data_scripts/sim1800.py has built from a folder
+RAIN800_COUNTS = {"training": 700, "test_syn": 100, "test_nature": 52}
+SCENES = Path(__file__).with_name("rain800_scenes.csv")
+VALIDATION_EVERY = 40  # scenes: two in a hundred, as Section 4.1 has it for the search
+SEAM = 16  # columns: a JPEG block of the 4:2:0 chroma, which may straddle the seam between clean and rainy
+
+# Each photograph stands on one side only, in every task.
+EMBEDDED = {
+    "denoising": {
+        "train": ("brick", "clock_motion", "coffee", "coins", "grass", "moon", "motorcycle_left", "rocket"),
+        "validation": ("chelsea", "gravel"),
+        "test": ("astronaut", "camera"),
+    },
+    "deraining": {
+        "train": ("coffee", "motorcycle_left", "rocket"),
+        "validation": ("chelsea",),
+        "test": ("astronaut",),
+    },
+}
+EMBEDDED["sim1800"] = EMBEDDED["deraining"]
+EMBEDDED_SIDE = 256  # pixels: the upper middle of validation and test pictures, so that a smoke run is quick
+EMBEDDED_RAINS = 4  # different rains over each training photograph
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be loaded; the message is one line."""
+
+
+class Picture(NamedTuple):
+    """One picture or pair, uint8 arrays of one shape (H, W, C).
+
+    `degraded` is None for task "denoising", where the noise is drawn later; `clean` is None for real rain.
+    """
+
+    name: str
+    clean: np.ndarray | None
+    degraded: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Decoded pictures of one task.
+
+    `sha256` is the hash of the lines "SHA-256  relative path" of the files used, sorted by path, as sha256sum
+    prints them: the same files give the same hash in any folder.
+    """
+
+    name: str
+    task: str
+    train: tuple[Picture, ...]
+    validation: tuple[Picture, ...]
+    test: tuple[Picture, ...]
+    sha256: str
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return self.train[0].clean.shape[2]
+
+
+def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
+    """Decode a data set.
+
+    Args:
+        task: "denoising" (grey, PIL's L), "sim1800" (RGB pairs, a camera's noise) or "deraining" (RGB pairs).
+        dataset: the task's own, "BSD500", "SIM1800-BSD500" or "Rain800", or "embedded"; another "SIM1800-NAME" that
+            data_scripts/sim1800.py has built from a folder NAME.
+        data: the folder that holds BSDS500/, SIM1800-BSD500/ or Rain800/; see paths.data_folder. "embedded" needs none.
+
+    Raises:
+        DatasetError: an unknown or unfitting name, a missing or empty folder, a wrong number of pictures,
+            a pair whose halves differ in size.
+        PictureError: a file that cannot be decoded.
+    """
+    if task not in TASKS:
+        raise DatasetError(f"unknown task {task!r}: must be one of {', '.join(TASKS)}")
+    built = task == "sim1800" and re.fullmatch(SIM1800_NAME, dataset)
+    if dataset not in TASKS[task] and not built:
+        raise DatasetError(
+            f"unknown data set {dataset!r} for {task}: must be one of {', '.join(TASKS[task])}"
+        )
+    if dataset == "embedded":
+        return _load_embedded(task)
+    if built:
+        return _load_sim1800(data_folder(data), dataset)
+    return {"BSD500": _load_bsd500, "Rain800": _load_rain800}[dataset](data_folder(data))
+
+
+def _load_bsd500(data: Path) -> Dataset:
+    """200 + 100 training pictures, 200 test pictures. The search splits off its own validation part."""
+    files = {
+        split: _list_files(data, f"{BSD500_FOLDER}/{split}", count) for split, count in BSD500_COUNTS.items()
+    }
+    train = sorted(files["train"] + files["val"], key=lambda path: path.stem)
+    return Dataset(
+        name="BSD500",
+        task="denoising",
+        train=_decode(_read_grey, train),
+        validation=(),
+        test=_decode(_read_grey, files["test"]),
+        sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in train + files["test"]),
+    )
+
+
+def _load_sim1800(data: Path, name: str) -> Dataset:
+    """1600 training pairs and 212 test pairs of 256x256, as data_scripts/sim1800.py builds them."""
+    splits, used = {}, []
+    for split, count in SIM1800_COUNTS.items():
+        clean, degraded = (_list_files(data, f"{name}/{split}/{side}", count, ".png", "data_scripts.sim1800")
+                           for side in ("clean", "degraded"))
+        if [path.name for path in clean] != [path.name for path in degraded]:
+            raise DatasetError(f"{clean[0].parent.parent}: clean and degraded pictures have different names")
+        splits[split] = _decode(lambda pair: Picture(pair[0].stem, *map(read_picture, pair)), zip(clean, degraded))
+        used += clean + degraded
+    return Dataset(name, "sim1800", **splits, validation=(),
+                   sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in used))
+
+
+def _load_rain800(data: Path) -> Dataset:
+    """700 training pairs, split by scene, and 100 test pairs.
+
+    Every VALIDATION_EVERYth training scene is for validation. training/460, which shows the clean picture of
+    test_syn/6, is in no part.
+    """
+    pairs, scenes = list_pairs(data), rain800_scenes()
+    test = [path for name, path in pairs if name.startswith("test_syn/")]
+    tested = {scenes[name] for name, _ in pairs if name.startswith("test_syn/")}
+    training = {name: path for name, path in pairs if name.startswith("training/") and scenes[name] not in tested}
+    validated = list(dict.fromkeys(scenes[name] for name in training))[::VALIDATION_EVERY]
+    return Dataset(
+        name="Rain800",
+        task="deraining",
+        train=_decode(read_pair, [path for name, path in training.items() if scenes[name] not in validated]),
+        validation=_decode(read_pair, [path for name, path in training.items() if scenes[name] in validated]),
+        test=_decode(read_pair, test),
+        sha256=_hash_files((path.relative_to(data).as_posix(), path) for _, path in pairs),
+    )
+
+
+def list_pairs(data: Path) -> list[tuple[str, Path]]:
+    """The pairs of Rain800, ("training/1", its file) to ("test_syn/100", its file), in the order of their numbers."""
+    return [(f"{split}/{path.stem}", path) for split in ("training", "test_syn")
+            for path in sorted(_list_files(data, f"Rain800/{split}", RAIN800_COUNTS[split]),
+                               key=lambda path: int(path.stem))]
+
+
+def rain800_scenes() -> dict[str, str]:
+    """The scene of each pair of Rain800, called as its first pair; data_scripts/scenes.py has found them."""
+    with open(SCENES, newline="", encoding="utf-8") as file:
+        return {row["picture"]: row["scene"] for row in csv.DictReader(file)}
+
+
+def load_real_rain(data: str | Path | None = None) -> tuple[Picture, ...]:
+    """The 52 photographs of real rain in Rain800/test_nature, RGB; nobody has their clean side (None).
+
+    Each file holds the same photograph twice, side by side; the right half is taken.
+    """
+    files = _list_files(data_folder(data), "Rain800/test_nature", RAIN800_COUNTS["test_nature"])
+    return _decode(lambda path: read_pair(path)._replace(clean=None), files)
+
+
+def read_pair(path: Path) -> Picture:
+    """Read a file of Rain800: the clean picture on the left, the rainy one on the right, RGB.
+
+    Pixel (y, x) of both halves is the same place of the scene. The seam spoils the last SEAM columns of the
+    left half and the first SEAM columns of the right one; to stay aligned, both halves lose both.
+
+    Raises:
+        DatasetError: halves that differ in size, or too narrow.
+        PictureError: a file that cannot be decoded.
+    """
+    both = read_picture(path)
+    width = both.shape[1]
+    if width % 2:
+        raise DatasetError(f"{path}: {width} columns are no pair, its halves differ in size")
+    half = width // 2
+    if half <= 2 * SEAM:
+        raise DatasetError(f"{path}: halves of {half} columns, too narrow to drop the seam")
+    keep = slice(SEAM, half - SEAM)
+    # Copies, so that the dropped columns are not kept in memory.
+    return Picture(path.stem, both[:, :half][:, keep].copy(), both[:, half:][:, keep].copy())
+
+
+def _read_grey(path: Path) -> Picture:
+    return Picture(path.stem, read_picture(path, "L"))
+
+
+def _load_embedded(task: str) -> Dataset:
+    """Photographs inside the installed scikit-image: grey, or RGB in synthetic rain or by a simulated camera."""
+    folder = Path(str(resources.files("skimage"))) / "data"
+    splits, used = {}, []
+    for split, names in EMBEDDED[task].items():
+        files = [_embedded_file(folder, name) for name in names]
+        used += [(f"{split}/{path.name}", path) for path in files]
+        cleans = [(path.stem, read_picture(path, "L" if task == "denoising" else "RGB")) for path in files]
+        if split != "train" or task == "sim1800":
+            cleans = [(name, _upper_middle(clean, EMBEDDED_SIDE)) for name, clean in cleans]
+        if task == "denoising":
+            splits[split] = tuple(Picture(name, clean) for name, clean in cleans)
+        elif task == "sim1800":
+            splits[split] = tuple(_photographed(name, clean) for name, clean in cleans)
+        else:
+            rains = EMBEDDED_RAINS if split == "train" else 1
+            splits[split] = tuple(
+                _rainy(name, clean, rain) for name, clean in cleans for rain in range(rains)
+            )
+    return Dataset("embedded", task, **splits, sha256=_hash_files(used))
+
+
+def _embedded_file(folder: Path, name: str) -> Path:
+    for suffix in (".png", ".jpg"):
+        if (folder / (name + suffix)).is_file():
+            return folder / (name + suffix)
+    raise DatasetError(f"the installed scikit-image has no picture {name!r}; another version is needed")
+
+
+def _upper_middle(array: np.ndarray, side: int) -> np.ndarray:
+    left = max(0, (array.shape[1] - side) // 2)
+    return np.ascontiguousarray(array[:side, left : left + side])
+
+
+def _rainy(name: str, clean: np.ndarray, rain: int) -> Picture:
+    degraded = np.round(add_rain(clean / np.float32(255), seed_of(name, rain)) * 255).astype(np.uint8)
+    return Picture(f"{name}-{rain}", clean, degraded)
+
+
+def _photographed(name: str, clean: np.ndarray) -> Picture:
+    rng = noise_generator(name, "shot")
+    return Picture(name, clean, camera.photograph(camera.srgb_to_linear(clean / 255), camera.draw_parameters(rng), rng))
+
+
+def _list_files(data: Path, folder: str, expected: int, suffix: str = ".jpg",
+                script: str = "data_scripts.prepare") -> list[Path]:
+    """The files of data/folder with that suffix, sorted by name; others there, such as Thumbs.db, do not count."""
+    advice = f"get the data with `python -m {script}`, or say where they are in IRNAS_DATA"
+    if not data.is_dir():
+        raise DatasetError(f"{data}: no such data folder; {advice}")
+    if not (data / folder).is_dir():
+        raise DatasetError(f"{data}: has no folder {folder}; {advice}")
+    found = (path for path in (data / folder).iterdir() if path.suffix.lower() == suffix)
+    files = sorted(found, key=lambda path: path.stem)
+    if len(files) != expected:
+        raise DatasetError(f"{data / folder}: {len(files)} pictures, should be {expected}; {advice}")
+    return files
+
+
+def _decode(read: Callable[..., Picture], files: Iterable) -> tuple[Picture, ...]:
+    """Read files in threads (PIL's decoders release the interpreter lock), in the order given."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return tuple(pool.map(read, files))
+
+
+def _hash_files(files: Iterable[tuple[str, Path]]) -> str:
+    total = hashlib.sha256()
+    for name, path in sorted(files):
+        total.update(f"{sha256(path)}  {name}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,1 @@
+"""Systems by name, restored pictures, and the protocols under which they are measured."""

@@ -1,0 +1,155 @@
+"""Cells to train at one small budget and to compare: found by searches, drawn at random, or one change away.
+
+A comparison of cells is fair where all else is the same: the path and the width are the published ones, and so are
+budget, first weights and batches. The input is added to the output, since without it a short training is spent on the
+mean brightness of its batches, whatever the cell (notebook 10).
+"""
+
+import functools
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import edits
+from irnas_lib.experiments.results import SMOKE, TASKS
+from irnas_lib.files import atomically
+from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
+from irnas_lib.search_space import OPERATIONS, states
+from irnas_lib.training.checkpoints import CheckpointError
+
+SYSTEM = "IR-NAS + residual"
+SPREAD = 0.05  # random cells have as many parameters as those that they are compared with, give or take this share
+GROUPS = {"published": "the published cell", "searched": "searched here", "random": "random",
+          "operation": "another operation on an edge", "input": "another input of an edge",
+          "R1": "R1: every conv deformable", "R2": "R2: both inputs of a node"}  # the last four are `edits.KINDS`
+
+
+class Candidate(NamedTuple):
+    """name: such as "random 3", "input 7", or the paper's own, "IR-NAS, R1"; seed: of its training, None for that of
+    all the others."""
+
+    name: str
+    genotype: Genotype
+    seed: int | None = None
+
+
+def random_cell(nodes: int, rng: random.Random) -> Genotype:
+    """Two different inputs for each node and an operation for each of them, all equally likely; never `none`."""
+    return Genotype([[Edge(rng.choice(OPERATIONS[:-1]), source) for source in rng.sample(states(node), 2)]
+                     for node in range(nodes)])
+
+
+def random_cells(task: str, number: int, seed: int = 0, near: Sequence[int] = ()) -> list[Candidate]:
+    """Different random cells. Their sizes (of `parameters`) are within SPREAD of those of `near`, taken in turn, or of
+    the published cell's without it. Raises ValueError where ten thousand draws have too few of a size."""
+    published, rng, found = PUBLISHED[task, "IR-NAS"].genotype, random.Random(seed), {}
+    near = near or [parameters(task, published)]
+    for _ in range(10_000):
+        if len(found) == number:
+            return [Candidate(f"random {i}", cell) for i, cell in enumerate(found.values(), 1)]
+        cell, size = random_cell(len(published), rng), near[len(found) % len(near)]
+        if abs(parameters(task, cell) / size - 1) <= SPREAD:
+            found.setdefault(edits.canonical(cell), cell)
+    raise ValueError(f"only {len(found)} of {number} random cells: too few have about {size:,} parameters")
+
+
+def changed_cells(task: str, kind: str, number: int, seed: int = 0) -> list[Candidate]:
+    """A sample of the changes of one kind of `edits.KINDS`; the paper's own change, where it is of this kind, first."""
+    everything = edits.KINDS[kind](PUBLISHED[task, "IR-NAS"].genotype)
+    candidates = [Candidate(f"{kind} {i}", cell) for i, cell in enumerate(everything, 1)]
+    if (task, f"IR-NAS, {kind}") not in PUBLISHED:
+        return random.Random(seed).sample(candidates, min(number, len(candidates)))
+    pick = Candidate(f"IR-NAS, {kind}", PUBLISHED[task, f"IR-NAS, {kind}"].genotype)
+    others = [one for one in candidates if edits.canonical(one.genotype) != edits.canonical(pick.genotype)]
+    return [pick, *random.Random(seed).sample(others, min(number - 1, len(others)))]
+
+
+def build(task: str, genotype: Genotype) -> nn.Module:
+    """The untrained network of a cell, on the published path and width, with the input added to its output."""
+    return systems.build(SYSTEM, *_setting(task, genotype))
+
+
+def parameters(task: str, genotype: Genotype) -> int:
+    """Registered parameters of that network: those with a skip on every edge, and what each operation adds."""
+    operations = [edge.operation for node in genotype for edge in node]
+    skips = _parameters(task, len(genotype), "skip")
+    return skips + sum(_parameters(task, len(genotype), operation) - skips for operation in operations)
+
+
+@functools.cache
+def _parameters(task: str, nodes: int, operation: str) -> int:
+    """Of a cell with `operation` on one edge and skips on the others."""
+    first, *others = [[Edge("skip", "p2"), Edge("skip", "p1")] for _ in range(nodes)]
+    return systems.registered(SYSTEM, *_setting(task, Genotype([[Edge(operation, "p2"), first[1]], *others])))
+
+
+def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
+    """Channels of the picture, and the cell in the published network."""
+    return TASKS[task].channels, PUBLISHED[task, "IR-NAS"]._replace(genotype=genotype)
+
+
+def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
+    """The share of edges (node and input) that two cells have in common, and of edges with the same operation."""
+    def share(a: set, b: set) -> float:
+        return len(a & b) / len(a)
+
+    inputs = [{(node, edge.source) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
+    whole = [{(node, *edge) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
+    return share(*inputs), share(*whole)
+
+
+# ---- records ----
+
+def save(record: dict, folder: str | Path) -> Path:
+    """Writes what a group of cells has scored: {"task", "group", "profile", "budget": {"iterations", ...}, "cells":
+    [{"name", "genotype", "psnr", ...}, ...], ...}; "psnr" in dB, None where the training failed."""
+    path = Path(folder) / "{task}-{group}-{iterations}-{profile}.json".format(
+        **record, iterations=record["budget"]["iterations"])
+    with atomically(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def load(folders: Iterable[str | Path], task: str, profile: str, budget: dict) -> dict[str, dict]:
+    """What a profile has trained for a task at one budget, by group; an earlier folder comes before a later one.
+
+    Raises CheckpointError for a damaged file.
+    """
+    return _by_setting(folders).get(_setting_of({"task": task, "profile": profile, "budget": budget}), {})
+
+
+def _by_setting(folders: Iterable[str | Path]) -> dict[tuple, dict[str, dict]]:
+    """The same of every task, profile and budget, each by group."""
+    found = {}
+    for folder in folders:
+        for path in sorted(Path(folder).glob("[!.]*.json")):
+            try:
+                record = json.loads(path.read_text(encoding="utf-8"))
+                found.setdefault(_setting_of(record), {}).setdefault(record["group"], record)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise CheckpointError(f"{path}: no readable record of cells ({error})") from error
+    return found
+
+
+def best_known(folders: Iterable[str | Path], task: str, smoke: bool = False) -> dict[str, dict]:
+    """What has been trained for a task, by group, at that profile and budget at which most cells were."""
+    of_task = [groups for (its, profile, _), groups in _by_setting(folders).items()
+               if its == task and (profile == SMOKE) == smoke]
+    return max(of_task, key=lambda groups: sum(len(record["cells"]) for record in groups.values()), default={})
+
+
+def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
+    """The cells of such records in the order of GROUPS. Those of "again", the published cell from other seeds, are
+    with "published"."""
+    trained = {name: list(groups[name]["cells"]) if name in groups else [] for name in GROUPS}
+    trained["published"] += groups["again"]["cells"] if "again" in groups else []
+    return {name: of for name, of in trained.items() if of}
+
+
+def _setting_of(record: dict) -> tuple:
+    return record["task"], record["profile"], frozenset(record["budget"].items())

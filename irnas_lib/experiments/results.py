@@ -1,0 +1,211 @@
+"""Results: one small JSON file for each system that was trained or run; tables come from these."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from irnas_lib.files import atomically
+from irnas_lib.training.recipes import RECIPES
+
+
+class Task(NamedTuple):
+    """dataset: what the paper measures the task on; channels: of its pictures as networks see them; pictures: in its
+    test set."""
+
+    dataset: str
+    channels: int
+    protocols: tuple[str, ...]
+    pictures: int
+    unrestored: str  # the system that returns its input
+
+
+TASKS = {
+    "denoising": Task("BSD500", 1, ("strict", "redrawn", "half"), 200, "Noisy"),
+    "sim1800": Task("SIM1800-BSD500", 3, ("strict",), 212, "Noisy"),
+    "deraining": Task("Rain800", 3, ("strict", "strict_y"), 100, "Rainy"),
+}
+# Of data sets whose name does not say enough.
+TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
+PAPER_LAMBDA = 0.5  # of Eq. 7
+PAPER_LOSS = ("IR-NAS", "IR-NAS, R1", "IR-NAS, R2", "IR-NAS (searched here)")  # systems that stand for it in the tables
+SMOKE = "smoke"     # the profile whose results are none
+
+PLAIN_NAME = r"[A-Za-z0-9][\w ,+*().-]*"  # they become file names
+
+Number = int | float
+REQUIRED = {
+    "task": str, "dataset": str, "system": str, "sigma": Number | None, "seed": int,
+    "recipe": str | None, "loss": str | None, "lambda": Number | None, "iterations": int | None,
+    "batch": int | None, "profile": str,
+    "genotype": list | tuple | None, "path": list | tuple | None, "width": int | None, "metrics": dict,
+    "parameters": int | None, "macs_per_pixel": Number | None, "seconds": Number | None, "device": str | None,
+    "versions": dict, "commit": str | None, "data_sha256": str | None, "weights": dict | None, "status": str,
+}
+# Of a training; curve: [[iteration, loss, PSNR], ...] of batches in training mode; validation: [[iteration, PSNR], ...]
+# of pictures kept out, in evaluation mode; schedule: the iterations that the learning rate was planned for.
+EXTRA = {"crop": int | None, "curve": list | None, "validation": list | None, "schedule": int | None}
+
+
+class ResultError(ValueError):
+    """A result that is damaged, foreign or impossible; the message is one line."""
+
+
+def slug(system: str) -> str:
+    """A system's name for file names: "IR-NAS, R1" is ir_nas_r1, "IR-NAS*" is ir_nas_star."""
+    return re.sub(r"[^a-z0-9]+", "_", system.lower().replace("*", " star")).strip("_")
+
+
+def stem(result: Mapping) -> str:
+    """The name, without suffix, of a result's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
+
+    What is None is left out, and so are a lambda of 0.5 and the data set that the paper uses for the task.
+    """
+    task, dataset, sigma, weight = (result[key] for key in ("task", "dataset", "sigma", "lambda"))
+    parts = [task, None if dataset == TASKS[task].dataset else dataset, slug(result["system"]),
+             None if sigma is None else f"sigma{sigma:g}", f"seed{result['seed']}", result["recipe"],
+             None if weight in (None, PAPER_LAMBDA) else f"lambda{weight:g}", result["iterations"], result["profile"]]
+    return "-".join(str(part) for part in parts if part is not None)
+
+
+def check(result: dict, name: str = "result") -> None:
+    """Raises ResultError, its message beginning with `name`, unless `result` is whole and possible."""
+    if problem := _problem(result):
+        raise ResultError(f"{name}: {problem}")
+
+
+def save(result: dict, folder: str | Path) -> Path:
+    """Checks a result and writes it into `folder`, whole or not at all; returns the file, named by `stem`.
+
+    Raises ResultError, before anything is written, for a result that `check` rejects.
+    """
+    check(result)
+    path = Path(folder) / f"{stem(result)}.json"
+    ordered = {key: result[key] for key in REQUIRED | EXTRA if key in result}
+    text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
+    with atomically(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def load(folder: str | Path) -> list[dict]:
+    """The results in a folder, sorted by file name; none where there is no such folder yet.
+
+    Raises ResultError, which names the file, for one that is damaged or no result.
+    """
+    return [read(path) for path in sorted(Path(folder).glob("[!.]*.json"))]
+
+
+def read(path: Path) -> dict:
+    """One result. Raises ResultError, which names the file."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
+    check(result, str(path))
+    return result
+
+
+def has_usual_loss(result: dict) -> bool:
+    """Whether a result was trained with the loss of its system's row in the tables; with another lambda it is an
+    experiment of its own. IR-NAS and its variants are the paper's loss, IR-NAS* is without the log-SSIM term; the other
+    systems, which the paper compares or does not have, are their recipe's."""
+    if result["lambda"] is None or result["recipe"] not in RECIPES:
+        return result["lambda"] in (None, 0 if result["system"] == "IR-NAS*" else PAPER_LAMBDA)
+    usual = {"IR-NAS*": 0.0} | dict.fromkeys(PAPER_LOSS, PAPER_LAMBDA)
+    return result["lambda"] == usual.get(result["system"], RECIPES[result["recipe"]].loss_lambda)
+
+
+def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, protocol: str | None = None,
+         smoke: bool = False) -> dict | None:
+    """The result that stands for a system in a table, or None where there is none.
+
+    The most test pictures win, then the most iterations, then the lowest seed, then the recipe `matched`.
+    Only the data set of the paper counts, only the paper's loss (another lambda is an experiment of its own), and no
+    smoke result; with `smoke`, only smoke results, on any data set. A failed result is returned where the system
+    never succeeded. Without a protocol any result serves, and its most pictures under one protocol count.
+    """
+    candidates = [
+        result for result in results
+        if (result["task"], result["system"], result["sigma"]) == (task, system, sigma)
+        and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)
+        and has_usual_loss(result)
+    ]
+    good = [result for result in candidates if result["status"] == "ok"]
+    measured = [result for result in good if protocol is None or protocol in result["metrics"]]
+
+    def rank(result):
+        pictures = max((scores["pictures"] for name, scores in result["metrics"].items() if protocol in (None, name)),
+                       default=0)
+        return (-pictures, -(result["iterations"] or 0), result["seed"], result["recipe"] != "matched",
+                json.dumps(result, sort_keys=True))
+    return min(measured if good else candidates, key=rank, default=None)
+
+
+def _problem(result: object) -> str | None:
+    """What is wrong with a result, in a few words, or None."""
+    if not isinstance(result, dict):
+        return "not a result: no JSON object"
+    missing, unknown = REQUIRED.keys() - result.keys(), result.keys() - REQUIRED.keys() - EXTRA.keys()
+    if missing or unknown:
+        said = [f"{word} {', '.join(sorted(keys))}"
+                for word, keys in (("without", missing), ("with unknown", unknown)) if keys]
+        return f"not a result: {'; '.join(said)}"
+    for key, kind in (REQUIRED | EXTRA).items():
+        value = result.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return f"{key} is {value!r}"
+        if isinstance(value, Number) and (not math.isfinite(value) or value < 0):
+            return f"{key} is {value}"
+    task, system, loss_lambda = result["task"], result["system"], result["lambda"]
+    if task not in TASKS:
+        return f"unknown task {task!r} (known: {', '.join(TASKS)})"
+    for key in ("system", "dataset", "recipe", "profile"):
+        if result[key] is not None and not re.fullmatch(PLAIN_NAME, result[key]):
+            return f"{key} is {result[key]!r}"
+    if (task == "denoising") != bool(result["sigma"]):
+        return f"sigma is {result['sigma']} for {task}"
+    if system in ("IR-NAS", "IR-NAS*") and (loss_lambda == 0) != (system == "IR-NAS*"):
+        return f"{system} with lambda {loss_lambda} (IR-NAS* is the one with lambda 0)"
+    if result["status"] not in ("ok", "failed"):
+        return f"status is {result['status']!r}, neither ok nor failed"
+    if result["status"] == "ok" and not result["metrics"]:
+        return "status is ok, but nothing was measured"
+    for protocol, scores in result["metrics"].items():
+        if protocol not in TASKS[task].protocols:
+            return f"unknown protocol {protocol!r} (known for {task}: {', '.join(TASKS[task].protocols)})"
+        if problem := _score_problem(scores):
+            return f"{protocol}: {problem}"
+    weights = result["weights"]
+    if weights is not None:
+        if weights.keys() != {"file", "sha256"} or {type(value) for value in weights.values()} != {str}:
+            return "weights are neither null nor a file and its sha256"
+        if Path(weights["file"]).is_absolute() or ".." in Path(weights["file"]).parts:
+            return f"weights lie outside the checkpoints: {weights['file']}"
+    return None
+
+
+def _score_problem(scores: object) -> str | None:
+    """What is wrong with the scores of one protocol; `ssim_padded`, `seconds` and `each` may be there or not."""
+    optional = {"ssim_padded", "seconds", "each"}
+    if not isinstance(scores, dict) or scores.keys() - optional != {"psnr", "ssim", "pictures"}:
+        return "needs psnr, ssim and pictures"
+    for key, value in scores.items():
+        if key == "each" or key in optional and value is None:
+            continue
+        if not isinstance(value, Number) or isinstance(value, bool) or not math.isfinite(value):
+            return f"{key} is {value!r}"
+    if not -1 <= scores["ssim"] <= 1:
+        return f"ssim is {scores['ssim']}"
+    if not isinstance(scores["pictures"], int) or scores["pictures"] < 1:
+        return f"pictures is {scores['pictures']}"
+    if (each := scores.get("each")) is not None:
+        try:
+            psnr, ssim = (sum(values) / scores["pictures"] for values in zip(*each.values(), strict=True))
+        except (AttributeError, TypeError, ValueError):
+            return "each is no PSNR and SSIM by picture"
+        if not all(math.isclose(mean, scores[key], abs_tol=1e-3) for key, mean in (("psnr", psnr), ("ssim", ssim))):
+            return "each does not have the means that are given"
+    return None

@@ -1,0 +1,240 @@
+"""What a run writes and where it finds what is finished: results, weights, searches, panels, states.
+
+Everything of a run lies under runs/PROFILE/checkpoints/; what is shipped with the project lies in checkpoints/, in
+the same folders. Both are looked through for a finished search or training of the same parameters, the run first.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from irnas_lib.data.datasets import Dataset
+from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
+from irnas_lib.experiments import results
+from irnas_lib.files import ROOT, atomically, run_folder
+from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
+from irnas_lib.runtime import device_name
+from irnas_lib.training import checkpoints
+
+SHIPPED = ROOT / "checkpoints"
+CPU = torch.device("cpu")
+PACKAGES = ("torch", "torchvision", "numpy")
+# What must agree for a finished training to stand for another one.
+SAME_TRAINING = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch",
+                 "crop", "genotype", "path", "width", "data_sha256")
+
+
+def output_folder(profile: str) -> Path:
+    """runs/PROFILE/checkpoints."""
+    return run_folder(profile) / "checkpoints"
+
+
+def folders(profile: str) -> tuple[Path, Path]:
+    """Where finished things may lie: this run's own, then the shipped ones."""
+    return output_folder(profile), SHIPPED
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit checked out, with `-dirty` where tracked files differ from it; the variable IRNAS_COMMIT, for copies
+    of the project without its history, goes first; empty where neither is."""
+    if os.environ.get("IRNAS_COMMIT"):
+        return os.environ["IRNAS_COMMIT"]
+    try:
+        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                              cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:
+    """Where a record comes from: the keys profile, data_sha256, device, versions, commit."""
+    return {"profile": profile, "data_sha256": dataset.sha256, "device": device_name(device),
+            "versions": {name: version(name) for name in PACKAGES}, "commit": commit()}
+
+
+# ---- searches ----
+
+def search_file(task: str, seed: int, profile: str) -> str:
+    return f"{task}-seed{seed}-{profile}.json"
+
+
+def save_search(record: dict, profile: str) -> Path:
+    """Writes a finished search: what `search.search` returns with its settings, task, data set and provenance."""
+    path = output_folder(profile) / "searches" / search_file(record["task"], record["settings"]["seed"], profile)
+    with atomically(path) as partial:
+        partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    return path
+
+
+def load_search(path: Path) -> dict:
+    """Reads a search; genotype and paths come back as Genotype and tuples. CheckpointError for a damaged file."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        return record | {"genotype": Genotype(record["genotype"]), "path": check_path(record["path"]),
+                         "relative_path": check_path(record["relative_path"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise checkpoints.CheckpointError(f"{path}: not a readable search ({error})") from error
+
+
+def find_search(profile: str, task: str, seed: int, settings: dict | None = None,
+                data_sha256: str | None = None) -> dict | None:
+    """A finished search of this task and seed, with these settings and data where they are given, or None."""
+    for folder in folders(profile):
+        path = folder / "searches" / search_file(task, seed, profile)
+        if path.is_file():
+            record = load_search(path)
+            if settings in (None, record["settings"]) and data_sha256 in (None, record["data_sha256"]):
+                return record
+    return None
+
+
+def all_searches(profile: str) -> list[dict]:
+    """Every finished search, this profile's own and the shipped ones, by task and seed."""
+    found = {path.name: path for folder in reversed(folders(profile))
+             for path in (folder / "searches").glob("[!.]*.json")}
+    return [load_search(path) for _, path in sorted(found.items())]
+
+
+def architecture(choice: str, task: str, system: str, profile: str, seed: int = 0, path: str = "",
+                 width: int = 0) -> Architecture:
+    """The architecture that a notebook's parameters name.
+
+    choice: "published" (Figure 6), "searched" (what this profile's search with that seed found) or an architecture
+    file. path ("0,0,0,1") and width replace the architecture's own where they are given.
+    Raises GenotypeError or CheckpointError.
+    """
+    if choice == "published":
+        chosen = published(task, system)
+    elif choice == "searched":
+        found = find_search(profile, task, seed)
+        if found is None:
+            raise checkpoints.CheckpointError(f"no finished search for {task}, seed {seed}, profile {profile}: "
+                                              "run 03_search first")
+        chosen = Architecture(found["genotype"], found["path"], published(task).width)
+    else:
+        chosen = load_architecture(ROOT / choice)
+    return Architecture(chosen.genotype, parse_path(path, len(chosen.path)) if path else chosen.path,
+                        width or chosen.width)
+
+
+def parse_path(text: str, layers: int) -> tuple[int, ...]:
+    """Levels written as "0,0,0,1". Raises GenotypeError."""
+    try:
+        levels = [int(level) for level in text.split(",")]
+    except ValueError as error:
+        raise GenotypeError(f"path {text!r}: levels are numbers with commas between, such as 0,0,0,1") from error
+    return check_path(levels, layers)
+
+
+# ---- trainings ----
+
+def training_record(profile: str, pictures: Dataset, device: torch.device, network: nn.Module,
+                    architecture: Architecture | None, given: dict) -> dict:
+    """What a training is, before it is run: the keys of a result but for what it has yet to find.
+
+    given: the parameters of 05_training that are recorded as they are: task, system, sigma (None but for white noise),
+    seed, recipe, loss_lambda, iterations, schedule (0: iterations), batch, crop.
+    Raises ValueError, before anything is trained, for what could never become a result, and for another architecture
+    than the paper's under the paper's name.
+    """
+    if architecture and given["system"] != SEARCHED_HERE and architecture != published(given["task"], given["system"]):
+        raise ValueError(f"{given['system']} stands for the paper's own genotype, path and width in the tables; "
+                         f"another one is trained as {SEARCHED_HERE!r}")
+    if 0 < given["schedule"] < given["iterations"]:
+        raise ValueError(f"a schedule of {given['schedule']} ends before the {given['iterations']} iterations do")
+    record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}
+    record |= {
+        "dataset": pictures.name, "lambda": given["loss_lambda"], "schedule": given["schedule"] or given["iterations"],
+        "loss": "mse + log-ssim" if given["loss_lambda"] else "mse",
+        "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
+        "path": architecture and list(architecture.path), "width": architecture and architecture.width,
+        "parameters": parameter_count(network), "macs_per_pixel": macs_per_pixel(network, pictures.channels),
+    } | provenance(profile, pictures, device)
+    results.check(record | {"metrics": {}, "seconds": None, "weights": None, "status": "failed"})
+    return record
+
+
+def state_file(profile: str, name: str) -> Path:
+    """Where an unfinished search or training keeps its exact state."""
+    return output_folder(profile) / "resume" / f"{name}.pt"
+
+
+def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Dataset) -> Path:
+    """Where an unfinished measurement under some protocols keeps the scores that it has, picture by picture."""
+    return output_folder(profile) / "resume" / f"{name}-{'-'.join(protocols)}-{dataset.sha256[:12]}.csv"
+
+
+def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
+    """A finished training that agrees with `wanted` in every key of SAME_TRAINING: its result and its folder.
+
+    Raises CheckpointError where there is none, and the run holds another one under the name that it would get: such a
+    result is not lost without a word (unless it is of smoke scale).
+    """
+    key = _key(wanted)
+    for folder in folders(profile):
+        for result in results.load(folder / "results"):
+            if _key(result) == key:
+                return result, folder
+    rival = output_folder(profile) / "results" / f"{results.stem(wanted)}.json"
+    if profile != results.SMOKE and rival.is_file():
+        other = dict(zip(SAME_TRAINING, _key(results.read(rival))))
+        differs = [name for name, value in zip(SAME_TRAINING, key) if value != other[name]]
+        raise checkpoints.CheckpointError(f"{rival}: has another {', '.join(differs)} than the training that would "
+                                          "take its place; move it away, and its weights")
+    return None
+
+
+def _key(record: dict) -> list:
+    """As JSON keeps it, where tuples are lists; compared by value, so that 0 is 0.0."""
+    return json.loads(json.dumps([record.get(name) for name in SAME_TRAINING]))
+
+
+def at_hand(result: dict, folder: Path) -> bool:
+    """Whether the weights of a result are there: what is shipped stays small, and not all of them are."""
+    return result["weights"] is not None and (folder / result["weights"]["file"]).is_file()
+
+
+def load_network(network: nn.Module, result: dict, folder: Path) -> None:
+    """Loads the weights that a result names, checking their hash. Raises CheckpointError."""
+    if result["weights"] is None:
+        raise checkpoints.CheckpointError(f"{result['system']}: this result has no weights ({result['status']})")
+    checkpoints.load_weights(folder / result["weights"]["file"], network, result["weights"]["sha256"])
+
+
+def trained_network(result: dict, folder: Path) -> nn.Module:
+    """The network that a result describes, with its weights. Raises CheckpointError where it describes none, or its
+    weights are not there."""
+    try:
+        architecture = result["genotype"] and Architecture(Genotype(result["genotype"]), check_path(result["path"]),
+                                                           result["width"])
+        network = build(result["system"], results.TASKS[result["task"]].channels, architecture)
+    except (TypeError, ValueError) as error:
+        raise checkpoints.CheckpointError(f"{results.stem(result)}: describes no network ({error})") from error
+    load_network(network, result, folder)
+    return network
+
+
+def save_training(result: dict, network: nn.Module | None) -> Path:
+    """Writes weights (unless `network` is None: a training that failed) and then the result that names them."""
+    folder, weights = output_folder(result["profile"]), None
+    if network is not None:
+        file = f"weights/{results.stem(result)}.safetensors"
+        weights = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
+    return results.save(result | {"weights": weights}, folder / "results")
+
+
+def all_results(profile: str) -> list[dict]:
+    """The results that this profile's tables are made from: its own, and unless it is smoke the shipped ones."""
+    own = results.load(output_folder(profile) / "results")
+    return own if profile == results.SMOKE else own + results.load(SHIPPED / "results")

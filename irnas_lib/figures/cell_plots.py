@@ -1,0 +1,165 @@
+"""Pictures of cells in numbers: what several searches chose and how sure they were, and what trained cells score.
+
+searches: of `runs.load_search`, with "genotype", "settings", "beta" of shape (rows, 3), and "history", whose entries
+have "iteration", "alpha" of shape (edges, 6) and "beta"; all raw logits. groups: of `cells.load`.
+"""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from statistics import mean
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+
+from irnas_lib.decode import transition_scores
+from irnas_lib.experiments.cells import GROUPS, by_group
+from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
+from irnas_lib.genotypes import Genotype
+from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
+from irnas_lib.tables.comparison import prediction_interval
+
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
+
+
+@matplotlib.rc_context(STYLE)
+def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
+    """How many of the cells give a node (row) an input (column), darker where more do, and with which operations. The
+    first node has no choice of inputs."""
+    if not genotypes:
+        return not_run("Edges that searches choose")
+    nodes = len(genotypes[0])
+    names = states(nodes)
+    plot = Plot(1.0 + 1.15 * (nodes + 1), 0.6 + 0.62 * nodes)
+    axes = plot.subplots()
+    for row in range(nodes):
+        for column, source in enumerate(names[:row + 2]):
+            chosen = [edge.operation for cell in genotypes for edge in cell[row] if edge.source == source]
+            shade = f"{1 - 0.4 * len(chosen) / len(genotypes):.3f}"
+            axes.add_patch(matplotlib.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade,
+                                                        edgecolor="k", linewidth=0.6))
+            said = "\n".join([f"{len(chosen)} of {len(genotypes)}", ", ".join(chosen)] if chosen else ["0"])
+            axes.text(column, row, said, ha="center", va="center", size=7)
+    axes.set(xlim=(-0.52, nodes + 0.52), ylim=(nodes - 0.48, -0.52), xticks=range(nodes + 1), yticks=range(nodes),
+             xticklabels=names[:-1], yticklabels=names[2:], xlabel="input", ylabel="node")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def chosen_operations(searches: Sequence[Mapping]) -> Figure:
+    """How many edges of each search's cell have an operation, and how many would if all were equally likely; `none` is
+    never kept."""
+    if not searches:
+        return not_run("Operations that searches choose")
+    plot = Plot(6.0, 2.4)
+    axes = plot.subplots()
+    for i, record in enumerate(searches):
+        counts = [sum(edge.operation == name for node in record["genotype"] for edge in node)
+                  for name in OPERATIONS[:-1]]
+        width = 0.8 / len(searches)
+        axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(counts))], counts, width, color="0.9", edgecolor="k",
+                 hatch=HATCHES[i % len(HATCHES)], label=_seed(record))
+    axes.axhline(2 * len(searches[0]["genotype"]) / (len(OPERATIONS) - 1), color="k", linestyle="--", linewidth=1,
+                 label="drawn at random")
+    axes.set(xticks=range(len(OPERATIONS) - 1), xticklabels=OPERATIONS[:-1], ylabel="edges of the cell")
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    plot.legend(loc="outside right upper")
+    return plot
+
+
+def undecided(probabilities: torch.Tensor) -> float:
+    """The mean entropy of the rows of (rows, choices), of each by the largest that it could have: 1 where all that
+    exist are equally likely, 0 where one is certain."""
+    choices = (probabilities > 0).sum(dim=1)
+    return (torch.special.entr(probabilities).sum(dim=1) / choices.log()).mean().item()
+
+
+@matplotlib.rc_context(STYLE)
+def entropy(searches: Sequence[Mapping]) -> Figure:
+    """How far `undecided` of alpha's rows and of beta's falls below 1 over a search; a ring is the validation whose
+    cell was taken."""
+    if not searches:
+        return not_run("Entropy of alpha and beta")
+    plot = Plot(7.2, 2.6)
+    sides = plot.subplots(1, 2)
+    for i, record in enumerate(searches):
+        steps = [entry["iteration"] for entry in record["history"]]
+        for axes, name, shares in zip(sides, ("alpha", "beta"), (lambda alpha: alpha.softmax(dim=1),
+                                                                 lambda beta: move_log_probabilities(beta).exp())):
+            of = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64))) for entry in record["history"]]
+            axes.plot(steps, of, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
+            axes.plot(steps[record["best"]], of[record["best"]], "ko", markersize=4, markerfacecolor="w")
+            axes.set(title=f"{name}: 1 - entropy (0 = undecided)", xlabel="iterations")
+    plot.legend(*sides[0].get_legend_handles_labels(), loc="outside right upper", handlelength=3.5)
+    return plot
+
+
+def level_chances(beta: torch.Tensor) -> list[list[float]]:
+    """For each layer 1 ... L the chance that a path is at each of its levels, of raw logits beta, (rows, 3)."""
+    chances = [[1.0]]
+    for layer, moves in enumerate(transition_scores(beta), start=1):
+        here = [0.0] * len(levels(layer))
+        for (source, level), score in moves.items():
+            here[level] += chances[-1][source] * math.exp(score)
+        chances.append(here)
+    return chances[1:]
+
+
+@matplotlib.rc_context(STYLE)
+def widths(searches: Sequence[Mapping]) -> Figure:
+    """The chance of each level in each layer: of an untouched beta, and of what each search has learned."""
+    if not searches:
+        return not_run("Chances of the widths")
+    betas = {"untouched": torch.zeros(len(searches[0]["beta"]), 3),
+             **{_seed(record): torch.tensor(record["beta"]) for record in searches}}
+    chances = {name: level_chances(beta) for name, beta in betas.items()}
+    layers = layers_for(len(searches[0]["beta"]))
+    plot = Plot(0.8 + 1.6 * layers, 2.3)
+    for layer, axes in enumerate(plot.subplots(1, layers, sharey=True, squeeze=False)[0]):
+        for i, (name, of) in enumerate(chances.items()):
+            width = 0.8 / len(chances)
+            axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(of[layer]))], of[layer], width, edgecolor="k",
+                     color="0.45" if i == 0 else "0.9", hatch=HATCHES[max(0, i - 1) % len(HATCHES)], label=name)
+        axes.set(title=f"layer {layer + 1}", xticks=range(len(of[layer])), xlabel="level")
+    plot.axes[0].set_ylabel("chance")
+    plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def scores(groups: Mapping[str, Mapping]) -> Figure:
+    """PSNR of every trained cell, a row for each group; the paper's own cells are stars. The grey band is where one
+    more training of the published cell falls with a chance of 95%."""
+    psnrs = {name: [(cell["name"].startswith("IR-NAS"), cell["psnr"]) for cell in trained if cell["psnr"] is not None]
+             for name, trained in by_group(groups).items()}
+    psnrs = {name: of for name, of in psnrs.items() if of}
+    if not psnrs:
+        return not_run("Cells at one small budget")
+    plot = Plot(7.2, 1.1 + 0.42 * len(psnrs))
+    axes = plot.subplots()
+    own = [psnr for _, psnr in psnrs.get("published", ())]
+    if len(own) > 2:
+        axes.axvspan(*prediction_interval(own), color="0.88", zorder=0, label="the published cell, another seed (95%)")
+    for row, of in enumerate(psnrs.values()):
+        for papers, marker, size, label in ((False, "o", 6, "a cell"), (True, "*", 11, "the paper's own")):
+            points = [psnr for its, psnr in of if its == papers]
+            axes.plot(points, [row] * len(points), f"k{marker}", markersize=size,
+                      markerfacecolor="k" if papers else "w", label=label)
+        if len(of) > 1:
+            axes.plot([mean(psnr for _, psnr in of)] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
+    first = next(iter(groups.values()))
+    level = "" if first["budget"]["sigma"] is None else " sigma {sigma:g},".format(**first["budget"])
+    axes.set(yticks=range(len(psnrs)), ylim=(len(psnrs) - 0.5, -0.5), xlabel="PSNR (dB)",
+             yticklabels=[textwrap.fill(GROUPS[name], 20) for name in psnrs])
+    axes.set_title("{}:{} {iterations:,} iterations of {batch} crops of {crop}x{crop}, {pictures} test pictures, "
+                   "{protocol}".format(first["task"], level, **first["budget"]), size=8)
+    found = dict(zip(*reversed(axes.get_legend_handles_labels())))
+    plot.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=8)
+    return plot
+
+
+def _seed(record: Mapping) -> str:
+    return f"seed {record['settings']['seed']}"

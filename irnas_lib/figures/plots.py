@@ -1,0 +1,312 @@
+"""Pictures of searches, trainings and results. Each function returns a matplotlib Figure.
+
+Styles, markers and labels carry what colour does.
+"""
+
+import io
+import math
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+from irnas_lib.data.pictures import to_tensor
+from irnas_lib.decode import transition_scores, viterbi_path
+from irnas_lib.experiments import results
+from irnas_lib.figures import drawing, panels
+from irnas_lib.files import atomically
+from irnas_lib.metrics import psnr, ssim
+from irnas_lib.search_space import MOVES, OPERATIONS, layers_for, levels, move_log_probabilities, source_rows
+from irnas_lib.tables import comparison
+
+DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKERS = "osD^vP*X<>hp"
+MOVE_STYLES = {-1: (":", "narrower"), 0: ("-", "same"), 1: ("--", "wider")}
+STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False,
+         "svg.hashsalt": "irnas", "figure.dpi": 110, "legend.frameon": False, "axes.titlesize": 8}
+
+
+class Plot(Figure):
+    """A Figure that notebooks show without pyplot."""
+
+    def __init__(self, width: float, height: float):
+        super().__init__(figsize=(width, height), layout="constrained")
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            self.savefig(content, format="png", dpi=110, metadata={"Software": None})
+        return content.getvalue()
+
+
+def not_run(what: str) -> Figure:
+    """A frame for a figure that nothing has been measured for yet."""
+    plot = Plot(6.5, 1.6)
+    axes = plot.subplots()
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, linestyle="--", color="0.5")
+    axes.text(0.5, 0.5, f"{what}: not run", ha="center", va="center", transform=axes.transAxes, size=11)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def search_curves(record: Mapping) -> Figure:
+    """How a search went: quality on Train V, loss, the operations' weights, where beta leads from each level.
+
+    record: what `search.search` returns, with its settings. Grey: only weights were trained; the vertical line: the
+    result.
+    """
+    history, settings = record["history"], record["settings"]
+    warmed_up = history[-1]["iteration"] * settings["warmup_epochs"] / settings["epochs"]
+    steps = np.array([entry["iteration"] for entry in history])
+    alpha = torch.tensor([entry["alpha"] for entry in history], dtype=torch.float64).softmax(dim=-1)
+    beta = np.array([move_log_probabilities(torch.tensor(entry["beta"])).exp().numpy() for entry in history])
+    columns = layers_for(beta.shape[1])
+    sources = source_rows(columns)
+    height = len(levels(columns - 1))
+    plot = Plot(7.2, 3.5 + 1.1 * height)
+    upper, lower = plot.subfigures(2, 1, height_ratios=[3.0, 0.5 + 1.1 * height])
+
+    parts = upper.subplots(2, 3, sharex=True)
+    for axes, (key, title) in zip(parts.flat, (("psnr", "PSNR on Train V (dB)"), ("ssim", "SSIM on Train V"),
+                                               ("loss", "loss (Eq. 7)"))):
+        axes.plot(steps, [entry[key] for entry in history], "k-o", markersize=2.5, linewidth=1)
+        axes.set_title(title)
+    mean = alpha.mean(dim=1).numpy()
+    for column, name in enumerate(OPERATIONS):
+        parts[1, 0].plot(steps, mean[:, column], linestyle=DASHES[column], color=drawing.COLOURS[column], label=name)
+    parts[1, 0].set_title("alpha: mean weight over edges")
+    entropy = torch.special.entr(alpha).sum(dim=-1).mean(dim=1) / math.log(len(OPERATIONS))
+    parts[1, 1].plot(steps, entropy, "k-", linewidth=1)
+    parts[1, 1].set_title("alpha: mean entropy (1 = undecided)")
+    parts[0, 2].tick_params(labelbottom=True)  # nothing below it
+    parts[1, 2].axis("off")
+    handles, labels = parts[1, 0].get_legend_handles_labels()
+    parts[1, 2].legend(handles, labels, title="operations", loc="center", ncols=2, handlelength=3)
+
+    lowest, highest = beta[beta > 0].min(), beta.max()
+    grid = lower.subplots(height, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for row, (layer, level) in enumerate(sources):
+        axes = grid[level, layer]
+        axes.axis("on")
+        for column, move in enumerate(MOVES):
+            if beta[:, row, column].any():  # a move that exists
+                style, name = MOVE_STYLES[move]
+                axes.plot(steps, beta[:, row, column], "k", linestyle=style, label=name, linewidth=1.2)
+        axes.set_title(f"layer {layer}, level {level}" if layer else "start, level 0")
+        axes.set_ylim(lowest - 0.05, highest + 0.05)
+        axes.locator_params(axis="x", nbins=3)
+        axes.tick_params(labelbottom=level == levels(layer)[-1], labelleft=layer == level)  # its row's first panel
+    moves = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
+    lower.legend(moves.values(), moves.keys(), title="beta: probability of the next cell's level", ncols=len(moves),
+                 loc="outside upper center", handlelength=3)
+    lower.supxlabel("iterations", size=8)
+    parts[1, 1].ticklabel_format(useOffset=False)
+    for axes in [*parts.flat[:5], *(grid[level, layer] for layer, level in sources)]:
+        axes.axvspan(0, warmed_up, color="0.9", zorder=0)
+        axes.axvline(history[record["best"]]["iteration"], color="k", linewidth=0.6, zorder=0)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def draw_trellis(beta: torch.Tensor, path: tuple[int, ...] | None = None,
+                 others: Mapping[str, tuple[int, ...]] | None = None) -> Figure:
+    """The trellis of raw logits beta, (rows, 3): every move with its probability, the chosen path bold.
+
+    path: the levels of cells 1 ... L, Viterbi's where None. others: further paths by name, drawn dashed.
+    """
+    path, others = path or viterbi_path(beta)[0], others or {}
+    scores = transition_scores(beta)
+    plot = Plot(1.2 + 1.45 * len(scores), 3.0)
+    axes = plot.subplots()
+    for layer, moves in enumerate(scores, 1):
+        for (source, level), score in moves.items():
+            probability = math.exp(score)
+            axes.plot([layer - 1, layer], [source, level], color="0.55", linewidth=0.4 + 3.5 * probability, zorder=1)
+            near = 0.3 if source != level else 0.5  # of the way, so that labels of crossing moves stand apart
+            axes.text(layer - 1 + near, source + near * (level - source), f"{probability:.2f}", size=7, ha="center",
+                      va="center", zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+    axes.plot(range(len(path) + 1), (0, *path), color="k", linewidth=5, zorder=2, solid_capstyle="round",
+              label=f"chosen {','.join(map(str, path))}")
+    for i, (name, levels_taken) in enumerate(others.items()):
+        shift = 0.09 * (1 + i // 2) * (-1) ** i
+        axes.plot(range(len(levels_taken) + 1), np.array((0, *levels_taken)) + shift, zorder=3, linewidth=1.8,
+                  linestyle=DASHES[1 + i % 3], color=drawing.COLOURS[3 - i % 4],
+                  label=f"{name} {','.join(map(str, levels_taken))}")
+    for layer in range(len(scores) + 1):
+        for level in levels(layer):
+            axes.text(layer, level, f"{2 ** level}W" if level else "W", ha="center", va="center", zorder=5, size=8,
+                      bbox={"boxstyle": "circle,pad=0.35", "facecolor": drawing.CELL, "edgecolor": "k"})
+    axes.set(xticks=range(len(scores) + 1), yticks=levels(len(scores)), xlim=(-0.3, len(scores) + 0.3),
+             ylim=(len(levels(len(scores))) - 0.6, -0.4), xlabel="layer", ylabel="level")
+    axes.set_xticklabels(["start", *range(1, len(scores) + 1)])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    plot.legend(loc="outside upper center", ncols=1 + len(others), handlelength=3.5)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def training_curve(of: Iterable[Mapping]) -> Figure:
+    """Loss and PSNR of the training batches, of every result that keeps a curve: as logged, and smoothed."""
+    of = [result for result in of if result.get("curve")]
+    if not of:
+        return not_run("Training curve")
+    plot = Plot(7.2, 2.3 + 0.16 * ((len(of) + 1) // 2))
+    for axes, column, title in zip(plot.subplots(1, 2), (1, 2), ("loss (Eq. 7)", "PSNR of the batch (dB)")):
+        for i, result in enumerate(of):
+            curve = np.array(result["curve"])
+            marker = MARKERS[i % len(MARKERS)] if i >= len(DASHES) else None  # where the dashes are those of another
+            line, = axes.plot(*_smooth(curve, column), linestyle=DASHES[i % len(DASHES)], marker=marker,
+                              color=drawing.COLOURS[i % len(drawing.COLOURS)], label=_run_name(result),
+                              markersize=4, markevery=0.1)
+            axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
+        axes.set(title=title, xlabel="iterations", yscale="log" if column == 1 else "linear")
+    plot.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4)
+    profiles = dict.fromkeys(result["profile"] for result in of)
+    plot.suptitle(f"profile {', '.join(profiles)}", size=8)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def training_panels(of: Iterable[Mapping]) -> Figure:
+    """PSNR of the training batches, a panel for each of many results that keep a curve: smoothed, over the others in
+    grey."""
+    of = [result for result in of if result.get("curve")]
+    if not of:
+        return not_run("Training curves")
+    curves = [_smooth(np.array(result["curve"]), 2) for result in of]
+    columns = min(5, len(of))
+    rows = math.ceil(len(of) / columns)
+    plot = Plot(1.6 * columns, 0.7 + 1.35 * rows)
+    grid = plot.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    for i, (axes, result, own) in enumerate(zip(grid, of, curves)):
+        for curve in curves:
+            axes.plot(*curve, color="0.8", linewidth=0.6)
+        axes.plot(*own, "k-", linewidth=1.3)
+        axes.tick_params(labelbottom=i + columns >= len(of))  # nothing below it
+        seed = f", seed {result['seed']}" if len({other["seed"] for other in of}) > 1 else ""
+        axes.set_title(f"{result['system']}{seed}", size=7)
+    for axes in grid[len(of):]:
+        axes.set_visible(False)
+    level = "" if of[0]["sigma"] is None else ", sigma {sigma:g}".format(**of[0])
+    plot.suptitle("{dataset}{level}, recipe {recipe}, profile {profile}; grey: the others"
+                  .format(**of[0], level=level), size=8)
+    plot.supxlabel("iterations", size=8)
+    plot.supylabel(f"PSNR of the batch (dB),{chr(10) if rows == 1 else ' '}running mean", size=8)
+    return plot
+
+
+def _smooth(curve: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Iterations and the running mean over a twelfth of a curve."""
+    window = max(1, len(curve) // 12)
+    return curve[window - 1:, 0], np.convolve(curve[:, column], np.ones(window) / window, mode="valid")
+
+
+def _run_name(result: Mapping) -> str:
+    sigma = "" if result["sigma"] is None else f", sigma {result['sigma']:g}"
+    weight = "" if results.has_usual_loss(result) else f", lambda {result['lambda']:g}"
+    return f"{result['system']}{sigma}, {result['recipe']}{weight}, seed {result['seed']}"
+
+
+@matplotlib.rc_context(STYLE)
+def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
+    """Figures 3 to 5: the kept crops of a task, one row a picture, two where systems are many: degraded, each system
+    that ran, clean (where it is known: nobody has the clean side of real rain)."""
+    shown, title = panels.load(folder, task, dataset, sigma), results.TITLES.get(dataset, dataset)
+    if not shown:
+        return not_run(f"{task}, {title}")
+    names = list(dict.fromkeys(name for crops in shown.values() for name in crops))
+    names.sort(key=lambda name: name == panels.CLEAN)
+    bands = 1 if len(names) < 9 else 2  # rows of a picture
+    columns, rows = math.ceil(len(names) / bands), len(shown) * bands
+    plot = Plot(min(9.0, 1.75 * columns), (1.75 if columns < 6 else 9.0 / columns) * rows + 0.55 + 0.2 * rows + 0.12
+                + 0.2 * (rows if bands > 1 else 0))
+    grid = plot.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    grid = grid.reshape(len(shown), -1)
+    for row, (picture, crops) in zip(grid, shown.items()):
+        row[0].set_ylabel(picture, size=8)
+        for axes, name in zip(row, names):
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if name not in crops:
+                axes.set_box_aspect(1)
+                axes.text(0.5, 0.5, "not run", ha="center", va="center", transform=axes.transAxes)
+                continue
+            axes.imshow(crops[name], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            if name != panels.CLEAN and panels.CLEAN in crops:
+                restored, clean = (to_tensor(crops[which]).unsqueeze(0) for which in (name, panels.CLEAN))
+                axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
+    for row in grid[:None if bands > 1 else 1]:
+        for axes, name in zip(row, names):
+            axes.set_title(textwrap.fill(name, 12 if bands == 1 else 22), size=8)
+    level = "" if sigma is None else f", sigma {sigma:g}"
+    scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
+    plot.supxlabel(f"{title}{level}.{scores}", size=8)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float] | None = None) -> Figure:
+    """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
+    the test set.
+
+    compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
+    """
+    rows = [row for row in compared.rows if row.result["parameters"] or row.result["system"] in (taken or {})]
+    if not rows:
+        return not_run("PSNR against parameters and time")
+    plot = Plot(7.6, 3.4)
+    plot.suptitle(compared.title.replace("; ", "\n"), size=8)
+    sides = plot.subplots(1, 2, sharey=True)
+    for i, row in enumerate(rows):
+        name, count = row.result["system"], row.result["parameters"]
+        label = f"{name} (failed)" if row.failed else name
+        for axes, cost in zip(sides, (count, (taken or {}).get(name))):
+            if cost:
+                axes.plot(cost, row.psnr, MARKERS[i % len(MARKERS)], color=drawing.COLOURS[i % len(drawing.COLOURS)],
+                          markersize=7, markeredgecolor="k", linestyle="none", label=label)
+    sides[0].set(xlabel="registered parameters", ylabel="PSNR (dB)", xscale="log")
+    sides[1].set(xlabel="seconds for the whole test set", xscale="log")
+    if not taken:
+        sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
+    for axes, ticks in zip(sides, ((1, 2, 5), (1, 3))):
+        axes.margins(0.15)
+        axes.xaxis.set_major_locator(LogLocator(subs=ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if not axes.lines:
+            axes.set_xticks([])
+    untimed = [row.result["system"] for row in rows if row.result["system"] not in (taken or {})]
+    if taken and untimed:
+        plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=7)
+    points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
+    plot.legend(points.values(), points.keys(), loc="outside right upper")
+    return plot
+
+
+def save(plot: Figure, path: str | Path, note: str = "") -> Path:
+    """Writes a figure, whole or not at all, as its suffix says: .png, always to the same bytes, or .svg, in which the
+    layout's solver may move things by a millionth of a point.
+
+    note: a line below the figure.
+    """
+    if note and plot.get_supxlabel():
+        plot.supxlabel(f"{plot.get_supxlabel()}\n{note}", size=8)
+    elif note:
+        plot.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
+        plot.text(0.5, 0.02, note, ha="center", size=7, style="italic")
+    with atomically(path) as partial, matplotlib.rc_context(STYLE):
+        drop = ("Software",) if partial.suffix == ".png" else ("Date", "Creator")
+        plot.savefig(partial, dpi=200, metadata=dict.fromkeys(drop))
+    return Path(path)

@@ -1,0 +1,1 @@
+"""Running the notebooks of a profile, and publishing what they made."""

@@ -1,0 +1,182 @@
+"""Promote what a real run made: runs/PROFILE/ to checkpoints/ and notebooks/*.ipynb."""
+
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+
+from irnas_lib.experiments import manifest, results, runs
+from irnas_lib.files import atomically, read_json, sha256
+from irnas_lib.pipeline import profiles, stamps
+from irnas_lib.runtime import interrupts_held
+from irnas_lib.tables import comparison
+
+COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
+PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
+WEIGHTS_LIMIT = 56 * 10**6  # bytes, so that all of checkpoints/ stays under 60 MB
+
+
+class PublishError(ValueError):
+    """A run that must not be promoted; the message is one line, and nothing has been copied."""
+
+
+def publish(profile: str, run: Path, root: Path) -> list[str]:
+    """Promote the run of a profile, in the folder `run`, into the project at `root`; a line for each step.
+
+    Copies results, searches, records of cells, weights and panels to checkpoints/, and an executed notebook of each
+    notebook to notebooks/: of the job that is called as the notebook, or else of the first. A result replaces the one
+    of the same task, data set, system, sigma, seed, recipe, loss and profile, unless that one has succeeded where it
+    has failed or has more iterations; each profile keeps its own. A system's panels go with the result that the tables
+    show. Weights that would make checkpoints/ too large are left out. All is checked before anything is copied:
+    PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
+    `stamps.problems` rejects, and for panels of more than 5 MB in all; another ValueError for a damaged record, and for
+    shipped files that are not as the manifest says.
+    """
+    jobs = profiles.load(profile)
+    if profile == "smoke":
+        raise PublishError("smoke runs are no results and are not published")
+    if not run.is_dir():
+        raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
+    made, shipped = run / "checkpoints", root / "checkpoints"
+    manifest.check(shipped)
+    own = _results(made)  # read once: a training that runs meanwhile may add to it
+    everything = _results(shipped) | own
+    pairs, dropped, said = _chosen(own, everything, made, shipped)
+    for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
+        _real(path, read_json(path))
+        pairs.append((path, shipped / path.relative_to(made)))
+    pairs += _panels(profile, own, everything, made, shipped)
+    pages, missing = _pages(jobs, run, root)
+    pairs, said = pairs + pages, said + missing
+
+    gone = set(dropped) - {target for _, target in pairs}
+    files = {path: path for path in (shipped / "weights").glob("[!.]*") if path not in gone}
+    files |= {target: source for source, target in pairs if target.parent.name == "weights"}
+    shown = [record for path, record in everything.items() if path not in gone]
+    too_large = _too_large({path: file.stat().st_size for path, file in files.items()}, shown)
+    with interrupts_held():  # half of it would not be as the manifest says
+        for source, target in pairs:
+            if target not in too_large:
+                with atomically(target) as partial:
+                    shutil.copyfile(source, partial)
+                said.append(f"published: {target.relative_to(root)}")
+        for path in gone:
+            path.unlink(missing_ok=True)
+            said.append(f"replaced: {path.relative_to(root)}")
+        for path in too_large:
+            path.unlink(missing_ok=True)
+            said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
+        manifest.write(shipped)
+    return said
+
+
+def _chosen(own: dict[Path, dict], everything: dict[Path, dict], made: Path,
+            shipped: Path) -> tuple[list[tuple[Path, Path]], list[Path], list[str]]:
+    """Of a run's own results those to be shipped and their weights, each with its place; the files that they replace;
+    and why others are left out."""
+    pairs, dropped, said = [], [], []
+    for path, record in own.items():
+        _real(path, record)
+        if _same(record, everything.get(shipped / path.relative_to(made)), shipped):
+            continue
+        rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
+        if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
+            alike = everything[better[0]]["status"] == record["status"]
+            said.append(f"left out: {path.name}, for {better[0].name} "
+                        f"{'has more iterations' if alike else 'has succeeded'}")
+            continue
+        older = [other for other in rivals if other.is_relative_to(shipped)]
+        dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
+                            if everything[other]["weights"]]
+        pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, record, made), path) if new]
+    return pairs, dropped, said
+
+
+def _panels(profile: str, own: dict[Path, dict], everything: dict[Path, dict], made: Path,
+            shipped: Path) -> list[tuple[Path, Path]]:
+    """A run's panels, each with its place, of systems whose result in the tables is the run's. Raises PublishError for
+    more than PANELS_LIMIT."""
+    panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
+    for record in own.values():
+        shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
+        if shown and shown["profile"] != profile:
+            panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}
+    all_panels = {panel.name: panel for panel in (shipped / "panels").glob("[!.]*.png")} | panels
+    if sum(panel.stat().st_size for panel in all_panels.values()) > PANELS_LIMIT:
+        raise PublishError("the panels would hold more than 5 MB of pictures")
+    return [(panel, shipped / "panels" / name) for name, panel in panels.items()]
+
+
+def _pages(jobs: list[profiles.Job], run: Path, root: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """The executed notebooks, each with its place, and which have not run. Raises PublishError for an unfit one."""
+    pairs, missing = [], []
+    for notebook in dict.fromkeys(job.notebook for job in jobs):
+        of_it = [job.name for job in jobs if job.notebook == notebook]
+        page = notebook if notebook in of_it else of_it[0]
+        executed = run / "notebooks" / f"{page}.ipynb"
+        if not executed.exists():
+            missing.append(f"not run: {page}")
+        elif found := stamps.problems(executed, root / "notebooks" / f"{notebook}.py"):
+            raise PublishError(found[0])
+        else:
+            pairs.append((executed, root / "notebooks" / f"{notebook}.ipynb"))
+    return pairs, missing
+
+
+def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:
+    """The weights (each file's bytes) over the limit: first of results that no table shows, of these the largest."""
+    in_tables = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
+    in_tables += [row.result for row in comparison.side_by_side(everything).rows]
+    shown = {Path(record["weights"]["file"]).name for record in in_tables if record and record["weights"]}
+    over, out = sum(sizes.values()) - WEIGHTS_LIMIT, []
+    for path in sorted(sizes, key=lambda path: (path.name in shown, -sizes[path], path)):
+        if over > 0:
+            out.append(path)
+            over -= sizes[path]
+    return out
+
+
+def _real(path: Path, record: dict) -> None:
+    """Raises PublishError for a record that was made at smoke scale."""
+    if not isinstance(record, dict):
+        raise PublishError(f"{path.name}: is not a JSON object")
+    if record.get("profile") == "smoke":
+        raise PublishError(f"{path.name}: made at smoke scale, which is no result")
+
+
+def _same(record: dict, other: dict | None, shipped: Path) -> bool:
+    """Whether a result is shipped already, its weights too, maybe rounded (see `halve`)."""
+    return (other is not None and record | {"weights": None} == other | {"weights": None}
+            and (record["weights"] is None or runs.at_hand(other, shipped)))
+
+
+def _key(record: dict) -> tuple:
+    return tuple(record.get(name) for name in COMPETING)
+
+
+def _results(checkpoints: Path) -> dict[Path, dict]:
+    """The results in a checkpoints folder, checked, by their files."""
+    return {path: results.read(path) for path in sorted((checkpoints / "results").glob("[!.]*.json"))}
+
+
+def _worth(result: dict) -> tuple[bool, int]:
+    """Success, then iterations."""
+    return result["status"] == "ok", result["iterations"] or 0
+
+
+def _panels_of(result: dict) -> str:
+    """A pattern of the file names of a system's panels, those of real rain included."""
+    sigma = "" if result["sigma"] is None else f"sigma{result['sigma']:g}-"
+    return f"{result['task']}-*{sigma}*-{results.slug(result['system'])}.png"
+
+
+def _weights(result: Path, record: dict, checkpoints: Path) -> Path | None:
+    """The weights file of a result, after comparing its hash; None if it has none."""
+    weights = record["weights"]
+    if not weights:
+        return None
+    path = checkpoints / "weights" / Path(weights["file"]).name
+    if not path.is_file():
+        raise PublishError(f"{result.name}: its weights {path.name} are missing")
+    if sha256(path) != weights["sha256"]:
+        raise PublishError(f"{result.name}: its weights {path.name} differ from their hash")
+    return path

@@ -1,0 +1,69 @@
+"""What is left of a profile's jobs, and about how long it takes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from irnas_lib.experiments import results, runs
+from irnas_lib.files import run_folder
+from irnas_lib.pipeline import profiles
+from irnas_lib.training import checkpoints
+
+TRAINED = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch", "crop")
+
+
+class Left(NamedTuple):
+    """A job that is not done. iterations: of a training, those `done` among them; else None. seconds: how long the
+    missing ones take, at the measured steps a second; None where nothing of the kind has been measured."""
+
+    job: str
+    done: int
+    iterations: int | None
+    seconds: float | None
+
+    def __str__(self):
+        if self.iterations is None:
+            return self.job
+        if self.done == self.iterations:
+            return f"{self.job}: trained"
+        about = "no measured time" if self.seconds is None else f"about {self.seconds / 60:,.0f} minutes"
+        return f"{self.job}: {self.done:,} of {self.iterations:,} iterations, {about}"
+
+
+def finished(profile: str) -> set[str]:
+    """The names of the jobs that are done."""
+    return {path.name for path in (run_folder(profile) / "done").glob("*")}
+
+
+def left(profile: str, jobs: Sequence[tuple[profiles.Job, dict]]) -> list[Left]:
+    """What is left of `jobs`, each with all its parameters, defaults included, in the order of worth.
+
+    Of a training that has begun, its own pace counts; of another one the best of the results of its system on the same
+    device, by pixels. Measuring comes on top of both.
+    """
+    done, here = finished(profile), runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
+    known = [result for result in runs.all_results(profile)
+             if result.get("crop") and result["profile"] != results.SMOKE]
+    order = {job.name: place for place, job in enumerate(profiles.by_worth(job for job, _ in jobs))}
+    missing = [(job, given) for job, given in jobs if job.name not in done]
+    return [_left(profile, job, given, known, here) if job.notebook == "05_training" else Left(job.name, 0, None, None)
+            for job, given in sorted(missing, key=lambda pair: order[pair[0].name])]
+
+
+def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here: str) -> Left:
+    wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if given["task"] == "denoising" else None,
+                      "schedule": given["schedule"] or given["iterations"]}
+    iterations = given["iterations"]
+
+    def same(record):
+        return all(record.get(key) == wanted[key] for key in TRAINED)
+
+    if any(map(same, known)):  # a failed one too: the notebook does not try it again
+        return Left(job.name, iterations, iterations, 0.0)
+    state = checkpoints.load_state(runs.state_file(profile, results.stem(wanted)))
+    if state and same(state["key"]):
+        done = state["iteration"]
+        return Left(job.name, done, iterations, state["seconds"] / done * (iterations - done))
+    paces = [result["seconds"] / (result["iterations"] * result["batch"] * result["crop"] ** 2) for result in known
+             if result["seconds"] and result["system"] == given["system"] and result["device"].startswith(here)]
+    pixels = iterations * given["batch"] * given["crop"] ** 2
+    return Left(job.name, 0, iterations, min(paces) * pixels if paces else None)

@@ -1,0 +1,1 @@
+"""From results to the tables, each printed number beside the measured one."""

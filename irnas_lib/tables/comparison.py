@@ -1,0 +1,165 @@
+"""Systems side by side: trained at one budget, measured on the same pictures, compared picture by picture."""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from irnas_lib.experiments.results import SMOKE, TASKS, has_usual_loss
+from irnas_lib.tables import printed
+
+BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
+LEAST_GAIN = {50: 8.0}  # this project's bar: dB of PSNR over the noisy input, by sigma, below which nothing was learnt
+
+
+def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Where one more of two or more normally distributed values falls, with a chance of 95%."""
+    half = stdtrit(len(values) - 1, 0.975) * stdev(values) * math.sqrt(1 + 1 / len(values))
+    return mean(values) - half, mean(values) + half
+
+
+class Row(NamedTuple):
+    """A system on the pictures of the comparison: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR and SSIM
+    over those of the reference, mean and standard error of the mean over pictures (not over seeds). nan where that is
+    not known, and for the reference itself."""
+
+    result: dict
+    psnr: float
+    ssim: float
+    gain: float
+    ahead: float
+    error: float
+    ssim_ahead: float
+    ssim_error: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether a training is known to have gained too little to count."""
+        return _too_little(self.result, self.gain)
+
+    @property
+    def verdict(self) -> str:
+        """Of the system against the reference in PSNR, where it is known: `level` within two standard errors."""
+        if math.isnan(self.error):
+            return ""
+        return "level" if abs(self.ahead) <= 2 * self.error else "ahead" if self.ahead > 0 else "behind"
+
+
+class Comparison(NamedTuple):
+    """rows: the best in PSNR first; missing: the systems of the paper's table that have no row, each with "failed" or
+    "not run"."""
+
+    rows: list[Row]
+    missing: dict[str, str]
+    protocol: str
+    reference: str
+
+    @property
+    def title(self) -> str:
+        """What was compared, and at which budget."""
+        trained = next(row.result for row in self.rows if row.result["iterations"])
+        level = "" if trained["sigma"] is None else ", sigma {sigma:g}".format(**trained)
+        budget = "{iterations:,} iterations of {batch} crops of {crop}x{crop}, recipe {recipe}, seed {seed} ({profile})"
+        return (f"{trained['dataset']}{level}, {self.protocol}, {trained['metrics'][self.protocol]['pictures']} test "
+                f"pictures; {budget.format(**trained)}")
+
+
+def gains_too_little(result: dict, unrestored: dict | None, protocol: str = "strict") -> bool:
+    """Whether a training is known to have gained too little over its input, on the pictures of both, to count."""
+    (gain, _), _ = difference(result, unrestored, protocol)
+    return _too_little(result, gain)
+
+
+def _too_little(result: dict, gain: float) -> bool:
+    return bool(result["iterations"]) and gain < LEAST_GAIN.get(result["sigma"], -math.inf)
+
+
+def at_one_budget(results: Iterable[dict], protocol: str = "strict") -> list[dict]:
+    """The trainings of that budget at which most were trained (of several, the longest), on the same pictures.
+
+    Those that keep each picture's scores under `protocol`, each training once: the first of `results`.
+    """
+    groups: dict[tuple, dict[tuple, dict]] = {}
+    for result in results:
+        each = _each(result, protocol)
+        if result["iterations"] and result["status"] == "ok" and each:
+            budget = (*(result.get(key) for key in BUDGET), *sorted(each))
+            groups.setdefault(budget, {}).setdefault((result["system"], result["lambda"]), result)
+    group = max(groups.values(), key=lambda group: (len(group), next(iter(group.values()))["iterations"]), default={})
+    return list(group.values())
+
+
+def side_by_side(results: Sequence[dict], task: str = "denoising", sigma: float | None = 50, protocol: str = "strict",
+                 smoke: bool = False, reference: str = "IR-NAS") -> Comparison:
+    """The systems of `at_one_budget`, and those without a training that were measured on the same pictures with the
+    same noise. Of the paper's data set and loss; with `smoke`, of smoke results."""
+    of = [result for result in results if (result["task"], result["sigma"]) == (task, sigma) and has_usual_loss(result)
+          and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)]
+    compared = {result["system"]: result for result in at_one_budget(of, protocol)}
+    if not compared:
+        return Comparison([], {}, protocol, reference)
+    one = next(iter(compared.values()))
+    names = list(_each(one, protocol))
+    for result in of:
+        if (not result["iterations"] and _each(result, protocol).keys() >= set(names)
+                and all(result[key] == one[key] for key in ("seed", "data_sha256"))):
+            compared.setdefault(result["system"], result)
+    rows = []
+    for system, result in compared.items():
+        psnr, ssim = np.mean([_each(result, protocol)[name] for name in names], axis=0)
+        (gain, _), _ = difference(result, compared.get(TASKS[task].unrestored), protocol, names)
+        over = difference(result, compared.get(reference) if system != reference else None, protocol, names)
+        rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1]))
+    failed = {result["system"] for result in of if result["status"] == "failed"
+              and all(result.get(key) == one.get(key) for key in BUDGET)}
+    missing = {item.system: "failed" if item.system in failed else "not run" for item in printed.load()
+               if item.task == task and item.sigma == ("" if sigma is None else f"{sigma:g}")
+               and item.where in ("1", "2", "3") and item.system not in compared}
+    return Comparison(sorted(rows, key=lambda row: -row.psnr), missing, protocol, reference)
+
+
+def difference(one: dict, other: dict | None, protocol: str = "strict",
+               names: Sequence[str] | None = None) -> tuple[tuple[float, float], ...]:
+    """How far a result is above another on the pictures of both (of `names` among them): for PSNR (dB) and SSIM, the
+    mean difference and its standard error over pictures. nan where that is not known: without another, and the error
+    of one picture."""
+    ours, theirs = _each(one, protocol), _each(other, protocol) if other else {}
+    both = np.array([np.subtract(ours[name], theirs[name]) for name in (ours if names is None else names)
+                     if name in theirs]).reshape(-1, 2)
+    if not len(both):
+        return ((math.nan, math.nan),) * 2
+    errors = both.std(axis=0, ddof=1) / math.sqrt(len(both)) if len(both) > 1 else np.full(2, np.nan)
+    return tuple(zip(both.mean(axis=0).tolist(), errors.tolist()))
+
+
+def _each(result: dict, protocol: str) -> dict:
+    """PSNR and SSIM of each picture, by its name; empty where they were not kept."""
+    return result["metrics"].get(protocol, {}).get("each") or {}
+
+
+def markdown(compared: Comparison) -> str:
+    """A table of `side_by_side`, with what was compared above it and what is missing below."""
+    if not compared.rows:
+        return "Systems at one budget: not run\n"
+    reference = compared.reference
+    lines = [f"{compared.title}. Against {reference}: mean difference and its standard error over these pictures. "
+             "Ahead or behind: the row's system, in PSNR; level within two standard errors.", "",
+             f"| System | PSNR (dB) | SSIM | over the input (dB) | against {reference} (dB) | this system is "
+             f"| SSIM against {reference} | parameters | multiply-adds a pixel |", "|:--|" + "--:|" * 8]
+    for row in compared.rows:
+        result = row.result
+        ahead = f"{row.ahead:+.2f} ± {row.error:.2f}" if row.verdict else ""
+        ssim_ahead = f"{row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}" if row.verdict else ""
+        gain = "" if math.isnan(row.gain) else f"{row.gain:+.2f}"
+        counts = ["" if value is None else f"{value:,.0f}"
+                  for value in (result["parameters"], result["macs_per_pixel"])]
+        said = "failed: gains too little" if row.failed else row.verdict
+        cells = [result["system"].replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, said,
+                 ssim_ahead, *counts]
+        lines.append(f"| {' | '.join(cells)} |")
+    if compared.missing:
+        lines += ["", "; ".join(f"{system}: {said}" for system, said in compared.missing.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,206 @@
+"""Each of the 125 printed numbers beside what is measured here: verdict, training budget, and why.
+
+Which result stands for a number, and what keeps the two from being compared, `entries` knows; this module adds the
+parameter counts, which need no training, and the claims of the text. Smoke results never count.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments.results import SMOKE, TASKS
+from irnas_lib.experiments.times import restored_by, scaled
+from irnas_lib.files import atomically
+from irnas_lib.tables import entries, printed
+from irnas_lib.training.search import SearchSettings
+
+REPRODUCED, DIFFERS, NOT_COMPARABLE = "reproduced", "differs", "not comparable"
+VERDICTS = (REPRODUCED, DIFFERS, NOT_COMPARABLE, entries.FAILED, entries.NOT_RUN)  # of the last two nothing is measured
+COLUMNS = ("id", "where", "task", "system", "sigma", "metric", "printed", "measured", "protocol", "budget",
+           "difference", "verdict", "why")
+
+# How far ours may lie from a printed number and count as reproduced: in its unit, or as a share of it. Counts are
+# exact, but printed with two digits; ratios of times and of memory move with the machine. Times never compare.
+ABSOLUTE = {"PSNR": 0.15, "SSIM": 0.005, "time_saved_vs_n3net": 5}
+RELATIVE = {"parameters": 0.01, "parameters_vs_n3net": 0.01, "parameters_vs_nlrn": 0.01,
+            "search_memory_vs_auto_deeplab": 0.1, "speed_vs_rescan": 0.1}
+
+PAPER_ITERATIONS = 600_000  # of a training, section 4.1
+COUNTED = "counted; needs no training"
+
+
+class Traced(NamedTuple):
+    """A printed number and its counterpart here; measured and difference (here minus printed) are None where there is
+    none. protocol: of the measured. budget: what that took, in words. verdict: one of VERDICTS."""
+
+    printed: printed.Printed
+    measured: float | None
+    protocol: str
+    budget: str
+    difference: float | None
+    verdict: str
+    why: str
+
+    def row(self, more_decimals: int = 0) -> dict[str, str]:
+        """As text, by COLUMNS; ours with as many decimals as printed (at least two), or more."""
+        item, decimals = self.printed, _decimals(self.printed) + more_decimals
+        measured = self.verdict if self.measured is None else f"{self.measured:.{decimals}f}"
+        difference = "" if self.difference is None else f"{self.difference:+.{decimals}f}"
+        return dict(zip(COLUMNS, (item.id, item.where, item.task, item.system, item.sigma, item.metric, item.value,
+                                  measured, self.protocol, self.budget, difference, self.verdict, self.why),
+                        strict=True))
+
+
+def trace(results: Iterable[dict], times: Mapping = {}, bench: Mapping = {},
+          searches: Iterable[Mapping] = ()) -> list[Traced]:
+    """All printed numbers in the order of `printed.load`.
+
+    times: what `times.load` gives; bench: checkpoints/bench.json; searches: what `runs.load_search` gives.
+    """
+    results = list(results)
+    found: dict[str, list[entries.Entry]] = {}
+    for number in entries.LAYOUTS:
+        for entry in entries.of_table(number, results, times=times):
+            if entry.printed:
+                found.setdefault(entry.printed.id, []).append(entry)
+    return [_claim(item, times, bench, searches) if item.where == "claim" else _in_table(found[item.id])
+            for item in printed.load()]
+
+
+def write(traced: Iterable[Traced], folder: str | Path) -> Path:
+    """Writes trace.csv into `folder`, ours with two decimals more than printed; returns the file."""
+    path = Path(folder) / "trace.csv"
+    with atomically(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(one.row(more_decimals=2) for one in traced)
+    return path
+
+
+def tolerance(item: printed.Printed) -> tuple[float, str]:
+    """How far ours may lie from a printed number: in its unit, and in words."""
+    if item.metric in RELATIVE:
+        return RELATIVE[item.metric] * item.number, f"{RELATIVE[item.metric]:.0%} of it"
+    return ABSOLUTE[item.metric], f"{ABSOLUTE[item.metric]:g} {item.unit.replace('%', 'percentage points')}".strip()
+
+
+def _decimals(item: printed.Printed) -> int:
+    return max(2, len(item.value.partition(".")[2]))
+
+
+def _judged(item: printed.Printed, measured: float, budget: str, protocol: str = "", obstacle: str = "",
+            remarks: Iterable[str] = ()) -> Traced:
+    """The verdict on a number of ours; obstacle: what forbids a comparison; remarks: what may explain a difference."""
+    if obstacle:
+        return Traced(item, measured, protocol, budget, None, NOT_COMPARABLE, obstacle)
+    difference, (allowed, words) = round(measured - item.number, 6), tolerance(item)  # 26.92 - 26.77 is 0.15
+    if abs(difference) <= allowed:
+        return Traced(item, measured, protocol, budget, difference, REPRODUCED, f"within {words}")
+    return Traced(item, measured, protocol, budget, difference, DIFFERS,
+                  "; ".join([f"off by more than {words}", *filter(None, remarks)]))
+
+
+def _missing(item: printed.Printed, why: str, budget: str = "", verdict: str = entries.NOT_RUN) -> Traced:
+    return Traced(item, None, "", budget, None, verdict, why)
+
+
+# ---- tables ----
+
+def _in_table(of_number: list[entries.Entry]) -> Traced:
+    """Of a number's entries, one for each protocol, the one of the printed protocol counts, else the first measured."""
+    entry = min(of_number, key=lambda one: (one.number is None, one.protocol != one.printed.protocol))
+    item, result = entry.printed, entry.result
+    if entry.metric == "parameters":  # needs no result, only the network
+        ours = _parameters(item.system)
+        return _judged(item, ours / entries.MILLION, COUNTED, remarks=[f"{ours:,} registered here", item.note])
+    if entry.metric == "time":
+        if entry.timed:
+            return _judged(item, entry.number, _timed(entry.timed, entry.system), obstacle=entry.obstacle())
+        return _missing(item, f"no time yet of {item.system}, {item.task}")
+    if entry.number is None:
+        if result:
+            return _missing(item, "our run of it failed", _budget(result), entries.FAILED)
+        noise = f" at sigma {item.sigma}, protocol {item.protocol}" if item.sigma else ""
+        return _missing(item, f"no result yet of {entries.SAME_TRAINING.get(item.system, item.system)} "
+                        f"on {TASKS[item.task].dataset}{noise}")
+    trained = result["iterations"]
+    short = (f"our training is short ({_iterations(result)}), so that this refutes nothing"
+             if trained and trained < PAPER_ITERATIONS else "")
+    obstacle = entry.obstacle()
+    if obstacle and entry.too_little:
+        obstacle += f"; {entries.TOO_LITTLE}"
+    return _judged(item, entry.number, _budget(result), entry.protocol, obstacle, [short, *entry.notes()])
+
+
+def _budget(result: Mapping) -> str:
+    trained = "no training" if result["iterations"] is None else f"{_iterations(result)}, {result['batch']} crops each"
+    return f"{trained}; profile {result['profile']}, {result['device']}"
+
+
+def _iterations(result: Mapping) -> str:
+    """How many, and for the paper's own network of how many; what it gave the others it does not say."""
+    of = f" of {PAPER_ITERATIONS:,}" if result["system"] in systems.IR_NAS else ""
+    return f"{result['iterations']:,}{of} iterations"
+
+
+def _timed(record: Mapping, system: str) -> str:
+    return f"{restored_by(record, system)} of {record['test_pictures']} test pictures; {record['device']}"
+
+
+@cache
+def _parameters(system: str) -> int:
+    """Of the network for grey pictures, with the paper's cell where it needs one."""
+    return systems.registered(system, 1, systems.published("denoising", system))
+
+
+# ---- claims of the text ----
+
+def _claim(item: printed.Printed, times: Mapping, bench: Mapping, searches: Iterable[Mapping]) -> Traced:
+    match item.metric:
+        case "search_time":
+            return _search_time(item, searches)
+        case "search_memory_vs_auto_deeplab":
+            return _search_memory(item, bench)
+        case "parameters_vs_n3net" | "parameters_vs_nlrn":
+            ours, theirs = map(_parameters, (item.system, "N3Net" if item.metric.endswith("n3net") else "NLRN"))
+            return _judged(item, 100 * ours / theirs, COUNTED, remarks=[f"here {ours:,} of {theirs:,}", item.note])
+        case "time_saved_vs_n3net":
+            return _side_by_side(item, times, "N3Net", lambda ours, theirs: 100 - 100 * ours / theirs)
+        case "speed_vs_rescan":
+            return _side_by_side(item, times, "RESCAN", lambda ours, theirs: theirs / ours)
+    return _missing(item, f"cannot be measured here: FALSR's search is another paper's ({item.note})")
+
+
+def _search_time(item: printed.Printed, searches: Iterable[Mapping]) -> Traced:
+    """The search for denoising that comes nearest to the paper's: the widest, then the one of most steps."""
+    real = [search for search in searches if search["task"] == "denoising" and search["profile"] != SMOKE]
+    if not real:
+        return _missing(item, "no search yet for denoising")
+    search = max(real, key=lambda one: (one["settings"]["width"], one["history"][-1]["iteration"]))
+    ours, paper = search["settings"], SearchSettings()  # whose defaults are the paper's
+    budget = (f"W = {ours['width']}, {ours['epochs']} epochs of {ours['crops_per_picture']} crops a picture (the "
+              f"paper's: {paper.width}, {paper.epochs}, about {paper.crops_per_picture})")
+    return _judged(item, search["seconds"] / 3600, f"{budget}; profile {search['profile']}, {search['device']}",
+                   obstacle=f"another machine's time, and of a search of {search['history'][-1]['iteration']:,} steps")
+
+
+def _search_memory(item: printed.Printed, bench: Mapping) -> Traced:
+    """Eq. 6, a cell for each way into a layer, stands for Auto-DeepLab: in our implementation, and edge by edge."""
+    if "sharing_memory" not in bench:
+        return _missing(item, "no memory of the supernet yet (make bench)")
+    ours, *beside = (bench[key] for key in ("sharing_memory", "supernet_memory") if key in bench)
+    return _judged(item, ours["ratio"], f"peak of one step of the paper's supernet; {ours['device']}",
+                   remarks=[f"ours is Eq. 5 against {ours['against']}, which stands for Auto-DeepLab",
+                            *(f"against {one['against']}, it is {one['ratio']:.2f}" for one in beside), item.note])
+
+
+def _side_by_side(item: printed.Printed, times: Mapping, other: str, ratio: Callable[[float, float], float]) -> Traced:
+    """A ratio of two times that were taken in one run on one machine."""
+    taken = scaled(times[item.task]) if item.task in times else {}
+    if not {item.system, other} <= taken.keys():
+        return _missing(item, f"no times yet of {item.system} and {other} side by side, {item.task}")
+    return _judged(item, ratio(taken[item.system], taken[other]), _timed(times[item.task], item.system),
+                   remarks=[item.note])

@@ -1,0 +1,1 @@
+"""The loop that trains a network, the search, and what both are made of: recipes, steps, checkpoints."""
