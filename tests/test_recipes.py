@@ -33,8 +33,8 @@ def test_the_recipes_are_those_of_the_decisions():
     assert (paper.optimizer, paper.lr, paper.loss_lambda) == ("Adam", 0.05, 0.5)
     assert (authors.optimizer, authors.momentum, authors.weight_decay, authors.loss_lambda) == ("SGD", 0.9, 4e-5, 0.6)
     assert matched.optimizer == "AdamW"
-    with pytest.raises(ValueError, match="unknown recipe 'best' .known: paper, authors, matched"):
-        recipes.recipe("best")
+    with pytest.raises(ValueError, match="unknown recipe 'worst' .known: paper, authors, matched, best"):
+        recipes.recipe("worst")
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)

@@ -86,7 +86,7 @@ class JORDER(nn.Module):
 
     def training_loss(self, rainy: torch.Tensor, clean: torch.Tensor,
                       error: Callable) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `training.Objective`. What a pass is to find is the rain that is left in its own input."""
+        """See `loop.Objective`. What a pass is to find is the rain that is left in its own input."""
         loss, left = 0, rainy
         for background, streaks, mask in self.predictions(rainy):
             wanted = streak_mask(left.detach(), clean)

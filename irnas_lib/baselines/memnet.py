@@ -64,7 +64,7 @@ class MemNet(nn.Module):
 
     def training_loss(self, noisy: torch.Tensor, clean: torch.Tensor,
                       error: Callable) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `training.Objective`."""
+        """See `loop.Objective`."""
         outputs = self.outputs(noisy)
         estimate = self._weighted(outputs)
         return sum(map(error, (*outputs, estimate))) / (len(outputs) + 1), estimate

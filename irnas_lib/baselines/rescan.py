@@ -106,6 +106,6 @@ class RESCAN(nn.Module):
 
     def training_loss(self, rainy: torch.Tensor, clean: torch.Tensor,
                       error: Callable) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `training.Objective`."""
+        """See `loop.Objective`."""
         estimates = self.stage_estimates(rainy)
         return sum(map(error, estimates)) / self.stages, estimates[-1]

@@ -40,7 +40,7 @@ def find_or_train(wanted: dict, network: nn.Module, pictures: Dataset, device: t
 
 def train_or_resume(wanted: dict, network: nn.Module, pictures: Dataset, device: torch.device,
                     precision: str = "float32") -> dict:
-    """What `training.train` returns; leaves the finished state behind. Raises Diverged, and ValueError for an unknown
+    """What `loop.train` returns; leaves the finished state behind. Raises Diverged, and ValueError for an unknown
     precision."""
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")

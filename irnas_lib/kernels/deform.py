@@ -1,6 +1,6 @@
 """The deformable convolution that every network of the project uses (the "def" operation of Section 3.1).
 
-torchvision's operator, faster: on CUDA by `deform_triton.py` where Triton is at hand, on a CPU by `deform_kernels.py`.
+torchvision's operator, faster: on CUDA by `deform_triton.py` where Triton is at hand, on a CPU by `deform_cpu.py`.
 """
 
 import functools

@@ -25,7 +25,7 @@ from irnas_lib.training.steps import Diverged
 
 
 def run(profile: str, name: str, device: torch.device) -> tuple[dict, bool]:
-    """Trains what a job of 05_training trains: what `training.train` returns, or the result that there is already; and
+    """Trains what a job of 05_training trains: what `loop.train` returns, or the result that there is already; and
     whether it was there."""
     job = profiles.find(profile, name)
     if job.notebook != "05_training":

@@ -1,6 +1,6 @@
 """What stands in Tables 1 to 6: every number with what is printed, what measures it, and what must be said beside it.
 
-Made from the result files, the times and the printed numbers, and from nothing else. `tables` writes the entries for
+Made from the result files, the times and the printed numbers, and from nothing else. `writers` writes the entries for
 readers and programs, `trace` judges them.
 """
 
