@@ -1,4 +1,4 @@
-"""Which pairs of Rain800 show the same scene: `python -m data_scripts.scenes` writes irnas_lib/rain800_scenes.csv.
+"""Which pairs of Rain800 show the same scene: `python -m data_scripts.scenes` writes irnas_lib/data/rain800_scenes.csv.
 
 The 700 training pairs have 369 clean photographs, most of them under two rains; the 100 test pairs have 76. A training
 pair beside a validation pair of the same photograph would make the validation a test of memory. Clean halves are

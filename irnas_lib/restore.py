@@ -12,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from irnas_lib.data.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.data.tiles import Restore, corners, restore_tiles
 from irnas_lib.evaluation.inference import restorer
 from irnas_lib.experiments import results, runs
@@ -102,9 +103,9 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
             raise RestoreError(f"unknown checkpoint {checkpoint!r} (--list shows the known ones)")
         return found[0], folder
     fitting = [result for result in candidates if result["task"] == task
-               and (task != "denoising" or result["sigma"] == sigma)]
+               and (not TASKS[task].sigmas or result["sigma"] == sigma)]
     if not fitting:
-        noise = f" at sigma {sigma:g}" if task == "denoising" else ""
+        noise = f" at sigma {sigma:g}" if TASKS[task].sigmas else ""
         raise RestoreError(f"no checkpoint for {task}{noise} (--list shows the known ones)")
     return max(fitting, key=quality), folder
 
@@ -185,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="OUT", nargs="?", type=Path, help="the restored picture or folder")
     parser.add_argument("--checkpoint", metavar="NAME",
                         help="a shipped checkpoint, or a result (.json) or weights (.safetensors) file of a run")
-    parser.add_argument("--task", choices=results.TASKS, default="denoising", help="default: denoising")
+    parser.add_argument("--task", choices=TASKS, default="denoising", help="default: denoising")
     parser.add_argument("--sigma", type=float, default=50,
                         help="noise level in grey levels that the checkpoint was trained for; default: 50")
     parser.add_argument("--tile", type=int, default=0, metavar="N",

@@ -71,46 +71,47 @@ for notebook in notebooks:
 # %%
 ANALYSIS = "09_table4_architecture_analysis"
 FIGURES = [  # what, notebook, function, file
-    ("Figure 1: supercell and compact cell", "02_search_space", "drawing.draw_cell_search", "figure1.svg"),
-    ("Figure 2: supernet and final network", "02_search_space", "drawing.draw_width_search", "figure2.svg"),
-    ("Figure 3: pictures, BSD500", "06_table1_bsd500", "plots.restored_panel", "figure3.png"),
-    ("Figure 4: pictures, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "plots.restored_panel", "figure4.png"),
-    ("Figure 5: pictures, Rain800", "08_table3_rain800", "plots.restored_panel", "figure5.png"),
-    ("Figure 6 (a): the networks", ANALYSIS, "drawing.draw_network", "figure6a_denoising.svg"),
-    ("Figure 6 (b): the cells", ANALYSIS, "drawing.draw_cell", "figure6b_denoising.svg"),
-    ("Figure 6 (c): other operations, R1", ANALYSIS, "drawing.changes", "figure6c_denoising.svg"),
-    ("Figure 6 (d): other connections, R2", ANALYSIS, "drawing.changes", "figure6d_denoising.svg"),
-    ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.write", "table1.csv"),
-    ("Table 2: denoising, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "tables.write", "table2.csv"),
-    ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.write", "table3.csv"),
-    ("Table 4: modified cells", ANALYSIS, "tables.write", "table4.csv"),
-    ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.write", "table5.csv"),
-    ("Table 6: the loss, Rain800", "10_tables_5_6_ablation", "tables.write", "table6.csv"),
+    ("Figure 1: supercell and compact cell", "02_search_space", "figures.drawing.draw_cell_search", "figure1.svg"),
+    ("Figure 2: supernet and final network", "02_search_space", "figures.drawing.draw_width_search", "figure2.svg"),
+    ("Figure 3: pictures, BSD500", "06_table1_bsd500", "figures.plots.restored_panel", "figure3.png"),
+    ("Figure 4: pictures, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "figures.plots.restored_panel",
+     "figure4.png"),
+    ("Figure 5: pictures, Rain800", "08_table3_rain800", "figures.plots.restored_panel", "figure5.png"),
+    ("Figure 6 (a): the networks", ANALYSIS, "figures.drawing.draw_network", "figure6a_denoising.svg"),
+    ("Figure 6 (b): the cells", ANALYSIS, "figures.drawing.draw_cell", "figure6b_denoising.svg"),
+    ("Figure 6 (c): other operations, R1", ANALYSIS, "figures.drawing.changes", "figure6c_denoising.svg"),
+    ("Figure 6 (d): other connections, R2", ANALYSIS, "figures.drawing.changes", "figure6d_denoising.svg"),
+    ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.writers.write", "table1.csv"),
+    ("Table 2: denoising, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "tables.writers.write", "table2.csv"),
+    ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.writers.write", "table3.csv"),
+    ("Table 4: modified cells", ANALYSIS, "tables.writers.write", "table4.csv"),
+    ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.writers.write", "table5.csv"),
+    ("Table 6: the loss, Rain800", "10_tables_5_6_ablation", "tables.writers.write", "table6.csv"),
 ]
 METHOD = [  # what, notebook, function
     ("Eq. 1 to 3: a cell as a mixture", "02_search_space", "supercell.PlainSupercell"),
     ("Eq. 4 to 6: widths as a mixture, one cell for all ways in", "02_search_space", "supernet.Layer"),
     ("Section 3.1: keep two inputs of each node", "04_viterbi_decoding", "decode.derive_cell"),
     ("Section 3.2: the most probable path of widths", "04_viterbi_decoding", "decode.viterbi"),
-    ("Section 3.3: the search", "03_search", "search.search"),
+    ("Section 3.3: the search", "03_search", "training.search.search"),
     ("Eq. 7: the loss", "05_training", "losses.restoration_loss"),
     ("Eq. 8: log-SSIM", "05_training", "losses.log_ssim"),
-    ("Section 4.1: pictures, noise, crops", "01_datasets", "datasets.load"),
-    ("Section 4.1: search settings", "03_search", "search.SearchSettings"),
-    ("Section 4.1: training settings", "05_training", "recipes.RECIPES"),
+    ("Section 4.1: pictures, noise, crops", "01_datasets", "data.datasets.load"),
+    ("Section 4.1: search settings", "03_search", "training.search.SearchSettings"),
+    ("Section 4.1: training settings", "05_training", "training.recipes.RECIPES"),
     ("Section 4.3: the widest cell is nearest to the output", "04_viterbi_decoding", "decode.relative_path"),
     ("Section 4.3: no separable convolution is chosen", ANALYSIS, "genotypes.PUBLISHED"),
     ("Section 4.3: other operations or connections are worse", ANALYSIS, "genotypes.PUBLISHED"),
     ("Section 4.4: log-SSIM raises PSNR and SSIM", "10_tables_5_6_ablation", "losses.log_ssim"),
 ]
 CLAIMS = {  # the numbers in the text: notebook, function
-    "search_time": ("11_efficiency", "search.search"),
+    "search_time": ("11_efficiency", "training.search.search"),
     "search_memory_vs_auto_deeplab": ("11_efficiency", "supernet.Supernet"),
-    "search_speed_vs_falsr": ("11_efficiency", "search.search"),
-    "parameters_vs_n3net": ("11_efficiency", "systems.parameter_count"),
-    "parameters_vs_nlrn": ("11_efficiency", "systems.parameter_count"),
-    "time_saved_vs_n3net": ("11_efficiency", "inference.restorer"),
-    "speed_vs_rescan": ("11_efficiency", "inference.restorer"),
+    "search_speed_vs_falsr": ("11_efficiency", "training.search.search"),
+    "parameters_vs_n3net": ("11_efficiency", "evaluation.systems.parameter_count"),
+    "parameters_vs_nlrn": ("11_efficiency", "evaluation.systems.parameter_count"),
+    "time_saved_vs_n3net": ("11_efficiency", "evaluation.inference.restorer"),
+    "speed_vs_rescan": ("11_efficiency", "evaluation.inference.restorer"),
 }
 
 # %% [markdown]
@@ -134,7 +135,7 @@ claims = [(f"{item.metric.replace('_', ' ')}: {item.value} {item.unit}".strip(),
           for item in numbers if item.where == "claim"]
 known = {notebook.stem for notebook in notebooks}
 for _, notebook, function, *_ in [*FIGURES, *METHOD, *claims]:
-    module, name = function.split(".")
+    module, _, name = function.rpartition(".")
     assert hasattr(importlib.import_module(f"irnas_lib.{module}"), name), f"there is no {function}"
     assert notebook in known, f"there is no notebook {notebook}"
 

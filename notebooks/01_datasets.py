@@ -31,8 +31,9 @@ from irnas_lib import metrics
 from irnas_lib.data import camera, datasets, rain
 from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_array, to_tensor
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import protocols
-from irnas_lib.experiments import results, runs
+from irnas_lib.experiments import runs
 from irnas_lib.files import data_folder
 from irnas_lib.pipeline import profiles
 from irnas_lib.training.search import split_pictures
@@ -129,7 +130,7 @@ show([square(picture.clean if picture.degraded is None else picture.degraded) fo
 # before it, which is why an interrupted run can go on as if nothing had happened.
 
 # %%
-rotate = task == "denoising"
+rotate = TASKS[task].rotate
 patches = Patches(shown.train, crop=64, sigmas=(30, 50, 70), rotate=rotate)
 degraded, clean = patches.batch(8, 0, 1004)
 again, _ = patches.batch(8, 0, 1004)
@@ -364,8 +365,8 @@ else:
 
 # %%
 some = pictures.test[:4]
-for sigma in SIGMAS if task == "denoising" else (None,):
-    for protocol in results.TASKS[task].protocols:
+for sigma in SIGMAS if TASKS[task].sigmas else (None,):
+    for protocol in TASKS[task].protocols:
         score = protocols.evaluate(lambda x: x, some, protocol, sigma)
         print(f"sigma {sigma or '-':<5}{protocol:10}{score.psnr:7.2f} dB   SSIM {score.ssim:.4f}   "
               f"({score.pictures} pictures)")

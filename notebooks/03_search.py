@@ -28,6 +28,7 @@ from IPython.display import display
 
 from irnas_lib import genotypes
 from irnas_lib.data import datasets
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments import runs
 from irnas_lib.figures import drawing, plots
 from irnas_lib.supernet import Supernet
@@ -81,7 +82,7 @@ for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train
 settings = SearchSettings(
     layers=layers, nodes=nodes, width=width, batch=batch, crop=crop, epochs=epochs, warmup_epochs=warmup_epochs,
     crops_per_picture=crops_per_picture, validate_every=validate_every, seed=seed,
-    sigmas=(30, 50, 70) if task == "denoising" else ())
+    sigmas=TASKS[task].sigmas)
 for name, value in dataclasses.asdict(settings).items():
     usual = getattr(SearchSettings(), name)
     print(f"{name:20}{value!s:>14}" + ("" if value == usual else f"   (the paper's denoising search: {usual})"))
@@ -122,7 +123,7 @@ if record:
     print(f"loaded: finished in {record['seconds']:.0f} s on {record['device']}")
 else:
     state_file = runs.state_file(profile, f"search-{task}-seed{seed}")
-    found = search(supernet, pictures.train, settings, device, pictures.validation, state_file)
+    found = search(supernet, pictures.train, settings, device, pictures.validation, state_file, TASKS[task].rotate)
     record = found | {"task": task, "dataset": dataset, "settings": stored} | runs.provenance(profile, pictures, device)
     runs.save_search(record, profile)
     state_file.unlink(missing_ok=True)

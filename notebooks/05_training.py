@@ -30,6 +30,7 @@ from IPython.display import display
 from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_array, to_tensor
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference, protocols, systems
 from irnas_lib.evaluation.measuring import measure
 from irnas_lib.experiments import results, runs, training_run
@@ -76,10 +77,10 @@ precision = "float32"
 # are not ours to publish.
 
 # %%
-sigma = sigma if task == "denoising" else None
+sigma = sigma if TASKS[task].sigmas else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[::every]
-options = dict(crop=crop, sigmas=(sigma or 0,), rotate=task != "deraining")
+options = dict(crop=crop, sigmas=(sigma or 0,), rotate=TASKS[task].rotate)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} of {len(pictures.test)} test pictures")
 
 degraded, clean = Patches(datasets.load(task, "embedded").train, **options).batch(4, seed, 0)

@@ -25,6 +25,7 @@ from importlib.metadata import version
 from IPython.display import display
 
 from irnas_lib.data import datasets
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import classical, measuring, protocols
 from irnas_lib.experiments import results, runs
 from irnas_lib.figures import panels, plots
@@ -54,7 +55,7 @@ test_pictures = 0
 # Only test pictures are measured. LP alone looks at the training pairs: it fits a mixture of clean patches to them.
 
 # %%
-sigma = sigma if task == "denoising" else None
+sigma = sigma if TASKS[task].sigmas else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[::every][:test_pictures or None]
 restore = classical.restorer(method, task, sigma, pictures.train)

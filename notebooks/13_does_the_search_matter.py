@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import all_paths, path_log_probability, relative_path, viterbi_path
 from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import cells, edits, runs
@@ -159,13 +160,13 @@ for cell in (cell for group in wanted.values() for cell in group):
 # interrupted goes on with the next.
 
 # %%
-sigma = sigma if task == "denoising" else None
+sigma = sigma if TASKS[task].sigmas else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[::every]
 budget = {"system": cells.SYSTEM, "sigma": sigma, "iterations": iterations, "batch": batch, "crop": crop, "seed": seed,
           "recipe": "matched", "protocol": "strict", "pictures": len(test), "data_sha256": pictures.sha256}
 folders = [folder / "cells" for folder in runs.folders(profile)]
-patches = Patches(pictures.train, crop, (sigma or 0,), rotate=task != "deraining", device=device)
+patches = Patches(pictures.train, crop, (sigma or 0,), rotate=TASKS[task].rotate, device=device)
 for group in wanted:
     record = cells.load(folders, task, profile, budget).get(group)
     if record is None or (group == "random" and record["near"] != near):

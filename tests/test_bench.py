@@ -55,7 +55,7 @@ def test_a_ratio_is_ours_over_theirs(monkeypatch):
 
 PEAK = """
 import torch
-from irnas_lib.memory import measured_peak
+from irnas_lib.runtime import measured_peak
 
 def run():
     for _ in range(3):  # one after the other, not together

@@ -220,7 +220,7 @@ def test_several_threads_may_call_at_once():
 def test_first_call_from_another_thread_keeps_torch_threads(layer):
     """As in a notebook's kernel: a fresh process, its first call outside the main thread, one thread asked for."""
     program = (
-        "import threading, numba, torch; from irnas_lib.deform import deform_conv; torch.set_num_threads(1)\n"
+        "import threading, numba, torch; from irnas_lib.kernels.deform import deform_conv; torch.set_num_threads(1)\n"
         "def call():\n"
         "    out = deform_conv(torch.ones(1, 2, 4, 4), torch.zeros(1, 18, 4, 4), torch.ones(1, 2, 3, 3), padding=1)\n"
         "    print(out.sum().item(), torch.get_num_threads(), numba.threading_layer())\n"

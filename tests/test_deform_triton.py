@@ -119,7 +119,7 @@ def test_shapes_that_do_not_fit_are_named_in_one_line():
 
 
 def test_module_imports_without_triton():
-    code = ("import sys; sys.modules['triton'] = None; from irnas_lib import deform_triton as d; "
+    code = ("import sys; sys.modules['triton'] = None; from irnas_lib.kernels import deform_triton as d; "
             "assert not d.available() and d.triton is None")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)

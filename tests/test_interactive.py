@@ -80,7 +80,7 @@ profile = "smoke"
 
 # %%
 import torch
-from irnas_lib import interactive
+from irnas_lib.figures import interactive
 interactive.path_explorer(torch.tensor({BETA.tolist()}))
 ''')
     made = batch.run(profiles.Job("page", "page", {}, ()), tmp_path / "out", tmp_path)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from irnas_lib.data import datasets
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.protocols import PROTOCOLS
 from irnas_lib.experiments import results
 
@@ -63,7 +64,7 @@ def test_the_contract_has_exactly_these_keys():
 
 
 def test_the_protocols_are_those_that_measure():
-    known = {protocol for task in results.TASKS.values() for protocol in task.protocols}
+    known = {protocol for task in TASKS.values() for protocol in task.protocols}
     assert known == set(PROTOCOLS)
 
 
@@ -175,10 +176,10 @@ def test_failed_only_where_nothing_succeeded():
 
 
 def test_the_test_sets_have_as_many_pictures_as_they_are_loaded_with():
-    assert {task: of.pictures for task, of in results.TASKS.items()} == {
+    assert {task: of.pictures for task, of in TASKS.items()} == {
         "denoising": datasets.BSD500_COUNTS["test"], "sim1800": datasets.SIM1800_COUNTS["test"],
         "deraining": datasets.RAIN800_COUNTS["test_syn"]}
-    assert [of.pictures for of in results.TASKS.values()] == [200, 212, 100]
+    assert [of.pictures for of in TASKS.values()] == [200, 212, 100]
 
 
 @pytest.mark.parametrize(("system", "weight", "usual"), (

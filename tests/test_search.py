@@ -21,6 +21,7 @@ from test_protocols import GREY
 from irnas_lib.data.datasets import Picture
 from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import derive_cell, relative_path, viterbi_path
 from irnas_lib.evaluation.protocols import add_noise
 from irnas_lib.losses import restoration_loss
@@ -260,7 +261,7 @@ def test_the_defaults_are_section_4_1s():
         "architecture_lr": 1e-3, "architecture_decay": 1e-3}
 
 
-def short(monkeypatch, pictures, **changes):
+def short(monkeypatch, pictures, rotate=True, **changes):
     """What a search of a few steps asks for: the batches' keys, the pictures and the options of its two Patches."""
     asked, made = [], []
 
@@ -276,7 +277,7 @@ def short(monkeypatch, pictures, **changes):
     settings = search.SearchSettings(layers=1, nodes=1, width=2, batch=2, crop=12, epochs=2, warmup_epochs=1,
                                      crops_per_picture=1, validate_every=3, **changes)
     torch.manual_seed(0)
-    search.search(search.Supernet(1, 1, 2, pictures[0].clean.shape[2]), pictures, settings, "cpu")
+    search.search(search.Supernet(1, 1, 2, pictures[0].clean.shape[2]), pictures, settings, "cpu", rotate=rotate)
     return asked, made
 
 
@@ -293,7 +294,8 @@ def test_the_seed_of_a_search_splits_the_pictures_and_draws_the_batches(monkeypa
 
 def test_pairs_are_only_mirrored_in_a_search(monkeypatch):
     clean = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    _, made = short(monkeypatch, [Picture(f"rain{i}", clean, clean // 2) for i in range(3)], sigmas=())
+    pairs = [Picture(f"rain{i}", clean, clean // 2) for i in range(3)]
+    _, made = short(monkeypatch, pairs, TASKS["deraining"].rotate, sigmas=())
     assert [rotate for _, rotate in made] == [False, False]
 
 

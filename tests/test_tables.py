@@ -7,7 +7,7 @@ import pytest
 from test_comparison import measured
 from test_results import SCORES, make
 
-from irnas_lib.experiments import results
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.tables import printed, writers
 
 
@@ -23,7 +23,7 @@ def test_every_printed_number_stands_in_its_table(number):
         if item.where != str(number):
             continue
         found = rows(number, task=item.task, system=item.system, sigma=item.sigma, metric=item.metric)
-        protocols = results.TASKS[item.task].protocols if item.metric in ("PSNR", "SSIM") else ("",)
+        protocols = TASKS[item.task].protocols if item.metric in ("PSNR", "SSIM") else ("",)
         assert [row["protocol"] for row in found] == list(protocols)
         assert {row["printed"] for row in found} == {item.value}
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Picture
 from irnas_lib.data.pictures import to_tensor
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.data.tiles import Restore
 from irnas_lib.evaluation import classical, inference, systems
 from irnas_lib.evaluation.protocols import degraded_side
@@ -38,9 +39,9 @@ def restorer(system: str, task: str, training: Sequence[Picture], device: torch.
     """A system ready to run, a network with its shipped weights where there are any. None for IR-NAS without: the
     offsets of its deformable convolutions, and how their reads scatter, depend on the weights."""
     if system in classical.METHODS:
-        return classical.restorer(system, task, SIGMA if task == "denoising" else None, training)
+        return classical.restorer(system, task, SIGMA if TASKS[task].sigmas else None, training)
     network = systems.build(system, training[0].clean.shape[2], systems.published(task, system))
-    found = results.best(results.load(runs.SHIPPED / "results"), task, system, SIGMA if task == "denoising" else None)
+    found = results.best(results.load(runs.SHIPPED / "results"), task, system, SIGMA if TASKS[task].sigmas else None)
     if found and runs.at_hand(found, runs.SHIPPED):
         runs.load_network(network, found, runs.SHIPPED)
     elif system == "IR-NAS":
@@ -63,7 +64,7 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
     """Measures what is missing of `number` pictures, spread evenly over the test set, into `file`; systems that are not
     trained restore `classical_number` of them (None: all). Returns the task's record: {"dataset", "device",
     "test_pictures", "pictures": {name: {system: seconds}}}."""
-    name, device = results.TASKS[task].dataset, runs.best_device()
+    name, device = TASKS[task].dataset, runs.best_device()
     pictures = datasets.load(task, name)
     usual = inference.usual(pictures.test)
     chosen = inference.spread(usual, number)
@@ -78,7 +79,7 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
     if left_out := [system for system, restore in restorers.items() if restore is None]:
         print(f"left out, since its time depends on its weights and none are shipped: {', '.join(left_out)}")
     restorers = {system: restore for system, restore in restorers.items() if restore}
-    sigma = SIGMA if task == "denoising" else None
+    sigma = SIGMA if TASKS[task].sigmas else None
     measure(restorers, small(chosen[0]), sigma)  # what is compiled once is compiled
     for picture in tqdm(chosen, desc=f"times, {task}"):
         known = record["pictures"].get(picture.name, {})

@@ -20,11 +20,8 @@ from irnas_lib.data import camera
 from irnas_lib.data.pictures import read_picture
 from irnas_lib.data.rain import add_rain
 from irnas_lib.data.seeds import noise_generator, seed_of
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.files import data_folder, sha256
-
-# "SIM1800-BSD500" is SIM1800 (rebuilt from BSD500); the paper's own SIM1800 was never published.
-TASKS = {"denoising": ("BSD500", "embedded"), "sim1800": ("SIM1800-BSD500", "embedded"),
-         "deraining": ("Rain800", "embedded")}
 
 BSD500_FOLDER = "BSDS500/data/images"
 BSD500_COUNTS = {"train": 200, "val": 100, "test": 200}
@@ -106,9 +103,9 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
     if task not in TASKS:
         raise DatasetError(f"unknown task {task!r}: must be one of {', '.join(TASKS)}")
     built = task == "sim1800" and re.fullmatch(SIM1800_NAME, dataset)
-    if dataset not in TASKS[task] and not built:
+    if dataset not in TASKS[task].datasets and not built:
         raise DatasetError(
-            f"unknown data set {dataset!r} for {task}: must be one of {', '.join(TASKS[task])}"
+            f"unknown data set {dataset!r} for {task}: must be one of {', '.join(TASKS[task].datasets)}"
         )
     if dataset == "embedded":
         return _load_embedded(task)
@@ -223,7 +220,7 @@ def _load_embedded(task: str) -> Dataset:
     for split, names in EMBEDDED[task].items():
         files = [_embedded_file(folder, name) for name in names]
         used += [(f"{split}/{path.name}", path) for path in files]
-        cleans = [(path.stem, read_picture(path, "L" if task == "denoising" else "RGB")) for path in files]
+        cleans = [(path.stem, read_picture(path, "L" if TASKS[task].channels == 1 else "RGB")) for path in files]
         if split != "train" or task == "sim1800":
             cleans = [(name, _upper_middle(clean, EMBEDDED_SIDE)) for name, clean in cleans]
         if task == "denoising":

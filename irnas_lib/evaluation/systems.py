@@ -13,6 +13,7 @@ from irnas_lib.baselines.n3net import N3Net
 from irnas_lib.baselines.nlrn import NLRN
 from irnas_lib.baselines.red import RED
 from irnas_lib.baselines.rescan import RESCAN, SCAN
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.genotypes import PUBLISHED, Architecture
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.operations import Deformable
@@ -26,8 +27,8 @@ BASELINES = {"DnCNN": DnCNN, "RED": RED, "RED (128)": functools.partial(RED, wid
 
 
 def published(task: str, system: str = "IR-NAS") -> Architecture:
-    """The paper's own architecture for a task ("sim1800" shares that of denoising) and system."""
-    task = "denoising" if task == "sim1800" else task
+    """The paper's own architecture for a task and system."""
+    task = TASKS[task].architecture
     return PUBLISHED.get((task, system), PUBLISHED[task, "IR-NAS"])
 
 

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from torch import nn
 
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
 from irnas_lib.experiments import edits
-from irnas_lib.experiments.results import SMOKE, TASKS
+from irnas_lib.experiments.results import SMOKE
 from irnas_lib.files import atomically
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
 from irnas_lib.search_space import OPERATIONS, states

@@ -5,30 +5,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.files import atomically
 from irnas_lib.training.recipes import RECIPES
 
-
-class Task(NamedTuple):
-    """dataset: what the paper measures the task on; channels: of its pictures as networks see them; pictures: in its
-    test set."""
-
-    dataset: str
-    channels: int
-    protocols: tuple[str, ...]
-    pictures: int
-    unrestored: str  # the system that returns its input
-
-
-TASKS = {
-    "denoising": Task("BSD500", 1, ("strict", "redrawn", "half"), 200, "Noisy"),
-    "sim1800": Task("SIM1800-BSD500", 3, ("strict",), 212, "Noisy"),
-    "deraining": Task("Rain800", 3, ("strict", "strict_y"), 100, "Rainy"),
-}
-# Of data sets whose name does not say enough.
-TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
 PAPER_LAMBDA = 0.5  # of Eq. 7
 PAPER_LOSS = ("IR-NAS", "IR-NAS, R1", "IR-NAS, R2", "IR-NAS (searched here)")  # systems that stand for it in the tables
 SMOKE = "smoke"     # the profile whose results are none
@@ -165,7 +146,7 @@ def _problem(result: object) -> str | None:
     for key in ("system", "dataset", "recipe", "profile"):
         if result[key] is not None and not re.fullmatch(PLAIN_NAME, result[key]):
             return f"{key} is {result[key]!r}"
-    if (task == "denoising") != bool(result["sigma"]):
+    if bool(TASKS[task].sigmas) != bool(result["sigma"]):
         return f"sigma is {result['sigma']} for {task}"
     if system in ("IR-NAS", "IR-NAS*") and (loss_lambda == 0) != (system == "IR-NAS*"):
         return f"{system} with lambda {loss_lambda} (IR-NAS* is the one with lambda 0)"

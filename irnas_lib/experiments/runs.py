@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from irnas_lib.data.datasets import Dataset
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 from irnas_lib.experiments import results
 from irnas_lib.files import ROOT, atomically, run_folder
@@ -218,7 +219,7 @@ def trained_network(result: dict, folder: Path) -> nn.Module:
     try:
         architecture = result["genotype"] and Architecture(Genotype(result["genotype"]), check_path(result["path"]),
                                                            result["width"])
-        network = build(result["system"], results.TASKS[result["task"]].channels, architecture)
+        network = build(result["system"], TASKS[result["task"]].channels, architecture)
     except (TypeError, ValueError) as error:
         raise checkpoints.CheckpointError(f"{results.stem(result)}: describes no network ({error})") from error
     load_network(network, result, folder)

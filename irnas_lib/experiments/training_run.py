@@ -8,6 +8,7 @@ from torch import nn
 
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import validation
 from irnas_lib.experiments import results, runs
 from irnas_lib.runtime import has_bfloat16
@@ -46,7 +47,7 @@ def train_or_resume(wanted: dict, network: nn.Module, pictures: Dataset, device:
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
     recipe, sigma = recipes.recipe(wanted["recipe"]), wanted["sigma"]
     seen, kept_out = validation.split(pictures, recipe.held_out)
-    patches = Patches(seen, wanted["crop"], (sigma or 0,), wanted["task"] != "deraining", device)
+    patches = Patches(seen, wanted["crop"], (sigma or 0,), TASKS[wanted["task"]].rotate, device)
     return train(network, patches, recipe, wanted["iterations"], wanted["batch"], wanted["seed"], wanted["lambda"],
                  wanted["schedule"], runs.state_file(wanted["profile"], results.stem(wanted)),
                  key={name: wanted[name] for name in runs.SAME_TRAINING},

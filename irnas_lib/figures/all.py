@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import derive_cell
 from irnas_lib.experiments import cells, manifest, results, runs, times
 from irnas_lib.figures import bench_plots, cell_plots, drawing, panels, plots
@@ -98,13 +99,13 @@ def measurements(checkpoints: Path, name: str) -> dict:
 
 def published_network(task: str) -> RestorationNetwork:
     """The paper's own network for a task, untrained."""
-    return RestorationNetwork(*PUBLISHED[task, "IR-NAS"], results.TASKS[task].channels)
+    return RestorationNetwork(*PUBLISHED[task, "IR-NAS"], TASKS[task].channels)
 
 
 def panel_of(folder: Path, task: str, smoke: bool = False) -> Figure:
     """`restored_panel` of the task's data set (smoke: the embedded pictures) at the first of SIGMAS that has crops."""
-    dataset = "embedded" if smoke else results.TASKS[task].dataset
-    chosen = SIGMAS if task == "denoising" else (None,)
+    dataset = "embedded" if smoke else TASKS[task].dataset
+    chosen = SIGMAS if TASKS[task].sigmas else (None,)
     sigma = next((sigma for sigma in chosen if panels.load(folder, task, dataset, sigma)), chosen[0])
     return plots.restored_panel(folder, task, dataset, sigma)
 

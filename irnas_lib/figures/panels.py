@@ -13,6 +13,7 @@ import numpy as np
 
 from irnas_lib.data import pictures
 from irnas_lib.data.datasets import Picture
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.protocols import Restored
 from irnas_lib.evaluation.systems import BASELINES, IR_NAS
 from irnas_lib.experiments.results import slug
@@ -76,7 +77,7 @@ def load(folder: str | Path, task: str, dataset: str, sigma: float | None) -> di
     for path in Path(folder).glob(f"{prefix}*.png"):
         picture, what = path.stem.removeprefix(prefix).rsplit("-", 1)
         if picture in CROPS.get(dataset, {}):
-            mode = "L" if task == "denoising" else "RGB"
+            mode = "L" if TASKS[task].channels == 1 else "RGB"
             found.setdefault(picture, {})[names.get(what, what)] = pictures.read_picture(path, mode)
 
     def place(name):  # what no table has comes by name behind what they have, `clean` last

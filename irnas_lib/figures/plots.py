@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from irnas_lib.data.pictures import to_tensor
+from irnas_lib.data.tasks import TITLES
 from irnas_lib.decode import transition_scores, viterbi_path
 from irnas_lib.experiments import results
 from irnas_lib.figures import drawing, panels
@@ -220,7 +221,7 @@ def _run_name(result: Mapping) -> str:
 def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
     """Figures 3 to 5: the kept crops of a task, one row a picture, two where systems are many: degraded, each system
     that ran, clean (where it is known: nobody has the clean side of real rain)."""
-    shown, title = panels.load(folder, task, dataset, sigma), results.TITLES.get(dataset, dataset)
+    shown, title = panels.load(folder, task, dataset, sigma), TITLES.get(dataset, dataset)
     if not shown:
         return not_run(f"{task}, {title}")
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments import results, runs
 from irnas_lib.files import run_folder
 from irnas_lib.pipeline import profiles
@@ -50,7 +51,7 @@ def left(profile: str, jobs: Sequence[tuple[profiles.Job, dict]]) -> list[Left]:
 
 
 def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here: str) -> Left:
-    wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if given["task"] == "denoising" else None,
+    wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if TASKS[given["task"]].sigmas else None,
                       "schedule": given["schedule"] or given["iterations"]}
     iterations = given["iterations"]
 

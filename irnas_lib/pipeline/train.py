@@ -16,6 +16,7 @@ import torch
 from torch import distributed
 
 from irnas_lib.data import datasets
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
 from irnas_lib.experiments import runs, training_run
 from irnas_lib.files import run_folder
@@ -39,7 +40,7 @@ def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[dict,
     given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
     parallel.part(torch.empty(given["batch"]))  # says at once if it cannot be shared
     task = given["task"]
-    given["sigma"] = given["sigma"] if task == "denoising" else None
+    given["sigma"] = given["sigma"] if TASKS[task].sigmas else None
     pictures = datasets.load(task, given["dataset"], given["data"])
     architecture = None
     if given["system"] in systems.IR_NAS:

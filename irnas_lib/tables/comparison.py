@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from irnas_lib.experiments.results import SMOKE, TASKS, has_usual_loss
+from irnas_lib.data.tasks import TASKS
+from irnas_lib.experiments.results import SMOKE, has_usual_loss
 from irnas_lib.tables import printed
 
 BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")

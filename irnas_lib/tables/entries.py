@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from irnas_lib.experiments.results import TASKS, TITLES, best
+from irnas_lib.data.tasks import TASKS, TITLES
+from irnas_lib.experiments.results import best
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.tables import printed
 from irnas_lib.tables.comparison import LEAST_GAIN, gains_too_little

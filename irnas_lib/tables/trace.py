@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments.results import SMOKE, TASKS
+from irnas_lib.experiments.results import SMOKE
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.files import atomically
 from irnas_lib.tables import entries, printed

@@ -94,10 +94,11 @@ def weight_groups(supernet: Supernet) -> list[dict]:
 
 
 def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSettings, device: torch.device | str,
-           validation: Sequence[Picture] = (), state_file: Path | None = None) -> dict:
+           validation: Sequence[Picture] = (), state_file: Path | None = None, rotate: bool = True) -> dict:
     """Searches in place and returns what it found.
 
-    pictures: split into Train W, A and V; where `validation` is given it serves as V instead. state_file: where the
+    pictures: split into Train W, A and V; where `validation` is given it serves as V instead. rotate: of `Patches`.
+    state_file: where the
     exact state is kept every minute; a search with the same settings, of pictures with the same names, goes on from
     it, to the same bytes on a CPU.
 
@@ -110,7 +111,7 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
         raise ValueError(f"{settings.warmup_epochs} of {settings.epochs} epochs are warm-up: alpha and beta never move")
     device = torch.device(device)
     train_w, train_a, train_v = split_pictures(pictures, settings.seed)
-    options = dict(crop=settings.crop, sigmas=settings.sigmas or (0,), rotate=pictures[0].degraded is None,
+    options = dict(crop=settings.crop, sigmas=settings.sigmas or (0,), rotate=rotate,
                    device=device)
     patches_w, patches_a = Patches(train_w, **options), Patches(train_a, **options)
     per_epoch = max(1, len(train_w) * settings.crops_per_picture // settings.batch)

@@ -1,0 +1,35 @@
+"""The tasks, one row each: what a task is measured on, and how its pictures are degraded and augmented."""
+
+from typing import NamedTuple
+
+
+class Task(NamedTuple):
+    """datasets: the paper's own first; channels: 1 for grey, 3 for RGB; sigmas: of the white noise that is added, in
+    grey levels of 255, empty for pairs; rotate: whether crops are turned, or only mirrored left to right; pictures: in
+    the paper's test set; unrestored: the system that returns its input; architecture: the task whose published cell,
+    path and width it uses."""
+
+    datasets: tuple[str, ...]
+    channels: int
+    sigmas: tuple[int, ...]
+    rotate: bool
+    protocols: tuple[str, ...]
+    pictures: int
+    unrestored: str
+    architecture: str
+
+    @property
+    def dataset(self) -> str:
+        """What the paper measures the task on."""
+        return self.datasets[0]
+
+
+# "SIM1800-BSD500" is SIM1800 (rebuilt from BSD500); the paper's own SIM1800 was never published.
+TASKS = {
+    "denoising": Task(("BSD500", "embedded"), 1, (30, 50, 70), True, ("strict", "redrawn", "half"), 200, "Noisy",
+                      "denoising"),
+    "sim1800": Task(("SIM1800-BSD500", "embedded"), 3, (), True, ("strict",), 212, "Noisy", "denoising"),
+    "deraining": Task(("Rain800", "embedded"), 3, (), False, ("strict", "strict_y"), 100, "Rainy", "deraining"),
+}
+# Of data sets whose name does not say enough.
+TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
