@@ -34,8 +34,7 @@ class Choice(NamedTuple):
         return round(pixels / (self.batch * self.crop ** 2))
 
 
-RECIPE = Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, loss_lambda=0.0, padded=True,
-                held_out=15)
+RECIPE = Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, held_out=15)
 BASE = Choice("base", "", RECIPE)
 
 
@@ -45,24 +44,24 @@ def _other(name: str, question: str, recipe: dict | None = None, **changes) -> C
 
 CHOICES = (
     BASE,
-    _other("lambda 0.5", "weight of the log-SSIM term", {"loss_lambda": 0.5}),
+    _other("lambda 0", "the log-SSIM term", {"loss_lambda": 0.0}),
+    _other("lambda 0.1", "the log-SSIM term", {"loss_lambda": 0.1}),
+    _other("lambda 0.5, then 0", "the log-SSIM term", {"lambda_until": 0.7}),
+    _other("lambda 0.5, at last 0 and frozen", "the log-SSIM term", {"lambda_until": 0.9, "frozen_from": 0.9}),
+    _other("frame left out", "the log-SSIM term", {"padded": False}),
     _other("8 crops of 32", "crops and batch", batch=8, crop=32),
-    _other("lr 0.003", "learning rate", {"lr": 3e-3}),
-    _other("lambda 0.1", "weight of the log-SSIM term", {"loss_lambda": 0.1}),
-    _other("4 crops of 64", "crops and batch", batch=4),
-    _other("input not added", "input added", system="IR-NAS"),
-    _other("average 0.999", "weights averaged", {"average": 0.999}),
-    _other("statistics frozen", "statistics of batch norm in the last fifth", {"frozen_from": 0.8}),
-    _other("lr 0.0003", "learning rate", {"lr": 3e-4}),
-    _other("lambda 0.5, then 0", "weight of the log-SSIM term", {"loss_lambda": 0.5, "lambda_until": 0.7}),
-    _other("input not added, lambda 0.5", "input added", {"loss_lambda": 0.5}, system="IR-NAS"),
     _other("4 crops of 32", "crops and batch", batch=4, crop=32),
+    _other("4 crops of 64", "crops and batch", batch=4),
+    _other("lr 0.003", "learning rate", {"lr": 3e-3}),
+    _other("lr 0.0003", "learning rate", {"lr": 3e-4}),
+    _other("constant lr, averaged", "learning rate", {"schedule": "constant", "average": 0.999}),
+    _other("no warm-up", "learning rate", {"warmup": 0}),
+    _other("averaged", "weights averaged", {"average": 0.999}),
+    _other("frozen", "statistics of batch norm in the last fifth", {"frozen_from": 0.8}),
+    _other("input not added", "input added", system="IR-NAS"),
+    _other("input not added, lambda 0", "input added", {"loss_lambda": 0.0}, system="IR-NAS"),
     _other("Adam", "optimiser", {"optimizer": "Adam", "weight_decay": 0.0}),
-    _other("lambda 0.5, frame left out", "weight of the log-SSIM term", {"loss_lambda": 0.5, "padded": False}),
-    _other("constant rate, average 0.999", "schedule", {"schedule": "constant", "average": 0.999}),
-    _other("no warm-up", "warm-up", {"warmup": 0}),
     _other("SGD", "optimiser", {"optimizer": "SGD", "lr": 0.05, "momentum": 0.9}),
-    _other("8 crops of 64", "crops and batch", batch=8),
 )
 
 
