@@ -55,6 +55,9 @@ class WeightedNorm(nn.BatchNorm2d):
                             self.momentum, self.eps)
 
 
+COMPUTED = ("conv", "sep", "dil", "def", "skip", "none")  # what Fan computes, each in code of its own
+
+
 class Fan(nn.Module):
     """All six operations on the E edges that leave one state; `rows` are their rows of alpha.
 
@@ -66,6 +69,9 @@ class Fan(nn.Module):
 
     def __init__(self, channels: int, rows: list[int]):
         super().__init__()
+        if set(OPERATIONS) != set(COMPUTED):
+            raise NotImplementedError(f"the supercell computes {', '.join(COMPUTED)}; the search space has "
+                                      f"{', '.join(OPERATIONS)}: add the operation to Fan and to COMPUTED")
         self.channels, self.fan = channels, len(rows)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)
         fan, wide = self.fan, channels * self.fan

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from irnas_lib.experiments import runs
+from irnas_lib.experiments.config import TrainingConfig
 from irnas_lib.experiments.results import stem
+from irnas_lib.genotypes import Architecture, Genotype
 from irnas_lib.pipeline import profiles, remaining
 
 DEFAULTS = {"task": "denoising", "dataset": "BSD500", "system": "DnCNN", "sigma": 50, "seed": 0, "recipe": "matched",
@@ -46,7 +48,8 @@ def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
     begun = job("begun", system="RED")
     state = runs.state_file("laptop", stem(begun[1] | {"lambda": 0.5}))
     state.parent.mkdir(parents=True)
-    key = {name: begun[1].get(name) for name in runs.SAME_TRAINING} | {"lambda": 0.5, "schedule": 1000}
+    key = TrainingConfig.of(begun[1] | {"lambda": 0.5, "schedule": 1000, "genotype": None, "path": None,
+                                        "width": None}).key()
     torch.save({"key": key, "iteration": 400, "seconds": 80.0}, state)
     (found,) = remaining.left("laptop", [begun])
     assert found == ("begun", 400, 1000, pytest.approx(120.0))
@@ -79,3 +82,14 @@ def test_a_failed_training_is_over_and_gives_no_pace(results):
     results.append(result(seconds=None, status="failed"))
     assert [str(one) for one in remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
         "same: trained", "other: 0 of 1,000 iterations, no measured time"]
+
+
+def test_after_a_new_search_its_network_is_not_trained_yet(results, monkeypatch):
+    genotype = [[["conv", "p2"], ["skip", "p1"]]]
+    found = {"old": Architecture(Genotype(genotype), (0, 1), 4),
+             "new": Architecture(Genotype([[["def", "p2"], ["skip", "p1"]]]), (0, 1), 4)}
+    searched = {"system": "IR-NAS (searched here)", "genotype": "searched", "path": "", "width": 0}
+    results.append(result(**searched | {"genotype": genotype, "path": [0, 1], "width": 4}))
+    for search, line in (("old", "it: trained"), ("new", "it: 0 of 1,000 iterations, about 2 minutes")):
+        monkeypatch.setattr(runs, "architecture", lambda *_, search=search: found[search])
+        assert str(remaining.left("laptop", [job("it", **searched)])[0]) == line

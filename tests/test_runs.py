@@ -8,7 +8,7 @@ from torch import nn
 
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments import results, runs
+from irnas_lib.experiments import config, results, runs
 from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError
 from irnas_lib.training import checkpoints
 from irnas_lib.training.checkpoints import CheckpointError
@@ -59,7 +59,7 @@ def test_a_training_is_found_with_its_weights(folders):
 
 
 def test_every_key_that_matters_can_tell_two_trainings_apart():
-    assert set(OTHER) == set(runs.SAME_TRAINING)
+    assert set(OTHER) == set(config.NAMES)
 
 
 @pytest.mark.parametrize("key", OTHER)

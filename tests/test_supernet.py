@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
+from irnas_lib import supercell
 from irnas_lib.supercell import PlainSupercell, Supercell, to_plain
 from irnas_lib.supernet import Supernet
 
@@ -300,3 +301,9 @@ def test_the_fast_supercell_starts_as_the_plain_one_does():
         bound = 0 if at_zero else 1 / b[0].numel() ** 0.5  # PyTorch's own: 1 / sqrt(fan in)
         for weights in (a, b):
             assert 0.9 * bound <= weights.max() <= bound and -bound <= weights.min() <= -0.9 * bound, name
+
+
+def test_an_operation_that_the_supercell_does_not_compute_stops_it(monkeypatch):
+    monkeypatch.setattr(supercell, "OPERATIONS", (*supercell.OPERATIONS, "shuffle"))
+    with pytest.raises(NotImplementedError, match="the search space has .*shuffle"):
+        supercell.Supercell(2, 4)

@@ -18,6 +18,7 @@ from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 from irnas_lib.experiments import results
+from irnas_lib.experiments.config import TrainingConfig
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.runtime import device_name
@@ -26,9 +27,6 @@ from irnas_lib.training import checkpoints
 SHIPPED = ROOT / "checkpoints"
 CPU = torch.device("cpu")
 PACKAGES = ("torch", "torchvision", "numpy")
-# What must agree for a finished training to stand for another one.
-SAME_TRAINING = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch",
-                 "crop", "genotype", "path", "width", "data_sha256")
 
 
 def output_folder(profile: str) -> Path:
@@ -177,28 +175,22 @@ def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Data
 
 
 def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
-    """A finished training that agrees with `wanted` in every key of SAME_TRAINING: its result and its folder.
+    """A finished training of the same TrainingConfig as `wanted`: its result and its folder.
 
     Raises CheckpointError where there is none, and the run holds another one under the name that it would get: such a
     result is not lost without a word (unless it is of smoke scale).
     """
-    key = _key(wanted)
+    config = TrainingConfig.of(wanted)
     for folder in folders(profile):
         for result in results.load(folder / "results"):
-            if _key(result) == key:
+            if TrainingConfig.of(result) == config:
                 return result, folder
     rival = output_folder(profile) / "results" / f"{results.stem(wanted)}.json"
     if profile != results.SMOKE and rival.is_file():
-        other = dict(zip(SAME_TRAINING, _key(results.read(rival))))
-        differs = [name for name, value in zip(SAME_TRAINING, key) if value != other[name]]
+        differs = config.differences(TrainingConfig.of(results.read(rival)))
         raise checkpoints.CheckpointError(f"{rival}: has another {', '.join(differs)} than the training that would "
                                           "take its place; move it away, and its weights")
     return None
-
-
-def _key(record: dict) -> list:
-    """As JSON keeps it, where tuples are lists; compared by value, so that 0 is 0.0."""
-    return json.loads(json.dumps([record.get(name) for name in SAME_TRAINING]))
 
 
 def at_hand(result: dict, folder: Path) -> bool:

@@ -11,6 +11,7 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import validation
 from irnas_lib.experiments import results, runs
+from irnas_lib.experiments.config import TrainingConfig
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training import recipes
 from irnas_lib.training.loop import Diverged, train
@@ -50,6 +51,6 @@ def train_or_resume(wanted: dict, network: nn.Module, pictures: Dataset, device:
     patches = Patches(seen, wanted["crop"], (sigma or 0,), TASKS[wanted["task"]].rotate, device)
     return train(network, patches, recipe, wanted["iterations"], wanted["batch"], wanted["seed"], wanted["lambda"],
                  wanted["schedule"], runs.state_file(wanted["profile"], results.stem(wanted)),
-                 key={name: wanted[name] for name in runs.SAME_TRAINING},
+                 key=TrainingConfig.of(wanted).key(),
                  bf16=precision == "bfloat16" and has_bfloat16(device),
                  validate=validation.curve(kept_out, sigma, device))

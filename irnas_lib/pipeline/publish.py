@@ -5,12 +5,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from irnas_lib.experiments import manifest, results, runs
+from irnas_lib.experiments.config import RIVALS
 from irnas_lib.files import atomically, read_json, sha256
 from irnas_lib.pipeline import profiles, stamps
 from irnas_lib.runtime import interrupts_held
 from irnas_lib.tables import comparison
 
-COMPETING = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
 WEIGHTS_LIMIT = 56 * 10**6  # bytes, so that all of checkpoints/ stays under 60 MB
 
@@ -150,7 +150,7 @@ def _same(record: dict, other: dict | None, shipped: Path) -> bool:
 
 
 def _key(record: dict) -> tuple:
-    return tuple(record.get(name) for name in COMPETING)
+    return tuple(record.get(name) for name in RIVALS)
 
 
 def _results(checkpoints: Path) -> dict[Path, dict]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.evaluation.systems import IR_NAS
 from irnas_lib.experiments import results, runs
+from irnas_lib.experiments.config import TrainingConfig
 from irnas_lib.files import run_folder
 from irnas_lib.pipeline import profiles
 from irnas_lib.training import checkpoints
-
-TRAINED = ("task", "dataset", "system", "sigma", "seed", "recipe", "lambda", "iterations", "schedule", "batch", "crop")
 
 
 class Left(NamedTuple):
@@ -52,11 +52,12 @@ def left(profile: str, jobs: Sequence[tuple[profiles.Job, dict]]) -> list[Left]:
 
 def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here: str) -> Left:
     wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if TASKS[given["task"]].sigmas else None,
-                      "schedule": given["schedule"] or given["iterations"]}
+                      "schedule": given["schedule"] or given["iterations"]} | _architecture(profile, given)
     iterations = given["iterations"]
 
     def same(record):
-        return all(record.get(key) == wanted[key] for key in TRAINED)
+        """Up to the data's hash, for which all pictures would have to be read."""
+        return TrainingConfig.of(record | {"data_sha256": None}) == TrainingConfig.of(wanted)
 
     if any(map(same, known)):  # a failed one too: the notebook does not try it again
         return Left(job.name, iterations, iterations, 0.0)
@@ -68,3 +69,15 @@ def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here:
              if result["seconds"] and result["system"] == given["system"] and result["device"].startswith(here)]
     pixels = iterations * given["batch"] * given["crop"] ** 2
     return Left(job.name, 0, iterations, min(paces) * pixels if paces else None)
+
+
+def _architecture(profile: str, given: dict) -> dict:
+    """The genotype, path and width that a job would train; none that any training has where its search has not run."""
+    if given["system"] not in IR_NAS:
+        return {"genotype": None, "path": None, "width": None}
+    try:
+        found = runs.architecture(given["genotype"], given["task"], given["system"], profile, given["seed"],
+                                  given["path"], given["width"])
+    except checkpoints.CheckpointError:
+        return {"genotype": (), "path": (), "width": 0}
+    return {"genotype": found.genotype, "path": found.path, "width": found.width}

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.experiments.config import BUDGET
 from irnas_lib.experiments.results import SMOKE, has_usual_loss
 from irnas_lib.tables import printed
 
-BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
 LEAST_GAIN = {50: 8.0}  # this project's bar: dB of PSNR over the noisy input, by sigma, below which nothing was learnt
 
 

@@ -1,0 +1,57 @@
+"""What a training is: its parameters, and which of them make two trainings the same."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The parameters of a training, and the data that it saw. Equal configurations are one training, wherever and
+    however fast it ran.
+
+    genotype and path are tuples, None for a system that has none; sigma is None for pairs.
+    """
+
+    task: str
+    dataset: str
+    system: str
+    sigma: float | None
+    seed: int
+    recipe: str | None
+    loss_lambda: float | None
+    iterations: int | None
+    schedule: int | None
+    batch: int | None
+    crop: int | None
+    genotype: tuple | None
+    path: tuple | None
+    width: int | None
+    data_sha256: str | None
+
+    @classmethod
+    def of(cls, record: Mapping) -> "TrainingConfig":
+        """Of a result, or of what a result is before it is trained (`runs.training_record`)."""
+        return cls(*(_frozen(record.get(name)) for name in NAMES))
+
+    def key(self) -> dict:
+        """As JSON and the state of a training hold it."""
+        return json.loads(json.dumps(dict(zip(NAMES, (getattr(self, field.name) for field in fields(self))))))
+
+    def differences(self, other: "TrainingConfig") -> list[str]:
+        """The names, as in a result, of what two trainings differ in."""
+        ours, theirs = self.key(), other.key()
+        return [name for name in NAMES if ours[name] != theirs[name]]
+
+
+NAMES = tuple("lambda" if field.name == "loss_lambda" else field.name for field in fields(TrainingConfig))
+
+# What trainings have in common that are compared with each other: all but the system and its architecture.
+BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
+# What trainings have in common of which one, the longest that succeeded, is shipped.
+RIVALS = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
+
+
+def _frozen(value):
+    """Lists as tuples, whole numbers as what they equal."""
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
