@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
-from irnas_lib import supercell
+from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supercell import PlainSupercell, Supercell, to_plain
 from irnas_lib.supernet import Supernet
 
@@ -304,6 +304,6 @@ def test_the_fast_supercell_starts_as_the_plain_one_does():
 
 
 def test_an_operation_that_the_supercell_does_not_compute_stops_it(monkeypatch):
-    monkeypatch.setattr(supercell, "OPERATIONS", (*supercell.OPERATIONS, "shuffle"))
+    monkeypatch.setattr("irnas_lib.supercell.OPERATIONS", (*OPERATIONS, "shuffle"))
     with pytest.raises(NotImplementedError, match="the search space has .*shuffle"):
-        supercell.Supercell(2, 4)
+        Supercell(2, 4)
