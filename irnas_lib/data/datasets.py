@@ -27,6 +27,8 @@ BSD500_FOLDER = "BSDS500/data/images"
 BSD500_COUNTS = {"train": 200, "val": 100, "test": 200}
 SIM1800_COUNTS = {"train": 1600, "test": 212}
 SIM1800_NAME = r"SIM1800-[\w.-]+"  # of one that data_scripts/sim1800.py has built from a folder
+FILE_SIGMAS = (0, 5, 10, 15, 25, 35, 50)  # of the noisy files that validate and test, one after another
+FILES_HELD_OUT = 15  # every so many-th training picture validates
 RAIN800_COUNTS = {"training": 700, "test_syn": 100, "test_nature": 52}
 SCENES = Path(__file__).with_name("rain800_scenes.csv")
 VALIDATION_EVERY = 40  # scenes: two in a hundred, as Section 4.1 has it for the search
@@ -111,6 +113,8 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
         return _load_embedded(task)
     if built:
         return _load_sim1800(data_folder(data), dataset)
+    if TASKS[task].blind:
+        return _load_bsd500_files(data_folder(data), task)
     return {"BSD500": _load_bsd500, "Rain800": _load_rain800}[dataset](data_folder(data))
 
 
@@ -128,6 +132,31 @@ def _load_bsd500(data: Path) -> Dataset:
         test=_decode(_read_grey, files["test"]),
         sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in train + files["test"]),
     )
+
+
+def _load_bsd500_files(data: Path, task: str) -> Dataset:
+    """BSD500 as its files are, for networks that know no sigma: clean training pictures; validation and test pictures
+    with noise of one of FILE_SIGMAS each, clipped and rounded to 8 bits."""
+    files = {split: _list_files(data, f"{BSD500_FOLDER}/{split}", count) for split, count in BSD500_COUNTS.items()}
+    training = sorted(files["train"] + files["val"], key=lambda path: path.stem)
+    mode = "L" if TASKS[task].channels == 1 else "RGB"
+
+    def clean(path):
+        return Picture(path.stem, read_picture(path, mode))
+    noisy = [noisy_file(picture, FILE_SIGMAS[i % len(FILE_SIGMAS)])
+             for part in (training[::FILES_HELD_OUT], files["test"]) for i, picture in enumerate(_decode(clean, part))]
+    held_out = len(training[::FILES_HELD_OUT])
+    return Dataset(
+        name=TASKS[task].dataset, task=task,
+        train=_decode(clean, [path for i, path in enumerate(training) if i % FILES_HELD_OUT]),
+        validation=tuple(noisy[:held_out]), test=tuple(noisy[held_out:]),
+        sha256=_hash_files((path.relative_to(data).as_posix(), path) for path in training + files["test"]))
+
+
+def noisy_file(picture: Picture, sigma: float, seed: int = 0) -> Picture:
+    """A clean picture with white Gaussian noise of `sigma` grey levels, clipped and rounded to 8 bits."""
+    noise = noise_generator(seed, f"{sigma:g}", picture.name, "file").standard_normal(picture.clean.shape)
+    return picture._replace(degraded=np.clip(np.round(picture.clean + sigma * noise), 0, 255).astype(np.uint8))
 
 
 def _load_sim1800(data: Path, name: str) -> Dataset:

@@ -23,18 +23,18 @@ class Patches:
     run sees what an uninterrupted one would have seen.
 
     pictures: pairs, or clean pictures to which white Gaussian noise is added, its sigma (in grey levels of 255)
-    drawn for each crop from `sigmas`; neither clipped nor quantised.
+    drawn for each crop from `sigmas`; clipped to [0, 1] and rounded to 8 bits only with `as_files`.
     rotate: all eight rotations and reflections (denoising); else left-right flips only (de-raining).
     Raises PictureError where a picture is smaller than a crop, ValueError for a negative sigma.
     """
 
     def __init__(self, pictures: Sequence[Picture], crop: int, sigmas: Sequence[float] = (50,), rotate: bool = True,
-                 device: torch.device | str = "cpu"):
+                 device: torch.device | str = "cpu", as_files: bool = False):
         if min(sigmas) < 0:
             raise ValueError(f"sigma must not be negative, got {min(sigmas)}")
         for picture in pictures:
             check_size(picture.clean, crop, picture.name)
-        self.crop, self.rotate, self.device = crop, rotate, torch.device(device)
+        self.crop, self.rotate, self.device, self.as_files = crop, rotate, torch.device(device), as_files
         self.clean = self._flat([picture.clean for picture in pictures])
         self.degraded = None if pictures[0].degraded is None else self._flat([p.degraded for p in pictures])
         self.sigmas = torch.tensor(sigmas, dtype=torch.float32)
@@ -56,7 +56,8 @@ class Patches:
             return self._gather(self.degraded, index), clean
         sigma = self._sent(self.sigmas[torch.randint(len(self.sigmas), (size, 1, 1, 1), generator=random)])
         noise = torch.randn(clean.shape, generator=generator(self.device, *seed), device=self.device)
-        return clean + sigma / 255 * noise, clean
+        noisy = clean + sigma / 255 * noise
+        return (noisy.clamp(0, 1).mul(255).round() / 255 if self.as_files else noisy), clean
 
     def _sent(self, x: torch.Tensor) -> torch.Tensor:
         """On the device; a GPU goes on with the step before meanwhile."""

@@ -7,7 +7,8 @@ class Task(NamedTuple):
     """datasets: the paper's own first; channels: 1 for grey, 3 for RGB; sigmas: of the white noise that is added, in
     grey levels of 255, empty for pairs; rotate: whether crops are turned, or only mirrored left to right; pictures: in
     the paper's test set; unrestored: the system that returns its input; architecture: the task whose published cell,
-    path and width it uses."""
+    path and width it uses; blind: the sigmas of which one is drawn for each training crop, which is then clipped and
+    rounded to 8 bits as a file holds it; empty where sigma is known."""
 
     datasets: tuple[str, ...]
     channels: int
@@ -17,6 +18,7 @@ class Task(NamedTuple):
     pictures: int
     unrestored: str
     architecture: str
+    blind: tuple[int, ...] = ()
 
     @property
     def dataset(self) -> str:
@@ -28,8 +30,12 @@ class Task(NamedTuple):
 TASKS = {
     "denoising": Task(("BSD500", "embedded"), 1, (30, 50, 70), True, ("strict", "redrawn", "half"), 200, "Noisy",
                       "denoising"),
+    # Noisy files of unknown sigma, for one's own pictures; not in the paper.
+    "file_grey": Task(("BSD500-grey-files",), 1, (), True, ("strict",), 200, "Noisy", "denoising", tuple(range(56))),
+    "file_rgb": Task(("BSD500-RGB-files",), 3, (), True, ("strict",), 200, "Noisy", "denoising", tuple(range(56))),
     "sim1800": Task(("SIM1800-BSD500", "embedded"), 3, (), True, ("strict",), 212, "Noisy", "denoising"),
     "deraining": Task(("Rain800", "embedded"), 3, (), False, ("strict", "strict_y"), 100, "Rainy", "deraining"),
 }
 # Of data sets whose name does not say enough.
-TITLES = {"SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}
+TITLES = {"BSD500-grey-files": "Noisy grey files (BSD500)", "BSD500-RGB-files": "Noisy colour files (BSD500)",
+          "SIM1800-BSD500": "SIM1800 (rebuilt from BSD500)", "real-rain": "Photographs of real rain (Rain800)"}

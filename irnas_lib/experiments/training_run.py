@@ -48,7 +48,8 @@ def train_or_resume(wanted: dict, network: nn.Module, pictures: Dataset, device:
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
     recipe, sigma = recipes.recipe(wanted["recipe"]), wanted["sigma"]
     seen, kept_out = validation.split(pictures, recipe.held_out)
-    patches = Patches(seen, wanted["crop"], (sigma or 0,), TASKS[wanted["task"]].rotate, device)
+    task = TASKS[wanted["task"]]
+    patches = Patches(seen, wanted["crop"], task.blind or (sigma or 0,), task.rotate, device, as_files=bool(task.blind))
     return train(network, patches, recipe, wanted["iterations"], wanted["batch"], wanted["seed"], wanted["lambda"],
                  wanted["schedule"], runs.state_file(wanted["profile"], results.stem(wanted)),
                  key=TrainingConfig.of(wanted).key(),
