@@ -135,3 +135,30 @@ def test_ssim_is_not_rounded_to_tf32(monkeypatch):
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
     restoration_loss(*pictures(1))
     assert allowed == [False, False] and (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before
+
+
+def test_the_padded_loss_is_that_of_the_pictures_continued_by_reflection():
+    noisy, clean = (x[..., :20, :24] for x in pictures(1))
+    widened = [torch.from_numpy(np.pad(x.numpy(), ((0, 0), (0, 0), (5, 5), (5, 5)), mode="reflect"))
+               for x in (noisy, clean)]
+    torch.testing.assert_close(log_ssim(noisy, clean, padded=True), log_ssim(*widened))
+    assert log_ssim(noisy, clean, padded=True) != log_ssim(noisy, clean)
+
+
+@pytest.mark.parametrize(("padded", "least", "most"), ((True, 0.3, 2), (False, 0, 0.05)))
+def test_the_outermost_pixels_count_in_the_padded_loss(padded, least, most):
+    """How strongly the loss pulls at the outermost pixels, against those in the middle."""
+    torch.manual_seed(0)
+    clean = torch.rand(8, 1, 40, 40)
+    noisy = (clean + 0.2 * torch.randn_like(clean)).requires_grad_()
+    pull = torch.autograd.grad(log_ssim(noisy, clean, padded), noisy)[0].abs().mean(dim=(0, 1))
+    frame = torch.cat([pull[0], pull[-1], pull[1:-1, 0], pull[1:-1, -1]]).mean()
+    assert least < frame / pull[12:28, 12:28].mean() < most
+
+
+def test_the_psnr_of_the_frame_is_that_of_its_pixels():
+    noisy, clean = pictures(2)
+    inside = np.zeros(clean.shape[-2:], bool)
+    inside[3:-3, 3:-3] = True
+    error = (noisy.clamp(0, 1).numpy().astype(float) - clean.numpy())[..., ~inside]
+    assert metrics.frame_psnr(noisy, clean, 3).numpy() == pytest.approx(-10 * np.log10((error ** 2).mean((1, 2))))

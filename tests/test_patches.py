@@ -112,3 +112,10 @@ def test_a_negative_sigma_is_refused():
     picture = Picture("grey", np.zeros((16, 16, 1), np.uint8))
     with pytest.raises(ValueError, match="sigma must not be negative, got -50"):
         Patches([picture], 8, sigmas=(30, -50))
+
+
+def test_crops_as_files_are_clipped_and_rounded_to_8_bits():
+    patches, files = (Patches(GREY, CROP, sigmas=(0, 50), as_files=as_files) for as_files in (False, True))
+    (noisy, clean), (stored, same) = patches.batch(64, 0, 1), files.batch(64, 0, 1)
+    assert torch.equal(clean, same) and noisy.min() < 0 and noisy.max() > 1
+    assert np.array_equal(np.rint(np.clip(noisy.numpy(), 0, 1) * 255), stored.numpy() * 255)

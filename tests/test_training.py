@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,83 @@ def test_training_learns_something():
     grey = [Picture("grey", np.full((24, 24, 1), 128, np.uint8))]
     found = train(net, Patches(grey, 12), Recipe("Adam", lr=0.01, schedule="constant"), 120, 4, 0, loss_lambda=0)
     assert np.mean([psnr for *_, psnr in found["curve"][-10:]]) > found["curve"][0][2] + 5
+
+
+# ---- what a recipe changes on the way ----
+
+PLAIN = Recipe("Adam", lr=0.01, schedule="constant", loss_lambda=0.0)
+
+
+def normed():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+
+
+def trained(net, recipe, iterations=10, **options):
+    return net, train(net, Patches(PICTURES, 12), recipe, iterations, 2, 0, **options)
+
+
+def test_lambda_falls_to_nothing_where_the_recipe_says(monkeypatch):
+    weights = []
+
+    def loss(x, y, weight, padded):
+        weights.append(weight)
+        return (x - y).square().mean()
+    monkeypatch.setattr(loop, "restoration_loss", loss)
+    trained(nn.Conv2d(1, 1, 1), replace(PLAIN, loss_lambda=0.5, lambda_until=0.7))
+    assert weights == [0.5] * 7 + [0.0] * 3
+
+
+def test_statistics_are_frozen_where_the_recipe_says():
+    seen = [trained(normed(), replace(PLAIN, frozen_from=share), 10)[0][1].num_batches_tracked.item()
+            for share in (1.0, 0.8, 0.0)]
+    assert seen == [10, 8, 0]
+
+
+def test_the_averaged_weights_are_the_moving_average_of_every_step():
+    """Written out: w <- 0.9 w + 0.1 of the new weights, the first taken whole."""
+    nets = [trained(normed(), PLAIN, iterations)[0] for iterations in range(1, 6)]
+    expected = nets[0][0].weight.detach().clone()
+    for net in nets[1:]:
+        expected = 0.9 * expected + 0.1 * net[0].weight.detach()
+    found, _ = trained(normed(), replace(PLAIN, average=0.9), 5)
+    torch.testing.assert_close(found[0].weight.detach(), expected)
+
+
+def test_each_gradient_is_clipped_to_its_own_norm():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 1, 3, padding=1))
+    degraded, clean = torch.rand(2, 2, 1, 12, 12)
+    loop.step(loop.Objective(net, 0.0), torch.optim.SGD(net.parameters(), 0.0), 100 * degraded, clean, clip=2.5)
+    norms = [parameter.grad.norm().item() for parameter in net.parameters()]
+    assert max(norms) == pytest.approx(2.5, rel=1e-4) and all(norm < 2.5001 for norm in norms)
+
+
+def test_a_validation_is_asked_for_twenty_times_in_evaluation_of_the_averaged_weights():
+    asked = []
+    _, found = trained(normed(), replace(PLAIN, average=0.9), 40, validate=lambda net: asked.append(net) or len(asked))
+    assert found["validation"] == [[2 * i, i] for i in range(1, 21)]
+    assert trained(normed(), PLAIN)[1]["validation"] == []
+
+
+@pytest.mark.parametrize("after", (3, 8))
+def test_every_part_of_a_recipe_is_resumed_exactly(tmp_path, monkeypatch, after):
+    everything = replace(recipe("best"), average=0.9, clip=1.0, warmup=0)
+    options = dict(validate=lambda net: float(net[0].weight.detach().sum()))
+    net, whole = trained(normed(), everything, **options)
+    usual = loop.save_state
+
+    def save_and_fail(path, state):
+        usual(path, state)
+        if state["iteration"] == after:
+            raise Stop
+    monkeypatch.setattr(steps, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(loop, "save_state", save_and_fail)
+    with pytest.raises(Stop):
+        trained(normed(), everything, state_file=tmp_path / "run.pt", key=KEY, **options)
+    monkeypatch.undo()
+    again, found = trained(nn.Sequential(*normed()), everything, state_file=tmp_path / "run.pt", key=KEY, **options)
+    assert bits(again) == bits(net)
+    assert (found["curve"], found["validation"]) == (whole["curve"], whole["validation"])
 
 
 # ---- stopped from outside ----
