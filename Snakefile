@@ -29,7 +29,7 @@ rule figures:
     output:
         done("figures"),
     shell:
-        "{sys.executable:q} -m irnas_lib.pipeline.batch figures {profile}"
+        "{sys.executable:q} -m irnas_lib.pipeline.batch figures {profile:q}"
 
 
 for place, job in enumerate(profiles.by_worth(planned)):
@@ -43,7 +43,7 @@ for place, job in enumerate(profiles.by_worth(planned)):
         params:
             job=job.name,
         # torch uses every core, so jobs that run at once share them
-        threads: max(1, workflow.cores // int(config.get("jobs", 1))),
+        threads: max(1, (workflow.cores or 1) // int(config.get("jobs", 1))),
         priority: len(planned) - place
         shell:
-            "{sys.executable:q} -m irnas_lib.pipeline.batch run {profile} {params.job}"
+            "{sys.executable:q} -m irnas_lib.pipeline.batch run {profile:q} {params.job:q}"

@@ -26,7 +26,10 @@ def derive_cell(alpha: torch.Tensor) -> Genotype:
 
     An edge is as strong as its largest softmax weight among the five operations other than `none`. Each node
     keeps its two strongest edges, the stronger first, each with its strongest operation; ties go to the earlier.
+    Raises ValueError where alpha holds what is no number.
     """
+    if alpha.isnan().any():
+        raise ValueError("alpha holds what is no number")
     weights = alpha.detach().double().cpu().softmax(dim=-1)[:, :-1].tolist()
     nodes = nodes_for(len(weights))
     best = {edge: max(range(len(row)), key=row.__getitem__) for edge, row in zip(edges(nodes), weights)}
@@ -39,7 +42,10 @@ def derive_cell(alpha: torch.Tensor) -> Genotype:
 
 
 def transition_scores(beta: torch.Tensor) -> list[dict[tuple[int, int], float]]:
-    """For each layer 1 ... L the log probabilities {(source level, level): score} of the moves into it."""
+    """For each layer 1 ... L the log probabilities {(source level, level): score} of the moves into it. Raises
+    ValueError where beta holds what is no number."""
+    if beta.isnan().any():
+        raise ValueError("beta holds what is no number")
     return into_layers(move_log_probabilities(beta.detach().double().cpu()).tolist(), layers_for(len(beta)))
 
 

@@ -51,6 +51,8 @@ def _node(node, number: int, nodes: int) -> tuple[Edge, Edge]:
             raise GenotypeError(f"node n{number}: unknown source {source!r}")
         if source not in states(number - 1):
             raise GenotypeError(f"node n{number} takes {source}, which is not computed before it (a cycle)")
+    if tuple(node[0]) == tuple(node[1]):
+        raise GenotypeError(f"node n{number} takes {node[0][0]} of {node[0][1]} twice")
     return Edge(*node[0]), Edge(*node[1])
 
 

@@ -11,9 +11,11 @@ BAND = 2 ** 20  # pixels whose moments are in memory at a time, where SSIM is on
 def psnr(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     """Peak signal-to-noise ratio in dB, peak 1, over all channels jointly; `restored` is clipped to [0, 1].
 
-    (B, C, H, W) twice -> (B,). Identical pictures give infinity. Raises ValueError for unequal shapes.
+    (B, C, H, W) twice -> (B,). Identical pictures give infinity. Raises ValueError for unequal shapes and
+    for pictures of 0 to 255.
     """
     _check(restored, clean)
+    _check_range(clean)
     error = (restored.clamp(0, 1).double() - clean.double()).square().mean(dim=(1, 2, 3))
     return -10 * torch.log10(error)
 
@@ -34,6 +36,7 @@ def ssim(restored: torch.Tensor, clean: torch.Tensor, padding: bool = False) -> 
     `padding` over all positions of zero-padded pictures, as the authors' program has it. Computed in float64.
     """
     _check(restored, clean)
+    _check_range(clean)
     rows, height = max(1, BAND // clean.shape[-1]), clean.shape[-2]
     if padding or height <= rows:
         return structural_similarity(restored.clamp(0, 1).double(), clean.double(), padding)
@@ -70,6 +73,12 @@ def structural_similarity(x: torch.Tensor, y: torch.Tensor, padding: bool = Fals
     similarity = ((2 * mean_x * mean_y + C1) * (2 * covariance + C2)
                   / ((mean_x.square() + mean_y.square() + C1) * (variances + C2)))
     return similarity.mean(dim=(1, 2, 3))
+
+
+def _check_range(clean: torch.Tensor) -> None:
+    """Refuses grey levels of 255. On a GPU, where to look would be to wait, it does not look."""
+    if clean.device.type == "cpu" and clean.numel() and clean.amax() > 2:
+        raise ValueError(f"expected a clean picture in [0, 1], not up to {clean.amax():g}")
 
 
 def _check(x: torch.Tensor, y: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from irnas_lib.data.pictures import SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
+from irnas_lib.data.pictures import FORMATS, SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.data.tiles import Restore, corners, restore_tiles
 from irnas_lib.evaluation.inference import restorer
@@ -127,7 +127,7 @@ def read(path: Path) -> tuple[np.ndarray, bytes | None]:
     """A picture, uint8 (H, W, 1) where the file is grey, else (H, W, 3), and its colour profile if it has one. Raises
     PictureError."""
     array = read_picture(path)
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         return array[..., :1] if image.mode in ("1", "L", "LA") else array, image.info.get("icc_profile")
 
 

@@ -31,21 +31,23 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event that is set; outside the main thread it changes nothing."""
+    """Turns the first Ctrl-C or SIGTERM into an event that is set; outside the main thread it changes nothing."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    usual = signal.getsignal(signal.SIGINT)
+    usual = {heard: signal.getsignal(heard) for heard in (signal.SIGINT, signal.SIGTERM)}
 
-    def hold(*_):
-        signal.signal(signal.SIGINT, usual)
+    def hold(heard, _):
+        signal.signal(heard, usual[heard])
         event.set()
-    signal.signal(signal.SIGINT, hold)
+    for heard in usual:
+        signal.signal(heard, hold)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for heard, handler in usual.items():
+            signal.signal(heard, handler)
 
 
 def keep_freed_memory() -> None:

@@ -148,3 +148,11 @@ def test_a_folder_in_place_of_a_checkpoint_is_none(tmp_path):
         load_weights(tmp_path, small())
     shutil.rmtree(tmp_path)
     assert load_state(tmp_path, {}) is None
+
+
+def test_weights_that_are_no_numbers_are_refused(saved):
+    file, network = saved[0], small()
+    network[0].weight.data[0] = torch.nan
+    save_weights(file, network)
+    with pytest.raises(CheckpointError, match="holds what is no number"):
+        load_weights(file, small(seed=1))

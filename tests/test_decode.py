@@ -176,3 +176,11 @@ def test_a_constant_added_to_a_row_changes_nothing():
 def test_tables_of_impossible_sizes_are_refused(call):
     with pytest.raises(ValueError, match="7"):
         call()
+
+
+@pytest.mark.parametrize("decoder", (decode.derive_cell, decode.viterbi_path))
+def test_what_is_no_number_decodes_to_nothing(decoder):
+    logits = torch.zeros(9, 6 if decoder is decode.derive_cell else 3)
+    logits[4, 1] = torch.nan
+    with pytest.raises(ValueError, match="no number"):
+        decoder(logits)

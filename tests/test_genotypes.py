@@ -101,3 +101,9 @@ def test_the_changed_cells_lie_on_the_path_and_width_of_the_found_one():
     assert {key: of[1:] for key, of in genotypes.PUBLISHED.items()} == {
         (task, f"IR-NAS{change}"): (path, width) for change in ("", ", R1", ", R2")
         for task, path, width in (("denoising", (0, 0, 0, 1), 20), ("deraining", (0, 0, 1), 15))}
+
+
+def test_a_node_that_takes_one_edge_twice_is_refused():
+    with pytest.raises(GenotypeError, match="node n1 takes conv of p1 twice"):
+        Genotype([[["conv", "p1"], ["conv", "p1"]]])
+    Genotype([[["conv", "p1"], ["dil", "p1"]]])

@@ -162,3 +162,10 @@ def test_the_psnr_of_the_frame_is_that_of_its_pixels():
     inside[3:-3, 3:-3] = True
     error = (noisy.clamp(0, 1).numpy().astype(float) - clean.numpy())[..., ~inside]
     assert metrics.frame_psnr(noisy, clean, 3).numpy() == pytest.approx(-10 * np.log10((error ** 2).mean((1, 2))))
+
+
+@pytest.mark.parametrize("measure", (psnr, ssim))
+def test_grey_levels_of_255_are_refused(measure):
+    noisy, clean = pictures(1)
+    with pytest.raises(ValueError, match="in .0, 1., not up to 2"):
+        measure(255 * noisy, 255 * clean)

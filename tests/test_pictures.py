@@ -5,6 +5,7 @@ import stat
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image, PngImagePlugin
 
@@ -97,8 +98,9 @@ def test_more_than_eight_bits_is_refused(tmp_path):
     assert "8 bits" in error_of(tmp_path / "rgb16.png")
     Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(tmp_path / "grey16.png")
     Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "float.tif")
-    (tmp_path / "rgb16.ppm").write_bytes(b"P6 2 2 65535\n" + bytes(24))
-    for name in ("grey16.png", "float.tif", "rgb16.ppm"):
+    planes = np.full((3, 4, 4), 40000, np.uint16)
+    tifffile.imwrite(tmp_path / "planar.tif", planes, photometric="rgb", planarconfig="separate")
+    for name in ("grey16.png", "float.tif", "planar.tif"):
         assert "8 bits" in error_of(tmp_path / name)
 
 
@@ -112,8 +114,31 @@ def test_cmyk_and_animations_are_refused(tmp_path):
     Image.fromarray(RGB).convert("CMYK").save(tmp_path / "cmyk.jpg")
     assert "CMYK" in error_of(tmp_path / "cmyk.jpg")
     frames = [Image.fromarray(GREY[..., 0]), Image.fromarray(255 - GREY[..., 0])]
-    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
-    assert "2 frames" in error_of(tmp_path / "two.gif")
+    frames[0].save(tmp_path / "two.tif", save_all=True, append_images=frames[1:])
+    assert "2 frames" in error_of(tmp_path / "two.tif")
+
+
+def test_only_the_formats_of_its_suffixes_are_opened(tmp_path):
+    """PIL hands an EPS, whatever it is called, to Ghostscript."""
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    Image.fromarray(RGB).save(tmp_path / "a.gif")
+    for name in ("a.png", "a.gif"):
+        assert "not a picture" in error_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", ("tif", "png", "jpg", "bmp", "webp"))
+def test_damage_of_any_kind_is_one_line(tmp_path, suffix):
+    Image.fromarray(RGB).save(tmp_path / f"whole.{suffix}")
+    whole, random = (tmp_path / f"whole.{suffix}").read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in random.integers(0, min(len(whole), 400), 4):
+            damaged[place] = random.integers(256)
+        (tmp_path / f"damaged.{suffix}").write_bytes(damaged)
+        try:
+            assert read_picture(tmp_path / f"damaged.{suffix}").dtype == np.uint8
+        except PictureError as error:
+            assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -10,8 +10,8 @@ import torch
 from irnas_lib.training import steps
 
 
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
+def interrupt(by=signal.SIGINT):
+    os.kill(os.getpid(), by)
 
 
 @pytest.mark.parametrize(("seconds", "expected"), ((60, [5]), (-1, [3, 4, 5, 5])))
@@ -28,15 +28,16 @@ def test_a_finished_run_does_nothing():
     assert saved == []
 
 
-def test_ctrl_c_lets_the_step_end_saves_and_stops():
-    saved, done, usual = [], [], signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("by", (signal.SIGINT, signal.SIGTERM))
+def test_ctrl_c_and_sigterm_let_the_step_end_save_and_stop(by):
+    saved, done, usual = [], [], signal.getsignal(by)
     with pytest.raises(KeyboardInterrupt, match="stopped after 3 steps"):
         for iteration in steps.resumable(0, 10, saved.append, "test"):
             if iteration == 2:
-                interrupt()
+                interrupt(by)
             done.append(iteration)
     assert (done, saved) == ([0, 1, 2], [3])
-    assert signal.getsignal(signal.SIGINT) is usual
+    assert signal.getsignal(by) is usual
 
 
 def test_a_second_ctrl_c_does_not_wait():

@@ -4,6 +4,7 @@ A conversion that keeps every value is done (grey to RGB, a palette, an opaque a
 would have to invent or drop something (16 bits, CMYK, transparency, one frame of several) is refused.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from irnas_lib.files import atomically
 
+BITS_PER_SAMPLE = 258  # a TIFF's tag
 SAFE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # PIL opens some others with a program of the machine
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -37,7 +40,7 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     if mode not in ("L", "RGB"):
         raise ValueError(f"mode {mode!r}: must be 'L' or 'RGB'")
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             _refuse_unsafe(image, path)
             image.load()
             image = _without_alpha(ImageOps.exif_transpose(image), path)
@@ -47,9 +50,10 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file") from None
     except UnidentifiedImageError:
-        raise PictureError(f"{path}: not a picture") from None
-    # Decoders report damage as OSError, SyntaxError, ValueError or TypeError, bombs by an exception of their own.
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: not a picture ({', '.join(FORMATS)} are read)") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders report damage by exceptions of every kind
         raise PictureError(f"{path}: cannot be read ({_one_line(error)})") from None
     return array.reshape(*array.shape[:2], -1)
 
@@ -67,11 +71,11 @@ def _refuse_unsafe(image: Image.Image, path: str | Path) -> None:
 
 def _bits(image: Image.Image) -> int:
     """Bits a channel in the file. PIL opens 16-bit RGB as mode RGB and drops the low bytes without a word."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))
     for tile in image.tile:
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(arg, str) and ";16" in arg for arg in args):
-            return 16
-        if image.format == "PPM" and any(isinstance(arg, int) and arg > 255 for arg in args[1:]):
             return 16
     return 8
 

@@ -150,6 +150,9 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
     if architecture and given["system"] != SEARCHED_HERE and architecture != published(given["task"], given["system"]):
         raise ValueError(f"{given['system']} stands for the paper's own genotype, path and width in the tables; "
                          f"another one is trained as {SEARCHED_HERE!r}")
+    for name in ("iterations", "batch", "crop"):
+        if given[name] < 1:
+            raise ValueError(f"{name} must be at least 1, not {given[name]}")
     if 0 < given["schedule"] < given["iterations"]:
         raise ValueError(f"a schedule of {given['schedule']} ends before the {given['iterations']} iterations do")
     record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}

@@ -1,5 +1,6 @@
 """The jobs of a profile: which notebooks run, with which parameters, after which others (profiles.toml)."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
@@ -11,6 +12,7 @@ from irnas_lib.experiments.results import slug
 from irnas_lib.files import ROOT
 
 SOURCE = ROOT / "profiles.toml"
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._,-]*")  # of profiles and jobs, which become files and arguments
 JOB_KEYS = {"notebook", "name", "parameters", "needs", "profiles", "each"}
 
 
@@ -51,6 +53,8 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
             raise ProfileError(f"{source.name}, job {name}: unknown key {', '.join(stray)}")
         if profile not in entry.get("profiles", [profile]):
             continue
+        if not PLAIN_NAME.fullmatch(name):
+            raise ProfileError(f"{source.name}: a job's name has letters, digits and . _ , - only, not {name!r}")
         if name in (job.name for job in jobs):
             raise ProfileError(f"{source.name}: two jobs of profile {profile} are called {name}")
         jobs.append(Job(entry["notebook"], name, _parameters(profile, settings, entry),

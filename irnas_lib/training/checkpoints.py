@@ -54,6 +54,10 @@ def load_weights(path: Path, network: nn.Module, expected_sha256: str | None = N
         if tensor.shape != wanted[name].shape:
             raise CheckpointError(f"{path}: made for another network ({name} is {tuple(tensor.shape)}, "
                                   f"not {tuple(wanted[name].shape)})")
+        if tensor.dtype != wanted[name].dtype and not (tensor.is_floating_point() and wanted[name].is_floating_point()):
+            raise CheckpointError(f"{path}: made for another network ({name} is {tensor.dtype})")
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{path}: {name} holds what is no number")
     network.load_state_dict(tensors)
 
 

@@ -28,7 +28,8 @@ class Diverged(RuntimeError):
 def resumable(start: int, iterations: int, save: Callable[[int], None], description: str) -> Iterator[int]:
     """The steps start, ..., iterations - 1 with a progress bar; calls save(steps done) once a minute and at the end.
 
-    Ctrl-C lets the step in hand end, saves and then interrupts, so that nothing is lost; a second one does not wait.
+    Ctrl-C and SIGTERM let the step in hand end, save and then interrupt, so that nothing is lost; a second one does not
+    wait.
     """
     saved = time.monotonic()
     with interrupts_held() as interrupted:
