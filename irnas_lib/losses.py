@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from irnas_lib.metrics import WINDOW, structural_similarity
+from irnas_lib.metrics import structural_similarity
 
 SSIM_FLOOR = 1e-3  # SSIM can be zero or negative early in training, where the logarithm has no value
 
@@ -13,12 +13,9 @@ def log_ssim(restored: torch.Tensor, clean: torch.Tensor, padded: bool = False) 
 
     SSIM is taken per picture, on the unclipped output, and not below 0.001, so one picture costs at most 3. Its mean
     is over the positions where the window fits, in which a crop's outermost pixels hardly count, or, `padded`, over
-    all positions of pictures that are continued by reflection. (Zeros, as in the authors' program, would put a strong
-    edge into every window at the border, beside which an error of a pixel hardly counts.)
+    all positions of the crop padded by zeros, as in the authors' program.
     """
-    if padded:
-        restored, clean = (F.pad(x, [WINDOW // 2] * 4, mode="reflect") for x in (restored, clean))
-    return -structural_similarity(restored, clean).clamp(min=SSIM_FLOOR).log10().mean()
+    return -structural_similarity(restored, clean, padded).clamp(min=SSIM_FLOOR).log10().mean()
 
 
 def restoration_loss(restored: torch.Tensor, clean: torch.Tensor, weight: float = 0.5,
