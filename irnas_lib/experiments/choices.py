@@ -5,18 +5,27 @@ see the same number of pixels and, as far as the choices let them, the same firs
 """
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
-from irnas_lib.evaluation import systems
+from irnas_lib.data.datasets import Dataset
+from irnas_lib.data.patches import Patches
+from irnas_lib.evaluation import systems, validation
+from irnas_lib.experiments import runs
 from irnas_lib.experiments.results import slug
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, read_json
+from irnas_lib.runtime import has_bfloat16
+from irnas_lib.training import loop
 from irnas_lib.training.recipes import Recipe
+
+SIGMA = 50
 
 
 class Choice(NamedTuple):
@@ -30,8 +39,8 @@ class Choice(NamedTuple):
     crop: int = 64
 
     def iterations(self, pixels: int) -> int:
-        """The steps that see so many pixels."""
-        return round(pixels / (self.batch * self.crop ** 2))
+        """The steps that see so many pixels, at least one."""
+        return max(1, round(pixels / (self.batch * self.crop ** 2)))
 
 
 RECIPE = Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, held_out=15)
@@ -65,10 +74,18 @@ CHOICES = (
 )
 
 
-def build(choice: Choice, seed: int, task: str = "denoising", channels: int = 1) -> nn.Module:
+def named(name: str) -> Choice:
+    """A choice by its name; ValueError for an unknown one."""
+    for choice in CHOICES:
+        if choice.name == name:
+            return choice
+    raise ValueError(f"unknown choice {name!r} (known: {', '.join(choice.name for choice in CHOICES)})")
+
+
+def build(choice: Choice, seed: int) -> nn.Module:
     """The untrained network; of one seed, all choices of a system begin with the same weights."""
     torch.manual_seed(seed)
-    return systems.build(choice.system, channels, systems.published(task))
+    return systems.build(choice.system, 1, systems.published("denoising"))
 
 
 def described(choice: Choice, seed: int, pixels: int) -> dict:
@@ -76,6 +93,67 @@ def described(choice: Choice, seed: int, pixels: int) -> dict:
     return {"name": choice.name, "question": choice.question, "system": choice.system,
             "recipe": asdict(choice.recipe), "batch": choice.batch, "crop": choice.crop, "seed": seed,
             "pixels": pixels, "iterations": choice.iterations(pixels)}
+
+
+def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, profile: str,
+                  device: torch.device | str = "cpu") -> dict:
+    """The record of a choice's training at sigma 50, looked for first; one that was begun goes on.
+
+    Beside what `described` says and `loop.train` returns it holds "scores", the PSNR, SSIM and PSNR of the outermost
+    pixels of each validation picture, None where the training diverged.
+    """
+    device, record = torch.device(device), described(choice, seed, pixels)
+    for folder in runs.folders(profile):
+        if file(folder / "choices", record).is_file():
+            return read_json(file(folder / "choices", record))
+    state = runs.state_file(profile, file(Path(), record).stem)
+    seen, kept_out = validation.split(pictures, choice.recipe.held_out)
+    network = build(choice, seed)
+    try:
+        trained = loop.train(network, Patches(seen, choice.crop, (SIGMA,), device=device), choice.recipe,
+                             record["iterations"], choice.batch, seed, state_file=state, key=record,
+                             bf16=has_bfloat16(device), validate=validation.curve(kept_out, SIGMA, device))
+        record |= trained | {"status": "ok", "scores": validation.scores(network, kept_out, SIGMA, device=device)}
+    except loop.Diverged as error:
+        record |= {"status": "failed", "scores": None, "curve": error.curve}
+    record |= runs.provenance(profile, pictures, device) | {"device": record.get("device", "")}
+    save(record, runs.output_folder(profile) / "choices")
+    state.unlink(missing_ok=True)
+    return record
+
+
+class Worth(NamedTuple):
+    """What a choice is worth over the base: mean differences over the seeds of both, of PSNR and PSNR of the outermost
+    pixels in dB and of SSIM, with the standard error over seeds of the first (nan for one seed); and its own PSNR."""
+
+    choice: str
+    question: str
+    seeds: int
+    psnr: float
+    gain: float
+    error: float
+    ssim_gain: float
+    frame_gain: float
+
+
+def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
+    """The choices of a system at one budget, in the order of CHOICES; a choice of the system itself (`input not added`)
+    stands with the system of the base."""
+    order = [choice.name for choice in CHOICES]
+    means = {(record["name"], record["seed"]): np.mean(list(record["scores"].values()), axis=0) for record in records
+             if record["scores"] and record["pixels"] == pixels
+             and (record["system"] == system or named(record["name"]).system not in (BASE.system, record["system"]))}
+    made = []
+    for name in sorted({name for name, _ in means}, key=order.index):
+        seeds = [seed for other, seed in means if other == name and (BASE.name, seed) in means]
+        if not seeds:
+            continue
+        gains = np.array([means[name, seed] - means[BASE.name, seed] for seed in seeds])
+        error = gains[:, 0].std(ddof=1) / math.sqrt(len(seeds)) if len(seeds) > 1 else math.nan
+        gain, ssim_gain, frame_gain = gains.mean(axis=0).tolist()
+        own = float(np.mean([means[name, seed][0] for seed in seeds]))
+        made.append(Worth(name, named(name).question, len(seeds), own, gain, float(error), ssim_gain, frame_gain))
+    return made
 
 
 def file(folder: str | Path, record: dict) -> Path:
@@ -97,5 +175,5 @@ def load(folders: Iterable[str | Path]) -> list[dict]:
     found = {}
     for folder in folders:
         for path in sorted(Path(folder).glob("[!.]*.json")):
-            found.setdefault(path.name, json.loads(path.read_text(encoding="utf-8")))
-    return list(found.values())
+            found.setdefault(path.name, path)
+    return [read_json(path) for path in found.values()]

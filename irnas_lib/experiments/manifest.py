@@ -7,7 +7,7 @@ from irnas_lib.files import atomically, sha256
 from irnas_lib.training.checkpoints import CheckpointError
 
 NAME = "SHA256SUMS"
-FOLDERS = ("results", "weights", "searches", "cells", "panels")  # benchmarks and times belong to a machine
+FOLDERS = ("results", "weights", "searches", "cells", "choices", "panels")  # benchmarks and times belong to a machine
 
 
 def listed(checkpoints: Path) -> dict[str, str]:
