@@ -58,7 +58,6 @@ def test_a_choice_is_trained_once_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "output_folder", lambda profile: tmp_path)
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "nothing")
     small = choices.named("frame left out")._replace(system="DnCNN", crop=32)
-    torch.set_num_threads(1)
     first = choices.find_or_train(small, 0, 4000, DATASET, "laptop")
     assert first["iterations"] == 2 and first["scores"].keys() == {"p0", "p15"} and len(first["curve"]) == 2
     monkeypatch.setattr(choices.loop, "train", lambda *_, **__: pytest.fail("trained again"))
