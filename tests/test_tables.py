@@ -43,19 +43,22 @@ def test_without_results_nothing_is_measured_and_all_is_written(tmp_path, number
     assert len(set(keys)) == len(keys)
 
 
+BUDGET = ("recipe matched, lambda 0.5, 12 crops of 64x64 a step, 25 million pixels, 0.083% of the paper's")
+
+
 def test_exact_rows_of_one_training():
     scores = {"psnr": 26.26, "ssim": 0.71256, "pictures": 200}
     result = make(metrics={"strict": scores, "redrawn": scores | {"psnr": 26.9, "ssim_padded": 0.72}}, crop=64)
     found = [row for row in rows(1, [result], system="IR-NAS") if row["sigma"] in ("50", "")]
     assert [list(row.values()) for row in found] == [
         ["1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "26.2600", "strict", "500", "0",
-         "recipe matched, lambda 0.5, 12 crops of 64x64 a step; the printed number agrees with redrawn"],
+         BUDGET + "; the printed number agrees with redrawn"],
         ["1", "denoising", "IR-NAS", "50", "SSIM", "0.7635", "0.712560", "strict", "500", "0",
-         "recipe matched, lambda 0.5, 12 crops of 64x64 a step; the printed number agrees with redrawn"],
+         BUDGET + "; the printed number agrees with redrawn"],
         ["1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "26.9000", "redrawn", "500", "0",
-         "recipe matched, lambda 0.5, 12 crops of 64x64 a step"],
+         BUDGET],
         ["1", "denoising", "IR-NAS", "50", "SSIM", "0.7635", "0.712560", "redrawn", "500", "0",
-         "recipe matched, lambda 0.5, 12 crops of 64x64 a step; "
+         BUDGET + "; "
          "0.7200 with zero padding, as the authors' program has it"],
         ["1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "not run", "half", "", "",
          "the printed number agrees with redrawn"],

@@ -46,6 +46,24 @@ class TrainingConfig:
 
 NAMES = tuple("lambda" if field.name == "loss_lambda" else field.name for field in fields(TrainingConfig))
 
+PAPER_PIXELS = 600_000 * 12 * 64 ** 2  # that a training of section 4.1 sees
+
+
+def pixels(record: Mapping) -> int | None:
+    """How many pixels a training saw; None for a system that is not trained, or whose crops are not known."""
+    if not record["iterations"] or not record.get("crop"):
+        return None
+    return record["iterations"] * record["batch"] * record["crop"] ** 2
+
+
+def budget(record: Mapping) -> str:
+    """The same in words: "246 million pixels, 0.83% of the paper's"; empty where it is not known."""
+    if (seen := pixels(record)) is None:
+        return ""
+    millions = f"{seen / 1e6:,.0f}" if seen >= 1e7 else f"{seen / 1e6:.2g}"
+    return f"{millions} million pixels, {100 * seen / PAPER_PIXELS:.2g}% of the paper's"
+
+
 # What trainings have in common that are compared with each other: all but the system and its architecture.
 BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
 # What trainings have in common of which one, the longest that succeeded, is shipped.

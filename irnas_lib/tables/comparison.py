@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.experiments.config import BUDGET
+from irnas_lib.experiments.config import BUDGET, budget
 from irnas_lib.experiments.results import SMOKE, has_usual_loss
 from irnas_lib.tables import printed
 
@@ -63,9 +63,10 @@ class Comparison(NamedTuple):
         """What was compared, and at which budget."""
         trained = next(row.result for row in self.rows if row.result["iterations"])
         level = "" if trained["sigma"] is None else ", sigma {sigma:g}".format(**trained)
-        budget = "{iterations:,} iterations of {batch} crops of {crop}x{crop}, recipe {recipe}, seed {seed} ({profile})"
+        steps = "{iterations:,} iterations of {batch} crops of {crop}x{crop}".format(**trained)
         return (f"{trained['dataset']}{level}, {self.protocol}, {trained['metrics'][self.protocol]['pictures']} test "
-                f"pictures; {budget.format(**trained)}")
+                f"pictures; {steps} ({budget(trained)}), recipe {trained['recipe']}, seed {trained['seed']} "
+                f"({trained['profile']})")
 
 
 def gains_too_little(result: dict, unrestored: dict | None, protocol: str = "strict") -> bool:
@@ -87,8 +88,8 @@ def at_one_budget(results: Iterable[dict], protocol: str = "strict") -> list[dic
     for result in results:
         each = _each(result, protocol)
         if result["iterations"] and result["status"] == "ok" and each:
-            budget = (*(result.get(key) for key in BUDGET), *sorted(each))
-            groups.setdefault(budget, {}).setdefault((result["system"], result["lambda"]), result)
+            alike = (*(result.get(key) for key in BUDGET), *sorted(each))
+            groups.setdefault(alike, {}).setdefault((result["system"], result["lambda"]), result)
     group = max(groups.values(), key=lambda group: (len(group), next(iter(group.values()))["iterations"]), default={})
     return list(group.values())
 

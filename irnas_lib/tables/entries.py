@@ -9,6 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS, TITLES
+from irnas_lib.experiments.config import budget
 from irnas_lib.experiments.results import best
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.tables import printed
@@ -122,7 +123,7 @@ class Entry(NamedTuple):
             loss_lambda = self.result["lambda"]
             said = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
             if self.result.get("crop"):
-                said += ", {batch} crops of {crop}x{crop} a step".format(**self.result)
+                said += ", {batch} crops of {crop}x{crop} a step, ".format(**self.result) + budget(self.result)
             notes.append(f"recipe {self.result['recipe']}{said}")
         if self.result["iterations"] and (self.result.get("schedule") or 0) > self.result["iterations"]:
             notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "

@@ -12,14 +12,17 @@ from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
+from irnas_lib.experiments.config import PAPER_PIXELS, budget, pixels
 from irnas_lib.experiments.results import SMOKE
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.files import atomically
 from irnas_lib.tables import entries, printed
 from irnas_lib.training.search import SearchSettings
 
-REPRODUCED, DIFFERS, NOT_COMPARABLE = "reproduced", "differs", "not comparable"
-VERDICTS = (REPRODUCED, DIFFERS, NOT_COMPARABLE, entries.FAILED, entries.NOT_RUN)  # of the last two nothing is measured
+REPRODUCED, FITTED, DIFFERS, UNDERTRAINED = "reproduced", "fitted", "differs", "undertrained"
+NOT_COMPARABLE = "not comparable"
+COMPARED = (REPRODUCED, FITTED, DIFFERS, UNDERTRAINED)
+VERDICTS = (*COMPARED, NOT_COMPARABLE, entries.FAILED, entries.NOT_RUN)  # of the last two nothing is measured
 COLUMNS = ("id", "where", "task", "system", "sigma", "metric", "printed", "measured", "protocol", "budget",
            "difference", "verdict", "why")
 
@@ -29,6 +32,8 @@ ABSOLUTE = {"PSNR": 0.15, "SSIM": 0.005, "time_saved_vs_n3net": 5}
 RELATIVE = {"parameters": 0.01, "parameters_vs_n3net": 0.01, "parameters_vs_nlrn": 0.01,
             "search_memory_vs_auto_deeplab": 0.1, "speed_vs_rescan": 0.1}
 
+ENOUGH = 0.1  # share of the paper's pixels below which a training that differs says nothing about the printed number
+FITTED_COUNTS = {"RED": "its channels", "IR-NAS": "its path of widths"}  # inferred from the printed parameter count
 PAPER_ITERATIONS = 600_000  # of a training, section 4.1
 COUNTED = "counted; needs no training"
 
@@ -92,16 +97,27 @@ def _decimals(item: printed.Printed) -> int:
     return max(2, len(item.value.partition(".")[2]))
 
 
+def fitted(item: printed.Printed) -> str:
+    """What of the measurement was inferred from this very number; empty where nothing was."""
+    if item.metric == "parameters" and item.system in FITTED_COUNTS:
+        return f"{FITTED_COUNTS[item.system]} inferred from this number"
+    if item.system == "BM3D" and item.protocol == "half":
+        return "the protocol `half` was inferred from BM3D's numbers"
+    return ""
+
+
 def _judged(item: printed.Printed, measured: float, budget: str, protocol: str = "", obstacle: str = "",
-            remarks: Iterable[str] = ()) -> Traced:
-    """The verdict on a number of ours; obstacle: what forbids a comparison; remarks: what may explain a difference."""
+            remarks: Iterable[str] = (), short: str = "") -> Traced:
+    """The verdict on a number of ours; obstacle: what forbids a comparison; remarks: what may explain a difference;
+    short: why a difference says nothing, of a training that is too short."""
     if obstacle:
         return Traced(item, measured, protocol, budget, None, NOT_COMPARABLE, obstacle)
     difference, (allowed, words) = round(measured - item.number, 6), tolerance(item)  # 26.92 - 26.77 is 0.15
     if abs(difference) <= allowed:
-        return Traced(item, measured, protocol, budget, difference, REPRODUCED, f"within {words}")
-    return Traced(item, measured, protocol, budget, difference, DIFFERS,
-                  "; ".join([f"off by more than {words}", *filter(None, remarks)]))
+        why = "; ".join(filter(None, [f"within {words}", fitted(item)]))
+        return Traced(item, measured, protocol, budget, difference, FITTED if fitted(item) else REPRODUCED, why)
+    return Traced(item, measured, protocol, budget, difference, UNDERTRAINED if short else DIFFERS,
+                  "; ".join(filter(None, [f"off by more than {words}", short, *remarks])))
 
 
 def _missing(item: printed.Printed, why: str, budget: str = "", verdict: str = entries.NOT_RUN) -> Traced:
@@ -127,13 +143,13 @@ def _in_table(of_number: list[entries.Entry]) -> Traced:
         noise = f" at sigma {item.sigma}, protocol {item.protocol}" if item.sigma else ""
         return _missing(item, f"no result yet of {entries.SAME_TRAINING.get(item.system, item.system)} "
                         f"on {TASKS[item.task].dataset}{noise}")
-    trained = result["iterations"]
-    short = (f"our training is short ({_iterations(result)}), so that this refutes nothing"
-             if trained and trained < PAPER_ITERATIONS else "")
+    share = (pixels(result) or 0) / PAPER_PIXELS or (result["iterations"] or 0) / PAPER_ITERATIONS
+    short = (f"our training saw less than {ENOUGH:.0%} of the paper's pixels, so that this refutes nothing"
+             if 0 < share < ENOUGH else "")
     obstacle = entry.obstacle()
     if obstacle and entry.too_little:
         obstacle += f"; {entries.TOO_LITTLE}"
-    return _judged(item, entry.number, _budget(result), entry.protocol, obstacle, [short, *entry.notes()])
+    return _judged(item, entry.number, _budget(result), entry.protocol, obstacle, entry.notes(), short)
 
 
 def _budget(result: Mapping) -> str:
@@ -144,7 +160,8 @@ def _budget(result: Mapping) -> str:
 def _iterations(result: Mapping) -> str:
     """How many, and for the paper's own network of how many; what it gave the others it does not say."""
     of = f" of {PAPER_ITERATIONS:,}" if result["system"] in systems.IR_NAS else ""
-    return f"{result['iterations']:,}{of} iterations"
+    seen = budget(result)
+    return f"{result['iterations']:,}{of} iterations" + (f" ({seen})" if seen else "")
 
 
 def _timed(record: Mapping, system: str) -> str:
