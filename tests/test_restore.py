@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms
+from skimage import data
 from torch import nn
 
 from irnas_lib import restore
+from irnas_lib.data.datasets import Picture, noisy_file
 from irnas_lib.data.pictures import write_picture
 from irnas_lib.evaluation import systems
 from irnas_lib.evaluation.inference import restorer
@@ -180,7 +182,8 @@ def command(*arguments):
 def said(capsys):
     """The lines on stderr but for progress bars and the line that names the checkpoint."""
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
-    return [line.strip() for line in lines if line.strip() and "%|" not in line and ", on " not in line]
+    told = ("%|", ", on ", "noise of about")
+    return [line.strip() for line in lines if line.strip() and not any(part in line for part in told)]
 
 
 @pytest.mark.parametrize("mode", ("L", "RGB"))
@@ -305,3 +308,45 @@ def test_help_tells_what_happens_to_channels(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for words in ("each channel of an RGB picture on its own", "--checkpoint", "--tile", "--device", "--list"):
         assert words in text
+
+
+# ---- what fits a picture ----
+
+def photograph(sigma):
+    clean = Picture("astronaut", data.astronaut()[100:228, 100:228])
+    return noisy_file(clean, sigma).degraded if sigma else clean.clean
+
+
+@pytest.mark.parametrize("sigma", (10, 25, 50))
+def test_the_noise_of_a_photograph_is_estimated(sigma):
+    assert restore.estimated_sigma(photograph(sigma)) == pytest.approx(sigma, rel=0.3)
+    assert restore.estimated_sigma(np.full((1, 1, 3), 7, np.uint8)) < 1e-6
+
+
+def test_the_network_that_fits_is_of_the_next_sigma_and_next_to_no_noise_is_left(shipped):
+    for sigma in (30, 70):
+        add(shipped, RestorationNetwork(*ARCHITECTURE, 1), sigma=sigma)
+    chosen = {estimate: restore.fitting(estimate, 3, shipped) for estimate in (0, 9.9, 10.1, 32, 34, 52, 54, 200)}
+    assert [result and result["sigma"] for result in chosen.values()] == [None, None, 30, 30, 50, 50, 70, 70]
+
+
+def test_a_network_that_is_blind_to_sigma_goes_first_where_it_has_the_channels(shipped):
+    add(shipped, RestorationNetwork(*ARCHITECTURE, 3), task="file_rgb", dataset="BSD500-RGB-files", sigma=None)
+    assert restore.fitting(2, 3, shipped)["task"] == "file_rgb"
+    assert restore.fitting(45, 1, shipped)["task"] == "denoising"
+
+
+def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):
+    write_picture(tmp_path / "in.png", photograph(0))
+    assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
+    assert np.array_equal(restore.read(tmp_path / "out.png")[0], photograph(0))
+    assert "left as it is" in said(capsys)[0]
+
+
+def test_a_network_for_far_more_noise_than_there_is_is_warned_of(shipped, tmp_path, capsys):
+    write_picture(tmp_path / "in.png", photograph(10))
+    assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 50) == 0
+    assert "the network expects 50: details may be lost" in said(capsys)[0]
+    write_picture(tmp_path / "strong.png", photograph(50))
+    assert command(tmp_path / "strong.png", tmp_path / "out.png", "--sigma", 50) == 0
+    assert not said(capsys)
