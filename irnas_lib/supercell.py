@@ -161,14 +161,14 @@ def to_plain(cell: Supercell) -> PlainSupercell:
     for source, fan in cell.fans.items():
         targets = [node for start, node in edges(cell.nodes) if start == source]
         for e, node in enumerate(targets):
-            own = slice(e * cell.channels, (e + 1) * cell.channels)
+            rows = slice(e * cell.channels, (e + 1) * cell.channels)
             conv, sep, dil, deform, _, _ = plain.edges[f"{source}_{node}"]
             pairs = [(conv[1], fan.conv), (dil[1], fan.dil), (deform, fan.deform),
                      (sep[1], fan.depthwise1), (sep[2], fan.pointwise1),
                      (sep[5], fan.depthwise2), (sep[6], fan.pointwise2)]
             for module, stacked in pairs:
-                module.weight.copy_(stacked[own])
-            deform.bias.copy_(fan.deform_bias[own])
+                module.weight.copy_(stacked[rows])
+            deform.bias.copy_(fan.deform_bias[rows])
             for parameter, stacked in ((deform.offsets.weight, fan.offsets), (deform.offsets.bias, fan.offsets_bias)):
                 parameter[:OFFSETS] = stacked[e * OFFSETS:(e + 1) * OFFSETS]
                 parameter[OFFSETS:] = stacked[fan.fan * OFFSETS:][e * MASKS:(e + 1) * MASKS]

@@ -139,8 +139,8 @@ def _by_setting(folders: Iterable[str | Path]) -> dict[tuple, dict[str, dict]]:
 
 def best_known(folders: Iterable[str | Path], task: str, smoke: bool = False) -> dict[str, dict]:
     """What has been trained for a task, by group, at that profile and budget at which most cells were."""
-    of_task = [groups for (its, profile, _), groups in _by_setting(folders).items()
-               if its == task and (profile == SMOKE) == smoke]
+    of_task = [groups for (trained_for, profile, _), groups in _by_setting(folders).items()
+               if trained_for == task and (profile == SMOKE) == smoke]
     return max(of_task, key=lambda groups: sum(len(record["cells"]) for record in groups.values()), default={})
 
 
@@ -149,7 +149,7 @@ def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
     with "published"."""
     trained = {name: list(groups[name]["cells"]) if name in groups else [] for name in GROUPS}
     trained["published"] += groups["again"]["cells"] if "again" in groups else []
-    return {name: of for name, of in trained.items() if of}
+    return {name: cells for name, cells in trained.items() if cells}
 
 
 def _setting_of(record: dict) -> tuple:

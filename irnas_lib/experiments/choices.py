@@ -151,8 +151,8 @@ def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
         gains = np.array([means[name, seed] - means[BASE.name, seed] for seed in seeds])
         error = gains[:, 0].std(ddof=1) / math.sqrt(len(seeds)) if len(seeds) > 1 else math.nan
         gain, ssim_gain, frame_gain = gains.mean(axis=0).tolist()
-        own = float(np.mean([means[name, seed][0] for seed in seeds]))
-        made.append(Worth(name, named(name).question, len(seeds), own, gain, float(error), ssim_gain, frame_gain))
+        psnr = float(np.mean([means[name, seed][0] for seed in seeds]))
+        made.append(Worth(name, named(name).question, len(seeds), psnr, gain, float(error), ssim_gain, frame_gain))
     return made
 
 

@@ -131,9 +131,9 @@ def _problem(result: object) -> str | None:
         return "not a result: no JSON object"
     missing, unknown = REQUIRED.keys() - result.keys(), result.keys() - REQUIRED.keys() - EXTRA.keys()
     if missing or unknown:
-        said = [f"{word} {', '.join(sorted(keys))}"
+        faults = [f"{word} {', '.join(sorted(keys))}"
                 for word, keys in (("without", missing), ("with unknown", unknown)) if keys]
-        return f"not a result: {'; '.join(said)}"
+        return f"not a result: {'; '.join(faults)}"
     for key, kind in (REQUIRED | EXTRA).items():
         value = result.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):

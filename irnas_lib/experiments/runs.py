@@ -232,5 +232,5 @@ def save_training(result: dict, network: nn.Module | None) -> Path:
 
 def all_results(profile: str) -> list[dict]:
     """The results that this profile's tables are made from: its own, and unless it is smoke the shipped ones."""
-    own = results.load(output_folder(profile) / "results")
-    return own if profile == results.SMOKE else own + results.load(SHIPPED / "results")
+    found = results.load(output_folder(profile) / "results")
+    return found if profile == results.SMOKE else found + results.load(SHIPPED / "results")

@@ -39,8 +39,8 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
             shade = f"{1 - 0.4 * len(chosen) / len(genotypes):.3f}"
             axes.add_patch(matplotlib.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade,
                                                         edgecolor="k", linewidth=0.6))
-            said = "\n".join([f"{len(chosen)} of {len(genotypes)}", ", ".join(chosen)] if chosen else ["0"])
-            axes.text(column, row, said, ha="center", va="center", size=7)
+            text = "\n".join([f"{len(chosen)} of {len(genotypes)}", ", ".join(chosen)] if chosen else ["0"])
+            axes.text(column, row, text, ha="center", va="center", size=7)
     axes.set(xlim=(-0.52, nodes + 0.52), ylim=(nodes - 0.48, -0.52), xticks=range(nodes + 1), yticks=range(nodes),
              xticklabels=names[:-1], yticklabels=names[2:], xlabel="input", ylabel="node")
     axes.spines[:].set_visible(False)
@@ -89,9 +89,10 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
         steps = [entry["iteration"] for entry in record["history"]]
         for axes, name, shares in zip(sides, ("alpha", "beta"), (lambda alpha: alpha.softmax(dim=1),
                                                                  lambda beta: move_log_probabilities(beta).exp())):
-            of = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64))) for entry in record["history"]]
-            axes.plot(steps, of, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
-            axes.plot(steps[record["best"]], of[record["best"]], "ko", markersize=4, markerfacecolor="w")
+            entropies = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64)))
+                         for entry in record["history"]]
+            axes.plot(steps, entropies, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
+            axes.plot(steps[record["best"]], entropies[record["best"]], "ko", markersize=4, markerfacecolor="w")
             axes.set(title=f"{name}: 1 - entropy (0 = undecided)", xlabel="iterations")
     plot.legend(*sides[0].get_legend_handles_labels(), loc="outside right upper", handlelength=3.5)
     return plot
@@ -119,11 +120,12 @@ def widths(searches: Sequence[Mapping]) -> Figure:
     layers = layers_for(len(searches[0]["beta"]))
     plot = Plot(0.8 + 1.6 * layers, 2.3)
     for layer, axes in enumerate(plot.subplots(1, layers, sharey=True, squeeze=False)[0]):
-        for i, (name, of) in enumerate(chances.items()):
+        for i, (name, chance) in enumerate(chances.items()):
             width = 0.8 / len(chances)
-            axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(of[layer]))], of[layer], width, edgecolor="k",
-                     color="0.45" if i == 0 else "0.9", hatch=HATCHES[max(0, i - 1) % len(HATCHES)], label=name)
-        axes.set(title=f"layer {layer + 1}", xticks=range(len(of[layer])), xlabel="level")
+            axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(chance[layer]))], chance[layer], width,
+                     edgecolor="k", color="0.45" if i == 0 else "0.9",
+                     hatch=HATCHES[max(0, i - 1) % len(HATCHES)], label=name)
+        axes.set(title=f"layer {layer + 1}", xticks=range(len(chance[layer])), xlabel="level")
     plot.axes[0].set_ylabel("chance")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return plot
@@ -135,21 +137,22 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
     more training of the published cell falls with a chance of 95%."""
     psnrs = {name: [(cell["name"].startswith("IR-NAS"), cell["psnr"]) for cell in trained if cell["psnr"] is not None]
              for name, trained in by_group(groups).items()}
-    psnrs = {name: of for name, of in psnrs.items() if of}
+    psnrs = {name: points for name, points in psnrs.items() if points}
     if not psnrs:
         return not_run("Cells at one small budget")
     plot = Plot(7.2, 1.1 + 0.42 * len(psnrs))
     axes = plot.subplots()
-    own = [psnr for _, psnr in psnrs.get("published", ())]
-    if len(own) > 2:
-        axes.axvspan(*prediction_interval(own), color="0.88", zorder=0, label="the published cell, another seed (95%)")
-    for row, of in enumerate(psnrs.values()):
+    published = [psnr for _, psnr in psnrs.get("published", ())]
+    if len(published) > 2:
+        axes.axvspan(*prediction_interval(published), color="0.88", zorder=0,
+                     label="the published cell, another seed (95%)")
+    for row, points in enumerate(psnrs.values()):
         for papers, marker, size, label in ((False, "o", 6, "a cell"), (True, "*", 11, "the paper's own")):
-            points = [psnr for its, psnr in of if its == papers]
-            axes.plot(points, [row] * len(points), f"k{marker}", markersize=size,
+            shown = [psnr for paper, psnr in points if paper == papers]
+            axes.plot(shown, [row] * len(shown), f"k{marker}", markersize=size,
                       markerfacecolor="k" if papers else "w", label=label)
-        if len(of) > 1:
-            axes.plot([mean(psnr for _, psnr in of)] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
+        if len(points) > 1:
+            axes.plot([mean(psnr for _, psnr in points)] * 2, [row - 0.3, row + 0.3], "k-", label="mean of the group")
     first = next(iter(groups.values()))
     level = "" if first["budget"]["sigma"] is None else " sigma {sigma:g},".format(**first["budget"])
     axes.set(yticks=range(len(psnrs)), ylim=(len(psnrs) - 0.5, -0.5), xlabel="PSNR (dB)",

@@ -99,8 +99,8 @@ def _graphviz(drawing: Drawing, form: str) -> bytes:
         done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True,
                               env=os.environ | {"FONTCONFIG_FILE": str(fonts)})
     if done.returncode or not done.stdout:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DrawingError(f"Graphviz failed: {said[-1] if said else f'exit status {done.returncode}'}")
+        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise DrawingError(f"Graphviz failed: {errors[-1] if errors else f'exit status {done.returncode}'}")
     return done.stdout
 
 

@@ -155,14 +155,14 @@ def draw_trellis(beta: torch.Tensor, path: tuple[int, ...] | None = None,
 
 
 @matplotlib.rc_context(STYLE)
-def training_curve(of: Iterable[Mapping]) -> Figure:
+def training_curve(results: Iterable[Mapping]) -> Figure:
     """Loss and PSNR of the training batches, of every result that keeps a curve: as logged, and smoothed."""
-    of = [result for result in of if result.get("curve")]
-    if not of:
+    results = [result for result in results if result.get("curve")]
+    if not results:
         return not_run("Training curve")
-    plot = Plot(7.2, 2.3 + 0.16 * ((len(of) + 1) // 2))
+    plot = Plot(7.2, 2.3 + 0.16 * ((len(results) + 1) // 2))
     for axes, column, title in zip(plot.subplots(1, 2), (1, 2), ("loss (Eq. 7)", "PSNR of the batch (dB)")):
-        for i, result in enumerate(of):
+        for i, result in enumerate(results):
             curve = np.array(result["curve"])
             marker = MARKERS[i % len(MARKERS)] if i >= len(DASHES) else None  # where the dashes are those of another
             line, = axes.plot(*_smooth(curve, column), linestyle=DASHES[i % len(DASHES)], marker=marker,
@@ -171,35 +171,35 @@ def training_curve(of: Iterable[Mapping]) -> Figure:
             axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
         axes.set(title=title, xlabel="iterations", yscale="log" if column == 1 else "linear")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4)
-    profiles = dict.fromkeys(result["profile"] for result in of)
+    profiles = dict.fromkeys(result["profile"] for result in results)
     plot.suptitle(f"profile {', '.join(profiles)}", size=8)
     return plot
 
 
 @matplotlib.rc_context(STYLE)
-def training_panels(of: Iterable[Mapping]) -> Figure:
+def training_panels(results: Iterable[Mapping]) -> Figure:
     """PSNR of the training batches, a panel for each of many results that keep a curve: smoothed, over the others in
     grey."""
-    of = [result for result in of if result.get("curve")]
-    if not of:
+    results = [result for result in results if result.get("curve")]
+    if not results:
         return not_run("Training curves")
-    curves = [_smooth(np.array(result["curve"]), 2) for result in of]
-    columns = min(5, len(of))
-    rows = math.ceil(len(of) / columns)
+    curves = [_smooth(np.array(result["curve"]), 2) for result in results]
+    columns = min(5, len(results))
+    rows = math.ceil(len(results) / columns)
     plot = Plot(1.6 * columns, 0.7 + 1.35 * rows)
     grid = plot.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-    for i, (axes, result, own) in enumerate(zip(grid, of, curves)):
+    for i, (axes, result, points) in enumerate(zip(grid, results, curves)):
         for curve in curves:
             axes.plot(*curve, color="0.8", linewidth=0.6)
-        axes.plot(*own, "k-", linewidth=1.3)
-        axes.tick_params(labelbottom=i + columns >= len(of))  # nothing below it
-        seed = f", seed {result['seed']}" if len({other["seed"] for other in of}) > 1 else ""
+        axes.plot(*points, "k-", linewidth=1.3)
+        axes.tick_params(labelbottom=i + columns >= len(results))  # nothing below it
+        seed = f", seed {result['seed']}" if len({other["seed"] for other in results}) > 1 else ""
         axes.set_title(f"{result['system']}{seed}", size=7)
-    for axes in grid[len(of):]:
+    for axes in grid[len(results):]:
         axes.set_visible(False)
-    level = "" if of[0]["sigma"] is None else ", sigma {sigma:g}".format(**of[0])
+    level = "" if results[0]["sigma"] is None else ", sigma {sigma:g}".format(**results[0])
     plot.suptitle("{dataset}{level}, recipe {recipe}, profile {profile}; grey: the others"
-                  .format(**of[0], level=level), size=8)
+                  .format(**results[0], level=level), size=8)
     plot.supxlabel("iterations", size=8)
     plot.supylabel(f"PSNR of the batch (dB),{chr(10) if rows == 1 else ' '}running mean", size=8)
     return plot

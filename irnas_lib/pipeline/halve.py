@@ -53,16 +53,16 @@ def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> s
     # On the CPU: a GPU may round what it convolves to as few bits, so that there would be no difference to see.
     before, after = (protocols.evaluate(inference.restorer(each, runs.CPU), chosen, "strict", result["sigma"],
                                         result["seed"]).psnr for each in (network, copy.deepcopy(small).float()))
-    said = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
+    line = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
     if not abs(after - before) < LIMIT:
-        return f"{said}: stays as it is"
+        return f"{line}: stays as it is"
     with interrupts_held() as interrupted:
         digest = save_weights(path, small)
         results.save(result | {"weights": result["weights"] | {"sha256": digest}}, checkpoints / "results")
         manifest.write(checkpoints)
     if interrupted.is_set():
         raise KeyboardInterrupt
-    return said
+    return line
 
 
 def main(arguments: list[str] | None = None) -> int:

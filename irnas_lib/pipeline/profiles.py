@@ -69,11 +69,11 @@ def _expanded(entries: list[dict]) -> Iterator[dict]:
             raise ProfileError(f"job {entry.get('name', '')}: says no notebook")
         each = entry.get("each", {})
         for values in product(*each.values()):
-            own = dict(zip(each, values))
-            shown = {key: slug(value) if isinstance(value, str) else value for key, value in own.items()}
+            chosen = dict(zip(each, values))
+            shown = {key: slug(value) if isinstance(value, str) else value for key, value in chosen.items()}
             name = entry.get("name", entry["notebook"])
             try:
-                yield entry | {"name": name.format(**shown), "parameters": entry.get("parameters", {}) | own}
+                yield entry | {"name": name.format(**shown), "parameters": entry.get("parameters", {}) | chosen}
             except KeyError as error:
                 raise ProfileError(f"job {name}: `each` has no {error}") from None
 
@@ -109,15 +109,15 @@ def _settings(profile: str, source: Path) -> dict:
 
 
 def _parameters(profile: str, settings: dict, entry: dict) -> dict:
-    own = entry.get("parameters", {})
+    parameters = entry.get("parameters", {})
     if entry["notebook"] not in settings:
-        return {"profile": profile, **own}
-    task = own.get("task")
+        return {"profile": profile, **parameters}
+    task = parameters.get("task")
     try:
         scale = {"dataset": settings["datasets"][task], **settings[entry["notebook"]][task]}
     except KeyError:
         raise ProfileError(f"profile {profile} has no scale for {entry['notebook']}, task {task!r}") from None
-    return {"profile": profile, **scale, **own}
+    return {"profile": profile, **scale, **parameters}
 
 
 def _needs(name: str, wanted: list[str], earlier: list[Job], source: Path) -> tuple[str, ...]:

@@ -38,15 +38,15 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
     manifest.check(shipped)
-    own = _results(made)  # read once: a training that runs meanwhile may add to it
-    everything = _results(shipped) | own
-    pairs, dropped, said = _chosen(own, everything, made, shipped)
+    made_here = _results(made)  # read once: a training that runs meanwhile may add to it
+    everything = _results(shipped) | made_here
+    pairs, dropped, lines = _chosen(made_here, everything, made, shipped)
     for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
         _real(path, read_json(path))
         pairs.append((path, shipped / path.relative_to(made)))
-    pairs += _panels(profile, own, everything, made, shipped)
+    pairs += _panels(profile, made_here, everything, made, shipped)
     pages, missing = _pages(jobs, run, root)
-    pairs, said = pairs + pages, said + missing
+    pairs, lines = pairs + pages, lines + missing
 
     gone = set(dropped) - {target for _, target in pairs}
     files = {path: path for path in (shipped / "weights").glob("[!.]*") if path not in gone}
@@ -58,45 +58,45 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
             if target not in too_large:
                 with atomically(target) as partial:
                     shutil.copyfile(source, partial)
-                said.append(f"published: {target.relative_to(root)}")
+                lines.append(f"published: {target.relative_to(root)}")
         for path in gone:
             path.unlink(missing_ok=True)
-            said.append(f"replaced: {path.relative_to(root)}")
+            lines.append(f"replaced: {path.relative_to(root)}")
         for path in too_large:
             path.unlink(missing_ok=True)
-            said.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
+            lines.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
         manifest.write(shipped)
-    return said
+    return lines
 
 
-def _chosen(own: dict[Path, dict], everything: dict[Path, dict], made: Path,
+def _chosen(made_here: dict[Path, dict], everything: dict[Path, dict], made: Path,
             shipped: Path) -> tuple[list[tuple[Path, Path]], list[Path], list[str]]:
     """Of a run's own results those to be shipped and their weights, each with its place; the files that they replace;
     and why others are left out."""
-    pairs, dropped, said = [], [], []
-    for path, record in own.items():
+    pairs, dropped, lines = [], [], []
+    for path, record in made_here.items():
         _real(path, record)
         if _same(record, everything.get(shipped / path.relative_to(made)), shipped):
             continue
         rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
         if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
             alike = everything[better[0]]["status"] == record["status"]
-            said.append(f"left out: {path.name}, for {better[0].name} "
+            lines.append(f"left out: {path.name}, for {better[0].name} "
                         f"{'has more iterations' if alike else 'has succeeded'}")
             continue
         older = [other for other in rivals if other.is_relative_to(shipped)]
         dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
                             if everything[other]["weights"]]
         pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, record, made), path) if new]
-    return pairs, dropped, said
+    return pairs, dropped, lines
 
 
-def _panels(profile: str, own: dict[Path, dict], everything: dict[Path, dict], made: Path,
+def _panels(profile: str, made_here: dict[Path, dict], everything: dict[Path, dict], made: Path,
             shipped: Path) -> list[tuple[Path, Path]]:
     """A run's panels, each with its place, of systems whose result in the tables is the run's. Raises PublishError for
     more than PANELS_LIMIT."""
     panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
-    for record in own.values():
+    for record in made_here.values():
         shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
         if shown and shown["profile"] != profile:
             panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}

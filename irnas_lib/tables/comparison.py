@@ -98,14 +98,15 @@ def side_by_side(results: Sequence[dict], task: str = "denoising", sigma: float 
                  smoke: bool = False, reference: str = "IR-NAS") -> Comparison:
     """The systems of `at_one_budget`, and those without a training that were measured on the same pictures with the
     same noise. Of the paper's data set and loss; with `smoke`, of smoke results."""
-    of = [result for result in results if (result["task"], result["sigma"]) == (task, sigma) and has_usual_loss(result)
-          and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)]
-    compared = {result["system"]: result for result in at_one_budget(of, protocol)}
+    candidates = [result for result in results
+                  if (result["task"], result["sigma"]) == (task, sigma) and has_usual_loss(result)
+                  and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)]
+    compared = {result["system"]: result for result in at_one_budget(candidates, protocol)}
     if not compared:
         return Comparison([], {}, protocol, reference)
     one = next(iter(compared.values()))
     names = list(_each(one, protocol))
-    for result in of:
+    for result in candidates:
         if (not result["iterations"] and _each(result, protocol).keys() >= set(names)
                 and all(result[key] == one[key] for key in ("seed", "data_sha256"))):
             compared.setdefault(result["system"], result)
@@ -115,7 +116,7 @@ def side_by_side(results: Sequence[dict], task: str = "denoising", sigma: float 
         (gain, _), _ = difference(result, compared.get(TASKS[task].unrestored), protocol, names)
         over = difference(result, compared.get(reference) if system != reference else None, protocol, names)
         rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1]))
-    failed = {result["system"] for result in of if result["status"] == "failed"
+    failed = {result["system"] for result in candidates if result["status"] == "failed"
               and all(result.get(key) == one.get(key) for key in BUDGET)}
     missing = {item.system: "failed" if item.system in failed else "not run" for item in printed.load()
                if item.task == task and item.sigma == ("" if sigma is None else f"{sigma:g}")
@@ -158,10 +159,10 @@ def markdown(compared: Comparison) -> str:
         gain = "" if math.isnan(row.gain) else f"{row.gain:+.2f}"
         counts = ["" if value is None else f"{value:,.0f}"
                   for value in (result["parameters"], result["macs_per_pixel"])]
-        said = "failed: gains too little" if row.failed else row.verdict
-        cells = [result["system"].replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, said,
+        verdict = "failed: gains too little" if row.failed else row.verdict
+        cells = [result["system"].replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, verdict,
                  ssim_ahead, *counts]
         lines.append(f"| {' | '.join(cells)} |")
     if compared.missing:
-        lines += ["", "; ".join(f"{system}: {said}" for system, said in compared.missing.items())]
+        lines += ["", "; ".join(f"{system}: {verdict}" for system, verdict in compared.missing.items())]
     return "\n".join(lines) + "\n"

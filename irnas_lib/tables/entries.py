@@ -121,10 +121,10 @@ class Entry(NamedTuple):
                     + (f", {macs:,.0f} multiply-adds a pixel" if macs else "")]
         if self.result["recipe"]:
             loss_lambda = self.result["lambda"]
-            said = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
+            loss = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
             if self.result.get("crop"):
-                said += ", {batch} crops of {crop}x{crop} a step, ".format(**self.result) + budget(self.result)
-            notes.append(f"recipe {self.result['recipe']}{said}")
+                loss += ", {batch} crops of {crop}x{crop} a step, ".format(**self.result) + budget(self.result)
+            notes.append(f"recipe {self.result['recipe']}{loss}")
         if self.result["iterations"] and (self.result.get("schedule") or 0) > self.result["iterations"]:
             notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "
                          "before its learning rate had decayed")

@@ -159,9 +159,9 @@ def _budget(result: Mapping) -> str:
 
 def _iterations(result: Mapping) -> str:
     """How many, and for the paper's own network of how many; what it gave the others it does not say."""
-    of = f" of {PAPER_ITERATIONS:,}" if result["system"] in systems.IR_NAS else ""
+    planned = f" of {PAPER_ITERATIONS:,}" if result["system"] in systems.IR_NAS else ""
     seen = budget(result)
-    return f"{result['iterations']:,}{of} iterations" + (f" ({seen})" if seen else "")
+    return f"{result['iterations']:,}{planned} iterations" + (f" ({seen})" if seen else "")
 
 
 def _timed(record: Mapping, system: str) -> str:

@@ -112,9 +112,9 @@ def _blocks(shown: list[Entry]) -> tuple[list[Block], list[str]]:
             if protocol:
                 row, item = _row(of_system[0]), of_system[0].printed
                 values += [(item.protocol or "unknown") if item else "", row["iterations"], row["seed"]]
-            said = list(dict.fromkeys(note for entry in of_system for note in entry.notes()))
-            notes += [note for note in said if note not in notes]
-            lines.append((system, [notes.index(note) + 1 for note in said], values))
+            remarks = list(dict.fromkeys(note for entry in of_system for note in entry.notes()))
+            notes += [note for note in remarks if note not in notes]
+            lines.append((system, [notes.index(note) + 1 for note in remarks], values))
         blocks.append(Block(title, columns, lines))
     return blocks, notes
 

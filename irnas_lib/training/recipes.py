@@ -89,17 +89,18 @@ def learning_rate(recipe: Recipe, iteration: int, iterations: int) -> float:
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Sets every group's learning rate, times its `lr_scale` where it has one."""
     for group in optimizer.param_groups:
-        own = lr * group.get("lr_scale", 1.0)
+        rate = lr * group.get("lr_scale", 1.0)
         if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(own)
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = own
+            group["lr"] = rate
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
     """Loads an optimizer's saved state, but keeps what belongs to this device: where its learning rate lies (a
     recorded step reads it there) and whether it can be recorded."""
-    own = [{name: group[name] for name in ("lr", "capturable") if name in group} for group in optimizer.param_groups]
+    kept_groups = [{name: group[name] for name in ("lr", "capturable") if name in group}
+                   for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
-    for group, kept in zip(optimizer.param_groups, own):
+    for group, kept in zip(optimizer.param_groups, kept_groups):
         group.update(kept)

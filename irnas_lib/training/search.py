@@ -89,7 +89,7 @@ def weight_groups(supernet: Supernet) -> list[dict]:
     10^20 within 40 steps.
     """
     head = list(supernet.head.parameters())
-    body = [p for p in supernet.weights() if all(p is not own for own in head)]
+    body = [p for p in supernet.weights() if all(p is not parameter for parameter in head)]
     return [{"params": body}, {"params": head, "lr_scale": 1 / supernet.head.in_channels}]
 
 
