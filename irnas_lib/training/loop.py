@@ -122,8 +122,8 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     log_every, validate_every = max(1, iterations // LOG_POINTS), max(1, iterations // VALIDATIONS)
     began = time.monotonic()
     for iteration in resumable(start, iterations, save, "training"):
-        if now != (now := stage(recipe, weight, iteration / (schedule or iterations))):
-            objective.loss_lambda, frozen = now
+        if (due := stage(recipe, weight, iteration / (schedule or iterations))) != now:
+            objective.loss_lambda, frozen = now = due
             if frozen:
                 freeze_statistics(network)
             take = recorded(lambda *pair: step(shared, optimizer, *pair, recipe.clip), device)
