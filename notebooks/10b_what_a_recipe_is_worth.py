@@ -85,8 +85,8 @@ for system in ("IR-NAS + residual", "DnCNN"):
 # **What to notice.** So early in a training, the log-SSIM term is the strongest choice of all: without it both networks
 # are about a decibel lower, and a fifth of its weight is enough for most of that. It does not help everywhere: DnCNN's
 # outermost pixels are worse with it. SSIM hardly minds how bright a neighbourhood is, and at the border, where a
-# network sees zeros beyond the picture, brightness is what goes wrong. Squared error mends it, and so do small crops, in
-# which the border is a larger share: eight crops of 32 restore DnCNN's outermost pixels 4 dB better. Ten million
+# network sees zeros beyond the picture, brightness is what goes wrong. Squared error mends it, and so do small crops,
+# in which the border is a larger share: eight crops of 32 restore DnCNN's outermost pixels 4 dB better. Ten million
 # pixels are 0.03% of the paper's: what is best here need not be best at the end of a long training, where on these
 # networks the squared error alone gains.
 
