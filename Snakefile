@@ -7,9 +7,8 @@ from irnas_lib.pipeline import marks, profiles
 
 profile = config.get("profile", "smoke")
 planned = profiles.load(profile)
-figures = marks.FIGURES._replace(needs=tuple(job.name for job in planned))
 if workflow.is_main_process:
-    marks.remove_stale(profile, [*planned, figures])
+    marks.remove_stale(profile, [*planned, marks.figures(planned)])
 
 
 def done(name):

@@ -54,6 +54,13 @@ def test_a_choice_is_compared_with_the_base_seed_by_seed():
     assert (frozen.seeds, frozen.gain) == (1, pytest.approx(-1.0)) and math.isnan(frozen.error)
 
 
+def test_a_choice_that_is_another_system_stands_with_the_base_of_ours_alone():
+    records = [record("base", 0, 24.0), record("base", 0, 23.0, system="DnCNN"),
+               record("input not added", 0, 22.0, system="IR-NAS")]
+    assert [row.choice for row in choices.worth(records, "IR-NAS + residual", 100)] == ["base", "input not added"]
+    assert [row.choice for row in choices.worth(records, "DnCNN", 100)] == ["base"]
+
+
 def test_a_choice_is_trained_once_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "output_folder", lambda profile: tmp_path)
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "nothing")

@@ -246,6 +246,15 @@ def test_every_part_of_a_recipe_is_resumed_exactly(tmp_path, monkeypatch, after)
     assert (found["curve"], found["validation"]) == (whole["curve"], whole["validation"])
 
 
+def test_a_state_from_before_validation_and_averages_goes_on(tmp_path, uninterrupted):
+    run(tmp_path / "run.pt", iterations=ITERATIONS)
+    state = checkpoints.load_state(tmp_path / "run.pt", KEY)
+    checkpoints.save_state(tmp_path / "run.pt", {name: value for name, value in state.items()
+                                                 if name not in ("validation", "average", "devices")})
+    net, found = run(tmp_path / "run.pt")
+    assert (bits(net), found["curve"], found["validation"]) == (*uninterrupted, [])
+
+
 # ---- stopped from outside ----
 
 MANY = 3000  # more steps than a test waits for

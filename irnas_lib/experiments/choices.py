@@ -137,12 +137,12 @@ class Worth(NamedTuple):
 
 
 def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
-    """The choices of a system at one budget, in the order of CHOICES; a choice of the system itself (`input not added`)
-    stands with the system of the base."""
+    """The choices of a system at one budget, in the order of CHOICES. A choice that is another system, such as `input
+    not added`, stands with the base's."""
     order = [choice.name for choice in CHOICES]
     means = {(record["name"], record["seed"]): np.mean(list(record["scores"].values()), axis=0) for record in records
              if record["scores"] and record["pixels"] == pixels
-             and (record["system"] == system or named(record["name"]).system not in (BASE.system, record["system"]))}
+             and (record["system"] == system or system == BASE.system != named(record["name"]).system)}
     made = []
     for name in sorted({name for name, _ in means}, key=order.index):
         seeds = [seed for other, seed in means if other == name and (BASE.name, seed) in means]

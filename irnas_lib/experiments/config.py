@@ -71,5 +71,5 @@ RIVALS = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambd
 
 
 def _frozen(value):
-    """Lists as tuples, whole numbers as what they equal."""
+    """Lists, at any depth, as tuples."""
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value

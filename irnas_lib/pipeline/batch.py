@@ -287,15 +287,17 @@ def _command(options: argparse.Namespace) -> int:
         job = profiles.find(options.profile, options.job)
         print(f"{job.name} ...", flush=True)
         (marks.folder(options.profile) / job.name).unlink(missing_ok=True)  # if it fails now, it is no longer done
+        parts = marks.made_of(options.profile, job)
         run(job, run_folder(options.profile) / "notebooks")
-        marks.write(options.profile, job)
+        marks.write(options.profile, job, parts)
         print(f"{job.name} done in {time.monotonic() - start:.0f} s", flush=True)
     elif options.command == "figures":
+        drawing = marks.figures(profiles.load(options.profile))
+        parts = marks.made_of(options.profile, drawing)
         with contextlib.redirect_stdout(None):
             if figures.main(["--profile", options.profile]):
                 return 1
-        needs = tuple(job.name for job in profiles.load(options.profile))
-        marks.write(options.profile, marks.FIGURES._replace(needs=needs))
+        marks.write(options.profile, drawing, parts)
     elif options.command == "left":
         print_left(options.profile)
     elif options.command == "publish":

@@ -20,7 +20,12 @@ from irnas_lib.pipeline.profiles import Job
 
 # Notebooks that look their results up before they compute: a change of the library makes none of them anew.
 WORK = ("03_search", "05_training", "05b_classical_methods", "13_does_the_search_matter")
-FIGURES = Job("", "figures", {}, ())  # drawn after all jobs
+FIGURES = "figures"  # the name of what is drawn after all jobs
+
+
+def figures(jobs: Iterable[Job]) -> Job:
+    """The drawing of the figures as a job that needs all others; it has no notebook."""
+    return Job("", FIGURES, {}, tuple(job.name for job in jobs))
 
 
 def folder(profile: str) -> Path:
@@ -30,7 +35,7 @@ def folder(profile: str) -> Path:
 
 def identity(job: Job) -> str:
     """The SHA-256 of what a job is made of, the jobs that it needs left out."""
-    if job.name == FIGURES.name:
+    if job.name == FIGURES:
         parts = [_library(ROOT / "irnas_lib" / "figures" / "all.py")]
     else:
         source = ROOT / "notebooks" / f"{job.notebook}.py"
@@ -39,23 +44,24 @@ def identity(job: Job) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def write(profile: str, job: Job) -> None:
-    """Marks a job as done, just now."""
-    made_of = {"identity": identity(job), "needs": {name: _token(profile, name) for name in job.needs}}
+def made_of(profile: str, job: Job) -> dict:
+    """What a job is made of now, and which runs of the jobs that it needs; to be asked before it runs, for what is
+    edited meanwhile has not run."""
+    return {"identity": identity(job), "needs": {name: _token(profile, name) for name in job.needs}}
+
+
+def write(profile: str, job: Job, parts: dict) -> None:
+    """Marks a job, made of `parts`, as done just now."""
     with atomically(folder(profile) / job.name) as partial:
-        partial.write_text(json.dumps(made_of | {"token": f"{time.time_ns()}"}) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(parts | {"token": str(time.time_ns())}) + "\n", encoding="utf-8")
 
 
-def remove_stale(profile: str, jobs: Iterable[Job]) -> list[str]:
-    """Takes away the marks of jobs that are made of something else today; their names."""
-    stale = []
+def remove_stale(profile: str, jobs: Iterable[Job]) -> None:
+    """Takes away the marks of jobs that are made of something else today."""
     for job in jobs:
         mark = read(profile, job.name)
-        needs = {name: _token(profile, name) for name in job.needs}
-        if mark is not None and (mark.get("identity"), mark.get("needs")) != (identity(job), needs):
+        if mark is not None and mark != made_of(profile, job) | {"token": mark.get("token")}:
             (folder(profile) / job.name).unlink()
-            stale.append(job.name)
-    return stale
 
 
 def read(profile: str, name: str) -> dict | None:

@@ -104,11 +104,12 @@ def synchronise(executed: Path, source: Path) -> bool:
     notebook, wanted = nbformat.read(executed, as_version=4), jupytext.read(source)
     if code(notebook) != code(wanted) or _cells(notebook) == _cells(wanted):
         return False
-    ran, cells = iter(cell for cell in notebook.cells if cell.cell_type == "code"), []
+    injected = [cell for cell in notebook.cells if _injected(cell)]
+    ran, cells = iter(cell for cell in notebook.cells if cell.cell_type == "code" and cell not in injected), []
     for cell in wanted.cells:
         cells.append(next(ran) if cell.cell_type == "code" else cell)
         if "parameters" in cell.metadata.get("tags", []):
-            cells += [cell for cell in notebook.cells if _injected(cell) and next(ran)]
+            cells += injected
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"
     notebook.cells = cells

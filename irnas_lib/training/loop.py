@@ -105,8 +105,8 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
         load_optimizer(optimizer, state["optimizer"])
         if average:
             average.load_state_dict(state["average"])
-        start, curve, validation, seconds = state["iteration"], state["curve"], state["validation"], state["seconds"]
-        devices = state["devices"]
+        start, curve, seconds = state["iteration"], state["curve"], state["seconds"]
+        validation, devices = state.get("validation", []), state.get("devices", [])  # older states lack them
     if start < iterations:  # else no step is taken here
         used = parallel.name(device_name(device)) + (", bfloat16" if bf16 else "")
         devices = list(dict.fromkeys([*devices, used]))
