@@ -34,11 +34,11 @@ LEAST_NOISE = 1 / 3  # of the smallest sigma that a network knows, below which a
 HELP = """\
 OUT is a picture if IN is one and OUT has a suffix, else a folder, which is made; in a folder each picture keeps its
 name and becomes a PNG. A grey network restores each channel of an RGB picture on its own. An RGB network takes a grey
-picture three times and its output is averaged back to grey. Without --checkpoint, --task or --sigma the noise of each
-picture is estimated, and the shipped network that fits it is taken: one that was trained blind to sigma where there is
-one, else the one of the next sigma. A picture with less noise than any of them knows is left as it is. With --task or
---sigma it is the shipped network for these that was measured on the most test pictures, and of these the one of the
-highest PSNR."""
+picture three times and its output is averaged back to grey. The noise of each picture is
+estimated, and the shipped network that fits it is taken: one that was trained blind to sigma where there is one, else
+the one of the next sigma. A picture with less noise than any of them knows is left as it is. With --sigma N, or another
+--task, it is the shipped network for these that was measured on the most test pictures, and of these the one of the
+highest PSNR; with --checkpoint the one that is named."""
 
 
 class RestoreError(ValueError):
@@ -116,12 +116,17 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
         if not found:
             raise RestoreError(f"unknown checkpoint {checkpoint!r} (--list shows the known ones)")
         return found[0], folder
+    return best(candidates, task, sigma), folder
+
+
+def best(candidates: Iterable[dict], task: str, sigma: float | None = None) -> dict:
+    """Of some results the best one of a task (and sigma). Raises RestoreError where there is none."""
     fitting = [result for result in candidates if result["task"] == task
                and (not TASKS[task].sigmas or result["sigma"] == sigma)]
     if not fitting:
         noise = f" at sigma {sigma:g}" if TASKS[task].sigmas else ""
         raise RestoreError(f"no checkpoint for {task}{noise} (--list shows the known ones)")
-    return max(fitting, key=quality), folder
+    return max(fitting, key=quality)
 
 
 def estimated_sigma(array: np.ndarray) -> float:
@@ -133,10 +138,9 @@ def estimated_sigma(array: np.ndarray) -> float:
     return float(sigma) if np.isfinite(sigma) else 0.0
 
 
-def fitting(sigma: float, channels: int, folder: Path) -> dict | None:
-    """The shipped result whose network fits a picture with noise of about `sigma`; None where every network knows only
+def fitting(sigma: float, channels: int, candidates: list[dict]) -> dict | None:
+    """Of some results the one whose network fits a picture with noise of about `sigma`; None where every network knows only
     stronger noise. Raises RestoreError where there is no network for noise."""
-    candidates = known(folder)
     blind = [result for result in candidates
              if TASKS[result["task"]].blind and TASKS[result["task"]].channels == channels]
     if blind:
@@ -147,7 +151,7 @@ def fitting(sigma: float, channels: int, folder: Path) -> dict | None:
     if sigma < LEAST_NOISE * levels[0]:
         return None
     level = next((level for level in levels if level >= sigma - MARGIN), levels[-1])
-    return choose(None, "denoising", level, folder)[0]
+    return best(candidates, "denoising", level)
 
 
 def listing(candidates: Iterable[dict]) -> str:
@@ -207,7 +211,7 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
 
     chosen: a result and its folder of checkpoints for all of them; None takes for each picture what fits it.
     """
-    failed, networks = 0, {}
+    failed, networks, shipped = 0, {}, [] if chosen else known(runs.SHIPPED)
 
     def ready(result, folder):
         name = results.stem(result)
@@ -224,7 +228,7 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
             output.parent.mkdir(parents=True, exist_ok=True)
             array, colours = read(path)
             sigma = 0.0 if chosen and not chosen[0]["sigma"] else estimated_sigma(array)
-            result, folder = chosen or (fitting(sigma, array.shape[2], runs.SHIPPED), runs.SHIPPED)
+            result, folder = chosen or (fitting(sigma, array.shape[2], shipped), runs.SHIPPED)
             if result is None:
                 tqdm.write(f"{path}: noise of sigma {sigma:.1f}, less than any network knows: left as it is",
                            file=sys.stderr)
@@ -254,8 +258,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="OUT", nargs="?", type=Path, help="the restored picture or folder")
     parser.add_argument("--checkpoint", metavar="NAME",
                         help="a shipped checkpoint, or a result (.json) or weights (.safetensors) file of a run")
-    parser.add_argument("--task", choices=TASKS, help="default: denoising")
-    parser.add_argument("--sigma", type=_sigma, default="auto",
+    parser.add_argument("--task", choices=TASKS, default="denoising", help="default: denoising")
+    parser.add_argument("--sigma", type=noise_level, default="auto",
                         help="noise level in grey levels that the checkpoint was trained for; default: auto, from an "
                         "estimate of each picture's noise")
     parser.add_argument("--tile", type=int, default=0, metavar="N",
@@ -265,7 +269,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sigma(text: str) -> float | str:
+def noise_level(text: str) -> float | str:
     """auto, or a noise level."""
     return text if text == "auto" else float(text)
 
@@ -285,9 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.device == "cuda" and not torch.cuda.is_available():
             raise RestoreError("--device cuda: torch finds no GPU here")
         pairs = plan(options.source, options.target)
-        chosen, task = None, options.task or "denoising"
-        if options.checkpoint or options.sigma != "auto" or not TASKS[task].sigmas:
-            chosen = choose(options.checkpoint, task, options.sigma, runs.SHIPPED)
+        chosen = None
+        if options.checkpoint or options.sigma != "auto" or not TASKS[options.task].sigmas:
+            chosen = choose(options.checkpoint, options.task, options.sigma, runs.SHIPPED)
         device = torch.device(options.device or runs.best_device())
         failed = restore_files(chosen, pairs, device, options.tile)
     except (RestoreError, CheckpointError, results.ResultError, OSError) as error:

@@ -93,10 +93,9 @@ def has_usual_loss(result: dict) -> bool:
     """Whether a result was trained with the loss of its system's row in the tables; with another lambda it is an
     experiment of its own. IR-NAS and its variants are the paper's loss, IR-NAS* is without the log-SSIM term; the other
     systems, which the paper compares or does not have, are their recipe's."""
-    if result["lambda"] is None or result["recipe"] not in RECIPES:
-        return result["lambda"] in (None, 0 if result["system"] == "IR-NAS*" else PAPER_LAMBDA)
+    recipes_own = RECIPES[result["recipe"]].loss_lambda if result["recipe"] in RECIPES else PAPER_LAMBDA
     usual = {"IR-NAS*": 0.0} | dict.fromkeys(PAPER_LOSS, PAPER_LAMBDA)
-    return result["lambda"] == usual.get(result["system"], RECIPES[result["recipe"]].loss_lambda)
+    return result["lambda"] in (None, usual.get(result["system"], recipes_own))
 
 
 def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, protocol: str | None = None,
