@@ -139,8 +139,8 @@ def estimated_sigma(array: np.ndarray) -> float:
 
 
 def fitting(sigma: float, channels: int, candidates: list[dict]) -> dict | None:
-    """Of some results the one whose network fits a picture with noise of about `sigma`; None where every network knows only
-    stronger noise. Raises RestoreError where there is no network for noise."""
+    """Of some results the one whose network fits a picture with noise of about `sigma`; None where every network knows
+    only stronger noise. Raises RestoreError where there is no network for noise."""
     blind = [result for result in candidates
              if TASKS[result["task"]].blind and TASKS[result["task"]].channels == channels]
     if blind:
