@@ -28,7 +28,7 @@ import torch
 from IPython.display import display
 
 from irnas_lib.data import datasets
-from irnas_lib.data.patches import Patches
+from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.pictures import to_array, to_tensor
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference, protocols, systems
@@ -80,10 +80,10 @@ precision = "float32"
 sigma = sigma if TASKS[task].sigmas else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[::every]
-options = dict(crop=crop, sigmas=(sigma or 0,), rotate=TASKS[task].rotate)
+options = training_options(task, sigma)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} of {len(pictures.test)} test pictures")
 
-degraded, clean = Patches(datasets.load(task, "embedded").train, **options).batch(4, seed, 0)
+degraded, clean = Patches(datasets.load(task, "embedded").train, crop, **options).batch(4, seed, 0)
 fig, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
 for column, (above, below) in enumerate(zip(clean, degraded)):
     axes[0, column].imshow(to_array(above), cmap="gray", vmin=0, vmax=255)

@@ -31,7 +31,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from irnas_lib.data import datasets
-from irnas_lib.data.patches import Patches
+from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import all_paths, path_log_probability, relative_path, viterbi_path
 from irnas_lib.evaluation import inference, protocols
@@ -166,7 +166,7 @@ test = pictures.test[::every]
 budget = {"system": cells.SYSTEM, "sigma": sigma, "iterations": iterations, "batch": batch, "crop": crop, "seed": seed,
           "recipe": "matched", "protocol": "strict", "pictures": len(test), "data_sha256": pictures.sha256}
 folders = [folder / "cells" for folder in runs.folders(profile)]
-patches = Patches(pictures.train, crop, (sigma or 0,), rotate=TASKS[task].rotate, device=device)
+patches = Patches(pictures.train, crop, device=device, **training_options(task, sigma))
 for group in wanted:
     record = cells.load(folders, task, profile, budget).get(group)
     if record is None or (group == "random" and record["near"] != near):

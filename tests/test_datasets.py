@@ -329,3 +329,11 @@ def test_real_rain_photographs_have_no_clean_side():
     pictures = load_real_rain(DATA)
     assert len(pictures) == 52 and all(picture.clean is None for picture in pictures)
     assert all(picture.degraded.shape[2] == 3 for picture in pictures)
+
+
+@pytest.mark.parametrize(("task", "channels"), (("file_grey", 1), ("file_rgb", 3)))
+def test_embedded_files_are_clean_to_train_on_and_noisy_files_to_test_on(task, channels):
+    pictures = datasets.load(task, "embedded")
+    assert pictures.channels == channels and all(picture.degraded is None for picture in pictures.train)
+    for picture in (*pictures.validation, *pictures.test):
+        assert picture.degraded.dtype == np.uint8 and 10 < np.abs(picture.degraded.astype(int) - picture.clean).mean()

@@ -47,7 +47,8 @@ EMBEDDED = {
         "test": ("astronaut",),
     },
 }
-EMBEDDED["sim1800"] = EMBEDDED["deraining"]
+EMBEDDED["sim1800"] = EMBEDDED["file_rgb"] = EMBEDDED["deraining"]
+EMBEDDED["file_grey"] = EMBEDDED["denoising"]
 EMBEDDED_SIDE = 256  # pixels: the upper middle of validation and test pictures, so that a smoke run is quick
 EMBEDDED_RAINS = 4  # different rains over each training photograph
 
@@ -252,7 +253,10 @@ def _load_embedded(task: str) -> Dataset:
         cleans = [(path.stem, read_picture(path, "L" if TASKS[task].channels == 1 else "RGB")) for path in files]
         if split != "train" or task == "sim1800":
             cleans = [(name, _upper_middle(clean, EMBEDDED_SIDE)) for name, clean in cleans]
-        if task == "denoising":
+        if TASKS[task].blind and split != "train":
+            splits[split] = tuple(noisy_file(Picture(name, clean), FILE_SIGMAS[-1 - i])
+                                  for i, (name, clean) in enumerate(cleans))
+        elif TASKS[task].sigmas or TASKS[task].blind:
             splits[split] = tuple(Picture(name, clean) for name, clean in cleans)
         elif task == "sim1800":
             splits[split] = tuple(_photographed(name, clean) for name, clean in cleans)

@@ -7,12 +7,19 @@ import torch
 
 from irnas_lib.data.datasets import Picture
 from irnas_lib.data.pictures import check_size
+from irnas_lib.data.tasks import TASKS
 
 
 def generator(device: torch.device | str, *seed: int) -> torch.Generator:
     """A random generator for a tuple of numbers, such as (seed, stream, step)."""
     low, high = np.random.SeedSequence(seed).generate_state(2)
     return torch.Generator(device).manual_seed(int(low) | int(high >> 1) << 32)
+
+
+def training_options(task: str, sigma: float | None) -> dict:
+    """How the crops of a task are degraded and turned: the options of `Patches` that follow from it."""
+    row = TASKS[task]
+    return {"sigmas": row.blind or (sigma or 0,), "rotate": row.rotate, "as_files": bool(row.blind)}
 
 
 class Patches:

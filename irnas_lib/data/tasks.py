@@ -31,8 +31,10 @@ TASKS = {
     "denoising": Task(("BSD500", "embedded"), 1, (30, 50, 70), True, ("strict", "redrawn", "half"), 200, "Noisy",
                       "denoising"),
     # Noisy files of unknown sigma, for one's own pictures; not in the paper.
-    "file_grey": Task(("BSD500-grey-files",), 1, (), True, ("strict",), 200, "Noisy", "denoising", tuple(range(56))),
-    "file_rgb": Task(("BSD500-RGB-files",), 3, (), True, ("strict",), 200, "Noisy", "denoising", tuple(range(56))),
+    "file_grey": Task(("BSD500-grey-files", "embedded"), 1, (), True, ("strict",), 200, "Noisy", "denoising",
+                      blind=tuple(range(56))),
+    "file_rgb": Task(("BSD500-RGB-files", "embedded"), 3, (), True, ("strict",), 200, "Noisy", "denoising",
+                      blind=tuple(range(56))),
     "sim1800": Task(("SIM1800-BSD500", "embedded"), 3, (), True, ("strict",), 212, "Noisy", "denoising"),
     "deraining": Task(("Rain800", "embedded"), 3, (), False, ("strict", "strict_y"), 100, "Rainy", "deraining"),
 }

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from irnas_lib.data.datasets import Dataset
-from irnas_lib.data.patches import Patches
-from irnas_lib.data.tasks import TASKS
+from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.evaluation import validation
 from irnas_lib.experiments import results, runs
 from irnas_lib.experiments.config import TrainingConfig
@@ -48,8 +47,7 @@ def train_or_resume(wanted: dict, network: nn.Module, pictures: Dataset, device:
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
     recipe, sigma = recipes.recipe(wanted["recipe"]), wanted["sigma"]
     seen, kept_out = validation.split(pictures, recipe.held_out)
-    task = TASKS[wanted["task"]]
-    patches = Patches(seen, wanted["crop"], task.blind or (sigma or 0,), task.rotate, device, as_files=bool(task.blind))
+    patches = Patches(seen, wanted["crop"], device=device, **training_options(wanted["task"], sigma))
     return train(network, patches, recipe, wanted["iterations"], wanted["batch"], wanted["seed"], wanted["lambda"],
                  wanted["schedule"], runs.state_file(wanted["profile"], results.stem(wanted)),
                  key=TrainingConfig.of(wanted).key(),
