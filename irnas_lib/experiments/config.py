@@ -46,7 +46,8 @@ class TrainingConfig:
 
 NAMES = tuple("lambda" if field.name == "loss_lambda" else field.name for field in fields(TrainingConfig))
 
-PAPER_PIXELS = 600_000 * 12 * 64 ** 2  # that a training of section 4.1 sees
+PAPER_ITERATIONS = 600_000  # of a training, section 4.1
+PAPER_PIXELS = PAPER_ITERATIONS * 12 * 64 ** 2  # that it sees
 
 
 def pixels(record: Mapping) -> int | None:
@@ -54,6 +55,11 @@ def pixels(record: Mapping) -> int | None:
     if not record["iterations"] or not record.get("crop"):
         return None
     return record["iterations"] * record["batch"] * record["crop"] ** 2
+
+
+def length(record: Mapping) -> tuple[int, int]:
+    """By what the longer of two trainings is told: pixels, then iterations; zeros where they are not known."""
+    return pixels(record) or 0, record["iterations"] or 0
 
 
 def budget(record: Mapping) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.experiments.config import length
 from irnas_lib.files import atomically
 from irnas_lib.training.recipes import RECIPES
 
@@ -102,7 +103,7 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
          smoke: bool = False) -> dict | None:
     """The result that stands for a system in a table, or None where there is none.
 
-    The most test pictures win, then the most iterations, then the lowest seed, then the recipe `matched`.
+    The most test pictures win, then the longest training, then the lowest seed, then the recipe `matched`.
     Only the data set of the paper counts, only the paper's loss (another lambda is an experiment of its own), and no
     smoke result; with `smoke`, only smoke results, on any data set. A failed result is returned where the system
     never succeeded. Without a protocol any result serves, and its most pictures under one protocol count.
@@ -119,7 +120,7 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
     def rank(result):
         pictures = max((scores["pictures"] for name, scores in result["metrics"].items() if protocol in (None, name)),
                        default=0)
-        return (-pictures, -(result["iterations"] or 0), result["seed"], result["recipe"] != "matched",
+        return (-pictures, *(-seen for seen in length(result)), result["seed"], result["recipe"] != "matched",
                 json.dumps(result, sort_keys=True))
     return min(measured if good else candidates, key=rank, default=None)
 

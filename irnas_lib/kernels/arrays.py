@@ -25,7 +25,9 @@ def threads() -> Iterator[None]:
         yield
 
 
-def last(tensor: Tensor) -> np.ndarray:
-    """A tensor (B, C, H, W) that lies channels last as an array (B, H, W, C) on the same memory; bfloat16 as uint16."""
-    tensor = tensor.detach().permute(0, 2, 3, 1)
-    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+def last(tensor: Tensor, *parts: int) -> np.ndarray:
+    """(B, C, H, W) as an array (B, H, W, C), or (B, H, W, *parts); where the tensor lies channels last, nothing is
+    copied. bfloat16 becomes uint16."""
+    tensor = tensor.detach().permute(0, 2, 3, 1).contiguous()
+    array = (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array.reshape(*array.shape[:3], *parts) if parts else array

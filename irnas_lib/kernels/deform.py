@@ -15,7 +15,7 @@ from torchvision.ops import deform_conv2d
 
 from irnas_lib.kernels import deform_cpu as kernels
 from irnas_lib.kernels import deform_triton
-from irnas_lib.kernels.arrays import threads
+from irnas_lib.kernels.arrays import last, threads
 
 
 def deform_conv(
@@ -107,11 +107,6 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-def _last(tensor: Tensor, *parts: int) -> np.ndarray:
-    """(B, C, H, W) as an array (B, H, W, *parts); where the tensor lies channels last, nothing is copied."""
-    return _array(tensor.permute(0, 2, 3, 1)).reshape(*tensor.shape[:1], *tensor.shape[2:], *parts)
-
-
 def _empty_last(like: Tensor, channels: int, height: int, width: int) -> Tensor:
     """(B, channels, height, width), channels last."""
     return like.new_empty(len(like), height, width, channels).permute(0, 3, 1, 2)
@@ -145,16 +140,16 @@ def _deform_conv(
     planes = input.new_empty(batch, sections, height + 2, width + 2, size + -size % kernels.LANES)
     out = _empty_last(input, len(weight), *mask.shape[2:])
     with threads():
-        kernels.fill_planes(_last(input, groups, -1), size, _array(planes))
+        kernels.fill_planes(last(input, groups, -1), size, _array(planes))
         kernels.forward(
             _array(planes),
-            _last(offset, sections, taps, 2),
-            _last(mask, sections, taps),
+            last(offset, sections, taps, 2),
+            last(mask, sections, taps),
             _array(F.pad(split.transpose(1, 2), (0, -split.shape[1] % kernels.LANES))),
             _array(bias.view(groups, -1)),
             (weight.shape[3], *geometry),
             size,
-            _last(out, groups, -1),
+            last(out, groups, -1),
         )
     return out
 
@@ -171,16 +166,16 @@ def _deform_conv_backward(
     grad_split = weight.new_zeros(len(input), sections, padded, split.shape[2])
     with threads():
         kernels.backward(
-            _last(input, groups, -1),
-            _last(offset, sections, taps, 2),
-            _last(mask, sections, taps),
+            last(input, groups, -1),
+            last(offset, sections, taps, 2),
+            last(mask, sections, taps),
             _array(split),
-            _last(grad, groups, -1),
+            last(grad, groups, -1),
             (weight.shape[3], *geometry),
             size,
-            _last(grad_input, groups, -1),
-            _last(grad_offset, sections, taps, 2),
-            _last(grad_mask, sections, taps),
+            last(grad_input, groups, -1),
+            last(grad_offset, sections, taps, 2),
+            last(grad_mask, sections, taps),
             _array(grad_split),
         )
     return grad_input, grad_offset, grad_mask, _merge(grad_split.sum(0), size, weight.shape, groups)

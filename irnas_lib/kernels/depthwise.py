@@ -46,9 +46,8 @@ class _Depthwise(torch.autograd.Function):
         grad_input = _convolve(grad, weight.flip(2, 3), ctx.dilation) if ctx.needs_input_grad[0] else None
         sums = weight.dtype if weight.dtype != torch.bfloat16 else torch.float32
         grad_taps = torch.zeros(len(input), 9, len(weight), dtype=sums)
-        x, above = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (input, grad))
         with threads():
-            _weight_gradient(last(x), last(above), ctx.dilation, grad_taps.numpy())
+            _weight_gradient(last(input), last(grad), ctx.dilation, grad_taps.numpy())
         return grad_input, grad_taps.sum(0).T.reshape(weight.shape).to(weight.dtype), None
 
 

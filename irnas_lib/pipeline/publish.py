@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from irnas_lib.experiments import manifest, results, runs
-from irnas_lib.experiments.config import RIVALS
+from irnas_lib.experiments.config import RIVALS, length
 from irnas_lib.files import atomically, read_json, sha256
 from irnas_lib.pipeline import profiles, stamps
 from irnas_lib.runtime import interrupts_held
@@ -158,9 +158,9 @@ def _results(checkpoints: Path) -> dict[Path, dict]:
     return {path: results.read(path) for path in sorted((checkpoints / "results").glob("[!.]*.json"))}
 
 
-def _worth(result: dict) -> tuple[bool, int]:
-    """Success, then iterations."""
-    return result["status"] == "ok", result["iterations"] or 0
+def _worth(result: dict) -> tuple[bool, int, int]:
+    """Success, then the length of the training."""
+    return result["status"] == "ok", *length(result)
 
 
 def _panels_of(result: dict) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.experiments.config import BUDGET, budget
+from irnas_lib.experiments.config import BUDGET, budget, length
 from irnas_lib.experiments.results import SMOKE, has_usual_loss
 from irnas_lib.tables import printed
 
@@ -90,7 +90,7 @@ def at_one_budget(results: Iterable[dict], protocol: str = "strict") -> list[dic
         if result["iterations"] and result["status"] == "ok" and each:
             alike = (*(result.get(key) for key in BUDGET), *sorted(each))
             groups.setdefault(alike, {}).setdefault((result["system"], result["lambda"]), result)
-    group = max(groups.values(), key=lambda group: (len(group), next(iter(group.values()))["iterations"]), default={})
+    group = max(groups.values(), key=lambda group: (len(group), length(next(iter(group.values())))), default={})
     return list(group.values())
 
 

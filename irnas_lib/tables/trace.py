@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments.config import PAPER_PIXELS, budget, pixels
+from irnas_lib.experiments.config import PAPER_ITERATIONS, PAPER_PIXELS, budget, pixels
 from irnas_lib.experiments.results import SMOKE
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.files import atomically
@@ -34,7 +34,6 @@ RELATIVE = {"parameters": 0.01, "parameters_vs_n3net": 0.01, "parameters_vs_nlrn
 
 ENOUGH = 0.1  # share of the paper's pixels below which a training that differs says nothing about the printed number
 FITTED_COUNTS = {"RED": "its channels", "IR-NAS": "its path of widths"}  # inferred from the printed parameter count
-PAPER_ITERATIONS = 600_000  # of a training, section 4.1
 COUNTED = "counted; needs no training"
 
 
