@@ -21,7 +21,8 @@
 #
 # $$\mathcal{L} = \frac{1}{n}\sum_i (x_i - y_i)^2 + \lambda \log_{10}\frac{1}{\mathrm{SSIM}(x, y)}$$
 #
-# Time: seconds, since it reads what is trained. One training takes a core ten to fifteen minutes.
+# Time: seconds, since it reads what is trained. One training takes a core four minutes for DnCNN, and a quarter of an
+# hour for IR-NAS + residual.
 
 # %%
 import matplotlib.pyplot as plt
@@ -42,6 +43,10 @@ train = ""
 system = "IR-NAS + residual"
 seed = 0
 pixels = 10_000_000
+
+# %% [markdown]
+# First what is to be trained now, if anything. A choice that has been trained before is looked up, and one that was
+# interrupted goes on.
 
 # %%
 for name in filter(None, train.split(";")):
