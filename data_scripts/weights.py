@@ -27,8 +27,8 @@ from irnas_lib.files import atomically, run_folder, sha256
 
 def not_shipped(shipped: Path) -> dict[str, dict]:
     """The results in a folder of checkpoints whose weights are not in it, by the name of the weights' file."""
-    return {PurePosixPath(result["weights"]["file"]).name: result for result in results.load(shipped / "results")
-            if result["weights"] and not runs.at_hand(result, shipped)}
+    return {PurePosixPath(result.weights["file"]).name: result for result in results.load(shipped / "results")
+            if result.weights and not runs.at_hand(result, shipped)}
 
 
 def take(files: Iterator[tuple[str, bytes]], wanted: dict[str, dict]) -> dict[str, dict]:
@@ -39,9 +39,9 @@ def take(files: Iterator[tuple[str, bytes]], wanted: dict[str, dict]) -> dict[st
     still = dict(wanted)
     for inside, content in files:
         result = still.get(name := PurePosixPath(inside).name)
-        if result and hashlib.sha256(content).hexdigest() == result["weights"]["sha256"]:
-            folder = runs.output_folder(result["profile"])
-            with atomically(folder / result["weights"]["file"]) as partial:
+        if result and hashlib.sha256(content).hexdigest() == result.weights["sha256"]:
+            folder = runs.output_folder(result.profile)
+            with atomically(folder / result.weights["file"]) as partial:
                 partial.write_bytes(content)
             results.save(result, folder / "results")
             print(f"{name}: to {folder}")
@@ -79,7 +79,7 @@ def fetch(shipped: Path, source: str | None = None) -> None:
         if _in_runs(result):
             continue
         if _taken(result):
-            print(f"{name}: left alone, runs/{result['profile']} has a training of its own under this name")
+            print(f"{name}: left alone, runs/{result.profile} has a training of its own under this name")
         else:
             wanted[name] = result
     if not wanted:
@@ -106,19 +106,19 @@ def _read(source: Path, wanted: dict[str, dict]) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_runs(result: dict) -> bool:
-    path = runs.output_folder(result["profile"]) / result["weights"]["file"]
-    return path.is_file() and sha256(path) == result["weights"]["sha256"]
+    path = runs.output_folder(result.profile) / result.weights["file"]
+    return path.is_file() and sha256(path) == result.weights["sha256"]
 
 
 def _taken(result: dict) -> bool:
     """Whether runs/ holds another result under the same name."""
-    path = runs.output_folder(result["profile"]) / "results" / f"{results.stem(result)}.json"
+    path = runs.output_folder(result.profile) / "results" / f"{result.stem}.json"
     return path.is_file() and results.read(path) != result
 
 
 def pack(shipped: Path, target: Path) -> None:
     """Write the weights in runs/ that `shipped` has no room for into a zip archive. Raises FetchError if none is."""
-    here = [runs.output_folder(result["profile"]) / result["weights"]["file"]
+    here = [runs.output_folder(result.profile) / result.weights["file"]
             for result in not_shipped(shipped).values() if _in_runs(result)]
     if not here:
         raise FetchError(f"runs/ holds no weights that {shipped} lacks")

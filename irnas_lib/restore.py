@@ -84,18 +84,18 @@ def _whole_or_tiles(run, x: torch.Tensor, tile: int) -> torch.Tensor:
 
 # ---- checkpoints ----
 
-def known(folder: Path) -> list[dict]:
+def known(folder: Path) -> list[results.Result]:
     """The results in a folder of checkpoints whose weights are there."""
     return [result for result in results.load(folder / "results") if runs.at_hand(result, folder)]
 
 
-def quality(result: dict) -> tuple[int, float]:
+def quality(result: results.Result) -> tuple[int, float]:
     """Test pictures and PSNR in `strict`, by which the best checkpoint is chosen."""
-    scores = result["metrics"].get("strict", {})
+    scores = result.metrics.get("strict", {})
     return scores.get("pictures", 0), scores.get("psnr", -np.inf)
 
 
-def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tuple[dict, Path]:
+def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tuple[results.Result, Path]:
     """The result that a user asks for and the folder of checkpoints that it lies in.
 
     checkpoint: the name of a shipped result, a result file, a weights file with results/ beside weights/, or None
@@ -106,23 +106,23 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
         if not path.is_file():
             raise RestoreError(f"{checkpoint}: no such file")
         folder = path.resolve().parent.parent
-        found = [result for result in results.load(folder / "results") if results.stem(result) == path.stem]
+        found = [result for result in results.load(folder / "results") if result.stem == path.stem]
         if not found:
             raise RestoreError(f"{checkpoint}: no result results/{path.stem}.json beside it")
         return found[0], folder
     candidates = known(folder)
     if checkpoint:
-        found = [result for result in candidates if results.stem(result) == checkpoint]
+        found = [result for result in candidates if result.stem == checkpoint]
         if not found:
             raise RestoreError(f"unknown checkpoint {checkpoint!r} (--list shows the known ones)")
         return found[0], folder
     return best(candidates, task, sigma), folder
 
 
-def best(candidates: Iterable[dict], task: str, sigma: float | None = None) -> dict:
+def best(candidates: Iterable[results.Result], task: str, sigma: float | None = None) -> results.Result:
     """Of some results the best one of a task (and sigma). Raises RestoreError where there is none."""
-    fitting = [result for result in candidates if result["task"] == task
-               and (not TASKS[task].sigmas or result["sigma"] == sigma)]
+    fitting = [result for result in candidates if result.task == task
+               and (not TASKS[task].sigmas or result.sigma == sigma)]
     if not fitting:
         noise = f" at sigma {sigma:g}" if TASKS[task].sigmas else ""
         raise RestoreError(f"no checkpoint for {task}{noise} (--list shows the known ones)")
@@ -138,14 +138,14 @@ def estimated_sigma(array: np.ndarray) -> float:
     return float(sigma) if np.isfinite(sigma) else 0.0
 
 
-def fitting(sigma: float, channels: int, candidates: list[dict]) -> dict | None:
+def fitting(sigma: float, channels: int, candidates: list[results.Result]) -> results.Result | None:
     """Of some results the one whose network fits a picture with noise of about `sigma`; None where every network knows
     only stronger noise. Raises RestoreError where there is no network for noise."""
     blind = [result for result in candidates
-             if TASKS[result["task"]].blind and TASKS[result["task"]].channels == channels]
+             if TASKS[result.task].blind and TASKS[result.task].channels == channels]
     if blind:
         return max(blind, key=quality)
-    levels = sorted({result["sigma"] for result in candidates if result["task"] == "denoising"})
+    levels = sorted({result.sigma for result in candidates if result.task == "denoising"})
     if not levels:
         raise RestoreError("no checkpoint for denoising (--list shows the known ones)")
     if sigma < LEAST_NOISE * levels[0]:
@@ -154,13 +154,13 @@ def fitting(sigma: float, channels: int, candidates: list[dict]) -> dict | None:
     return best(candidates, "denoising", level)
 
 
-def listing(candidates: Iterable[dict]) -> str:
+def listing(candidates: Iterable[results.Result]) -> str:
     """One line a checkpoint: name, task, system, sigma, iterations, PSNR."""
     rows = [("name", "task", "system", "sigma", "iterations", "PSNR")]
-    for result in sorted(candidates, key=lambda result: (result["task"], result["sigma"] or 0, results.stem(result))):
+    for result in sorted(candidates, key=lambda result: (result.task, result.sigma or 0, result.stem)):
         psnr = f"{quality(result)[1]:.2f} dB" if quality(result)[0] else "-"
-        rows.append((results.stem(result), result["task"], result["system"], str(result["sigma"] or "-"),
-                     str(result["iterations"] or "-"), psnr))
+        rows.append((result.stem, result.task, result.system, str(result.sigma or "-"),
+                     str(result.iterations or "-"), psnr))
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
@@ -205,7 +205,7 @@ def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path]], device: torch.device,
+def restore_files(chosen: tuple[results.Result, Path] | None, pairs: list[tuple[Path, Path]], device: torch.device,
                   tile: int) -> int:
     """Restores each input into its output; returns how many failed, each of them said in one line.
 
@@ -214,7 +214,7 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
     failed, networks, shipped = 0, {}, [] if chosen else known(runs.SHIPPED)
 
     def ready(result, folder):
-        name = results.stem(result)
+        name = result.stem
         if name not in networks:
             network = runs.trained_network(result, folder)
             networks[name] = restorer(network, device), channels_of(network)
@@ -227,7 +227,7 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             array, colours = read(path)
-            sigma = 0.0 if chosen and not chosen[0]["sigma"] else estimated_sigma(array)
+            sigma = 0.0 if chosen and not chosen[0].sigma else estimated_sigma(array)
             result, folder = chosen or (fitting(sigma, array.shape[2], shipped), runs.SHIPPED)
             if result is None:
                 tqdm.write(f"{path}: noise of sigma {sigma:.1f}, less than any network knows: left as it is",
@@ -236,9 +236,9 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
                 continue
             if not chosen:
                 tqdm.write(f"{path}: noise of about sigma {sigma:.0f}", file=sys.stderr)
-            elif result["sigma"] and result["sigma"] > max(2 * sigma, sigma + 15):
+            elif result.sigma and result.sigma > max(2 * sigma, sigma + 15):
                 tqdm.write(f"{path}: its noise seems to be of sigma {sigma:.0f}, and the network expects "
-                           f"{result['sigma']:g}: details may be lost", file=sys.stderr)
+                           f"{result.sigma:g}: details may be lost", file=sys.stderr)
             run, channels = ready(result, folder)
             write_picture(output, restore_picture(run, channels, array, tile), colours)
         except (PictureError, OSError) as error:

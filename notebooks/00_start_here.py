@@ -158,7 +158,7 @@ table(["of the text", "notebook", "function"],
 # never counts), times of all systems side by side, the benchmarks of notebook 11, and the searches.
 
 # %%
-found = {results.stem(result): result
+found = {result.stem: result
          for folder in runs.folders(profile) for result in results.load(folder / "results")}
 measured = list(found.values())
 searches = runs.all_searches(profile)
@@ -222,13 +222,13 @@ for title, some in groups.items():
 # Behind the measured numbers stand result files, one for each training. The ones that can be seen from here:
 
 # %%
-smoke = [result for result in measured if result["profile"] == results.SMOKE]
+smoke = [result for result in measured if result.profile == results.SMOKE]
 print(f"{len(measured) - len(smoke)} results, and {len(smoke)} at smoke scale, which prove only that it runs")
 for result in measured:
-    noise = "" if result["sigma"] is None else f" sigma {result['sigma']}"
-    scores = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result["metrics"].items())
-    print(f"{result['profile']:8}{result['dataset']:15} {noise:10}{result['system']:24}"
-          f"{result['iterations'] or 0:8,} iterations   {scores or result['status']}")
+    noise = "" if result.sigma is None else f" sigma {result.sigma}"
+    scores = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result.metrics.items())
+    print(f"{result.profile:8}{result.dataset:15} {noise:10}{result.system:24}"
+          f"{result.iterations or 0:8,} iterations   {scores or result.status}")
 
 # %% [markdown]
 # The printed numbers themselves are not all what they seem. These notes travel with them into every table:

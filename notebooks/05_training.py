@@ -32,10 +32,8 @@ from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.pictures import to_array, to_tensor
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference, protocols, systems
-from irnas_lib.evaluation.measuring import measure
 from irnas_lib.experiments import results, runs, training_run
 from irnas_lib.figures import drawing, panels, plots
-from irnas_lib.training.checkpoints import digest
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
@@ -45,7 +43,8 @@ print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.
 # architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. What is not the
 # paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the other. A `schedule`
 # above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`. `every`
-# measures only one test picture in so many, where a system is slow; the tables say how many it was. `precision` may be
+# measures only one test picture in so many, where a system is slow; the tables say how many it was. `test_sets` names
+# further ones to measure on, such as "Kodak24", which lie in folders of their own beside BSD500. `precision` may be
 # "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay in float32.
 
 # %% tags=["parameters"]
@@ -66,6 +65,7 @@ genotype = "published"
 path = ""
 width = 0
 protocols_measured = "strict,redrawn,half"
+test_sets = ""
 every = 1
 precision = "float32"
 
@@ -130,10 +130,10 @@ wanted = runs.training_record(profile, pictures, device, network, architecture, 
     "task": task, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe, "loss_lambda": loss_lambda,
     "iterations": iterations, "schedule": schedule, "batch": batch, "crop": crop})
 result, folder = training_run.find_or_train(wanted, network, pictures, device, precision)
-if result["status"] == "failed":
-    print(f"failed: its loss blew up after {result['curve'][-1][0] if result['curve'] else 0} iterations")
+if result.status == "failed":
+    print(f"failed: its loss blew up after {result.curve[-1][0] if result.curve else 0} iterations")
 else:
-    print(f"{'trained' if folder is None else 'loaded: trained'} in {result['seconds']:.0f} s on {result['device']}; "
+    print(f"{'trained' if folder is None else 'loaded: trained'} in {result.seconds:.0f} s on {result.device}; "
           f"{iterations * batch * crop ** 2 / 1e6:.1f} million pixels seen")
 
 # %% [markdown]
@@ -143,7 +143,7 @@ else:
 # compare with the measured values below.
 
 # %%
-if result["curve"]:
+if result.curve:
     display(plots.training_curve([result]))
 
 # %% [markdown]
@@ -152,7 +152,7 @@ if result["curve"]:
 # has fallen to a hundredth there, or wherever the recipe has it: a longer schedule may still lead higher.
 
 # %%
-for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result["curve"]], 5), 1):
+for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result.curve], 5), 1):
     if len(fifth) > 1:
         error = fifth.std(ddof=1) / math.sqrt(len(fifth))
         print(f"fifth {i} of the training: {fifth.mean():5.2f} ± {error:.2f} dB on {len(fifth)} batches")
@@ -168,7 +168,7 @@ for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result["curve"]],
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
 shown = recipe in ("matched", "best") and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
-if result["status"] == "ok" and folder is None and shown:
+if result.status == "ok" and folder is None and shown:
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
         panels.save(output / "panels", task, dataset, sigma, system, item)
     if dataset == "Rain800":  # and photographs of real rain, of which nobody has the clean side
@@ -191,17 +191,13 @@ display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma
 nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
 print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
 
-result.setdefault("metrics", {})
-measurable = result["status"] == "ok" and (folder is None or runs.at_hand(result, folder))
-for names in protocols.grouped(protocols_measured.split(",")) if measurable else ():
-    if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
-        kept = runs.scores_file(profile, f"{results.stem(wanted)}-{digest(network)[:8]}", names, pictures)
-        scores = measure(restore, test, names, sigma, seed, kept)
-        result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
-        runs.save_training(result | {"profile": profile}, network)
-        runs.state_file(profile, results.stem(wanted)).unlink(missing_ok=True)
-        kept.unlink()
-for name, score in result["metrics"].items():
+if result.status == "ok" and (folder is None or runs.at_hand(result, folder)):
+    result = training_run.measured(result, profile, restore, pictures, test, protocols_measured.split(","), network)
+    for name in filter(None, test_sets.split(",")):
+        others = datasets.load_test_set(task, name, data)
+        result = training_run.measured(result, profile, restore, pictures, others, ["strict"], network, name)
+    runs.state_file(profile, wanted.stem).unlink(missing_ok=True)
+for name, score in result.metrics.items():
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
 
 # %% [markdown]

@@ -26,8 +26,8 @@ from IPython.display import display
 
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.evaluation import classical, measuring, protocols
-from irnas_lib.experiments import results, runs
+from irnas_lib.evaluation import classical, protocols
+from irnas_lib.experiments import runs, training_run
 from irnas_lib.figures import panels, plots
 
 print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
@@ -46,6 +46,7 @@ method = "Noisy"
 sigma = 50
 seed = 0
 protocols_measured = "strict"
+test_sets = ""
 every = 1
 test_pictures = 0
 
@@ -70,23 +71,19 @@ print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {datase
 # that was interrupted goes on where it stopped; one that is finished is loaded and never repeated.
 
 # %%
-wanted = dict.fromkeys(("recipe", "loss", "lambda", "iterations", "schedule", "batch", "crop", "genotype", "path",
-                        "width", "parameters", "macs_per_pixel", "seconds"))
-wanted |= {"task": task, "dataset": dataset, "system": method, "sigma": sigma, "seed": seed, "status": "ok"}
-wanted |= runs.provenance(profile, pictures, runs.CPU)
+wanted = runs.untrained_record(profile, pictures, task, method, sigma, seed)
 finished = runs.find_training(profile, wanted)
-result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profile))
-for names in protocols.grouped(protocols_measured.split(",")):
-    known = [result["metrics"].get(name, {}) for name in names]
-    if any(scores.get("pictures", 0) < len(test) or not scores.get("each") for scores in known):
-        kept = runs.scores_file(profile, results.stem(wanted), names, pictures)
-        scores = measuring.measure(restore, test, names, sigma, seed, kept, jobs=os.cpu_count())
-        result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
-        runs.save_training(result | {"profile": profile}, None)
-        kept.unlink()
-for name, score in result["metrics"].items():
-    nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)
-    print(f"{name:9}{nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures   the input")
+result, folder = finished or (wanted, runs.output_folder(profile))
+result = training_run.measured(result, profile, restore, pictures, test, protocols_measured.split(","),
+                               jobs=os.cpu_count())
+for name in filter(None, test_sets.split(",")):
+    others = datasets.load_test_set(task, name, data)
+    result = training_run.measured(result, profile, restore, pictures, others, ["strict"], test_set=name,
+                                   jobs=os.cpu_count())
+for name, score in result.metrics.items():
+    if name in TASKS[task].protocols:
+        nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)
+        print(f"{name:9}{nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures   the input")
     time = f"{score['seconds']:.2f} s a picture, one thread" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
 

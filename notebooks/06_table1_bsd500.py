@@ -43,9 +43,9 @@ data = ""
 # %%
 results = runs.all_results(profile)
 for result in results:
-    if result["task"] == "denoising":
-        print(f"{result['system']:24} sigma {result['sigma']}  {result['iterations'] or 0:>7} iterations  "
-              f"seed {result['seed']}  {result['recipe'] or '-':8} {result['status']}  on {result['dataset']}")
+    if result.task == "denoising":
+        print(f"{result.system:24} sigma {result.sigma}  {result.iterations or 0:>7} iterations  "
+              f"seed {result.seed}  {result.recipe or '-':8} {result.status}  on {result.dataset}")
 
 # %% [markdown]
 # ## The table
@@ -100,7 +100,7 @@ other = "IR-NAS + residual"
 for row in comparison.side_by_side(results, smoke=smoke, reference=other).rows:
     if row.verdict:
         said = "has failed" if row.failed else f"is {row.verdict}"
-        print(f"{row.result['system']:12} {said:10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
+        print(f"{row.result.system:12} {said:10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
               f"SSIM {row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}, over {other}")
 
 # %% [markdown]

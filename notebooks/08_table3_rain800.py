@@ -63,17 +63,17 @@ display(Markdown(markdown.read_text()))
 
 # %%
 protocols = ("strict", "strict_y")
-names = dict.fromkeys(result["system"] for result in results if result["task"] == "deraining")
+names = dict.fromkeys(result.system for result in results if result.task == "deraining")
 rain = {name: result_files.best(results, "deraining", name, None, smoke=smoke) for name in names}
-rain = {name: result for name, result in rain.items() if result and set(protocols) <= result["metrics"].keys()}
-nothing = rain["Rainy"]["metrics"]
-gains = {name: [result["metrics"][key]["psnr"] - nothing[key]["psnr"] for key in protocols]
-         for name, result in rain.items() if result["metrics"]["strict"]["pictures"] == nothing["strict"]["pictures"]}
+rain = {name: result for name, result in rain.items() if result and set(protocols) <= result.metrics.keys()}
+nothing = rain["Rainy"].metrics
+gains = {name: [result.metrics[key]["psnr"] - nothing[key]["psnr"] for key in protocols]
+         for name, result in rain.items() if result.metrics["strict"]["pictures"] == nothing["strict"]["pictures"]}
 print(f"gain over the rainy input in dB, {nothing['strict']['pictures']} pairs\n"
       f"{'':34}     RGB       Y   iterations   training")
 for name, (rgb, luma) in sorted(gains.items(), key=lambda pair: -pair[1][0]):
     result = rain[name]
-    training = f"{result['iterations']:>13}{result['seconds']:9.0f} s" if result["iterations"] else ""
+    training = f"{result.iterations:>13}{result.seconds:9.0f} s" if result.iterations else ""
     print(f"{name:34}{rgb:+8.2f}{luma:+8.2f}{training}")
 for name in ("IR-NAS", "IR-NAS + residual"):
     if {name, "RESCAN"} <= gains.keys():

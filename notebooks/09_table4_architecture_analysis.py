@@ -134,10 +134,10 @@ display(Markdown(markdown.read_text()))
 
 # %%
 for task, sigma in (("denoising", 30), ("deraining", None)):
-    of_task = [result for result in measured if (result["task"], result["sigma"]) == (task, sigma)
-               and result["system"] in ("IR-NAS", "IR-NAS*", "IR-NAS, R1", "IR-NAS, R2")
-               and (result["profile"] == results.SMOKE) == smoke]
-    alike = {(result["system"], result["lambda"]): result for result in comparison.at_one_budget(of_task)}
+    of_task = [result for result in measured if (result.task, result.sigma) == (task, sigma)
+               and result.system in ("IR-NAS", "IR-NAS*", "IR-NAS, R1", "IR-NAS, R2")
+               and (result.profile == results.SMOKE) == smoke]
+    alike = {(result.system, result.loss_lambda): result for result in comparison.at_one_budget(of_task)}
     original = alike.get(("IR-NAS", results.PAPER_LAMBDA))
     if original is None:
         print(f"{task}: not run")
@@ -145,7 +145,7 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
     print("{}: {iterations:,} iterations of {batch} crops of {crop}x{crop}, seed {seed}, {profile}"
           .format(task, **original))
     for (system, weight), result in sorted(alike.items(), key=lambda pair: (-pair[0][1], pair[0][0])):
-        score = result["metrics"]["strict"]
+        score = result.metrics["strict"]
         (psnr, error), (ssim, ssim_error) = comparison.difference(result, original)
         over = "" if result is original else f"   {psnr:+.2f} ± {error:.2f} dB, SSIM {ssim:+.4f} ± {ssim_error:.4f}"
         print(f"    {system:11} lambda {weight:g}:  {score['psnr']:.2f} dB, SSIM {score['ssim']:.4f}{over}")

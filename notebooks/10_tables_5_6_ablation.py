@@ -18,6 +18,7 @@
 # choices that the paper makes without a table: the weight of the term, the recipe, and the residual that is missing.
 
 # %%
+from dataclasses import replace
 from importlib.metadata import version
 
 import matplotlib.pyplot as plt
@@ -102,22 +103,23 @@ display(Markdown(markdown.read_text()))
 # picture.
 
 # %%
-ours = [result for result in results if result["task"] == "denoising" and result["sigma"] == 50
-        and result["system"] in ("IR-NAS", "IR-NAS*")
-        and (result["profile"] == result_files.SMOKE) == smoke]
-swept = sorted(comparison.at_one_budget(ours), key=lambda result: result["lambda"])
+ours = [result for result in results if result.task == "denoising" and result.sigma == 50
+        and result.system in ("IR-NAS", "IR-NAS*")
+        and (result.profile == result_files.SMOKE) == smoke]
+swept = sorted(comparison.at_one_budget(ours), key=lambda result: result.loss_lambda)
 if len(swept) < 2:
     display(plots.not_run("Sweep of lambda"))
 else:
-    print("{profile}: {iterations:,} iterations, batch {batch}, crops of {crop}, seed {seed}; strict"
-          .format(**swept[0]))
-    usual = next((result for result in swept if result["lambda"] == result_files.PAPER_LAMBDA), None)
+    first = swept[0]
+    print(f"{first.profile}: {first.iterations:,} iterations, batch {first.batch}, crops of {first.crop}, "
+          f"seed {first.seed}; strict")
+    usual = next((result for result in swept if result.loss_lambda == result_files.PAPER_LAMBDA), None)
     for result in swept:
-        score = result["metrics"]["strict"]
+        score = result.metrics["strict"]
         (psnr, error), (ssim, ssim_error) = comparison.difference(result, usual)
         over = "" if usual in (None, result) else (
             f"   {psnr:+.2f} ± {error:.2f} dB, SSIM {ssim:+.4f} ± {ssim_error:.4f}, over 0.5")
-        print(f"lambda {result['lambda']:4}   {score['psnr']:.2f} dB   SSIM {score['ssim']:.4f}   "
+        print(f"lambda {result.loss_lambda:4}   {score['psnr']:.2f} dB   SSIM {score['ssim']:.4f}   "
               f"{score['pictures']} pictures{over}")
 
 # %% [markdown]
@@ -135,21 +137,21 @@ else:
 
 # %%
 runs_alike = {}
-for result in sorted(ours, key=lambda result: result["iterations"]):
-    weight = RECIPES[result["recipe"]].loss_lambda
-    if result["system"] == "IR-NAS" and result["curve"] and result["lambda"] == weight:
-        alike = tuple(result[key] for key in ("profile", "batch", "crop", "seed"))
-        runs_alike.setdefault(alike, {})[result["recipe"]] = result
+for result in sorted(ours, key=lambda result: result.iterations):
+    weight = RECIPES[result.recipe].loss_lambda
+    if result.system == "IR-NAS" and result.curve and result.loss_lambda == weight:
+        alike = (result.profile, result.batch, result.crop, result.seed)
+        runs_alike.setdefault(alike, {})[result.recipe] = result
 alike, recipes = max(runs_alike.items(), key=lambda pair: (len(pair[1]), pair[0]), default=(None, {}))
 if len(recipes) < 2:
     display(plots.not_run("Curves of the three recipes"))
 else:
     print("{}: batch {}, crops of {}, seed {}".format(*alike))
-    display(plots.training_curve(result | {"curve": [point for point in result["curve"] if point[0] <= 1000]}
+    display(plots.training_curve(replace(result, curve=[point for point in result.curve if point[0] <= 1000])
                                  for result in recipes.values()))
     for name, result in recipes.items():
-        scores = ", ".join(f"{protocol} {score['psnr']:.2f} dB" for protocol, score in result["metrics"].items())
-        print(f"{name:8} after {result['curve'][-1][0]:,} iterations: {scores or result['status']}")
+        scores = ", ".join(f"{protocol} {score['psnr']:.2f} dB" for protocol, score in result.metrics.items())
+        print(f"{name:8} after {result.curve[-1][0]:,} iterations: {scores or result.status}")
 
 # %% [markdown]
 # **What to notice.** Pale lines are single batches, thick ones running means; `matched` is logged too seldom here to be
@@ -201,7 +203,7 @@ for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
         moved = [(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]
         fixed = torch.cat([metrics.psnr(network.eval()(x), y) for x, y in zip(degraded.split(8), clean.split(8))])
         quality[system] = [each.mean().item() for each in found], fixed.mean().item()
-    print(f"{system}, trained for {result['iterations']:,} iterations of {result['batch']} crops: evaluation "
+    print(f"{system}, trained for {result.iterations:,} iterations of {result.batch} crops: evaluation "
           f"{quality[system][1]:.2f} dB; training "
           + ", ".join(f"{psnr:.2f} dB with {size}" for size, psnr in zip(sizes, quality[system][0]))
           + f"; input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")

@@ -66,7 +66,7 @@ folder = next(folder for folder in runs.folders(profile) if runs.at_hand(result,
 network = systems.build(system, pictures.channels, systems.published("denoising", system))
 runs.load_network(network, result, folder)
 restore = inference.restorer(network, device)
-print(f"{system}, trained for {result['iterations']:,} iterations at sigma {sigma} ({result['profile']})")
+print(f"{system}, trained for {result.iterations:,} iterations at sigma {sigma} ({result.profile})")
 print(f"{number} pictures:", ", ".join(picture.name for picture in chosen))
 
 # %% [markdown]
@@ -225,10 +225,10 @@ def over_strict(scores, protocol):
 
 measured_twice = {}
 for result in runs.all_results(profile):
-    scores, trained = result["metrics"], f", {result['iterations']:,} iterations" if result["iterations"] else ""
-    alike = result_files.has_usual_loss(result) and result["recipe"] in (None, "matched")
-    if (result["task"], result["sigma"]) == ("denoising", sigma) and alike and len(scores) > 1 and "strict" in scores:
-        named = f"{result['system']}{trained}, seed {result['seed']} ({result['profile']})"
+    scores, trained = result.metrics, f", {result.iterations:,} iterations" if result.iterations else ""
+    alike = result_files.has_usual_loss(result) and result.recipe in (None, "matched")
+    if (result.task, result.sigma) == ("denoising", sigma) and alike and len(scores) > 1 and "strict" in scores:
+        named = f"{result.system}{trained}, seed {result.seed} ({result.profile})"
         lifts = {name: over_strict(scores, name) for name in scores if name != "strict"}
         measured_twice.setdefault(named, {name: lift for name, lift in lifts.items() if lift is not None})
 print(f"{'dB over strict':60} redrawn    half")
@@ -236,9 +236,9 @@ for named, lifts in sorted(measured_twice.items()):
     print(f"{named:60}", *(f"{lifts[name]:+7.2f}" if name in lifts else "not run" for name in ("redrawn", "half")))
 
 # %%
-alike = {result["system"]: result for result in comparison.at_one_budget(
-    [result for result in runs.all_results(profile) if result["profile"] == "laptop" and result["sigma"] == 50
-     and result["task"] == "denoising" and result_files.has_usual_loss(result)], "redrawn")}
+alike = {result.system: result for result in comparison.at_one_budget(
+    [result for result in runs.all_results(profile) if result.profile == "laptop" and result.sigma == 50
+     and result.task == "denoising" and result_files.has_usual_loss(result)], "redrawn")}
 if {"RED", "MemNet"} <= alike.keys():
     for protocol in ("strict", "redrawn"):
         (psnr, error), _ = comparison.difference(alike["RED"], alike["MemNet"], protocol)
@@ -261,7 +261,7 @@ else:
 for item in printed.load():
     if (item.where, item.metric) == ("1", "PSNR") and item.system in ("BM3D", "WNNM"):
         found = result_files.best(runs.all_results(profile), "denoising", item.system, int(item.sigma), "half")
-        score = "{psnr:.2f}, {pictures} pictures".format(**found["metrics"]["half"]) if found else "not run"
+        score = "{psnr:.2f}, {pictures} pictures".format(**found.metrics["half"]) if found else "not run"
         print(f"{item.system}, sigma {item.sigma}: printed {item.number:.2f}, here in half {score}")
 
 # %%
@@ -278,8 +278,8 @@ for item in printed.load():
                           if ours else "in strict: not known, for no lift is measured")
         elif item.protocol != "strict":
             comparable = "pictures of another size: in strict nothing is printed" + (
-                "; here {psnr:.2f} on {pictures} pictures".format(**here["metrics"]["strict"])
-                if here and here["iterations"] is None else "")
+                "; here {psnr:.2f} on {pictures} pictures".format(**here.metrics["strict"])
+                if here and here.iterations is None else "")
         print(f"{item.system:8} printed {item.number:6.2f}, agrees with {item.protocol:8} {comparable}")
 
 # %% [markdown]

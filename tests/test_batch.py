@@ -500,7 +500,7 @@ def result(folder: Path, name: str, weights: bytes | None = b"w", kind="results"
               "recipe": "matched", "loss": "mse+logssim", "lambda": 0.5, "iterations": 500, "profile": "gpu",
               "weights": None, "status": "ok", "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}},
               "versions": {}, "data_sha256": "0" * 64}
-    record = dict.fromkeys(results.REQUIRED) | record | changes
+    record = dict.fromkeys(results.KINDS) | record | changes
     if weights is not None:
         (folder / "weights").mkdir(parents=True, exist_ok=True)
         (folder / "weights" / f"{name}.safetensors").write_bytes(weights)

@@ -1,6 +1,7 @@
 """Comparisons: which trainings are alike, and what a difference between two of them is worth."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def measured(system, offset=0.0, names=NAMES, ssim=0.7, **changes):
 
 
 def psnr_of(result, names=NAMES):
-    return np.array([result["metrics"]["strict"]["each"][name][0] for name in names])
+    return np.array([result.metrics["strict"]["each"][name][0] for name in names])
 
 
 def test_one_more_value_falls_into_its_interval_19_times_of_20():
@@ -36,7 +37,7 @@ def test_one_more_value_falls_into_its_interval_19_times_of_20():
 def test_differences_are_those_of_a_paired_test():
     ours, theirs = measured("IR-NAS"), measured("DnCNN", offset=-0.4, ssim=0.67)
     noisy = measured("Noisy", offset=-9, trained=False)
-    rows = {row.result["system"]: row for row in comparison.side_by_side([theirs, noisy, ours]).rows}
+    rows = {row.result.system: row for row in comparison.side_by_side([theirs, noisy, ours]).rows}
     assert list(rows) == ["IR-NAS", "DnCNN", "Noisy"]
     row = rows["DnCNN"]
     expected = stats.ttest_rel(psnr_of(theirs), psnr_of(ours))
@@ -45,7 +46,7 @@ def test_differences_are_those_of_a_paired_test():
     assert row.gain == pytest.approx((psnr_of(theirs) - psnr_of(noisy)).mean()) and not row.failed
     assert rows["IR-NAS"].verdict == "" and rows["Noisy"].gain == 0 and not rows["Noisy"].failed
     (ours_then,) = (row for row in comparison.side_by_side([theirs, ours], reference="DnCNN").rows
-                    if row.result["system"] == "IR-NAS")
+                    if row.result.system == "IR-NAS")
     assert (ours_then.ahead, ours_then.error) == pytest.approx((-row.ahead, row.error))
     assert ours_then.verdict == "ahead"
     assert (row.ssim_ahead, row.ssim_error) == pytest.approx((-0.03, 0))
@@ -57,19 +58,19 @@ def test_differences_are_those_of_a_paired_test():
 def test_a_training_that_gains_too_little_has_failed():
     compared = comparison.side_by_side([measured("IR-NAS", offset=-2), measured("RED", offset=-0.5),
                                         measured("Noisy", offset=-9, trained=False)])
-    assert {row.result["system"]: row.failed for row in compared.rows} == {
+    assert {row.result.system: row.failed for row in compared.rows} == {
         "IR-NAS": True, "RED": False, "Noisy": False}
     assert "failed" in next(line for line in comparison.markdown(compared).splitlines() if "| IR-NAS |" in line)
     few = measured("RED", offset=-2, names=NAMES[:4])
-    noisy = measured("Noisy", offset=-9, trained=False) | {"schedule": None}
+    noisy = replace(measured("Noisy", offset=-9, trained=False), schedule=None)
     assert comparison.gains_too_little(few, noisy) and not comparison.gains_too_little(few, None)
     said = [row["metric"] for row in writers.rows(1, [few, noisy]) if "counts as failed" in row["note"]]
     assert said == ["PSNR", "SSIM"]  # of RED, not of the input
 
 
 def test_what_is_missing_is_said():
-    diverged = measured("NLRN") | {"status": "failed", "metrics": {}}
-    shorter = measured("MemNet", iterations=50) | {"status": "failed", "metrics": {}}
+    diverged = replace(measured("NLRN"), status="failed", metrics={})
+    shorter = replace(measured("MemNet", iterations=50), status="failed", metrics={})
     compared = comparison.side_by_side([measured("IR-NAS"), measured("DnCNN"), diverged, shorter])
     assert compared.missing == {"BM3D": "not run", "WNNM": "not run", "RED": "not run", "MemNet": "not run",
                                 "NLRN": "failed", "N3Net": "not run"}
@@ -103,8 +104,8 @@ def test_only_what_was_trained_and_measured_alike_is_compared():
     kept = make(system="BM3D", iterations=None,
                 metrics={"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 8, "each": None}})
     rows = comparison.side_by_side([*others, *alike, fewer, more, *noisy, kept, *again, input_side]).rows
-    assert sorted(row.result["system"] for row in rows) == ["DnCNN", "IR-NAS", "Noisy", "RED", "WNNM"]
-    psnr = {row.result["system"]: row.psnr for row in rows}
+    assert sorted(row.result.system for row in rows) == ["DnCNN", "IR-NAS", "Noisy", "RED", "WNNM"]
+    psnr = {row.result.system: row.psnr for row in rows}
     assert psnr["WNNM"] == pytest.approx(psnr_of(more).mean()), "on the pictures of the comparison alone"
     assert [row.gain for row in rows] == pytest.approx([row.psnr - psnr["Noisy"] for row in rows])
     assert psnr["IR-NAS"] == pytest.approx(psnr_of(alike[0]).mean()), "of two of the same, the first"
@@ -112,7 +113,7 @@ def test_only_what_was_trained_and_measured_alike_is_compared():
 
 def test_the_longest_of_two_budgets_that_as_many_share():
     pairs = [measured(system, iterations=count) for count in (500, 900, 700) for system in ("IR-NAS", "DnCNN")]
-    assert {result["iterations"] for result in comparison.at_one_budget(pairs)} == {900}
+    assert {result.iterations for result in comparison.at_one_budget(pairs)} == {900}
 
 
 def test_nothing_is_said_where_nothing_was_measured():
@@ -127,8 +128,8 @@ def test_nothing_is_said_where_nothing_was_measured():
     {"profile": "gpu"}, {"recipe": "authors"}, {"iterations": 400}, {"schedule": 900}, {"batch": 4}, {"crop": 64},
     {"seed": 1}, {"data_sha256": "1" * 64}), ids=lambda change: next(iter(change)))
 def test_a_training_of_another_budget_is_not_compared(change):
-    found = comparison.side_by_side([measured("RED") | change, measured("IR-NAS"), measured("DnCNN")])
-    assert sorted(row.result["system"] for row in found.rows) == ["DnCNN", "IR-NAS"]
+    found = comparison.side_by_side([replace(measured("RED"), **change), measured("IR-NAS"), measured("DnCNN")])
+    assert sorted(row.result.system for row in found.rows) == ["DnCNN", "IR-NAS"]
 
 
 @pytest.mark.parametrize(("ahead", "verdict"), ((0.19, "level"), (-0.19, "level"), (0.21, "ahead"), (-0.21, "behind")))

@@ -111,6 +111,22 @@ def test_missing_empty_or_incomplete_folder(small_bsd500, tmp_path_factory):
     assert "1 pictures, should be 2" in one_line(lambda: load("denoising", "BSD500", small_bsd500))
 
 
+def test_a_further_test_set_is_a_row_of_the_task_and_a_folder(tmp_path):
+    folder = tmp_path / "Set12"
+    folder.mkdir()
+    for i in range(12):
+        Image.fromarray(random_picture(20, 30, i)).save(folder / f"{i:02}.png")
+    (folder / ".partial.png").write_bytes(b"")
+    found = datasets.load_test_set("denoising", "Set12", tmp_path)
+    assert [picture.name for picture in found] == [f"{i:02}" for i in range(12)]
+    assert all(picture.clean.shape == (20, 30, 1) and picture.degraded is None for picture in found)
+    (folder / "00.png").unlink()
+    with pytest.raises(DatasetError, match="11 pictures, should be 12"):
+        datasets.load_test_set("denoising", "Set12", tmp_path)
+    with pytest.raises(DatasetError, match="unknown test set 'Set12' for deraining .known: none"):
+        datasets.load_test_set("deraining", "Set12", tmp_path)
+
+
 def test_a_truncated_picture_is_named(small_bsd500):
     path = small_bsd500 / "BSDS500/data/images/test/4.jpg"
     path.write_bytes(path.read_bytes()[:700])

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -22,12 +22,12 @@ from irnas_lib.supernet import Supernet
 from irnas_lib.tables import comparison, writers
 from irnas_lib.training.search import SearchSettings, snapshot, summary
 
-RESULT = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
-          "loss": "Eq. 7", "lambda": 0.5, "iterations": 40, "batch": 2, "profile": "laptop", "genotype": None,
-          "path": None, "width": None, "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "crop": 16,
-          "parameters": 661693, "macs_per_pixel": None, "seconds": None, "device": None, "versions": {},
-          "commit": None, "data_sha256": None, "weights": None, "status": "ok",
-          "curve": [[10, 0.3, 14.0], [20, 0.2, 17.0], [40, 0.1, 20.0]]}
+RESULT = results.Result(
+    task="denoising", dataset="BSD500", system="IR-NAS", sigma=50, seed=0, recipe="matched", loss="Eq. 7",
+    loss_lambda=0.5, iterations=40, batch=2, profile="laptop", genotype=None, path=None, width=None,
+    metrics={"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, parameters=661693, macs_per_pixel=None,
+    seconds=None, device=None, versions={}, commit=None, data_sha256=None, weights=None, status="ok", crop=16,
+    curve=[[10, 0.3, 14.0], [20, 0.2, 17.0], [40, 0.1, 20.0]])
 
 
 @pytest.fixture
@@ -174,21 +174,22 @@ def test_the_trellis_shows_every_move_and_the_best_path():
 
 
 def test_a_training_curve_shows_what_was_logged():
-    figure = plots.training_curve([RESULT, RESULT | {"system": "DnCNN", "lambda": 2.0}, RESULT | {"curve": None}])
+    figure = plots.training_curve([RESULT, replace(RESULT, system="DnCNN", loss_lambda=2.0),
+                                   replace(RESULT, curve=None)])
     loss, quality = figure.axes
     for axes, column in ((loss, 1), (quality, 2)):
-        assert [list(line.get_ydata()) for line in axes.lines] == [[row[column] for row in RESULT["curve"]]] * 4
+        assert [list(line.get_ydata()) for line in axes.lines] == [[row[column] for row in RESULT.curve]] * 4
     assert {"IR-NAS, sigma 50, matched, seed 0", "DnCNN, sigma 50, matched, lambda 2, seed 0",
             "profile laptop"} <= set(texts(figure))
-    own, other = plots.training_panels([RESULT, RESULT | {"system": "DnCNN", "curve": [[1, 0.1, 30], [2, 0.1, 31]]},
-                                        RESULT | {"curve": None}]).axes
+    own, other = plots.training_panels([RESULT, replace(RESULT, system="DnCNN", curve=[[1, 0.1, 30], [2, 0.1, 31]]),
+                                        replace(RESULT, curve=None)]).axes
     assert [axes.get_title() for axes in (own, other)] == ["IR-NAS", "DnCNN"]
-    assert [list(axes.lines[-1].get_ydata()) for axes in (own, other)] == [[row[2] for row in RESULT["curve"]],
+    assert [list(axes.lines[-1].get_ydata()) for axes in (own, other)] == [[row[2] for row in RESULT.curve],
                                                                            [30, 31]]
 
 
 def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
-    rows = [comparison.Row(RESULT | {"system": system, "parameters": count}, psnr, 0.7, 9.0, 0.0, 0.1, 0.0, 0.01)
+    rows = [comparison.Row(replace(RESULT, system=system, parameters=count), psnr, 0.7, 9.0, 0.0, 0.1, 0.0, 0.01)
             for system, count, psnr in (("IR-NAS", 661693, 26.0), ("DnCNN", 555137, 25.0), ("BM3D", None, 25.5),
                                         ("Noisy", None, 15.0))]
     figure = plots.psnr_against_cost(comparison.Comparison(rows, {}, "strict", "IR-NAS"), {"IR-NAS": 90.0, "BM3D": 900})

@@ -20,19 +20,19 @@ def shipped(tmp_path):
     network = systems.build("DnCNN", 1).eval()
     file = "weights/dncnn.safetensors"
     digest = checkpoints.save_weights(tmp_path / file, network)
-    result = {"task": "denoising", "dataset": "embedded", "system": "DnCNN", "sigma": 50, "seed": 0,
-              "recipe": "matched", "loss": "mse", "lambda": 0, "iterations": 1, "batch": 1, "profile": "smoke",
+    result = results.Result(**{"task": "denoising", "dataset": "embedded", "system": "DnCNN", "sigma": 50, "seed": 0,
+              "recipe": "matched", "loss": "mse", "loss_lambda": 0, "iterations": 1, "batch": 1, "profile": "smoke",
               "genotype": None, "path": None, "width": None,
               "metrics": {"strict": {"psnr": 14.0, "ssim": 0.2, "pictures": 1}}, "parameters": 1, "macs_per_pixel": 1,
               "seconds": 1.0, "device": "CPU", "versions": {}, "commit": None, "data_sha256": "0" * 64,
-              "weights": {"file": file, "sha256": digest}, "status": "ok"}
+              "weights": {"file": file, "sha256": digest}, "status": "ok"})
     results.save(result, tmp_path / "results")
     return result, tmp_path, network
 
 
 def test_rounded_weights_take_half_the_bytes_and_load_as_before(shipped):
     result, folder, network = shipped
-    path = folder / result["weights"]["file"]
+    path = folder / result.weights["file"]
     size = path.stat().st_size
     said = halve.halve(result, folder, None, 1)
     assert "in half precision" in said and "stays" not in said
@@ -55,9 +55,9 @@ def test_weights_that_16_bits_cannot_hold_stay(shipped):
     result, folder, network = shipped
     with torch.no_grad():
         next(network.parameters()).mul_(1e9)  # 65504 is the largest number
-    result["weights"]["sha256"] = checkpoints.save_weights(folder / result["weights"]["file"], network)
+    result.weights["sha256"] = checkpoints.save_weights(folder / result.weights["file"], network)
     assert halve.halve(result, folder, None, 1).endswith("stays as it is")
-    checkpoints.load_weights(folder / result["weights"]["file"], systems.build("DnCNN", 1), result["weights"]["sha256"])
+    checkpoints.load_weights(folder / result.weights["file"], systems.build("DnCNN", 1), result.weights["sha256"])
 
 
 def test_ctrl_c_amid_the_writing_leaves_it_whole(shipped, monkeypatch):
@@ -77,7 +77,7 @@ def test_ctrl_c_amid_the_writing_leaves_it_whole(shipped, monkeypatch):
 
 def test_the_command_takes_names_and_refuses_unknown_ones(shipped, monkeypatch, capsys):
     result, folder, _ = shipped
-    name = results.stem(result)
+    name = result.stem
     manifest.write(folder)
     monkeypatch.setattr(runs, "SHIPPED", folder)
     assert halve.main(["another", "--pictures", "1"]) == 1
@@ -92,6 +92,6 @@ def test_weights_stay_where_rounding_moves_the_psnr_by_more_than_five_thousandth
     result, folder, _ = shipped
     scores = iter((25.0, 25.0 + change))
     monkeypatch.setattr(halve.protocols, "evaluate", lambda *_: protocols.Score(next(scores), 0.7, 1))
-    before = (folder / result["weights"]["file"]).read_bytes()
+    before = (folder / result.weights["file"]).read_bytes()
     assert halve.halve(result, folder, None, 1).endswith("stays as it is") == stays
-    assert ((folder / result["weights"]["file"]).read_bytes() == before) == stays
+    assert ((folder / result.weights["file"]).read_bytes() == before) == stays

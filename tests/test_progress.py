@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from test_results import make
 
 from irnas_lib.experiments import runs
-from irnas_lib.experiments.config import TrainingConfig
-from irnas_lib.experiments.results import stem
 from irnas_lib.genotypes import Architecture, Genotype
 from irnas_lib.pipeline import profiles, remaining
 
@@ -19,10 +18,9 @@ def job(name, **given):
 
 
 def result(**changes):
-    return {key: value for key, value in DEFAULTS.items() if key != "loss_lambda"} | {
-        "lambda": 0.5, "profile": "gpu", "seconds": 100.0,
-        "device": runs.device_name(runs.best_device()).partition(",")[0] + ", 7 threads",
-        "schedule": changes.get("iterations", DEFAULTS["iterations"])} | changes
+    device = runs.device_name(runs.best_device()).partition(",")[0] + ", 7 threads"
+    return make(**DEFAULTS | {"profile": "gpu", "seconds": 100.0, "device": device, "genotype": None, "path": None,
+                              "width": None, "schedule": changes.get("iterations", DEFAULTS["iterations"])} | changes)
 
 
 @pytest.fixture
@@ -46,10 +44,9 @@ def test_what_is_done_is_not_left(results, tmp_path):
 def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
     results.append(result(iterations=10))
     begun = job("begun", system="RED")
-    state = runs.state_file("laptop", stem(begun[1] | {"lambda": 0.5}))
+    state = runs.state_file("laptop", result(system="RED", profile="laptop").stem)
     state.parent.mkdir(parents=True)
-    key = TrainingConfig.of(begun[1] | {"lambda": 0.5, "schedule": 1000, "genotype": None, "path": None,
-                                        "width": None}).key()
+    key = result(system="RED").config.key()
     torch.save({"key": key, "iteration": 400, "seconds": 80.0}, state)
     (found,) = remaining.left("laptop", [begun])
     assert found == ("begun", 400, 1000, pytest.approx(120.0))

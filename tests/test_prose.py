@@ -23,7 +23,7 @@ def known():
     """Every result's scores, those on every fourth or tenth picture, which slow systems have, and the printed ones."""
     found = set()
     for result in results.load(ROOT / "checkpoints" / "results"):
-        for scores in result["metrics"].values():
+        for scores in result.metrics.values():
             found.add(written(scores["psnr"], scores["ssim"]))
             each = list((scores.get("each") or {}).values())
             found |= {written(*np.mean(each[::every], axis=0)) for every in (4, 10) if each}

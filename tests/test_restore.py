@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,15 +117,16 @@ def test_a_tile_larger_than_the_picture_is_the_whole_picture():
 
 def add(folder, network, **changes):
     """A trained result with its weights in `folder`, as a run leaves them."""
-    result = {
+    result = results.Result(**{
         "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
-        "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 10, "batch": 2, "profile": "laptop",
+        "loss": "mse + log-ssim", "loss_lambda": 0.5, "iterations": 10, "batch": 2, "profile": "laptop",
         "genotype": [[list(edge) for edge in node] for node in DENOISING], "path": [0, 1], "width": 2,
         "metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "parameters": 1, "macs_per_pixel": 1,
-        "seconds": 1.0, "device": "CPU", "versions": {}, "commit": "", "data_sha256": "", "status": "ok"} | changes
-    file = f"weights/{results.stem(result)}.safetensors"
-    result["weights"] = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
-    return results.save(result, folder / "results")
+        "seconds": 1.0, "device": "CPU", "versions": {}, "commit": "", "data_sha256": "", "weights": None,
+        "status": "ok"} | changes)
+    file = f"weights/{result.stem}.safetensors"
+    weights = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
+    return results.save(replace(result, weights=weights), folder / "results")
 
 
 @pytest.fixture
@@ -159,7 +161,7 @@ def test_a_checkpoint_goes_by_its_name_its_result_or_its_weights(shipped, tmp_pa
     elsewhere = tmp_path / "other"
     asked = form.format(name=NAMES[which], folder=shipped)
     result, folder = restore.choose(asked, "denoising", 70, shipped if form == "{name}" else elsewhere)
-    assert (results.stem(result), folder) == (NAMES[which], shipped)
+    assert (result.stem, folder) == (NAMES[which], shipped)
     network = runs.trained_network(result, folder)
     assert isinstance(network, RestorationNetwork) == (which != "best")
 
@@ -328,13 +330,13 @@ def test_the_network_that_fits_is_of_the_next_sigma_and_next_to_no_noise_is_left
         add(shipped, RestorationNetwork(*ARCHITECTURE, 1), sigma=sigma)
     chosen = [restore.fitting(estimate, 3, restore.known(shipped))
               for estimate in (0, 9.9, 10.1, 32, 34, 52, 54, 200)]
-    assert [result and result["sigma"] for result in chosen] == [None, None, 30, 30, 50, 50, 70, 70]
+    assert [result and result.sigma for result in chosen] == [None, None, 30, 30, 50, 50, 70, 70]
 
 
 def test_a_network_that_is_blind_to_sigma_goes_first_where_it_has_the_channels(shipped):
     add(shipped, RestorationNetwork(*ARCHITECTURE, 3), task="file_rgb", dataset="BSD500-RGB-files", sigma=None)
-    assert restore.fitting(2, 3, restore.known(shipped))["task"] == "file_rgb"
-    assert restore.fitting(45, 1, restore.known(shipped))["task"] == "denoising"
+    assert restore.fitting(2, 3, restore.known(shipped)).task == "file_rgb"
+    assert restore.fitting(45, 1, restore.known(shipped)).task == "denoising"
 
 
 def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):

@@ -8,21 +8,22 @@ from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.protocols import PROTOCOLS
 from irnas_lib.experiments import results
+from irnas_lib.files import ROOT
 
 SCORES = {"psnr": 26.25, "ssim": 0.7125, "pictures": 200}
 
 
 def make(**changes):
-    """A whole and possible result, with changes; lambda goes by the name loss_lambda."""
+    """A whole and possible result, with changes."""
     result = {
         "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0,
-        "recipe": "matched", "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 500, "batch": 12,
+        "recipe": "matched", "loss": "mse + log-ssim", "loss_lambda": 0.5, "iterations": 500, "batch": 12,
         "profile": "laptop", "genotype": [[["conv", "p2"], ["conv", "p1"]]], "path": [0, 0, 0, 1],
         "width": 20, "metrics": {"strict": SCORES}, "parameters": 661693,
         "macs_per_pixel": 1e6, "seconds": 12.5, "device": "cpu", "versions": {"torch": "2.14.1"},
         "commit": None, "data_sha256": "0" * 64,
         "weights": {"file": "weights/x.safetensors", "sha256": "0" * 64}, "status": "ok"}
-    return result | {{"loss_lambda": "lambda"}.get(key, key): value for key, value in changes.items()}
+    return results.Result(**result | changes)
 
 
 def best(candidates, protocol="strict", **options):
@@ -35,32 +36,32 @@ def test_saved_and_loaded_again(tmp_path):
     assert results.load(tmp_path / "results") == [make()]
     again = results.save(make(seconds=1.0), tmp_path / "results")  # the same run again replaces the file
     assert again == path
-    assert [result["seconds"] for result in results.load(tmp_path / "results")] == [1.0]
+    assert [result.seconds for result in results.load(tmp_path / "results")] == [1.0]
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
 
 
 def test_the_scores_of_each_picture_may_be_kept(tmp_path):
     scores = {"psnr": 26.25, "ssim": 0.7125, "pictures": 2, "each": {"16068": [26.0, 0.7], "3096": [26.5, 0.725]}}
     results.save(make(metrics={"strict": scores}), tmp_path)
-    assert results.load(tmp_path)[0]["metrics"]["strict"] == scores
+    assert results.load(tmp_path)[0].metrics["strict"] == scores
 
 
 def test_stem():
-    trained = {"task": "denoising", "dataset": "BSD500", "system": "IR-NAS*", "sigma": 30, "seed": 1,
-               "recipe": "matched", "lambda": 0, "iterations": 2000, "profile": "gpu"}
-    assert results.stem(trained) == "denoising-ir_nas_star-sigma30-seed1-matched-lambda0-2000-gpu"
-    run = {"task": "deraining", "dataset": "embedded", "system": "Rainy", "sigma": None, "seed": 0, "recipe": None,
-           "lambda": None, "iterations": None, "profile": "smoke"}
-    assert results.stem(run) == "deraining-embedded-rainy-seed0-smoke"
+    trained = make(system="IR-NAS*", sigma=30, seed=1, loss_lambda=0, iterations=2000, profile="gpu")
+    assert trained.stem == "denoising-ir_nas_star-sigma30-seed1-matched-lambda0-2000-gpu"
+    run = make(task="deraining", dataset="embedded", system="Rainy", sigma=None, recipe=None, loss_lambda=None,
+               iterations=None, profile="smoke")
+    assert run.stem == "deraining-embedded-rainy-seed0-smoke"
     names = ("IR-NAS", "IR-NAS*", "IR-NAS, R1", "IR-NAS, R2", "IR-NAS + residual", "IR-NAS (searched here)",
              "RED", "RED (128)", "JORDER", "JORDER-R")
     assert len({results.slug(name) for name in names}) == len(names)
 
 
 def test_the_contract_has_exactly_these_keys():
-    assert " ".join(results.REQUIRED) == (
-        "task dataset system sigma seed recipe loss lambda iterations batch profile genotype path width "
-        "metrics parameters macs_per_pixel seconds device versions commit data_sha256 weights status")
+    assert " ".join(results.KINDS) == (
+        "task dataset system sigma seed recipe loss lambda iterations batch profile genotype path width metrics "
+        "parameters macs_per_pixel seconds device versions commit data_sha256 weights status crop curve validation "
+        "schedule")
 
 
 def test_the_protocols_are_those_that_measure():
@@ -89,7 +90,7 @@ def test_the_protocols_are_those_that_measure():
     ({"profile": "../laptop"}, "profile is '../laptop'"),
     ({"weights": {"file": "../x", "sha256": ""}}, "weights lie outside"),
     ({"weights": {"file": "x"}}, "weights are neither"),
-    ({"colour": "red"}, "with unknown colour"),
+    ({"status": "not run"}, "status is 'not run'"),
 ])
 def test_impossible_results_are_refused_before_anything_is_written(tmp_path, changes, said):
     with pytest.raises(results.ResultError, match=said) as error:
@@ -98,11 +99,19 @@ def test_impossible_results_are_refused_before_anything_is_written(tmp_path, cha
     assert not (tmp_path / "results").exists()
 
 
-def test_a_missing_key_is_named(tmp_path):
-    result = make()
-    del result["commit"], result["seed"]
-    with pytest.raises(results.ResultError, match="without commit, seed"):
-        results.save(result, tmp_path)
+def test_missing_and_unknown_keys_are_named(tmp_path):
+    path = results.save(make(), tmp_path)
+    record = json.loads(path.read_text()) | {"colour": "red"}
+    del record["commit"], record["seed"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(results.ResultError, match="without commit, seed; with unknown colour"):
+        results.read(path)
+
+
+def test_shipped_results_are_written_as_they_were_read(tmp_path):
+    for path in sorted((ROOT / "checkpoints" / "results").glob("*.json")):
+        again = results.save(results.read(path), tmp_path)
+        assert again.name == path.name and again.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", b"[]", b"null", b'{"task": "denoising"}',
@@ -119,13 +128,13 @@ def test_order_and_hidden_remains_of_a_killed_run(tmp_path):
     for seed in (2, 0, 1):
         results.save(make(seed=seed), tmp_path)
     (tmp_path / ".partial.123.json").write_text("{")
-    assert [result["seed"] for result in results.load(tmp_path)] == [0, 1, 2]
+    assert [result.seed for result in results.load(tmp_path)] == [0, 1, 2]
     assert results.load(tmp_path / "not yet there") == []
 
 
 def test_the_file_is_plain_json_in_the_order_of_the_contract(tmp_path):
     text = results.save(make(), tmp_path).read_text()
-    assert list(json.loads(text)) == list(results.REQUIRED)
+    assert list(json.loads(text)) == [name for name in results.KINDS if name not in ("curve", "validation")]
 
 
 def test_best_prefers_iterations_then_the_lowest_seed_then_matched():
@@ -140,8 +149,8 @@ def test_best_prefers_iterations_then_the_lowest_seed_then_matched():
 
 def test_best_prefers_all_pictures_to_more_iterations():
     part = make(iterations=2000, metrics={"strict": SCORES | {"pictures": 10}})
-    assert best([part, make()])["iterations"] == 500
-    assert best([part, make()], protocol=None)["iterations"] == 500
+    assert best([part, make()]).iterations == 500
+    assert best([part, make()], protocol=None).iterations == 500
 
 
 def test_best_keeps_to_the_asked_setting():
@@ -164,14 +173,14 @@ def test_smoke_never_stands_for_a_result():
     smoke = make(profile="smoke", dataset="embedded", iterations=10**6)
     assert best([smoke]) is None
     assert best([smoke], smoke=True) is smoke
-    assert best([smoke, make()])["profile"] == "laptop"
+    assert best([smoke, make()]).profile == "laptop"
     assert best([make()], smoke=True) is None
 
 
 def test_failed_only_where_nothing_succeeded():
     failed = make(status="failed", metrics={}, iterations=600000, recipe="paper")
     assert best([failed]) is failed
-    assert best([failed, make()])["status"] == "ok"
+    assert best([failed, make()]).status == "ok"
     assert best([failed, make()], protocol="half") is None  # measured, but not so
 
 

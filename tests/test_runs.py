@@ -1,6 +1,7 @@
 """Where finished searches and trainings are found, and which architecture a notebook's parameters name."""
 
 import json
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -13,18 +14,17 @@ from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture
 from irnas_lib.training import checkpoints
 from irnas_lib.training.checkpoints import CheckpointError
 
-WANTED = {
+WANTED = results.Result(**{
     "task": "denoising", "dataset": "BSD500", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched",
-    "loss": "mse + log-ssim", "lambda": 0.5, "iterations": 10, "schedule": 10, "batch": 2, "crop": 64,
+    "loss": "mse + log-ssim", "loss_lambda": 0.5, "iterations": 10, "schedule": 10, "batch": 2, "crop": 64,
     "profile": "laptop",
     "genotype": [[list(edge) for edge in node] for node in DENOISING], "path": [0, 0, 0, 1], "width": 20,
     "parameters": 661_693, "macs_per_pixel": 597_392, "device": "CPU, 2 threads", "versions": {}, "commit": "",
-    "data_sha256": "d" * 64}
-FINISHED = WANTED | {"metrics": {"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, "seconds": 1.0,
-                     "status": "ok"}
+    "data_sha256": "d" * 64, "metrics": {}, "seconds": None, "weights": None, "status": "not run"})
+FINISHED = replace(WANTED, metrics={"strict": {"psnr": 25.0, "ssim": 0.7, "pictures": 200}}, seconds=1.0, status="ok")
 OTHER = {
     "task": "sim1800", "dataset": "embedded", "system": "IR-NAS (searched here)", "sigma": 30, "seed": 1,
-    "recipe": "authors", "lambda": 0.6, "iterations": 11, "schedule": 12, "batch": 3, "crop": 32,
+    "recipe": "authors", "loss_lambda": 0.6, "iterations": 11, "schedule": 12, "batch": 3, "crop": 32,
     "genotype": [[list(edge) for edge in node] for node in DERAINING], "path": [0, 0, 0, 0], "width": 10,
     "data_sha256": "e" * 64}
 SEARCH = {"task": "denoising", "settings": {"seed": 0, "width": 4}, "genotype": DERAINING, "path": (0, 1, 2, 2),
@@ -51,15 +51,15 @@ def test_a_training_is_found_with_its_weights(folders):
     file = runs.save_training(FINISHED, network)
     assert file.parent == folders[0] / "results"
     result, folder = runs.find_training("laptop", WANTED)
-    assert folder == folders[0] and result["metrics"] == FINISHED["metrics"]
-    assert (folder / result["weights"]["file"]).stem == file.stem
+    assert folder == folders[0] and result.metrics == FINISHED.metrics
+    assert (folder / result.weights["file"]).stem == file.stem
     other = small(1)
     runs.load_network(other, result, folder)
     assert torch.equal(network.weight, other.weight)
 
 
 def test_every_key_that_matters_can_tell_two_trainings_apart():
-    assert set(OTHER) == set(config.NAMES)
+    assert set(OTHER) == {field.name for field in fields(config.TrainingConfig)}
 
 
 @pytest.mark.parametrize("key", OTHER)
@@ -67,23 +67,23 @@ def test_a_training_with_another_value_of_any_key_is_not_taken(key):
     """Nor is its place taken where both would have one name."""
     file = runs.save_training(FINISHED, small())
     assert runs.find_training("laptop", WANTED) is not None
-    wanted = WANTED | {key: OTHER[key]}
-    if results.stem(wanted) != file.stem:
+    wanted = replace(WANTED, **{key: OTHER[key]})
+    if wanted.stem != file.stem:
         assert runs.find_training("laptop", wanted) is None
     else:
-        assert key not in ("task", "system", "sigma", "seed", "recipe", "lambda", "iterations")
+        assert key not in ("task", "system", "sigma", "seed", "recipe", "loss_lambda", "iterations")
         with pytest.raises(CheckpointError, match=f"{file.name}: has another {key} than"):
             runs.find_training("laptop", wanted)
 
 
 def test_a_smoke_training_may_take_the_place_of_another():
-    runs.save_training(FINISHED | {"profile": "smoke"}, small())
-    assert runs.find_training("smoke", WANTED | {"profile": "smoke", "batch": OTHER["batch"]}) is None
+    runs.save_training(replace(FINISHED, profile="smoke"), small())
+    assert runs.find_training("smoke", replace(WANTED, profile="smoke", batch=OTHER["batch"])) is None
 
 
 def test_device_versions_and_commit_make_no_other_training():
     runs.save_training(FINISHED, small())
-    assert runs.find_training("laptop", WANTED | {"device": "GPU", "versions": {"torch": "9"}, "commit": "abc"})
+    assert runs.find_training("laptop", replace(WANTED, device="GPU", versions={"torch": "9"}, commit="abc"))
 
 
 def test_the_runs_own_comes_before_the_shipped_one(folders):
@@ -99,9 +99,9 @@ def test_the_runs_own_comes_before_the_shipped_one(folders):
 
 
 def test_a_failed_training_is_found_and_has_no_weights(folders):
-    runs.save_training(FINISHED | {"status": "failed", "metrics": {}, "seconds": None}, None)
+    runs.save_training(replace(FINISHED, status="failed", metrics={}, seconds=None), None)
     result, folder = runs.find_training("laptop", WANTED)
-    assert result["status"] == "failed"
+    assert result.status == "failed"
     with pytest.raises(CheckpointError, match="IR-NAS: this result has no weights .failed."):
         runs.load_network(small(), result, folder)
 
@@ -110,21 +110,21 @@ def test_weights_that_are_not_shipped_are_not_at_hand(folders):
     runs.save_training(FINISHED, small())
     result, folder = runs.find_training("laptop", WANTED)
     assert runs.at_hand(result, folder)
-    (folder / result["weights"]["file"]).unlink()
-    assert not runs.at_hand(result, folder) and not runs.at_hand(result | {"weights": None}, folder)
+    (folder / result.weights["file"]).unlink()
+    assert not runs.at_hand(result, folder) and not runs.at_hand(replace(result, weights=None), folder)
 
 
 def test_weights_that_were_replaced_are_refused(folders):
     runs.save_training(FINISHED, small())
     result, folder = runs.find_training("laptop", WANTED)
-    checkpoints.save_weights(folder / result["weights"]["file"], small(1))
+    checkpoints.save_weights(folder / result.weights["file"], small(1))
     with pytest.raises(CheckpointError, match="damaged or replaced"):
         runs.load_network(small(), result, folder)
 
 
 def test_numbers_are_compared_by_value(folders):
-    runs.save_training(FINISHED | {"system": "IR-NAS*", "loss": "mse", "lambda": 0.0, "sigma": 50.0}, small())
-    assert runs.find_training("laptop", WANTED | {"system": "IR-NAS*", "lambda": 0, "path": (0, 0, 0, 1)})
+    runs.save_training(replace(FINISHED, system="IR-NAS*", loss="mse", loss_lambda=0.0, sigma=50.0), small())
+    assert runs.find_training("laptop", replace(WANTED, system="IR-NAS*", loss_lambda=0, path=(0, 0, 0, 1)))
 
 
 GIVEN = {"task": "denoising", "system": "IR-NAS", "sigma": 50, "seed": 0, "recipe": "matched", "loss_lambda": 0.5,
@@ -139,8 +139,8 @@ def record(architecture, **changes):
 
 def test_what_could_never_become_a_result_is_refused_before_it_is_trained():
     ours = systems.published("denoising")
-    assert record(ours)["path"] == [0, 0, 0, 1] and record(ours, system="IR-NAS*", loss_lambda=0)
-    assert record(ours, schedule=11)["schedule"] == 11
+    assert record(ours).path == [0, 0, 0, 1] and record(ours, system="IR-NAS*", loss_lambda=0)
+    assert record(ours, schedule=11).schedule == 11
     for changes in ({"system": "IR-NAS*"}, {"loss_lambda": 0}, {"recipe": "../x"}, {"sigma": None}, {"schedule": 9}):
         with pytest.raises(ValueError) as caught:
             record(ours, **changes)
@@ -152,7 +152,7 @@ def test_only_the_papers_own_architecture_has_its_name(change):
     other = systems.published("denoising")._replace(**change)
     with pytest.raises(ValueError, match="another one is trained as 'IR-NAS .searched here.'"):
         record(other)
-    assert record(other, system=systems.SEARCHED_HERE)["width"] == other.width
+    assert record(other, system=systems.SEARCHED_HERE).width == other.width
 
 
 # ---- searches ----

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 from test_comparison import measured
@@ -181,7 +182,7 @@ def test_times_stand_only_where_the_paper_prints_some(number):
 def test_smoke_scale_is_not_called_a_failure():
     smoke = {"profile": "smoke", "dataset": "embedded"}
     found = [measured("RED", offset=-2, **smoke),
-             measured("Noisy", offset=-9, trained=False, **smoke) | {"schedule": None}]
+             replace(measured("Noisy", offset=-9, trained=False, **smoke), schedule=None)]
     rows = [row for row in writers.rows(1, found, smoke=True) if row["system"] == "RED" and row["sigma"] == "50"]
     assert rows and not any("counts as failed" in row["note"] for row in rows)
 
@@ -189,3 +190,12 @@ def test_smoke_scale_is_not_called_a_failure():
 def test_a_schedule_without_iterations_is_no_early_stop():
     rows = writers.rows(1, [make(schedule=900, iterations=None)])
     assert not any("stopped after" in row["note"] for row in rows)
+
+
+def test_a_further_test_set_appears_once_it_was_measured():
+    other_set = {"strict": SCORES, "strict on Kodak24": {"psnr": 27.0, "ssim": 0.75, "pictures": 24}}
+    found = [row for row in writers.rows(1, [make(metrics=other_set)]) if row["protocol"] == "strict on Kodak24"]
+    ours = {row["metric"]: row for row in found if row["system"] == "IR-NAS" and row["sigma"] == "50"}
+    assert ours["PSNR"]["measured"] == "27.0000" and "pictures" not in ours["PSNR"]["note"]
+    assert {row["measured"] for row in found if row["system"] == "RED"} == {"not run"}
+    assert not any("Kodak24" in row["protocol"] for row in writers.rows(1, [make()]))

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from test_comparison import measured as comparable
@@ -106,8 +107,8 @@ def test_another_protocol_is_shown_and_not_compared():
 def test_the_printed_protocol_is_preferred_whatever_else_was_measured():
     both = make(metrics={"strict": SCORES, "half": SCORES, "redrawn": SCORES | {"psnr": 26.8}})
     assert traced(PSNR, both)[1:3] == (26.8, "redrawn")
-    assert traced("t1-bm3d-sigma50-psnr", both | {"system": "BM3D"}).protocol == "half"
-    assert traced("t1-n3net-sigma50-psnr", both | {"system": "N3Net"}).protocol == "strict"
+    assert traced("t1-bm3d-sigma50-psnr", replace(both, system="BM3D")).protocol == "half"
+    assert traced("t1-n3net-sigma50-psnr", replace(both, system="N3Net")).protocol == "strict"
 
 
 def test_fewer_pictures_are_said_and_not_compared():
@@ -216,7 +217,7 @@ def test_of_how_many_iterations_is_said_of_the_papers_own_network_alone():
 
 
 def test_a_training_that_gained_too_little_is_said_where_it_is_not_compared_too():
-    found = [comparable("IR-NAS", offset=-2), comparable("Noisy", offset=-9, trained=False) | {"schedule": None}]
+    found = [comparable("IR-NAS", offset=-2), replace(comparable("Noisy", offset=-9, trained=False), schedule=None)]
     entry = next(one for one in trace.trace(found) if one.printed.id == "t1-ir_nas-sigma50-psnr")
     assert entry.verdict == "not comparable" and entry.why.endswith("dB over its input at sigma 50")
 
@@ -249,6 +250,6 @@ def test_what_was_inferred_from_a_number_does_not_reproduce_it():
 
 
 def test_how_long_is_enough_goes_by_pixels():
-    verdicts = [traced(PSNR, redrawn(20, iterations=iterations) | {"crop": crop}).verdict
+    verdicts = [traced(PSNR, redrawn(20, iterations=iterations, crop=crop)).verdict
                 for iterations, crop in ((59_999, 64), (60_000, 64), (60_000, 32), (240_000, 32))]
     assert verdicts == ["undertrained", "differs", "undertrained", "differs"]

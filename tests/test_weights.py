@@ -12,7 +12,6 @@ from test_data_scripts import Server, make_folder, make_tar, make_zip, tree
 from data_scripts import fetch, weights
 from irnas_lib import files
 from irnas_lib.experiments import runs
-from irnas_lib.experiments.results import stem
 from irnas_lib.files import ROOT
 
 CONTENT = {f"net{n}.safetensors": f"weights {n}".encode() * 99 for n in range(3)}
@@ -48,19 +47,19 @@ def test_what_lacks_is_taken_and_lies_as_if_trained_here(shipped, tmp_path, make
     assert weights.main(["--from", str(source)]) == 0
     assert found(shipped) == LACKING
     own = runs.output_folder("laptop")
-    (result, folder) = next((result, own) for result in runs.all_results("laptop") if result["seed"] == 2)
+    (result, folder) = next((result, own) for result in runs.all_results("laptop") if result.seed == 2)
     assert runs.at_hand(result, folder)
 
 
 def test_a_training_of_ones_own_under_the_same_name_is_left_alone(shipped, tmp_path, capsys):
     results = runs.output_folder("laptop") / "results"
     results.mkdir(parents=True)
-    (record,) = (one for one in weights.not_shipped(shipped).values() if one["seed"] == 2)
-    own = json.dumps(record | {"batch": 99})
-    (results / f"{stem(record)}.json").write_text(own)
+    (record,) = (one for one in weights.not_shipped(shipped).values() if one.seed == 2)
+    own = json.dumps(record.record() | {"batch": 99})
+    (results / f"{record.stem}.json").write_text(own)
     assert weights.main(["--from", str(make_zip(tmp_path / "a.zip", CONTENT))]) == 0
     assert found(shipped) == {"net1.safetensors": CONTENT["net1.safetensors"]}
-    assert (results / f"{stem(record)}.json").read_text() == own
+    assert (results / f"{record.stem}.json").read_text() == own
     assert "net2.safetensors: left alone, runs/laptop has a training of its own" in capsys.readouterr().out
 
 

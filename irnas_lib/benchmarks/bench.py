@@ -104,11 +104,11 @@ def supernet_step(cell: type[nn.Module], batch: int = 2, side: int = 64, **optio
 @contextlib.contextmanager
 def torchvisions_operator() -> Iterator[None]:
     """Every network computes its deformable convolutions with torchvision's operator."""
-    ours, operations.deform_conv = operations.deform_conv, torchvision.ops.deform_conv2d
+    usual, operations.deform_conv = operations.deform_conv, torchvision.ops.deform_conv2d
     try:
         yield
     finally:
-        operations.deform_conv = ours
+        operations.deform_conv = usual
 
 
 def obvious_step() -> Callable:
@@ -195,7 +195,8 @@ def matrix_share(batch: int = 12) -> dict:
     of_step = 3 * 2 * systems.macs_per_pixel(network_of("IR-NAS"), 1) * batch * 64 * 64
     times = [(seconds(step), min(seconds(lambda: matrix @ matrix) for _ in range(5)))
              for _ in range(TURNS + 1)][1:]
-    shares = [100 * (of_step / ours) / (2 * side ** 3 / theirs) for ours, theirs in times]
+    shares = [100 * (of_step / step_seconds) / (2 * side ** 3 / product_seconds)
+              for step_seconds, product_seconds in times]
     return entry(statistics.median(shares), "% of the matrix rate", spread=max(shares) - min(shares))
 
 
@@ -318,10 +319,10 @@ def run(name: str, out: Path) -> None:
         return write(out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
     path = out / "bench.json"
     found = read_json(path) if path.is_file() else {}
-    found[name] = one = {"device": device_name(best_device())} | BENCHES[name]()
+    found[name] = measured = {"device": device_name(best_device())} | BENCHES[name]()
     write(path, found)
-    ratio = "" if one["ratio"] is None else f"{one['ratio']:8.4f} of {one['against']}"
-    print(f"{name:28} {one['value']:10.4g} {one['unit']:8}{ratio}", flush=True)
+    ratio = "" if measured["ratio"] is None else f"{measured['ratio']:8.4f} of {measured['against']}"
+    print(f"{name:28} {measured['value']:10.4g} {measured['unit']:8}{ratio}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from irnas_lib.data import camera
-from irnas_lib.data.pictures import read_picture
+from irnas_lib.data.pictures import SUFFIXES, read_picture
 from irnas_lib.data.rain import add_rain
 from irnas_lib.data.seeds import noise_generator, seed_of
 from irnas_lib.data.tasks import TASKS
@@ -117,6 +117,20 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
     if TASKS[task].blind:
         return _load_bsd500_files(data_folder(data), task)
     return {"BSD500": _load_bsd500, "Rain800": _load_rain800}[dataset](data_folder(data))
+
+
+def load_test_set(task: str, name: str, data: str | Path | None = None) -> tuple[Picture, ...]:
+    """A further test set of a task's row in TASKS: the pictures of the folder NAME among the data sets, in grey.
+
+    Raises DatasetError for an unknown set, a missing folder or a wrong number of pictures.
+    """
+    known, folder = TASKS[task].test_sets, data_folder(data) / name
+    if name not in known:
+        raise DatasetError(f"unknown test set {name!r} for {task} (known: {', '.join(known) or 'none'})")
+    files = sorted(path for path in folder.glob("[!.]*") if path.suffix.lower() in SUFFIXES)
+    if len(files) != known[name]:
+        raise DatasetError(f"{folder}: {len(files)} pictures, should be {known[name]}")
+    return _decode(_read_grey, files)
 
 
 def _load_bsd500(data: Path) -> Dataset:

@@ -1,5 +1,7 @@
 """The tasks, one row each: what a task is measured on, and how its pictures are degraded and augmented."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -8,7 +10,8 @@ class Task(NamedTuple):
     grey levels of 255, empty for pairs; rotate: whether crops are turned, or only mirrored left to right; pictures: in
     the paper's test set; unrestored: the system that returns its input; architecture: the task whose published cell,
     path and width it uses; blind: the sigmas of which one is drawn for each training crop, which is then clipped and
-    rounded to 8 bits as a file holds it; empty where sigma is known."""
+    rounded to 8 bits as a file holds it, empty where sigma is known; test_sets: further sets of test pictures, by name,
+    each with the number of its pictures (see `datasets.load_test_set`)."""
 
     datasets: tuple[str, ...]
     channels: int
@@ -19,17 +22,25 @@ class Task(NamedTuple):
     unrestored: str
     architecture: str
     blind: tuple[int, ...] = ()
+    test_sets: Mapping[str, int] = MappingProxyType({})
 
     @property
     def dataset(self) -> str:
         """What the paper measures the task on."""
         return self.datasets[0]
 
+    @property
+    def measures(self) -> dict[str, int]:
+        """All that a system's scores may be of, with the number of pictures: the protocols on the paper's test set,
+        then "strict on NAME" for each further one."""
+        return dict.fromkeys(self.protocols, self.pictures) | {
+            f"strict on {name}": pictures for name, pictures in self.test_sets.items()}
+
 
 # "SIM1800-BSD500" is SIM1800 (rebuilt from BSD500); the paper's own SIM1800 was never published.
 TASKS = {
     "denoising": Task(("BSD500", "embedded"), 1, (30, 50, 70), True, ("strict", "redrawn", "half"), 200, "Noisy",
-                      "denoising"),
+                      "denoising", test_sets={"Kodak24": 24, "Set12": 12}),
     # Noisy files of unknown sigma, for one's own pictures; not in the paper.
     "file_grey": Task(("BSD500-grey-files", "embedded"), 1, (), True, ("strict",), 200, "Noisy", "denoising",
                       blind=tuple(range(56))),

@@ -66,8 +66,9 @@ def changed_cells(task: str, kind: str, number: int, seed: int = 0) -> list[Cand
     if (task, f"IR-NAS, {kind}") not in PUBLISHED:
         return random.Random(seed).sample(candidates, min(number, len(candidates)))
     pick = Candidate(f"IR-NAS, {kind}", PUBLISHED[task, f"IR-NAS, {kind}"].genotype)
-    others = [one for one in candidates if edits.canonical(one.genotype) != edits.canonical(pick.genotype)]
-    return [pick, *random.Random(seed).sample(others, min(number - 1, len(others)))]
+    rest = [candidate for candidate in candidates
+            if edits.canonical(candidate.genotype) != edits.canonical(pick.genotype)]
+    return [pick, *random.Random(seed).sample(rest, min(number - 1, len(rest)))]
 
 
 def build(task: str, genotype: Genotype) -> nn.Module:

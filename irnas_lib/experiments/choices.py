@@ -145,7 +145,7 @@ def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
              and (record["system"] == system or system == BASE.system != named(record["name"]).system)}
     made = []
     for name in sorted({name for name, _ in means}, key=order.index):
-        seeds = [seed for other, seed in means if other == name and (BASE.name, seed) in means]
+        seeds = [seed for choice, seed in means if choice == name and (BASE.name, seed) in means]
         if not seeds:
             continue
         gains = np.array([means[name, seed] - means[BASE.name, seed] for seed in seeds])

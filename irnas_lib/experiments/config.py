@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 
 @dataclass(frozen=True)
@@ -31,49 +32,49 @@ class TrainingConfig:
 
     @classmethod
     def of(cls, record: Mapping) -> "TrainingConfig":
-        """Of a result, or of what a result is before it is trained (`runs.training_record`)."""
-        return cls(*(_frozen(record.get(name)) for name in NAMES))
+        """Of a mapping that has at least these parameters."""
+        return cls(**{field.name: _frozen(record[field.name]) for field in fields(cls)})
 
     def key(self) -> dict:
         """As JSON and the state of a training hold it."""
-        return json.loads(json.dumps(dict(zip(NAMES, (getattr(self, field.name) for field in fields(self))))))
+        return json.loads(json.dumps({"lambda" if name == "loss_lambda" else name: value
+                                      for name, value in vars(self).items()}))
 
     def differences(self, other: "TrainingConfig") -> list[str]:
-        """The names, as in a result, of what two trainings differ in."""
-        ours, theirs = self.key(), other.key()
-        return [name for name in NAMES if ours[name] != theirs[name]]
+        """The names, as in a file, of what two trainings differ in."""
+        key = other.key()
+        return [name for name, value in self.key().items() if value != key[name]]
 
-
-NAMES = tuple("lambda" if field.name == "loss_lambda" else field.name for field in fields(TrainingConfig))
 
 PAPER_ITERATIONS = 600_000  # of a training, section 4.1
 PAPER_PIXELS = PAPER_ITERATIONS * 12 * 64 ** 2  # that it sees
 
 
-def pixels(record: Mapping) -> int | None:
-    """How many pixels a training saw; None for a system that is not trained, or whose crops are not known."""
-    if not record["iterations"] or not record.get("crop"):
+def pixels(training) -> int | None:
+    """How many pixels a training (a TrainingConfig or a Result) saw; None for a system that is not trained, or whose
+    crops are not known."""
+    if not training.iterations or not training.crop:
         return None
-    return record["iterations"] * record["batch"] * record["crop"] ** 2
+    return training.iterations * training.batch * training.crop ** 2
 
 
-def length(record: Mapping) -> tuple[int, int]:
+def length(training) -> tuple[int, int]:
     """By what the longer of two trainings is told: pixels, then iterations; zeros where they are not known."""
-    return pixels(record) or 0, record["iterations"] or 0
+    return pixels(training) or 0, training.iterations or 0
 
 
-def budget(record: Mapping) -> str:
+def budget(training) -> str:
     """The same in words: "246 million pixels, 0.83% of the paper's"; empty where it is not known."""
-    if (seen := pixels(record)) is None:
+    if (seen := pixels(training)) is None:
         return ""
     millions = f"{seen / 1e6:,.0f}" if seen >= 1e7 else f"{seen / 1e6:.2g}"
     return f"{millions} million pixels, {100 * seen / PAPER_PIXELS:.2g}% of the paper's"
 
 
 # What trainings have in common that are compared with each other: all but the system and its architecture.
-BUDGET = ("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
+BUDGET = attrgetter("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
 # What trainings have in common of which one, the longest that succeeded, is shipped.
-RIVALS = ("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "lambda", "profile")
+RIVALS = attrgetter("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "loss_lambda", "profile")
 
 
 def _frozen(value):

@@ -46,7 +46,7 @@ def rewirings(genotype: Genotype) -> list[Genotype]:
         _with_node(genotype, node, [Edge(edge.operation, source) for edge, source in zip(genotype[node], sources)])
         for node in range(len(genotype)) for sources in product(states(node), repeat=2)
         if sources[0] != sources[1] and all(edge.source != source for edge, source in zip(genotype[node], sources))))
-    return [other for other in replaced if canonical(other) not in of_one_input]
+    return [changed for changed in replaced if canonical(changed) not in of_one_input]
 
 
 KINDS = {"operation": operation_changes, "input": input_changes, "R1": all_deformable, "R2": rewirings}
@@ -63,8 +63,8 @@ def _with_edge(genotype: Genotype, node: int, edge: int, changed: Edge) -> Genot
 
 
 def _distinct(genotype: Genotype, changed: Iterable[Genotype]) -> list[Genotype]:
-    """Each cell once, without the original: of equal ones the first, at the place of the last. Records of trained cells
-    name them by these places."""
-    found = {canonical(other): other for other in reversed(list(changed))}
+    """Each cell once, without the original. Of several equal cells the first is kept, and stands where the last of them
+    stood: records of trained cells name them by these places."""
+    found = {canonical(cell): cell for cell in reversed(list(changed))}
     found.pop(canonical(genotype), None)
     return list(reversed(found.values()))

@@ -3,11 +3,13 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_type_hints
 
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.experiments.config import length
+from irnas_lib.experiments.config import TrainingConfig, length
 from irnas_lib.files import atomically
 from irnas_lib.training.recipes import RECIPES
 
@@ -18,17 +20,68 @@ SMOKE = "smoke"     # the profile whose results are none
 PLAIN_NAME = r"[A-Za-z0-9][\w ,+*().-]*"  # they become file names
 
 Number = int | float
-REQUIRED = {
-    "task": str, "dataset": str, "system": str, "sigma": Number | None, "seed": int,
-    "recipe": str | None, "loss": str | None, "lambda": Number | None, "iterations": int | None,
-    "batch": int | None, "profile": str,
-    "genotype": list | tuple | None, "path": list | tuple | None, "width": int | None, "metrics": dict,
-    "parameters": int | None, "macs_per_pixel": Number | None, "seconds": Number | None, "device": str | None,
-    "versions": dict, "commit": str | None, "data_sha256": str | None, "weights": dict | None, "status": str,
-}
-# Of a training; curve: [[iteration, loss, PSNR], ...] of batches in training mode; validation: [[iteration, PSNR], ...]
-# of pictures kept out, in evaluation mode; schedule: the iterations that the learning rate was planned for.
-EXTRA = {"crop": int | None, "curve": list | None, "validation": list | None, "schedule": int | None}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a system has scored on a data set, how it was made, and where its weights are; in a file the same names, but
+    for `loss_lambda`, which is called lambda there.
+
+    metrics: by protocol {"psnr", "ssim", "pictures"} and maybe {"ssim_padded", "seconds", "each"}; weights: {"file",
+    "sha256"}; status: "ok" or "failed", and "not run" of a training that has yet to be made, which is never saved;
+    curve: [[iteration, loss, PSNR], ...] of batches in training mode; validation: [[iteration, PSNR], ...] of pictures
+    kept out, in evaluation mode; schedule: the iterations that the learning rate was planned for. None: not known, or
+    of a system that has none.
+    """
+
+    task: str
+    dataset: str
+    system: str
+    sigma: Number | None
+    seed: int
+    recipe: str | None
+    loss: str | None
+    loss_lambda: Number | None
+    iterations: int | None
+    batch: int | None
+    profile: str
+    genotype: list | tuple | None
+    path: list | tuple | None
+    width: int | None
+    metrics: dict
+    parameters: int | None
+    macs_per_pixel: Number | None
+    seconds: Number | None
+    device: str | None
+    versions: dict
+    commit: str | None
+    data_sha256: str | None
+    weights: dict | None
+    status: str
+    crop: int | None = None
+    curve: list | None = None
+    validation: list | None = None
+    schedule: int | None = None
+
+    @property
+    def config(self) -> TrainingConfig:
+        """What makes it the same training as another."""
+        return TrainingConfig.of(vars(self))
+
+    @property
+    def stem(self) -> str:
+        """The name, without suffix, of its files."""
+        return stem(self.config, self.profile)
+
+    def record(self) -> dict:
+        """As a file holds it, which has curves only of a training."""
+        return {JSON_NAMES.get(name, name): value for name, value in vars(self).items()
+                if name not in ("curve", "validation") or value is not None}
+
+
+JSON_NAMES = {"loss_lambda": "lambda"}
+KINDS = {JSON_NAMES.get(name, name): kind for name, kind in get_type_hints(Result).items()}
+OPTIONAL = {field.name for field in fields(Result) if field.default is None}  # older files lack them
 
 
 class ResultError(ValueError):
@@ -40,39 +93,38 @@ def slug(system: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", system.lower().replace("*", " star")).strip("_")
 
 
-def stem(result: Mapping) -> str:
-    """The name, without suffix, of a result's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
+def stem(config: TrainingConfig, profile: str) -> str:
+    """The name, without suffix, of a training's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
 
     What is None is left out, and so are a lambda of 0.5 and the data set that the paper uses for the task.
     """
-    task, dataset, sigma, weight = (result[key] for key in ("task", "dataset", "sigma", "lambda"))
-    parts = [task, None if dataset == TASKS[task].dataset else dataset, slug(result["system"]),
-             None if sigma is None else f"sigma{sigma:g}", f"seed{result['seed']}", result["recipe"],
-             None if weight in (None, PAPER_LAMBDA) else f"lambda{weight:g}", result["iterations"], result["profile"]]
+    parts = [config.task, None if config.dataset == TASKS[config.task].dataset else config.dataset,
+             slug(config.system), None if config.sigma is None else f"sigma{config.sigma:g}", f"seed{config.seed}",
+             config.recipe, None if config.loss_lambda in (None, PAPER_LAMBDA) else f"lambda{config.loss_lambda:g}",
+             config.iterations, profile]
     return "-".join(str(part) for part in parts if part is not None)
 
 
-def check(result: dict, name: str = "result") -> None:
-    """Raises ResultError, its message beginning with `name`, unless `result` is whole and possible."""
-    if problem := _problem(result):
-        raise ResultError(f"{name}: {problem}")
+def check(result: Result) -> None:
+    """Raises ResultError for a result that is impossible, or not run."""
+    if problem := problem_of(result.record()):
+        raise ResultError(f"result: {problem}")
 
 
-def save(result: dict, folder: str | Path) -> Path:
-    """Checks a result and writes it into `folder`, whole or not at all; returns the file, named by `stem`.
+def save(result: Result, folder: str | Path) -> Path:
+    """Checks a result and writes it into `folder`, whole or not at all; returns the file, named by `Result.stem`.
 
-    Raises ResultError, before anything is written, for a result that `check` rejects.
+    Raises ResultError, before anything is written, for one that `check` rejects.
     """
     check(result)
-    path = Path(folder) / f"{stem(result)}.json"
-    ordered = {key: result[key] for key in REQUIRED | EXTRA if key in result}
-    text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
+    path = Path(folder) / f"{result.stem}.json"
+    text = json.dumps(result.record(), indent=1, ensure_ascii=False, allow_nan=False)
     with atomically(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     return path
 
 
-def load(folder: str | Path) -> list[dict]:
+def load(folder: str | Path) -> list[Result]:
     """The results in a folder, sorted by file name; none where there is no such folder yet.
 
     Raises ResultError, which names the file, for one that is damaged or no result.
@@ -80,27 +132,29 @@ def load(folder: str | Path) -> list[dict]:
     return [read(path) for path in sorted(Path(folder).glob("[!.]*.json"))]
 
 
-def read(path: Path) -> dict:
+def read(path: Path) -> Result:
     """One result. Raises ResultError, which names the file."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
-    check(result, str(path))
-    return result
+    if problem := problem_of(record):
+        raise ResultError(f"{path}: {problem}")
+    attributes = {name: attribute for attribute, name in JSON_NAMES.items()}
+    return Result(**{attributes.get(name, name): value for name, value in record.items()})
 
 
-def has_usual_loss(result: dict) -> bool:
+def has_usual_loss(result: Result) -> bool:
     """Whether a result was trained with the loss of its system's row in the tables; with another lambda it is an
     experiment of its own. IR-NAS and its variants are the paper's loss, IR-NAS* is without the log-SSIM term; the other
     systems, which the paper compares or does not have, are their recipe's."""
-    recipes_own = RECIPES[result["recipe"]].loss_lambda if result["recipe"] in RECIPES else PAPER_LAMBDA
+    recipes_own = RECIPES[result.recipe].loss_lambda if result.recipe in RECIPES else PAPER_LAMBDA
     usual = {"IR-NAS*": 0.0} | dict.fromkeys(PAPER_LOSS, PAPER_LAMBDA)
-    return result["lambda"] in (None, usual.get(result["system"], recipes_own))
+    return result.loss_lambda in (None, usual.get(result.system, recipes_own))
 
 
-def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, protocol: str | None = None,
-         smoke: bool = False) -> dict | None:
+def best(results: Iterable[Result], task: str, system: str, sigma: Number | None, protocol: str | None = None,
+         smoke: bool = False) -> Result | None:
     """The result that stands for a system in a table, or None where there is none.
 
     The most test pictures win, then the longest training, then the lowest seed, then the recipe `matched`.
@@ -110,56 +164,56 @@ def best(results: Iterable[dict], task: str, system: str, sigma: Number | None, 
     """
     candidates = [
         result for result in results
-        if (result["task"], result["system"], result["sigma"]) == (task, system, sigma)
-        and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)
+        if (result.task, result.system, result.sigma) == (task, system, sigma)
+        and (result.profile == SMOKE) == smoke and (smoke or result.dataset == TASKS[task].dataset)
         and has_usual_loss(result)
     ]
-    good = [result for result in candidates if result["status"] == "ok"]
-    measured = [result for result in good if protocol is None or protocol in result["metrics"]]
+    good = [result for result in candidates if result.status == "ok"]
+    measured = [result for result in good if protocol is None or protocol in result.metrics]
 
     def rank(result):
-        pictures = max((scores["pictures"] for name, scores in result["metrics"].items() if protocol in (None, name)),
+        pictures = max((scores["pictures"] for name, scores in result.metrics.items() if protocol in (None, name)),
                        default=0)
-        return (-pictures, *(-seen for seen in length(result)), result["seed"], result["recipe"] != "matched",
-                json.dumps(result, sort_keys=True))
+        return (-pictures, *(-seen for seen in length(result)), result.seed, result.recipe != "matched",
+                json.dumps(result.record(), sort_keys=True))
     return min(measured if good else candidates, key=rank, default=None)
 
 
-def _problem(result: object) -> str | None:
-    """What is wrong with a result, in a few words, or None."""
-    if not isinstance(result, dict):
+def problem_of(record: object) -> str | None:
+    """What is wrong with the record of a result, as a file holds it, in a few words, or None."""
+    if not isinstance(record, dict):
         return "not a result: no JSON object"
-    missing, unknown = REQUIRED.keys() - result.keys(), result.keys() - REQUIRED.keys() - EXTRA.keys()
+    missing, unknown = KINDS.keys() - record.keys() - OPTIONAL, record.keys() - KINDS.keys()
     if missing or unknown:
         faults = [f"{word} {', '.join(sorted(keys))}"
                 for word, keys in (("without", missing), ("with unknown", unknown)) if keys]
         return f"not a result: {'; '.join(faults)}"
-    for key, kind in (REQUIRED | EXTRA).items():
-        value = result.get(key)
+    for key, kind in KINDS.items():
+        value = record.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
             return f"{key} is {value!r}"
         if isinstance(value, Number) and (not math.isfinite(value) or value < 0):
             return f"{key} is {value}"
-    task, system, loss_lambda = result["task"], result["system"], result["lambda"]
+    task, system, loss_lambda = record["task"], record["system"], record["lambda"]
     if task not in TASKS:
         return f"unknown task {task!r} (known: {', '.join(TASKS)})"
     for key in ("system", "dataset", "recipe", "profile"):
-        if result[key] is not None and not re.fullmatch(PLAIN_NAME, result[key]):
-            return f"{key} is {result[key]!r}"
-    if bool(TASKS[task].sigmas) != bool(result["sigma"]):
-        return f"sigma is {result['sigma']} for {task}"
+        if record[key] is not None and not re.fullmatch(PLAIN_NAME, record[key]):
+            return f"{key} is {record[key]!r}"
+    if bool(TASKS[task].sigmas) != bool(record["sigma"]):
+        return f"sigma is {record['sigma']} for {task}"
     if system in ("IR-NAS", "IR-NAS*") and (loss_lambda == 0) != (system == "IR-NAS*"):
         return f"{system} with lambda {loss_lambda} (IR-NAS* is the one with lambda 0)"
-    if result["status"] not in ("ok", "failed"):
-        return f"status is {result['status']!r}, neither ok nor failed"
-    if result["status"] == "ok" and not result["metrics"]:
+    if record["status"] not in ("ok", "failed"):
+        return f"status is {record['status']!r}, neither ok nor failed"
+    if record["status"] == "ok" and not record["metrics"]:
         return "status is ok, but nothing was measured"
-    for protocol, scores in result["metrics"].items():
-        if protocol not in TASKS[task].protocols:
-            return f"unknown protocol {protocol!r} (known for {task}: {', '.join(TASKS[task].protocols)})"
+    for protocol, scores in record["metrics"].items():
+        if protocol not in TASKS[task].measures:
+            return f"unknown protocol {protocol!r} (known for {task}: {', '.join(TASKS[task].measures)})"
         if problem := _score_problem(scores):
             return f"{protocol}: {problem}"
-    weights = result["weights"]
+    weights = record["weights"]
     if weights is not None:
         if weights.keys() != {"file", "sha256"} or {type(value) for value in weights.values()} != {str}:
             return "weights are neither null nor a file and its sha256"

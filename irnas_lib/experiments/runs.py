@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 from irnas_lib.experiments import results
-from irnas_lib.experiments.config import TrainingConfig
+from irnas_lib.experiments.results import Number, Result
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.runtime import device_name
@@ -139,8 +140,8 @@ def parse_path(text: str, layers: int) -> tuple[int, ...]:
 # ---- trainings ----
 
 def training_record(profile: str, pictures: Dataset, device: torch.device, network: nn.Module,
-                    architecture: Architecture | None, given: dict) -> dict:
-    """What a training is, before it is run: the keys of a result but for what it has yet to find.
+                    architecture: Architecture | None, given: dict) -> Result:
+    """The result of a training before it is run: its status is "not run", and it has no scores, time or weights yet.
 
     given: the parameters of 05_training that are recorded as they are: task, system, sigma (None but for white noise),
     seed, recipe, loss_lambda, iterations, schedule (0: iterations), batch, crop.
@@ -155,16 +156,26 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
             raise ValueError(f"{name} must be at least 1, not {given[name]}")
     if 0 < given["schedule"] < given["iterations"]:
         raise ValueError(f"a schedule of {given['schedule']} ends before the {given['iterations']} iterations do")
-    record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}
-    record |= {
-        "dataset": pictures.name, "lambda": given["loss_lambda"], "schedule": given["schedule"] or given["iterations"],
-        "loss": "mse + log-ssim" if given["loss_lambda"] else "mse",
-        "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
-        "path": architecture and list(architecture.path), "width": architecture and architecture.width,
-        "parameters": parameter_count(network), "macs_per_pixel": macs_per_pixel(network, pictures.channels),
-    } | provenance(profile, pictures, device)
-    results.check(record | {"metrics": {}, "seconds": None, "weights": None, "status": "failed"})
-    return record
+    names = ("task", "system", "sigma", "seed", "recipe", "loss_lambda", "iterations", "batch", "crop")
+    wanted = Result(
+        dataset=pictures.name, schedule=given["schedule"] or given["iterations"],
+        loss="mse + log-ssim" if given["loss_lambda"] else "mse",
+        genotype=architecture and [[list(edge) for edge in node] for node in architecture.genotype],
+        path=architecture and list(architecture.path), width=architecture and architecture.width,
+        parameters=parameter_count(network), macs_per_pixel=macs_per_pixel(network, pictures.channels),
+        metrics={}, seconds=None, weights=None, status="not run",
+        **{name: given[name] for name in names}, **provenance(profile, pictures, device))
+    results.check(replace(wanted, status="failed"))
+    return wanted
+
+
+def untrained_record(profile: str, pictures: Dataset, task: str, system: str, sigma: Number | None,
+                     seed: int) -> Result:
+    """The result of a system that is not trained, before it is measured; seed: of the noise."""
+    unknown = dict.fromkeys(("recipe", "loss", "loss_lambda", "iterations", "batch", "genotype", "path", "width",
+                             "parameters", "macs_per_pixel", "seconds", "weights"))
+    return Result(task=task, dataset=pictures.name, system=system, sigma=sigma, seed=seed, metrics={},
+                  status="not run", **unknown, **provenance(profile, pictures, CPU))
 
 
 def state_file(profile: str, name: str) -> Path:
@@ -177,60 +188,59 @@ def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Data
     return output_folder(profile) / "resume" / f"{name}-{'-'.join(protocols)}-{dataset.sha256[:12]}.csv"
 
 
-def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
+def find_training(profile: str, wanted: Result) -> tuple[Result, Path] | None:
     """A finished training of the same TrainingConfig as `wanted`: its result and its folder.
 
     Raises CheckpointError where there is none, and the run holds another one under the name that it would get: such a
     result is not lost without a word (unless it is of smoke scale).
     """
-    config = TrainingConfig.of(wanted)
     for folder in folders(profile):
         for result in results.load(folder / "results"):
-            if TrainingConfig.of(result) == config:
+            if result.config == wanted.config:
                 return result, folder
-    rival = output_folder(profile) / "results" / f"{results.stem(wanted)}.json"
+    rival = output_folder(profile) / "results" / f"{wanted.stem}.json"
     if profile != results.SMOKE and rival.is_file():
-        differs = config.differences(TrainingConfig.of(results.read(rival)))
+        differs = wanted.config.differences(results.read(rival).config)
         raise checkpoints.CheckpointError(f"{rival}: has another {', '.join(differs)} than the training that would "
                                           "take its place; move it away, and its weights")
     return None
 
 
-def at_hand(result: dict, folder: Path) -> bool:
+def at_hand(result: Result, folder: Path) -> bool:
     """Whether the weights of a result are there: what is shipped stays small, and not all of them are."""
-    return result["weights"] is not None and (folder / result["weights"]["file"]).is_file()
+    return result.weights is not None and (folder / result.weights["file"]).is_file()
 
 
-def load_network(network: nn.Module, result: dict, folder: Path) -> None:
+def load_network(network: nn.Module, result: Result, folder: Path) -> None:
     """Loads the weights that a result names, checking their hash. Raises CheckpointError."""
-    if result["weights"] is None:
-        raise checkpoints.CheckpointError(f"{result['system']}: this result has no weights ({result['status']})")
-    checkpoints.load_weights(folder / result["weights"]["file"], network, result["weights"]["sha256"])
+    if result.weights is None:
+        raise checkpoints.CheckpointError(f"{result.system}: this result has no weights ({result.status})")
+    checkpoints.load_weights(folder / result.weights["file"], network, result.weights["sha256"])
 
 
-def trained_network(result: dict, folder: Path) -> nn.Module:
+def trained_network(result: Result, folder: Path) -> nn.Module:
     """The network that a result describes, with its weights. Raises CheckpointError where it describes none, or its
     weights are not there."""
     try:
-        architecture = result["genotype"] and Architecture(Genotype(result["genotype"]), check_path(result["path"]),
-                                                           result["width"])
-        network = build(result["system"], TASKS[result["task"]].channels, architecture)
+        architecture = result.genotype and Architecture(Genotype(result.genotype), check_path(result.path),
+                                                           result.width)
+        network = build(result.system, TASKS[result.task].channels, architecture)
     except (TypeError, ValueError) as error:
-        raise checkpoints.CheckpointError(f"{results.stem(result)}: describes no network ({error})") from error
+        raise checkpoints.CheckpointError(f"{result.stem}: describes no network ({error})") from error
     load_network(network, result, folder)
     return network
 
 
-def save_training(result: dict, network: nn.Module | None) -> Path:
+def save_training(result: Result, network: nn.Module | None) -> Path:
     """Writes weights (unless `network` is None: a training that failed) and then the result that names them."""
-    folder, weights = output_folder(result["profile"]), None
+    folder, weights = output_folder(result.profile), None
     if network is not None:
-        file = f"weights/{results.stem(result)}.safetensors"
+        file = f"weights/{result.stem}.safetensors"
         weights = {"file": file, "sha256": checkpoints.save_weights(folder / file, network)}
-    return results.save(result | {"weights": weights}, folder / "results")
+    return results.save(replace(result, weights=weights), folder / "results")
 
 
-def all_results(profile: str) -> list[dict]:
+def all_results(profile: str) -> list[Result]:
     """The results that this profile's tables are made from: its own, and unless it is smoke the shipped ones."""
     found = results.load(output_folder(profile) / "results")
     return found if profile == results.SMOKE else found + results.load(SHIPPED / "results")

@@ -34,7 +34,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
     checkpoints, out = Path(checkpoints), Path(out)
     manifest.check(checkpoints)
     measured = [result for result in results.load(checkpoints / "results")
-                if (result["profile"] == results.SMOKE) == smoke]
+                if (result.profile == results.SMOKE) == smoke]
     files = []
 
     def graph(name, picture):
@@ -65,9 +65,9 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         plot(f"cells_{task}", cell_plots.scores(cells.best_known([checkpoints / "cells"], task, smoke)))
     groups = {}  # other recipes and weights of the loss have their figures in notebook 10
     for result in measured:
-        if result.get("curve") and results.has_usual_loss(result) and result["recipe"] == "matched":
-            level = "" if result["sigma"] is None else f"-sigma{result['sigma']:g}"
-            name = f"training-{result['task']}-{result['dataset']}{level}-{result['profile']}"
+        if result.curve and results.has_usual_loss(result) and result.recipe == "matched":
+            level = "" if result.sigma is None else f"-sigma{result.sigma:g}"
+            name = f"training-{result.task}-{result.dataset}{level}-{result.profile}"
             groups.setdefault(name, []).append(result)
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group) if len(group) < 4 else plots.training_panels(group))

@@ -15,16 +15,16 @@ from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 @matplotlib.rc_context(STYLE)
 def ratios(bench: Mapping[str, Mapping]) -> Figure:
     """Ours over the other side's, one bar a comparison, on a logarithmic axis; left of the line is better."""
-    compared = {name: one for name, one in bench.items() if one["ratio"]}
+    compared = {name: measured for name, measured in bench.items() if measured["ratio"]}
     if not compared:
         return not_run("Benchmarks")
     plot = Plot(7.2, 0.7 + 0.27 * len(compared))
     axes = plot.subplots()
-    for row, one in enumerate(compared.values()):
-        axes.barh(row, math.log10(one["ratio"]), color="0.75", edgecolor="k", linewidth=0.6, height=0.7)
-        side, space = ("left", 0.03) if one["ratio"] > 1 else ("right", -0.03)
-        axes.text(math.log10(one["ratio"]) + space, row, f"{one['ratio']:.3g}", ha=side, va="center")
-    labels = [f"{name}\nagainst {one['against']}" for name, one in compared.items()]
+    for row, measured in enumerate(compared.values()):
+        axes.barh(row, math.log10(measured["ratio"]), color="0.75", edgecolor="k", linewidth=0.6, height=0.7)
+        side, space = ("left", 0.03) if measured["ratio"] > 1 else ("right", -0.03)
+        axes.text(math.log10(measured["ratio"]) + space, row, f"{measured['ratio']:.3g}", ha=side, va="center")
+    labels = [f"{name}\nagainst {measured['against']}" for name, measured in compared.items()]
     axes.set_yticks(range(len(compared)), labels, size=6)
     low, high = axes.get_xlim()
     ticks = range(math.floor(low), math.ceil(high) + 1)
@@ -55,10 +55,10 @@ def growth(measured: Mapping | None) -> Figure:
                         color=drawing.COLOURS[i % len(drawing.COLOURS)],
                         label=f"{axis} {values[0]} ... {values[-1]}: {exponent(values, costs):.2f}")
         axes.set(title=title, xlabel="times the smallest value", ylabel="times the smallest cost")
-        for one, ticks in ((axes.xaxis, (1, 2, 4, 8)), (axes.yaxis, (1, 2, 4, 8, 16))):
-            one.set_major_locator(FixedLocator(ticks))
-            one.set_minor_locator(NullLocator())
-            one.set_major_formatter("{x:g}")
+        for ticked, ticks in ((axes.xaxis, (1, 2, 4, 8)), (axes.yaxis, (1, 2, 4, 8, 16))):
+            ticked.set_major_locator(FixedLocator(ticks))
+            ticked.set_minor_locator(NullLocator())
+            ticked.set_major_formatter("{x:g}")
         axes.legend(title="exponent", loc="lower right", handlelength=3.5, fontsize=7)
     at = ", ".join(f"{axis} {value}" for axis, value in measured["from"].items())
     plot.supxlabel(f"the other settings at {at}", size=7)

@@ -34,7 +34,7 @@ def has_reader() -> bool:
 def decoded(beta: torch.Tensor) -> tuple[str, Figure]:
     """A line about the best and the second best path, and their trellis."""
     path, best = decode.viterbi_path(beta)
-    scores = {other: decode.path_log_probability(beta, other) for other in decode.all_paths(len(path)) if other != path}
+    scores = {rival: decode.path_log_probability(beta, rival) for rival in decode.all_paths(len(path)) if rival != path}
     second = max(scores, key=scores.get)
     line = (f"Viterbi's path {','.join(map(str, path))}: probability {math.exp(best):.4f}, "
             f"{math.exp(best - scores[second]):.3f} times that of the second, {','.join(map(str, second))}")

@@ -56,11 +56,11 @@ def save(folder: str | Path, task: str, dataset: str, sigma: float | None, syste
         return []
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = []
-    for what, picture in ((CLEAN, item.clean), (DEGRADED, item.degraded), (slug(system), item.restored)):
+    for kind, picture in ((CLEAN, item.clean), (DEGRADED, item.degraded), (slug(system), item.restored)):
         if picture is None:
             continue
         cut = picture[0, :, crop.top:crop.top + crop.side, crop.left:crop.left + crop.side]
-        paths.append(Path(folder) / f"{_prefix(task, dataset, sigma)}{item.name}-{what}.png")
+        paths.append(Path(folder) / f"{_prefix(task, dataset, sigma)}{item.name}-{kind}.png")
         pictures.write_picture(paths[-1], pictures.to_array(cut))
     return paths
 
@@ -75,10 +75,10 @@ def load(folder: str | Path, task: str, dataset: str, sigma: float | None) -> di
     order = [DEGRADED, *names.values()]
     prefix, found = _prefix(task, dataset, sigma), {}
     for path in Path(folder).glob(f"{prefix}*.png"):
-        picture, what = path.stem.removeprefix(prefix).rsplit("-", 1)
+        picture, kind = path.stem.removeprefix(prefix).rsplit("-", 1)
         if picture in CROPS.get(dataset, {}):
             mode = "L" if TASKS[task].channels == 1 else "RGB"
-            found.setdefault(picture, {})[names.get(what, what)] = pictures.read_picture(path, mode)
+            found.setdefault(picture, {})[names.get(kind, kind)] = pictures.read_picture(path, mode)
 
     def place(name):  # what no table has comes by name behind what they have, `clean` last
         return name == CLEAN, order.index(name) if name in order else len(order), name
@@ -94,6 +94,6 @@ def _prefix(task: str, dataset: str, sigma: float | None) -> str:
 def _systems() -> dict[str, str]:
     """From what stands in a file name to the system's name, in the order of the tables."""
     names = [item.system for item in printed.load()]
-    ours = [name for name in names if name.startswith("IR-NAS")]
-    names = [name for name in names if name not in ours] + [*BASELINES, *ours, *IR_NAS]
+    papers = [name for name in names if name.startswith("IR-NAS")]
+    names = [name for name in names if name not in papers] + [*BASELINES, *papers, *IR_NAS]
     return {slug(name): name for name in dict.fromkeys(names)}

@@ -19,6 +19,7 @@ from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tasks import TITLES
 from irnas_lib.decode import transition_scores, viterbi_path
 from irnas_lib.experiments import results
+from irnas_lib.experiments.results import Result
 from irnas_lib.figures import drawing, panels
 from irnas_lib.files import atomically
 from irnas_lib.metrics import psnr, ssim
@@ -155,15 +156,15 @@ def draw_trellis(beta: torch.Tensor, path: tuple[int, ...] | None = None,
 
 
 @matplotlib.rc_context(STYLE)
-def training_curve(results: Iterable[Mapping]) -> Figure:
+def training_curve(results: Iterable[Result]) -> Figure:
     """Loss and PSNR of the training batches, of every result that keeps a curve: as logged, and smoothed."""
-    results = [result for result in results if result.get("curve")]
+    results = [result for result in results if result.curve]
     if not results:
         return not_run("Training curve")
     plot = Plot(7.2, 2.3 + 0.16 * ((len(results) + 1) // 2))
     for axes, column, title in zip(plot.subplots(1, 2), (1, 2), ("loss (Eq. 7)", "PSNR of the batch (dB)")):
         for i, result in enumerate(results):
-            curve = np.array(result["curve"])
+            curve = np.array(result.curve)
             marker = MARKERS[i % len(MARKERS)] if i >= len(DASHES) else None  # where the dashes are those of another
             line, = axes.plot(*_smooth(curve, column), linestyle=DASHES[i % len(DASHES)], marker=marker,
                               color=drawing.COLOURS[i % len(drawing.COLOURS)], label=_run_name(result),
@@ -171,19 +172,19 @@ def training_curve(results: Iterable[Mapping]) -> Figure:
             axes.plot(curve[:, 0], curve[:, column], color=line.get_color(), alpha=0.25, linewidth=0.6)
         axes.set(title=title, xlabel="iterations", yscale="log" if column == 1 else "linear")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=4)
-    profiles = dict.fromkeys(result["profile"] for result in results)
+    profiles = dict.fromkeys(result.profile for result in results)
     plot.suptitle(f"profile {', '.join(profiles)}", size=8)
     return plot
 
 
 @matplotlib.rc_context(STYLE)
-def training_panels(results: Iterable[Mapping]) -> Figure:
+def training_panels(results: Iterable[Result]) -> Figure:
     """PSNR of the training batches, a panel for each of many results that keep a curve: smoothed, over the others in
     grey."""
-    results = [result for result in results if result.get("curve")]
+    results = [result for result in results if result.curve]
     if not results:
         return not_run("Training curves")
-    curves = [_smooth(np.array(result["curve"]), 2) for result in results]
+    curves = [_smooth(np.array(result.curve), 2) for result in results]
     columns = min(5, len(results))
     rows = math.ceil(len(results) / columns)
     plot = Plot(1.6 * columns, 0.7 + 1.35 * rows)
@@ -193,13 +194,13 @@ def training_panels(results: Iterable[Mapping]) -> Figure:
             axes.plot(*curve, color="0.8", linewidth=0.6)
         axes.plot(*points, "k-", linewidth=1.3)
         axes.tick_params(labelbottom=i + columns >= len(results))  # nothing below it
-        seed = f", seed {result['seed']}" if len({other["seed"] for other in results}) > 1 else ""
-        axes.set_title(f"{result['system']}{seed}", size=7)
+        seed = f", seed {result.seed}" if len({result.seed for result in results}) > 1 else ""
+        axes.set_title(f"{result.system}{seed}", size=7)
     for axes in grid[len(results):]:
         axes.set_visible(False)
-    level = "" if results[0]["sigma"] is None else ", sigma {sigma:g}".format(**results[0])
-    plot.suptitle("{dataset}{level}, recipe {recipe}, profile {profile}; grey: the others"
-                  .format(**results[0], level=level), size=8)
+    level = "" if results[0].sigma is None else f", sigma {results[0].sigma:g}"
+    plot.suptitle(f"{results[0].dataset}{level}, recipe {results[0].recipe}, profile {results[0].profile}; grey: "
+                  "the others", size=8)
     plot.supxlabel("iterations", size=8)
     plot.supylabel(f"PSNR of the batch (dB),{chr(10) if rows == 1 else ' '}running mean", size=8)
     return plot
@@ -211,10 +212,10 @@ def _smooth(curve: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
     return curve[window - 1:, 0], np.convolve(curve[:, column], np.ones(window) / window, mode="valid")
 
 
-def _run_name(result: Mapping) -> str:
-    sigma = "" if result["sigma"] is None else f", sigma {result['sigma']:g}"
-    weight = "" if results.has_usual_loss(result) else f", lambda {result['lambda']:g}"
-    return f"{result['system']}{sigma}, {result['recipe']}{weight}, seed {result['seed']}"
+def _run_name(result: Result) -> str:
+    sigma = "" if result.sigma is None else f", sigma {result.sigma:g}"
+    weight = "" if results.has_usual_loss(result) else f", lambda {result.loss_lambda:g}"
+    return f"{result.system}{sigma}, {result.recipe}{weight}, seed {result.seed}"
 
 
 @matplotlib.rc_context(STYLE)
@@ -246,7 +247,7 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
                 continue
             axes.imshow(crops[name], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             if name != panels.CLEAN and panels.CLEAN in crops:
-                restored, clean = (to_tensor(crops[which]).unsqueeze(0) for which in (name, panels.CLEAN))
+                restored, clean = (to_tensor(crops[key]).unsqueeze(0) for key in (name, panels.CLEAN))
                 axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
     for row in grid[:None if bands > 1 else 1]:
         for axes, name in zip(row, names):
@@ -264,14 +265,14 @@ def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float
 
     compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
     """
-    rows = [row for row in compared.rows if row.result["parameters"] or row.result["system"] in (taken or {})]
+    rows = [row for row in compared.rows if row.result.parameters or row.result.system in (taken or {})]
     if not rows:
         return not_run("PSNR against parameters and time")
     plot = Plot(7.6, 3.4)
     plot.suptitle(compared.title.replace("; ", "\n"), size=8)
     sides = plot.subplots(1, 2, sharey=True)
     for i, row in enumerate(rows):
-        name, count = row.result["system"], row.result["parameters"]
+        name, count = row.result.system, row.result.parameters
         label = f"{name} (failed)" if row.failed else name
         for axes, cost in zip(sides, (count, (taken or {}).get(name))):
             if cost:
@@ -288,7 +289,7 @@ def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if not axes.lines:
             axes.set_xticks([])
-    untimed = [row.result["system"] for row in rows if row.result["system"] not in (taken or {})]
+    untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
     if taken and untimed:
         plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=7)
     points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}

@@ -201,15 +201,15 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
 @contextlib.contextmanager
 def _told_to_end() -> Iterator[None]:
     """Within it a closed terminal (unless under nohup) and a plain kill are like Ctrl-C."""
-    heard = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
-    for one, handler in heard.items():
+    heard = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in heard.items():
         if handler != signal.SIG_IGN:
-            signal.signal(one, signal.default_int_handler)
+            signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        for one, handler in heard.items():
-            signal.signal(one, handler)
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
 def failed(folder: Path, since: float) -> list[str]:
@@ -252,9 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
     every.add_argument("--jobs", type=int, default=1, help="notebooks at once (default 1, with every core)")
     every.add_argument("--dry-run", action="store_true", help="only say what would run")
     every.add_argument("--minutes", type=float, default=0, help="stop by then, with what is worth most done first")
-    one = commands.add_parser("run", help="run one job, stale or not")
-    one.add_argument("profile")
-    one.add_argument("job")
+    single = commands.add_parser("run", help="run one job, stale or not")
+    single.add_argument("profile")
+    single.add_argument("job")
     draw = commands.add_parser("figures", help="draw the figures of a profile's run, when its jobs are done")
     draw.add_argument("profile")
     rest = commands.add_parser("left", help="say which jobs are left, and about how long they take")

@@ -9,6 +9,7 @@ they were trained.
 import argparse
 import copy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,27 +39,27 @@ def rounded(network: nn.Module) -> nn.Module:
     return network
 
 
-def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> str:
+def halve(result: results.Result, checkpoints: Path, data: str | None, pictures: int) -> str:
     """Rounds the weights of one result in a folder of checkpoints if it may, and says what it found.
 
     Raises CheckpointError or DatasetError.
     """
-    path = checkpoints / result["weights"]["file"]
+    path = checkpoints / result.weights["file"]
     if not any(map(_large, load_file(path).values())):
         return f"{path.stem}: is in half precision"
     network = runs.trained_network(result, checkpoints)
-    test = datasets.load(result["task"], result["dataset"], data).test
+    test = datasets.load(result.task, result.dataset, data).test
     chosen = inference.spread(inference.usual(test), pictures)
     small = rounded(network)
     # On the CPU: a GPU may round what it convolves to as few bits, so that there would be no difference to see.
-    before, after = (protocols.evaluate(inference.restorer(each, runs.CPU), chosen, "strict", result["sigma"],
-                                        result["seed"]).psnr for each in (network, copy.deepcopy(small).float()))
+    before, after = (protocols.evaluate(inference.restorer(each, runs.CPU), chosen, "strict", result.sigma,
+                                        result.seed).psnr for each in (network, copy.deepcopy(small).float()))
     line = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
     if not abs(after - before) < LIMIT:
         return f"{line}: stays as it is"
     with interrupts_held() as interrupted:
         digest = save_weights(path, small)
-        results.save(result | {"weights": result["weights"] | {"sha256": digest}}, checkpoints / "results")
+        results.save(replace(result, weights=result.weights | {"sha256": digest}), checkpoints / "results")
         manifest.write(checkpoints)
     if interrupted.is_set():
         raise KeyboardInterrupt
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--pictures must be at least 1")
     try:
         manifest.check(runs.SHIPPED)
-        shipped = {results.stem(result): result for result in results.load(runs.SHIPPED / "results")
+        shipped = {result.stem: result for result in results.load(runs.SHIPPED / "results")
                    if runs.at_hand(result, runs.SHIPPED)}
         if unknown := set(options.names) - shipped.keys():
             raise ValueError(f"no shipped weights of {', '.join(sorted(unknown))}")

@@ -126,5 +126,5 @@ def _needs(name: str, wanted: list[str], earlier: list[Job], source: Path) -> tu
         met = [job.name for job in earlier if need in (job.name, job.notebook)]
         if not met:
             raise ProfileError(f"{source.name}: job {name} needs {need}, and no job before it is called so")
-        found += [other for other in met if other not in found]
+        found += [job for job in met if job not in found]
     return tuple(found)

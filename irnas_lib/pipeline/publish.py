@@ -1,11 +1,13 @@
 """Promote what a real run made: runs/PROFILE/ to checkpoints/ and notebooks/*.ipynb."""
 
 import shutil
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from irnas_lib.experiments import manifest, results, runs
 from irnas_lib.experiments.config import RIVALS, length
+from irnas_lib.experiments.results import Result
 from irnas_lib.files import atomically, read_json, sha256
 from irnas_lib.pipeline import profiles, stamps
 from irnas_lib.runtime import interrupts_held
@@ -42,7 +44,7 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     everything = _results(shipped) | made_here
     pairs, dropped, lines = _chosen(made_here, everything, made, shipped)
     for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
-        _real(path, read_json(path))
+        _real(path, _profile(path))
         pairs.append((path, shipped / path.relative_to(made)))
     pairs += _panels(profile, made_here, everything, made, shipped)
     pages, missing = _pages(jobs, run, root)
@@ -69,36 +71,36 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     return lines
 
 
-def _chosen(made_here: dict[Path, dict], everything: dict[Path, dict], made: Path,
+def _chosen(made_here: dict[Path, Result], everything: dict[Path, Result], made: Path,
             shipped: Path) -> tuple[list[tuple[Path, Path]], list[Path], list[str]]:
     """Of a run's own results those to be shipped and their weights, each with its place; the files that they replace;
     and why others are left out."""
     pairs, dropped, lines = [], [], []
     for path, record in made_here.items():
-        _real(path, record)
+        _real(path, record.profile)
         if _same(record, everything.get(shipped / path.relative_to(made)), shipped):
             continue
-        rivals = [other for other, theirs in everything.items() if other != path and _key(theirs) == _key(record)]
-        if better := [other for other in rivals if _worth(everything[other]) > _worth(record)]:
-            alike = everything[better[0]]["status"] == record["status"]
+        rivals = [file for file, rival in everything.items() if file != path and RIVALS(rival) == RIVALS(record)]
+        if better := [rival for rival in rivals if _worth(everything[rival]) > _worth(record)]:
+            alike = everything[better[0]].status == record.status
             lines.append(f"left out: {path.name}, for {better[0].name} "
                         f"{'has more iterations' if alike else 'has succeeded'}")
             continue
-        older = [other for other in rivals if other.is_relative_to(shipped)]
-        dropped += older + [shipped / everything[other]["weights"]["file"] for other in older
-                            if everything[other]["weights"]]
+        older = [rival for rival in rivals if rival.is_relative_to(shipped)]
+        dropped += older + [shipped / everything[rival].weights["file"] for rival in older
+                            if everything[rival].weights]
         pairs += [(new, shipped / new.relative_to(made)) for new in (_weights(path, record, made), path) if new]
     return pairs, dropped, lines
 
 
-def _panels(profile: str, made_here: dict[Path, dict], everything: dict[Path, dict], made: Path,
+def _panels(profile: str, made_here: dict[Path, Result], everything: dict[Path, Result], made: Path,
             shipped: Path) -> list[tuple[Path, Path]]:
     """A run's panels, each with its place, of systems whose result in the tables is the run's. Raises PublishError for
     more than PANELS_LIMIT."""
     panels = {panel.name: panel for panel in sorted((made / "panels").glob("[!.]*.png"))}
     for record in made_here.values():
-        shown = results.best(everything.values(), record["task"], record["system"], record["sigma"])
-        if shown and shown["profile"] != profile:
+        shown = results.best(everything.values(), record.task, record.system, record.sigma)
+        if shown and shown.profile != profile:
             panels = {name: panel for name, panel in panels.items() if not fnmatch(name, _panels_of(record))}
     all_panels = {panel.name: panel for panel in (shipped / "panels").glob("[!.]*.png")} | panels
     if sum(panel.stat().st_size for panel in all_panels.values()) > PANELS_LIMIT:
@@ -122,11 +124,11 @@ def _pages(jobs: list[profiles.Job], run: Path, root: Path) -> tuple[list[tuple[
     return pairs, missing
 
 
-def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:
+def _too_large(sizes: dict[Path, int], everything: list[Result]) -> list[Path]:
     """The weights (each file's bytes) over the limit: first of results that no table shows, of these the largest."""
-    in_tables = [results.best(everything, record["task"], record["system"], record["sigma"]) for record in everything]
+    in_tables = [results.best(everything, record.task, record.system, record.sigma) for record in everything]
     in_tables += [row.result for row in comparison.side_by_side(everything).rows]
-    shown = {Path(record["weights"]["file"]).name for record in in_tables if record and record["weights"]}
+    shown = {Path(record.weights["file"]).name for record in in_tables if record and record.weights}
     over, out = sum(sizes.values()) - WEIGHTS_LIMIT, []
     for path in sorted(sizes, key=lambda path: (path.name in shown, -sizes[path], path)):
         if over > 0:
@@ -135,43 +137,45 @@ def _too_large(sizes: dict[Path, int], everything: list[dict]) -> list[Path]:
     return out
 
 
-def _real(path: Path, record: dict) -> None:
-    """Raises PublishError for a record that was made at smoke scale."""
-    if not isinstance(record, dict):
-        raise PublishError(f"{path.name}: is not a JSON object")
-    if record.get("profile") == "smoke":
+def _real(path: Path, profile: str | None) -> None:
+    """Raises PublishError for a record of the profile `smoke`."""
+    if profile == results.SMOKE:
         raise PublishError(f"{path.name}: made at smoke scale, which is no result")
 
 
-def _same(record: dict, other: dict | None, shipped: Path) -> bool:
+def _profile(path: Path) -> str | None:
+    """Of a search or of cells. Raises PublishError for what is no record."""
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise PublishError(f"{path.name}: is not a JSON object")
+    return record.get("profile")
+
+
+def _same(record: Result, other: Result | None, shipped: Path) -> bool:
     """Whether a result is shipped already, its weights too, maybe rounded (see `halve`)."""
-    return (other is not None and record | {"weights": None} == other | {"weights": None}
-            and (record["weights"] is None or runs.at_hand(other, shipped)))
+    return (other is not None and replace(record, weights=None) == replace(other, weights=None)
+            and (record.weights is None or runs.at_hand(other, shipped)))
 
 
-def _key(record: dict) -> tuple:
-    return tuple(record.get(name) for name in RIVALS)
-
-
-def _results(checkpoints: Path) -> dict[Path, dict]:
+def _results(checkpoints: Path) -> dict[Path, Result]:
     """The results in a checkpoints folder, checked, by their files."""
     return {path: results.read(path) for path in sorted((checkpoints / "results").glob("[!.]*.json"))}
 
 
-def _worth(result: dict) -> tuple[bool, int, int]:
+def _worth(result: Result) -> tuple[bool, int, int]:
     """Success, then the length of the training."""
-    return result["status"] == "ok", *length(result)
+    return result.status == "ok", *length(result)
 
 
-def _panels_of(result: dict) -> str:
+def _panels_of(result: Result) -> str:
     """A pattern of the file names of a system's panels, those of real rain included."""
-    sigma = "" if result["sigma"] is None else f"sigma{result['sigma']:g}-"
-    return f"{result['task']}-*{sigma}*-{results.slug(result['system'])}.png"
+    sigma = "" if result.sigma is None else f"sigma{result.sigma:g}-"
+    return f"{result.task}-*{sigma}*-{results.slug(result.system)}.png"
 
 
-def _weights(result: Path, record: dict, checkpoints: Path) -> Path | None:
+def _weights(result: Path, record: Result, checkpoints: Path) -> Path | None:
     """The weights file of a result, after comparing its hash; None if it has none."""
-    weights = record["weights"]
+    weights = record.weights
     if not weights:
         return None
     path = checkpoints / "weights" / Path(weights["file"]).name

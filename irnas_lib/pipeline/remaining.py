@@ -1,6 +1,7 @@
 """What is left of a profile's jobs, and about how long it takes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS
@@ -43,30 +44,27 @@ def left(profile: str, jobs: Sequence[tuple[profiles.Job, dict]]) -> list[Left]:
     """
     done, here = finished(profile), runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
     known = [result for result in runs.all_results(profile)
-             if result.get("crop") and result["profile"] != results.SMOKE]
+             if result.crop and result.profile != results.SMOKE]
     order = {job.name: place for place, job in enumerate(profiles.by_worth(job for job, _ in jobs))}
     missing = [(job, given) for job, given in jobs if job.name not in done]
     return [_left(profile, job, given, known, here) if job.notebook == "05_training" else Left(job.name, 0, None, None)
             for job, given in sorted(missing, key=lambda pair: order[pair[0].name])]
 
 
-def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here: str) -> Left:
-    wanted = given | {"lambda": given["loss_lambda"], "sigma": given["sigma"] if TASKS[given["task"]].sigmas else None,
-                      "schedule": given["schedule"] or given["iterations"]} | _architecture(profile, given)
+def _left(profile: str, job: profiles.Job, given: dict, known: list[results.Result], here: str) -> Left:
+    # without the data's hash, for which all pictures would have to be read
+    wanted = TrainingConfig.of(given | _architecture(profile, given) | {
+        "sigma": given["sigma"] if TASKS[given["task"]].sigmas else None,
+        "schedule": given["schedule"] or given["iterations"], "data_sha256": None})
     iterations = given["iterations"]
-
-    def same(record):
-        """Up to the data's hash, for which all pictures would have to be read."""
-        return TrainingConfig.of(record | {"data_sha256": None}) == TrainingConfig.of(wanted)
-
-    if any(map(same, known)):  # a failed one too: the notebook does not try it again
+    if any(replace(result.config, data_sha256=None) == wanted for result in known):  # a failed one is not tried again
         return Left(job.name, iterations, iterations, 0.0)
-    state = checkpoints.load_state(runs.state_file(profile, results.stem(wanted)))
-    if state and same(state["key"]):
+    state = checkpoints.load_state(runs.state_file(profile, results.stem(wanted, profile)))
+    if state and state["key"] | {"data_sha256": None} == wanted.key():
         done = state["iteration"]
         return Left(job.name, done, iterations, state["seconds"] / done * (iterations - done))
-    paces = [result["seconds"] / (result["iterations"] * result["batch"] * result["crop"] ** 2) for result in known
-             if result["seconds"] and result["system"] == given["system"] and result["device"].startswith(here)]
+    paces = [result.seconds / (result.iterations * result.batch * result.crop ** 2) for result in known
+             if result.seconds and result.system == given["system"] and result.device.startswith(here)]
     pixels = iterations * given["batch"] * given["crop"] ** 2
     return Left(job.name, 0, iterations, min(paces) * pixels if paces else None)
 

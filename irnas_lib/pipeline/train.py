@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import sys
+from dataclasses import replace
 
 import torch
 from torch import distributed
@@ -19,14 +20,15 @@ from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
 from irnas_lib.experiments import runs, training_run
+from irnas_lib.experiments.results import Result
 from irnas_lib.files import run_folder
 from irnas_lib.pipeline import batch, profiles
 from irnas_lib.training import parallel
 from irnas_lib.training.steps import Diverged
 
 
-def run(profile: str, name: str, device: torch.device) -> tuple[dict, bool]:
-    """Trains what a job of 05_training trains: what `loop.train` returns, or the result that there is already; and
+def run(profile: str, name: str, device: torch.device) -> tuple[Result, bool]:
+    """Trains what a job of 05_training trains: its result, not yet measured, or the one that there is already; and
     whether it was there."""
     job = profiles.find(profile, name)
     if job.notebook != "05_training":
@@ -36,7 +38,7 @@ def run(profile: str, name: str, device: torch.device) -> tuple[dict, bool]:
         return _train(profile, job, device)
 
 
-def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[dict, bool]:
+def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[Result, bool]:
     given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
     parallel.part(torch.empty(given["batch"]))  # says at once if it cannot be shared
     task = given["task"]
@@ -51,7 +53,8 @@ def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[dict,
     wanted = runs.training_record(profile, pictures, device, network, architecture, given)
     if finished := runs.find_training(profile, wanted):
         return finished[0], True
-    return training_run.train_or_resume(wanted, network, pictures, device, given["precision"]), False
+    trained = training_run.train_or_resume(wanted, network, pictures, device, given["precision"])
+    return replace(wanted, **trained, status="ok"), False
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,11 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
-    if result.get("status") == "failed":
+    if result.status == "failed":
         print("failed before: its loss blew up, and the result says so", file=sys.stderr)
         return 1
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"trained {'before, ' if was_there else ''}in {result['seconds']:.0f} s on {result['device']}; now: "
+        print(f"trained {'before, ' if was_there else ''}in {result.seconds:.0f} s on {result.device}; now: "
               f"make reproduce PROFILE={options.profile}")
     return 0
 

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments.config import BUDGET, budget, length
-from irnas_lib.experiments.results import SMOKE, has_usual_loss
+from irnas_lib.experiments.results import SMOKE, Result, has_usual_loss
 from irnas_lib.tables import printed
 
 LEAST_GAIN = {50: 8.0}  # this project's bar: dB of PSNR over the noisy input, by sigma, below which nothing was learnt
@@ -27,7 +27,7 @@ class Row(NamedTuple):
     over those of the reference, mean and standard error of the mean over pictures (not over seeds). nan where that is
     not known, and for the reference itself."""
 
-    result: dict
+    result: Result
     psnr: float
     ssim: float
     gain: float
@@ -61,86 +61,86 @@ class Comparison(NamedTuple):
     @property
     def title(self) -> str:
         """What was compared, and at which budget."""
-        trained = next(row.result for row in self.rows if row.result["iterations"])
-        level = "" if trained["sigma"] is None else ", sigma {sigma:g}".format(**trained)
-        steps = "{iterations:,} iterations of {batch} crops of {crop}x{crop}".format(**trained)
-        return (f"{trained['dataset']}{level}, {self.protocol}, {trained['metrics'][self.protocol]['pictures']} test "
-                f"pictures; {steps} ({budget(trained)}), recipe {trained['recipe']}, seed {trained['seed']} "
-                f"({trained['profile']})")
+        trained = next(row.result for row in self.rows if row.result.iterations)
+        level = "" if trained.sigma is None else f", sigma {trained.sigma:g}"
+        steps = f"{trained.iterations:,} iterations of {trained.batch} crops of {trained.crop}x{trained.crop}"
+        return (f"{trained.dataset}{level}, {self.protocol}, {trained.metrics[self.protocol]['pictures']} test "
+                f"pictures; {steps} ({budget(trained)}), recipe {trained.recipe}, seed {trained.seed} "
+                f"({trained.profile})")
 
 
-def gains_too_little(result: dict, unrestored: dict | None, protocol: str = "strict") -> bool:
+def gains_too_little(result: Result, unrestored: Result | None, protocol: str = "strict") -> bool:
     """Whether a training is known to have gained too little over its input, on the pictures of both, to count."""
     (gain, _), _ = difference(result, unrestored, protocol)
     return _too_little(result, gain)
 
 
-def _too_little(result: dict, gain: float) -> bool:
-    return bool(result["iterations"]) and gain < LEAST_GAIN.get(result["sigma"], -math.inf)
+def _too_little(result: Result, gain: float) -> bool:
+    return bool(result.iterations) and gain < LEAST_GAIN.get(result.sigma, -math.inf)
 
 
-def at_one_budget(results: Iterable[dict], protocol: str = "strict") -> list[dict]:
+def at_one_budget(results: Iterable[Result], protocol: str = "strict") -> list[Result]:
     """The trainings of that budget at which most were trained (of several, the longest), on the same pictures.
 
     Those that keep each picture's scores under `protocol`, each training once: the first of `results`.
     """
-    groups: dict[tuple, dict[tuple, dict]] = {}
+    groups: dict[tuple, dict[tuple, Result]] = {}
     for result in results:
         each = _each(result, protocol)
-        if result["iterations"] and result["status"] == "ok" and each:
-            alike = (*(result.get(key) for key in BUDGET), *sorted(each))
-            groups.setdefault(alike, {}).setdefault((result["system"], result["lambda"]), result)
+        if result.iterations and result.status == "ok" and each:
+            alike = (*BUDGET(result), *sorted(each))
+            groups.setdefault(alike, {}).setdefault((result.system, result.loss_lambda), result)
     group = max(groups.values(), key=lambda group: (len(group), length(next(iter(group.values())))), default={})
     return list(group.values())
 
 
-def side_by_side(results: Sequence[dict], task: str = "denoising", sigma: float | None = 50, protocol: str = "strict",
+def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: float | None = 50, protocol: str = "strict",
                  smoke: bool = False, reference: str = "IR-NAS") -> Comparison:
     """The systems of `at_one_budget`, and those without a training that were measured on the same pictures with the
     same noise. Of the paper's data set and loss; with `smoke`, of smoke results."""
     candidates = [result for result in results
-                  if (result["task"], result["sigma"]) == (task, sigma) and has_usual_loss(result)
-                  and (result["profile"] == SMOKE) == smoke and (smoke or result["dataset"] == TASKS[task].dataset)]
-    compared = {result["system"]: result for result in at_one_budget(candidates, protocol)}
+                  if (result.task, result.sigma) == (task, sigma) and has_usual_loss(result)
+                  and (result.profile == SMOKE) == smoke and (smoke or result.dataset == TASKS[task].dataset)]
+    compared = {result.system: result for result in at_one_budget(candidates, protocol)}
     if not compared:
         return Comparison([], {}, protocol, reference)
-    one = next(iter(compared.values()))
-    names = list(_each(one, protocol))
+    first = next(iter(compared.values()))
+    names = list(_each(first, protocol))
     for result in candidates:
-        if (not result["iterations"] and _each(result, protocol).keys() >= set(names)
-                and all(result[key] == one[key] for key in ("seed", "data_sha256"))):
-            compared.setdefault(result["system"], result)
+        if (not result.iterations and _each(result, protocol).keys() >= set(names)
+                and (result.seed, result.data_sha256) == (first.seed, first.data_sha256)):
+            compared.setdefault(result.system, result)
     rows = []
     for system, result in compared.items():
         psnr, ssim = np.mean([_each(result, protocol)[name] for name in names], axis=0)
         (gain, _), _ = difference(result, compared.get(TASKS[task].unrestored), protocol, names)
         over = difference(result, compared.get(reference) if system != reference else None, protocol, names)
         rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1]))
-    failed = {result["system"] for result in candidates if result["status"] == "failed"
-              and all(result.get(key) == one.get(key) for key in BUDGET)}
+    failed = {result.system for result in candidates if result.status == "failed"
+              and BUDGET(result) == BUDGET(first)}
     missing = {item.system: "failed" if item.system in failed else "not run" for item in printed.load()
                if item.task == task and item.sigma == ("" if sigma is None else f"{sigma:g}")
                and item.where in ("1", "2", "3") and item.system not in compared}
     return Comparison(sorted(rows, key=lambda row: -row.psnr), missing, protocol, reference)
 
 
-def difference(one: dict, other: dict | None, protocol: str = "strict",
+def difference(result: Result, against: Result | None, protocol: str = "strict",
                names: Sequence[str] | None = None) -> tuple[tuple[float, float], ...]:
     """How far a result is above another on the pictures of both (of `names` among them): for PSNR (dB) and SSIM, the
     mean difference and its standard error over pictures. nan where that is not known: without another, and the error
     of one picture."""
-    ours, theirs = _each(one, protocol), _each(other, protocol) if other else {}
-    both = np.array([np.subtract(ours[name], theirs[name]) for name in (ours if names is None else names)
-                     if name in theirs]).reshape(-1, 2)
-    if not len(both):
+    scores, rival = _each(result, protocol), _each(against, protocol) if against else {}
+    gains = np.array([np.subtract(scores[name], rival[name]) for name in (scores if names is None else names)
+                      if name in rival]).reshape(-1, 2)
+    if not len(gains):
         return ((math.nan, math.nan),) * 2
-    errors = both.std(axis=0, ddof=1) / math.sqrt(len(both)) if len(both) > 1 else np.full(2, np.nan)
-    return tuple(zip(both.mean(axis=0).tolist(), errors.tolist()))
+    errors = gains.std(axis=0, ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else np.full(2, np.nan)
+    return tuple(zip(gains.mean(axis=0).tolist(), errors.tolist()))
 
 
-def _each(result: dict, protocol: str) -> dict:
+def _each(result: Result, protocol: str) -> dict:
     """PSNR and SSIM of each picture, by its name; empty where they were not kept."""
-    return result["metrics"].get(protocol, {}).get("each") or {}
+    return result.metrics.get(protocol, {}).get("each") or {}
 
 
 def markdown(compared: Comparison) -> str:
@@ -158,9 +158,9 @@ def markdown(compared: Comparison) -> str:
         ssim_ahead = f"{row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}" if row.verdict else ""
         gain = "" if math.isnan(row.gain) else f"{row.gain:+.2f}"
         counts = ["" if value is None else f"{value:,.0f}"
-                  for value in (result["parameters"], result["macs_per_pixel"])]
+                  for value in (result.parameters, result.macs_per_pixel)]
         verdict = "failed: gains too little" if row.failed else row.verdict
-        cells = [result["system"].replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, verdict,
+        cells = [result.system.replace("*", r"\*"), f"{row.psnr:.2f}", f"{row.ssim:.4f}", gain, ahead, verdict,
                  ssim_ahead, *counts]
         lines.append(f"| {' | '.join(cells)} |")
     if compared.missing:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS, TITLES
 from irnas_lib.experiments.config import budget
-from irnas_lib.experiments.results import best
+from irnas_lib.experiments.results import Result, best
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.tables import printed
 from irnas_lib.tables.comparison import LEAST_GAIN, gains_too_little
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
     metric: str
     protocol: str
     printed: printed.Printed | None
-    result: dict | None
+    result: Result | None
     smoke: bool
     timed: Mapping | None = None
     too_little: bool = False  # whether its training gained too little over its input to count
@@ -65,11 +65,11 @@ class Entry(NamedTuple):
         """What was measured, in the unit of the table, if anything was."""
         if self.metric == "time":
             return scaled(self.timed).get(self.system)
-        if self.result is None or self.result["status"] == FAILED:
+        if self.result is None or self.result.status == FAILED:
             return None
         if self.metric == "parameters":
-            return self.result["parameters"] / MILLION
-        return self.result["metrics"][self.protocol][self.metric.lower()]
+            return self.result.parameters / MILLION
+        return self.result.metrics[self.protocol][self.metric.lower()]
 
     def measured(self, more_decimals: int = 0) -> str:
         if self.number is not None:
@@ -102,7 +102,7 @@ class Entry(NamedTuple):
         """How many of the test pictures ours is from; empty if from all, or for what is not measured on pictures."""
         if not self.protocol:
             return ""
-        pictures, all_of_them = self.result["metrics"][self.protocol]["pictures"], TASKS[self.task].pictures
+        pictures, all_of_them = self.result.metrics[self.protocol]["pictures"], TASKS[self.task].measures[self.protocol]
         return f"{pictures} of {all_of_them} test pictures" if pictures < all_of_them else ""
 
     def notes(self) -> list[str]:
@@ -116,23 +116,24 @@ class Entry(NamedTuple):
         trained_as = SAME_TRAINING.get(self.system)
         notes += [f"measured on the training named {trained_as}"] if trained_as else []
         if self.metric == "parameters":
-            macs = self.result["macs_per_pixel"]
-            return [*notes, f"here {self.result['parameters']:,} registered"
+            macs = self.result.macs_per_pixel
+            return [*notes, f"here {self.result.parameters:,} registered"
                     + (f", {macs:,.0f} multiply-adds a pixel" if macs else "")]
-        if self.result["recipe"]:
-            loss_lambda = self.result["lambda"]
+        if self.result.recipe:
+            loss_lambda = self.result.loss_lambda
             loss = "" if loss_lambda is None else f", lambda {loss_lambda:g}"
-            if self.result.get("crop"):
-                loss += ", {batch} crops of {crop}x{crop} a step, ".format(**self.result) + budget(self.result)
-            notes.append(f"recipe {self.result['recipe']}{loss}")
-        if self.result["iterations"] and (self.result.get("schedule") or 0) > self.result["iterations"]:
-            notes.append(f"stopped after {self.result['iterations']:,} of {self.result['schedule']:,} iterations, "
+            if self.result.crop:
+                loss += (f", {self.result.batch} crops of {self.result.crop}x{self.result.crop} a step, "
+                         f"{budget(self.result)}")
+            notes.append(f"recipe {self.result.recipe}{loss}")
+        if self.result.iterations and (self.result.schedule or 0) > self.result.iterations:
+            notes.append(f"stopped after {self.result.iterations:,} of {self.result.schedule:,} iterations, "
                          "before its learning rate had decayed")
         if self.too_little:
             notes.append(TOO_LITTLE)
         if self.number is None:
             return notes
-        scores = self.result["metrics"][self.protocol]
+        scores = self.result.metrics[self.protocol]
         if fewer := self.fewer_pictures():
             notes.append(fewer)
         if self.metric == "SSIM" and scores.get("ssim_padded") is not None:
@@ -140,13 +141,14 @@ class Entry(NamedTuple):
         return notes
 
 
-def of_table(number: int, results: Iterable[dict], smoke: bool = False,
+def of_table(number: int, results: Iterable[Result], smoke: bool = False,
           times: Mapping[str, Mapping] = {}) -> list[Entry]:
     """Every entry of a table: by system, then task and noise level, then protocol, then metric."""
     results = list(results)
     here = [item for item in printed.load() if item.where == str(number)]
     known = {(item.task, item.system, item.sigma, item.metric): item for item in here}
     settings = list(dict.fromkeys((item.task, item.sigma) for item in here if item.metric == "PSNR"))
+    shown = {task: [*TASKS[task].protocols, *_further(results, task)] for task, _ in settings}
     made = []
 
     @cache
@@ -162,13 +164,13 @@ def of_table(number: int, results: Iterable[dict], smoke: bool = False,
 
     for system in _systems(number, here, settings, results, smoke):
         for task, sigma in settings:
-            for protocol in TASKS[task].protocols:
+            for protocol in shown[task]:
                 result = found(task, system, sigma, protocol)
                 for metric in ("PSNR", "SSIM"):
                     add(task, system, sigma, metric, protocol, result)
         for task in dict.fromkeys(task for task, _ in settings):
             runs = [found(task, system, sigma) for each, sigma in settings if each == task]
-            counted = next((run for run in runs if run and run["status"] == "ok" and run["parameters"]), None)
+            counted = next((run for run in runs if run and run.status == "ok" and run.parameters), None)
             if counted or (task, system, "", "parameters") in known:
                 add(task, system, "", "parameters", "", counted)
             timed = times.get(task) if system in scaled(times.get(task)) and LAYOUTS[number].is_open else None
@@ -177,14 +179,20 @@ def of_table(number: int, results: Iterable[dict], smoke: bool = False,
     return made
 
 
+def _further(results: list[Result], task: str) -> list[str]:
+    """What has been measured on further test sets of a task."""
+    measured = {protocol for result in results if result.task == task for protocol in result.metrics}
+    return [protocol for protocol in TASKS[task].measures if protocol in measured - set(TASKS[task].protocols)]
+
+
 def _systems(number: int, here: list[printed.Printed], settings: list[tuple[str, str]],
-             results: list[dict], smoke: bool) -> list[str]:
+             results: list[Result], smoke: bool) -> list[str]:
     """The systems of a table in its order: input, printed ones, extras, whatever else has a result."""
     shown = [item.system for item in here] + list(LAYOUTS[number].extras)
     if LAYOUTS[number].is_open:
         task = settings[0][0]
         elsewhere = {item.system for item in printed.load()}
-        others = {result["system"] for result in results if result["task"] == task} - elsewhere
+        others = {result.system for result in results if result.task == task} - elsewhere
         shown = [TASKS[task].unrestored, *shown] + sorted(
             system for system in others
             if any(best(results, task, system, _level(sigma), smoke=smoke) for _, sigma in settings))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
 from irnas_lib.experiments.config import PAPER_ITERATIONS, PAPER_PIXELS, budget, pixels
-from irnas_lib.experiments.results import SMOKE
+from irnas_lib.experiments.results import SMOKE, Result
 from irnas_lib.experiments.times import restored_by, scaled
 from irnas_lib.files import atomically
 from irnas_lib.tables import entries, printed
@@ -59,7 +59,7 @@ class Traced(NamedTuple):
                         strict=True))
 
 
-def trace(results: Iterable[dict], times: Mapping = {}, bench: Mapping = {},
+def trace(results: Iterable[Result], times: Mapping = {}, bench: Mapping = {},
           searches: Iterable[Mapping] = ()) -> list[Traced]:
     """All printed numbers in the order of `printed.load`.
 
@@ -81,7 +81,7 @@ def write(traced: Iterable[Traced], folder: str | Path) -> Path:
     with atomically(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(one.row(more_decimals=2) for one in traced)
+        writer.writerows(number.row(more_decimals=2) for number in traced)
     return path
 
 
@@ -127,11 +127,11 @@ def _missing(item: printed.Printed, why: str, budget: str = "", verdict: str = e
 
 def _in_table(of_number: list[entries.Entry]) -> Traced:
     """Of a number's entries, one for each protocol, the one of the printed protocol counts, else the first measured."""
-    entry = min(of_number, key=lambda one: (one.number is None, one.protocol != one.printed.protocol))
+    entry = min(of_number, key=lambda entry: (entry.number is None, entry.protocol != entry.printed.protocol))
     item, result = entry.printed, entry.result
     if entry.metric == "parameters":  # needs no result, only the network
-        ours = _parameters(item.system)
-        return _judged(item, ours / entries.MILLION, COUNTED, remarks=[f"{ours:,} registered here", item.note])
+        counted = _parameters(item.system)
+        return _judged(item, counted / entries.MILLION, COUNTED, remarks=[f"{counted:,} registered here", item.note])
     if entry.metric == "time":
         if entry.timed:
             return _judged(item, entry.number, _timed(entry.timed, entry.system), obstacle=entry.obstacle())
@@ -142,7 +142,7 @@ def _in_table(of_number: list[entries.Entry]) -> Traced:
         noise = f" at sigma {item.sigma}, protocol {item.protocol}" if item.sigma else ""
         return _missing(item, f"no result yet of {entries.SAME_TRAINING.get(item.system, item.system)} "
                         f"on {TASKS[item.task].dataset}{noise}")
-    share = (pixels(result) or 0) / PAPER_PIXELS or (result["iterations"] or 0) / PAPER_ITERATIONS
+    share = (pixels(result) or 0) / PAPER_PIXELS or (result.iterations or 0) / PAPER_ITERATIONS
     short = (f"our training saw less than {ENOUGH:.0%} of the paper's pixels, so that this refutes nothing"
              if 0 < share < ENOUGH else "")
     obstacle = entry.obstacle()
@@ -151,16 +151,16 @@ def _in_table(of_number: list[entries.Entry]) -> Traced:
     return _judged(item, entry.number, _budget(result), entry.protocol, obstacle, entry.notes(), short)
 
 
-def _budget(result: Mapping) -> str:
-    trained = "no training" if result["iterations"] is None else f"{_iterations(result)}, {result['batch']} crops each"
-    return f"{trained}; profile {result['profile']}, {result['device']}"
+def _budget(result: Result) -> str:
+    trained = "no training" if result.iterations is None else f"{_iterations(result)}, {result.batch} crops each"
+    return f"{trained}; profile {result.profile}, {result.device}"
 
 
-def _iterations(result: Mapping) -> str:
+def _iterations(result: Result) -> str:
     """How many, and for the paper's own network of how many; what it gave the others it does not say."""
-    planned = f" of {PAPER_ITERATIONS:,}" if result["system"] in systems.IR_NAS else ""
+    planned = f" of {PAPER_ITERATIONS:,}" if result.system in systems.IR_NAS else ""
     seen = budget(result)
-    return f"{result['iterations']:,}{planned} iterations" + (f" ({seen})" if seen else "")
+    return f"{result.iterations:,}{planned} iterations" + (f" ({seen})" if seen else "")
 
 
 def _timed(record: Mapping, system: str) -> str:
@@ -196,10 +196,10 @@ def _search_time(item: printed.Printed, searches: Iterable[Mapping]) -> Traced:
     real = [search for search in searches if search["task"] == "denoising" and search["profile"] != SMOKE]
     if not real:
         return _missing(item, "no search yet for denoising")
-    search = max(real, key=lambda one: (one["settings"]["width"], one["history"][-1]["iteration"]))
-    ours, paper = search["settings"], SearchSettings()  # whose defaults are the paper's
-    budget = (f"W = {ours['width']}, {ours['epochs']} epochs of {ours['crops_per_picture']} crops a picture (the "
-              f"paper's: {paper.width}, {paper.epochs}, about {paper.crops_per_picture})")
+    search = max(real, key=lambda search: (search["settings"]["width"], search["history"][-1]["iteration"]))
+    settings, paper = search["settings"], SearchSettings()  # whose defaults are the paper's
+    budget = (f"W = {settings['width']}, {settings['epochs']} epochs of {settings['crops_per_picture']} crops a "
+              f"picture (the paper's: {paper.width}, {paper.epochs}, about {paper.crops_per_picture})")
     return _judged(item, search["seconds"] / 3600, f"{budget}; profile {search['profile']}, {search['device']}",
                    obstacle=f"another machine's time, and of a search of {search['history'][-1]['iteration']:,} steps")
 
@@ -208,16 +208,17 @@ def _search_memory(item: printed.Printed, bench: Mapping) -> Traced:
     """Eq. 6, a cell for each way into a layer, stands for Auto-DeepLab: in our implementation, and edge by edge."""
     if "sharing_memory" not in bench:
         return _missing(item, "no memory of the supernet yet (make bench)")
-    ours, *beside = (bench[key] for key in ("sharing_memory", "supernet_memory") if key in bench)
-    return _judged(item, ours["ratio"], f"peak of one step of the paper's supernet; {ours['device']}",
-                   remarks=[f"ours is Eq. 5 against {ours['against']}, which stands for Auto-DeepLab",
-                            *(f"against {one['against']}, it is {one['ratio']:.2f}" for one in beside), item.note])
+    sharing, *beside = (bench[key] for key in ("sharing_memory", "supernet_memory") if key in bench)
+    return _judged(item, sharing["ratio"], f"peak of one step of the paper's supernet; {sharing['device']}",
+                   remarks=[f"ours is Eq. 5 against {sharing['against']}, which stands for Auto-DeepLab",
+                            *(f"against {measured['against']}, it is {measured['ratio']:.2f}" for measured in beside),
+                            item.note])
 
 
-def _side_by_side(item: printed.Printed, times: Mapping, other: str, ratio: Callable[[float, float], float]) -> Traced:
+def _side_by_side(item: printed.Printed, times: Mapping, rival: str, ratio: Callable[[float, float], float]) -> Traced:
     """A ratio of two times that were taken in one run on one machine."""
     taken = scaled(times[item.task]) if item.task in times else {}
-    if not {item.system, other} <= taken.keys():
-        return _missing(item, f"no times yet of {item.system} and {other} side by side, {item.task}")
-    return _judged(item, ratio(taken[item.system], taken[other]), _timed(times[item.task], item.system),
+    if not {item.system, rival} <= taken.keys():
+        return _missing(item, f"no times yet of {item.system} and {rival} side by side, {item.task}")
+    return _judged(item, ratio(taken[item.system], taken[rival]), _timed(times[item.task], item.system),
                    remarks=[item.note])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from irnas_lib.experiments.results import Result
 from irnas_lib.files import atomically
 from irnas_lib.tables import entries
 from irnas_lib.tables.entries import LAYOUTS, Entry
@@ -25,7 +26,7 @@ LEGEND = ("Here: measured in this project. Difference: here minus printed. n/c: 
 SMOKE_WARNING = "Smoke scale, not a result: tiny networks, a few steps, embedded pictures."
 
 
-def rows(number: int, results: Iterable[dict], smoke: bool = False,
+def rows(number: int, results: Iterable[Result], smoke: bool = False,
          times: Mapping[str, Mapping] = {}) -> list[dict[str, str]]:
     """The tidy rows of table 1 to 6, all text as in the CSV.
 
@@ -36,7 +37,7 @@ def rows(number: int, results: Iterable[dict], smoke: bool = False,
     return [_row(entry) for entry in entries.of_table(number, results, smoke, times)]
 
 
-def write(number: int, results: Iterable[dict], folder: str | Path, smoke: bool = False,
+def write(number: int, results: Iterable[Result], folder: str | Path, smoke: bool = False,
           times: Mapping[str, Mapping] = {}) -> list[Path]:
     """Writes table1.csv, table1.md and table1.tex (or 2 to 6) into `folder`; returns the three files.
 
@@ -60,8 +61,8 @@ def _row(entry: Entry) -> dict[str, str]:
         notes.append(f"the printed number agrees with {entry.printed.protocol}")
     if entry.smoke and entry.result:
         notes.append("smoke scale, not a result")
-    run = entry.result if entry.result and entry.protocol else {}
-    iterations, seed = (run.get(key) for key in ("iterations", "seed"))
+    run = entry.result if entry.protocol else None
+    iterations, seed = (run.iterations, run.seed) if run else (None, None)
     return dict(zip(COLUMNS, (
         str(entry.table), entry.task, entry.system, entry.sigma, entry.metric,
         entry.printed.value if entry.printed else "", entry.measured(more_decimals=2), entry.protocol,
