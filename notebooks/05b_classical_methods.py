@@ -59,7 +59,7 @@ test_pictures = 0
 sigma = sigma if TASKS[task].sigmas else None
 pictures = datasets.load(task, dataset, data)
 test = pictures.test[::every][:test_pictures or None]
-restore = classical.restorer(method, task, sigma, pictures.train)
+restore = classical.method(method, task, sigma, pictures.train)
 print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}:",
       ", ".join(picture.name for picture in test[:20]), "..." if len(test) > 20 else "")
 

@@ -1,5 +1,6 @@
 """What the benchmark compares is the same computation; what it writes is what is promised. Nothing here is timed."""
 
+import contextlib
 import json
 import math
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from torch.nn import functional as F
 
 from irnas_lib import operations
 from irnas_lib.benchmarks import bench, resumption
@@ -162,3 +164,22 @@ def test_the_share_of_the_matrix_rate_counts_a_step_as_three_passes(monkeypatch)
     found = bench.matrix_share(batch=2)
     step, product = 6 * 597_392 * 2 * 64 * 64 / 4.0, 2 * 2048 ** 3 / 0.5
     assert found["value"] == pytest.approx(100 * step / product) and found["spread"] == 0
+
+
+def test_the_step_before_computes_the_same_with_pytorchs_convolutions(monkeypatch):
+    network = bench.network_of("IR-NAS + residual").train()
+    x, ours = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)), []
+    plain = []
+    monkeypatch.setattr(bench, "pytorchs_depthwise", lambda *given: plain.append(given) or F.conv2d(
+        given[0], given[1], padding=given[2], dilation=given[2], groups=len(given[1])))
+    for context in (contextlib.nullcontext(), bench.pytorchs_convolutions(), contextlib.nullcontext()):
+        with context:
+            network.zero_grad()
+            y = network(x)
+            y.square().mean().backward()
+        ours.append((y.detach(), len(plain), [parameter.grad.clone() for parameter in network.parameters()
+                                                     if parameter.grad is not None]))
+    assert [count for _, count, _ in ours] == [0, ours[1][1], ours[1][1]] and ours[1][1] > 3
+    torch.testing.assert_close(ours[0][0], ours[1][0])
+    for first, second in zip(ours[0][2], ours[1][2]):
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)

@@ -64,17 +64,17 @@ def test_a_failure_is_raised_and_the_others_scores_stay(pictures, tmp_path):
 
 def test_methods_by_name(monkeypatch):
     x = torch.rand(1, 1, 40, 40)
-    assert classical.restorer("Noisy", "denoising", 50)(x) is x
-    assert classical.restorer("BM3D", "sim1800") is bm3d_rgb
+    assert classical.method("Noisy", "denoising", 50)(x) is x
+    assert classical.method("BM3D", "sim1800") is bm3d_rgb
     for method in ("BM3D", "WNNM"):
-        restore = classical.restorer(method, "denoising", 30)
+        restore = classical.method(method, "denoising", 30)
         assert isinstance(restore, functools.partial) and restore.keywords == {"sigma": 30}
     pairs = [Picture("a", *np.random.default_rng(0).integers(0, 256, (2, 30, 30, 3), dtype=np.uint8))]
     monkeypatch.setattr(classical, "fit_background", lambda cleans: [clean.shape for clean in cleans])
-    restore = classical.restorer("LP", "deraining", training=pairs)
+    restore = classical.method("LP", "deraining", training=pairs)
     assert restore.func is lp and restore.keywords == {"background_prior": [(3, 30, 30)]}
     with pytest.raises(ValueError, match="unknown method 'X'"):
-        classical.restorer("X", "denoising", 50)
+        classical.method("X", "denoising", 50)
 
 
 def test_two_protocols_in_one_pass_keep_their_own_scores(tmp_path):

@@ -24,12 +24,12 @@ def four(monkeypatch):
     monkeypatch.setitem(timing.SYSTEMS, "denoising", ("A", "B"))
     calls = []
 
-    def restorer(system, *_):
+    def ready(system, *_):
         def restore(degraded):
             calls.append((system, degraded))
             return degraded
         return restore
-    monkeypatch.setattr(timing, "restorer", restorer)
+    monkeypatch.setattr(timing, "ready", ready)
     return calls
 
 
@@ -99,4 +99,4 @@ def test_an_unknown_task_is_refused(capsys):
 def test_each_systems_own_seconds_are_counted(monkeypatch):
     clock = iter((10.0, 12.0, 20.0, 25.0))
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
-    assert timing.measure({"A": identity, "B": identity}, GREY[0], 50) == {"A": 2.0, "B": 5.0}
+    assert timing.seconds_taken({"A": identity, "B": identity}, GREY[0], 50) == {"A": 2.0, "B": 5.0}

@@ -99,7 +99,7 @@ def identical(run: Callable[[Path], dict], kills: int, seed: int = 0) -> int:
     return same
 
 
-def measure(kills: int = 20) -> int:
+def survived(kills: int = 20) -> int:
     """How many of 2 * kills killed runs, searches and trainings, end with the bits of an undisturbed one."""
     processes.set_forkserver_preload(["irnas_lib.benchmarks.resumption"])
     return sum(identical(run, kills) for run in (run_search, run_training))

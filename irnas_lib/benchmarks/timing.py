@@ -35,11 +35,11 @@ SYSTEMS = {
 }
 
 
-def restorer(system: str, task: str, training: Sequence[Picture], device: torch.device) -> Restore | None:
+def ready(system: str, task: str, training: Sequence[Picture], device: torch.device) -> Restore | None:
     """A system ready to run, a network with its shipped weights where there are any. None for IR-NAS without: the
     offsets of its deformable convolutions, and how their reads scatter, depend on the weights."""
     if system in classical.METHODS:
-        return classical.restorer(system, task, SIGMA if TASKS[task].sigmas else None, training)
+        return classical.method(system, task, SIGMA if TASKS[task].sigmas else None, training)
     network = systems.build(system, training[0].clean.shape[2], systems.published(task, system))
     found = results.best(results.load(runs.SHIPPED / "results"), task, system, SIGMA if TASKS[task].sigmas else None)
     if found and runs.at_hand(found, runs.SHIPPED):
@@ -49,7 +49,7 @@ def restorer(system: str, task: str, training: Sequence[Picture], device: torch.
     return inference.restorer(network, device)
 
 
-def measure(restorers: Mapping[str, Restore], picture: Picture, sigma: float | None) -> dict[str, float]:
+def seconds_taken(restorers: Mapping[str, Restore], picture: Picture, sigma: float | None) -> dict[str, float]:
     """Seconds that each system takes to restore a picture."""
     degraded = degraded_side(picture, to_tensor(picture.clean).unsqueeze(0), sigma, 0)
     taken = {}
@@ -75,19 +75,19 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
     done = everything.get(task, {})
     done = done["pictures"] if {key: done.get(key) for key in record} == record else {}
     record["pictures"] = dict(done)
-    restorers = {system: restorer(system, task, pictures.train, device) for system in SYSTEMS[task]}
+    restorers = {system: ready(system, task, pictures.train, device) for system in SYSTEMS[task]}
     if left_out := [system for system, restore in restorers.items() if restore is None]:
         print(f"left out, since its time depends on its weights and none are shipped: {', '.join(left_out)}")
     restorers = {system: restore for system, restore in restorers.items() if restore}
     sigma = SIGMA if TASKS[task].sigmas else None
-    measure(restorers, small(chosen[0]), sigma)  # what is compiled once is compiled
+    seconds_taken(restorers, small(chosen[0]), sigma)  # what is compiled once is compiled
     for picture in tqdm(chosen, desc=f"times, {task}"):
         known = record["pictures"].get(picture.name, {})
         missing = {system: restore for system, restore in restorers.items() if system not in known
                    and (system not in classical.METHODS or picture.name in few)}
         if device.type == "cuda":
-            measure(missing, picture, sigma)  # kernels are compiled and chosen for each size
-        record["pictures"][picture.name] = known | measure(missing, picture, sigma)
+            seconds_taken(missing, picture, sigma)  # kernels are compiled and chosen for each size
+        record["pictures"][picture.name] = known | seconds_taken(missing, picture, sigma)
         with atomically(file) as partial:
             partial.write_text(json.dumps(everything | {task: record}, indent=1) + "\n", encoding="utf-8")
     return record

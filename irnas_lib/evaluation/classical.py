@@ -21,14 +21,14 @@ def unchanged(degraded: torch.Tensor) -> torch.Tensor:
     return degraded
 
 
-def restorer(method: str, task: str, sigma: float | None = None, training: Sequence[Picture] = ()) -> Restore:
+def method(name: str, task: str, sigma: float | None = None, training: Sequence[Picture] = ()) -> Restore:
     """A method as a function from degraded to restored pictures, which can be pickled.
 
     sigma: of white noise, for BM3D and WNNM; on a camera's pictures (task "sim1800") BM3D estimates it itself.
     training: pairs; LP fits its background prior to the clean sides.
     Raises ValueError for an unknown method.
     """
-    match method:
+    match name:
         case "Noisy" | "Rainy":
             return unchanged
         case "BM3D":
@@ -40,4 +40,4 @@ def restorer(method: str, task: str, sigma: float | None = None, training: Seque
             return functools.partial(lp, background_prior=prior)
         case "DSC":
             return dsc
-    raise ValueError(f"unknown method {method!r} (known: {', '.join(METHODS)})")
+    raise ValueError(f"unknown method {name!r} (known: {', '.join(METHODS)})")
