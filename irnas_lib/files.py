@@ -47,6 +47,12 @@ def read_json(path: str | Path):
         raise ValueError(f"{path}: not readable as JSON ({error})") from None
 
 
+def write_json(path: str | Path, content) -> None:
+    """Writes JSON for people and programs, whole or not at all."""
+    with atomically(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:

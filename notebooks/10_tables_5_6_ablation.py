@@ -26,12 +26,14 @@ import torch
 from IPython.display import Markdown, display
 
 from irnas_lib import files, losses, metrics
+from irnas_lib.benchmarks import frame
 from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.evaluation import protocols, systems
 from irnas_lib.experiments import results as result_files
 from irnas_lib.experiments import runs
+from irnas_lib.experiments.config import pixels
 from irnas_lib.figures import plots
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, writers
@@ -230,6 +232,30 @@ else:
 # gets past a batch norm. SSIM hardly minds a picture that is a little too bright, so the term does not press for it.
 # In PSNR, then, the paper's network does better with MSE alone, and the paper's loss better with the input added; in
 # SSIM neither gains. The fourth pair, the input added and MSE alone, has not been trained.
+
+# %% [markdown]
+# ## The frame
+#
+# The SSIM of the metric is averaged over the positions where its 11x11 window fits, and so was the loss of all networks
+# below: a crop's outer pixels hardly counted in training, and in a crop of 32x32 they are many. How well does each
+# network restore the outermost pixels of whole test pictures? The last column is PSNR without a border of 5 pixels.
+# (Since then the loss is padded: recipe `best` and notebook 10b.)
+
+# %%
+frames = files.read_json(frame.FILE) if frame.FILE.is_file() and not smoke else {}
+shipped = {result.stem: result for result in results if result.stem in frames}
+rows = sorted(shipped.items(), key=lambda item: frames[item[0]]["frame"] - frames[item[0]]["psnr"])
+if not rows:
+    display(plots.not_run("PSNR of the frame"))
+else:
+    table = ("| network | lambda | million pixels seen | all pixels | outermost | without a border |\n"
+             "|:--|--:|--:|--:|--:|--:|\n")
+    for stem, result in rows:
+        scores = frames[stem]
+        name = result.system.replace("*", r"\*")
+        table += (f"| {name} | {result.loss_lambda:g} | {pixels(result) / 1e6:.0f} | {scores['psnr']:.2f} | "
+                  f"{scores['frame']:.2f} | {scores['inside']:.2f} |\n")
+    display(Markdown(f"PSNR in dB at sigma 50 on {scores['pictures']} test pictures, `strict`\n\n{table}"))
 
 # %% [markdown]
 # ## Exercises

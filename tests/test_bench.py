@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from test_results import make
 from torch.nn import functional as F
 
 from irnas_lib import operations
-from irnas_lib.benchmarks import bench, resumption
+from irnas_lib.benchmarks import bench, frame, resumption
 from irnas_lib.figures import bench_plots
 from irnas_lib.files import ROOT
 from irnas_lib.runtime import measured_peak
@@ -164,6 +165,20 @@ def test_the_share_of_the_matrix_rate_counts_a_step_as_three_passes(monkeypatch)
     found = bench.matrix_share(batch=2)
     step, product = 6 * 597_392 * 2 * 64 * 64 / 4.0, 2 * 2048 ** 3 / 0.5
     assert found["value"] == pytest.approx(100 * step / product) and found["spread"] == 0
+
+
+def test_the_frame_is_told_apart_from_the_inside(tmp_path, monkeypatch):
+    """A network that spoils a border of two pixels."""
+    def spoils(network, pictures, sigma, seed, device, measures):
+        clean = torch.rand(1, 1, 30, 30, generator=torch.Generator().manual_seed(0)) * 0.5
+        restored = clean + 0.01
+        for side in (restored[..., :2, :], restored[..., -2:, :], restored[..., :2], restored[..., -2:]):
+            side += 0.09
+        return {"a": [measure(restored, clean).item() for measure in measures]}
+    monkeypatch.setattr(frame.validation, "scores", spoils)
+    monkeypatch.setattr(frame.runs, "trained_network", lambda *_: None)
+    found = frame.measure(make(dataset="embedded"), tmp_path, None)
+    assert found["inside"] == pytest.approx(40) and found["frame"] < 20.1 < found["psnr"] < 40
 
 
 def test_the_step_before_computes_the_same_with_pytorchs_convolutions(monkeypatch):

@@ -34,7 +34,7 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems
 from irnas_lib.evaluation.inference import restorer
 from irnas_lib.experiments.runs import CPU, best_device
-from irnas_lib.files import ROOT, atomically, read_json
+from irnas_lib.files import ROOT, read_json, write_json
 from irnas_lib.losses import restoration_loss
 from irnas_lib.runtime import device_name, has_bfloat16, keep_freed_memory, measured_peak
 from irnas_lib.supercell import PlainSupercell, Supercell
@@ -337,11 +337,6 @@ def precision(iterations: int = 200) -> dict:
     return found
 
 
-def write(path: Path, content: dict) -> None:
-    with atomically(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status is returned."""
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.bench", description=__doc__.splitlines()[0])
@@ -373,11 +368,11 @@ def main(arguments: list[str] | None = None) -> int:
 def run(name: str, out: Path) -> None:
     """Measures one thing into the folder `out`, beside what is there."""
     if name not in BENCHES:
-        return write(out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
+        return write_json(out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
     path = out / "bench.json"
     found = read_json(path) if path.is_file() else {}
     found[name] = measured = {"device": device_name(best_device())} | BENCHES[name]()
-    write(path, found)
+    write_json(path, found)
     ratio = "" if measured["ratio"] is None else f"{measured['ratio']:8.4f} of {measured['against']}"
     print(f"{name:28} {measured['value']:10.4g} {measured['unit']:8}{ratio}", flush=True)
 

@@ -8,7 +8,6 @@ on where it stopped.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from irnas_lib.data.tiles import Restore
 from irnas_lib.evaluation import classical, inference, systems
 from irnas_lib.evaluation.protocols import degraded_side
 from irnas_lib.experiments import results, runs, times
-from irnas_lib.files import atomically
+from irnas_lib.files import write_json
 
 SIGMA = 50  # of white noise: the time of BM3D and WNNM depends on it
 SYSTEMS = {
@@ -88,8 +87,7 @@ def run(task: str, number: int, classical_number: int | None = None, file: Path 
         if device.type == "cuda":
             seconds_taken(missing, picture, sigma)  # kernels are compiled and chosen for each size
         record["pictures"][picture.name] = known | seconds_taken(missing, picture, sigma)
-        with atomically(file) as partial:
-            partial.write_text(json.dumps(everything | {task: record}, indent=1) + "\n", encoding="utf-8")
+        write_json(file, everything | {task: record})
     return record
 
 

@@ -36,13 +36,15 @@ def middle(pictures: Sequence[Picture], side: int) -> list[Picture]:
 
 
 def scores(network: nn.Module, pictures: Sequence[Picture], sigma: float | None, seed: int = 0,
-           device: torch.device | str = "cpu") -> dict[str, list[float]]:
-    """[PSNR, SSIM, PSNR of the outermost pixels] of each picture, by its name, in evaluation mode."""
+           device: torch.device | str = "cpu",
+           measures: Sequence[Callable] = (psnr, ssim, frame_psnr)) -> dict[str, list[float]]:
+    """What each of `measures` gives for each picture, by its name, in evaluation mode: PSNR, SSIM and the PSNR of the
+    outermost pixels."""
     restore, found = restorer(network, device), {}
     for picture in pictures:
         clean = to_tensor(picture.clean).unsqueeze(0)
         restored = restore(degraded_side(picture, clean, sigma, seed)).cpu()
-        found[picture.name] = [measure(restored, clean).item() for measure in (psnr, ssim, frame_psnr)]
+        found[picture.name] = [measure(restored, clean).item() for measure in measures]
     return found
 
 

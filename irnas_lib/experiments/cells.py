@@ -18,7 +18,7 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
 from irnas_lib.experiments import edits
 from irnas_lib.experiments.results import SMOKE
-from irnas_lib.files import atomically
+from irnas_lib.files import write_json
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
 from irnas_lib.search_space import OPERATIONS, states
 from irnas_lib.training.checkpoints import CheckpointError
@@ -112,8 +112,7 @@ def save(record: dict, folder: str | Path) -> Path:
     [{"name", "genotype", "psnr", ...}, ...], ...}; "psnr" in dB, None where the training failed."""
     path = Path(folder) / "{task}-{group}-{iterations}-{profile}.json".format(
         **record, iterations=record["budget"]["iterations"])
-    with atomically(path) as partial:
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(path, record)
     return path
 
 

@@ -4,7 +4,6 @@ The pictures that a choice is judged on are never trained on, and none of them i
 see the same number of pixels and, as far as the choices let them, the same first weights and batches.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -20,7 +19,7 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems, validation
 from irnas_lib.experiments import runs
 from irnas_lib.experiments.results import slug
-from irnas_lib.files import atomically, read_json
+from irnas_lib.files import read_json, write_json
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training import loop
 from irnas_lib.training.recipes import Recipe
@@ -165,8 +164,7 @@ def file(folder: str | Path, record: dict) -> Path:
 def save(record: dict, folder: str | Path) -> Path:
     """Writes one training's record, whole or not at all."""
     path = file(folder, record)
-    with atomically(path) as partial:
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(path, record)
     return path
 
 

@@ -1,0 +1,66 @@
+"""How well each shipped network restores a picture's outermost pixels: `python -m irnas_lib.benchmarks.frame`.
+
+The loss of Eq. 7 without padding hardly counts the outer pixels of a crop, so that some networks restore a picture's
+frame worse than the rest of it. What is measured goes to checkpoints/frame.json, from which notebook 10 shows it; a
+network that is there already is not measured again.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import mean
+
+import torch
+from tqdm import tqdm
+
+from irnas_lib.data import datasets
+from irnas_lib.evaluation import inference, validation
+from irnas_lib.experiments import results, runs
+from irnas_lib.files import read_json, write_json
+from irnas_lib.metrics import frame_psnr, psnr
+
+FILE = runs.SHIPPED / "frame.json"
+SIGMA, PICTURES = 50, 8
+BORDER = 5  # pixels
+
+
+def inside_psnr(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """PSNR in dB of what is left without a border."""
+    return psnr(*(picture[..., BORDER:-BORDER, BORDER:-BORDER] for picture in (restored, clean)))
+
+
+def measure(result: results.Result, checkpoints: Path, data: str | None, pictures: int = PICTURES) -> dict:
+    """Mean PSNR in dB over some test pictures: of all pixels, of the outermost alone ("frame"), and of the rest without
+    a border ("inside"); and how many pictures. Raises CheckpointError or DatasetError."""
+    test = datasets.load(result.task, result.dataset, data).test
+    chosen = inference.spread(inference.usual(test), pictures)
+    scores = validation.scores(runs.trained_network(result, checkpoints), chosen, result.sigma, result.seed,
+                               runs.best_device(), (psnr, frame_psnr, inside_psnr))
+    means = [round(mean(values), 4) for values in zip(*scores.values())]
+    return dict(zip(("psnr", "frame", "inside"), means)) | {"pictures": len(chosen)}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit status is returned."""
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.frame",
+                                     description=__doc__.split(":")[0] + ".")
+    parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
+    options = parser.parse_args(arguments)
+    try:
+        found = read_json(FILE) if FILE.is_file() else {}
+        shipped = [result for result in results.load(runs.SHIPPED / "results")
+                   if (result.task, result.sigma) == ("denoising", SIGMA) and runs.at_hand(result, runs.SHIPPED)]
+        for result in tqdm([result for result in shipped if result.stem not in found], unit="network"):
+            found[result.stem] = measure(result, runs.SHIPPED, options.data)
+            write_json(FILE, found)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
