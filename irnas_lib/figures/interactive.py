@@ -1,7 +1,8 @@
-"""A picture to play with: beta's logits on sliders, and the path that Viterbi's algorithm then decodes."""
+"""Pictures to play with: sliders, and what becomes of a softmax of alpha, or of Viterbi's path through beta."""
 
 import base64
 import math
+from collections.abc import Sequence
 
 import ipywidgets as widgets
 import torch
@@ -20,10 +21,23 @@ def path_explorer(beta: torch.Tensor) -> widgets.VBox | Figure:
     Where nobody can move a slider: the same picture and line, of beta as it is, and no widget.
     """
     if has_reader():
-        return Explorer(beta)
+        return PathExplorer(beta)
     line, trellis = decoded(beta)
     print(line)
     return trellis
+
+
+def softmax_explorer(alpha: torch.Tensor, names: Sequence[str]) -> widgets.VBox | Figure:
+    """One edge's raw logits alpha, (K,), of the K operations `names`, on sliders from -4 to 4; alpha itself stays.
+
+    Every change draws the softmax (Eq. 2) again and says how decided it is. Where nobody can move a slider: the same
+    picture and line, of alpha as it is, and no widget.
+    """
+    if has_reader():
+        return SoftmaxExplorer(alpha, names)
+    line, bars = weighed(alpha, names)
+    print(line)
+    return bars
 
 
 def has_reader() -> bool:
@@ -41,7 +55,53 @@ def decoded(beta: torch.Tensor) -> tuple[str, Figure]:
     return line, plots.draw_trellis(beta, path, {"second": second})
 
 
+def weighed(alpha: torch.Tensor, names: Sequence[str]) -> tuple[str, Figure]:
+    """A line about the strongest operation, and the bars of alpha and of its softmax side by side."""
+    weights = alpha.detach().softmax(dim=0)
+    entropy = -(weights * weights.log()).sum().item() / math.log(len(weights))
+    line = (f"strongest: {names[int(weights.argmax())]}, weight {weights.max().item():.2f}; "
+            f"relative entropy {entropy:.2f} (1 undecided, 0 decided)")
+    return line, plots.draw_softmax(alpha.tolist(), weights.tolist(), names)
+
+
 class Explorer(widgets.VBox):
+    """Sliders by their keys, and below them the line and the picture that `made` returns whenever one has moved."""
+
+    def __init__(self, sliders: dict, above: Sequence[widgets.Widget]):
+        self.sliders = sliders
+        self.line = widgets.Label()
+        self.picture = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
+        super().__init__([*above, self.line, self.picture])
+        for slider in self.sliders.values():
+            slider.observe(self._redraw, "value")
+        self._redraw()
+
+    def made(self) -> tuple[str, Figure]:
+        raise NotImplementedError
+
+    def _redraw(self, _=None):
+        self.line.value, figure = self.made()
+        self.picture.value = figure._repr_png_()
+
+    def _repr_mimebundle_(self, **kwargs):
+        # A page saved with the widget shows the picture wherever it is read without a kernel.
+        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(self.picture.value).decode()}
+
+
+class SoftmaxExplorer(Explorer):
+    """A slider for each logit."""
+
+    def __init__(self, alpha: torch.Tensor, names: Sequence[str]):
+        self.names = tuple(names)
+        sliders = {name: widgets.FloatSlider(value, min=-4, max=4, step=0.1, readout_format="+.1f", description=name)
+                   for name, value in zip(self.names, alpha.tolist(), strict=True)}
+        super().__init__(sliders, tuple(sliders.values()))
+
+    def made(self) -> tuple[str, Figure]:
+        return weighed(torch.tensor([slider.value for slider in self.sliders.values()]), self.names)
+
+
+class PathExplorer(Explorer):
     """A dropdown of cells, the sliders of the chosen one, and what `decoded` makes of beta with all sliders added."""
 
     def __init__(self, beta: torch.Tensor):
@@ -49,29 +109,20 @@ class Explorer(widgets.VBox):
         self.beta = beta.detach().clone()
         self.cell = widgets.Dropdown(description="moves from", options=[
             (f"layer {layer}, level {level}" if layer else "start", row) for row, (layer, level) in enumerate(rows)])
-        self.sliders = {
+        self.shown = widgets.HBox()
+        super().__init__({
             (row, column): widgets.FloatSlider(min=-3, max=3, step=0.1, readout_format="+.1f",
                                                description=plots.MOVE_STYLES[move][1])
-            for row, (_, level) in enumerate(rows) for column, move in enumerate(MOVES) if move_exists(level, move)}
-        self.shown, self.line = widgets.HBox(), widgets.Label()
-        self.picture = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
-        super().__init__([self.cell, self.shown, self.line, self.picture])
+            for row, (_, level) in enumerate(rows) for column, move in enumerate(MOVES) if move_exists(level, move)},
+            (self.cell, self.shown))
         self.cell.observe(self._choose, "value")
-        for slider in self.sliders.values():
-            slider.observe(self._redraw, "value")
         self._choose()
-        self._redraw()
 
     def _choose(self, _=None):
         self.shown.children = [slider for (row, _), slider in self.sliders.items() if row == self.cell.value]
 
-    def _redraw(self, _=None):
+    def made(self) -> tuple[str, Figure]:
         moved = self.beta.clone()
         for entry, slider in self.sliders.items():
             moved[entry] += slider.value
-        self.line.value, trellis = decoded(moved)
-        self.picture.value = trellis._repr_png_()
-
-    def _repr_mimebundle_(self, **kwargs):
-        # A page saved with the widget shows the picture wherever it is read without a kernel.
-        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(self.picture.value).decode()}
+        return decoded(moved)

@@ -6,7 +6,7 @@ Styles, markers and labels carry what colour does.
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -113,6 +113,19 @@ def search_curves(record: Mapping) -> Figure:
     for axes in [*parts.flat[:5], *(grid[level, layer] for layer, level in sources)]:
         axes.axvspan(0, warmed_up, color="0.9", zorder=0)
         axes.axvline(history[record["best"]]["iteration"], color="k", linewidth=0.6, zorder=0)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def draw_softmax(alpha: Sequence[float], weights: Sequence[float], names: Sequence[str]) -> Figure:
+    """One edge: its raw logits alpha, (K,), and beside them its operations' weights, their softmax."""
+    plot = Plot(6.0, 2.0)
+    for axes, values, title, limits in zip(plot.subplots(1, 2), (alpha, weights), ("raw alpha", "softmax of alpha"),
+                                           ((-4.8, 4.8), (0, 1.1))):
+        bars = axes.bar(names, values, color=[drawing.COLOURS[OPERATIONS.index(name)] for name in names])
+        axes.bar_label(bars, fmt="%.2f", padding=2)
+        axes.axhline(0, color="k", linewidth=0.8)
+        axes.set(title=title, ylim=limits)
     return plot
 
 
