@@ -38,7 +38,6 @@ import numpy as np
 import pandas as pd
 import torch
 from exercises import check
-from IPython.display import display
 from torch.nn import functional as F
 
 from irnas_lib.figures import drawing, interactive
@@ -58,7 +57,10 @@ seeds = 10
 # %% [markdown]
 # ## Choosing is not differentiable, mixing is
 #
-# A connection between two layers, an *edge*, shall carry one of four operations:
+# Networks for pictures are made of a few kinds of layers, and someone has to say which layer goes where. On this page
+# short signals stand in for pictures: sequences of 32 positions in 4 channels. What is true of a convolution along one
+# axis is true of one along two, and it is much faster. A connection between two places of a network, an *edge*, shall
+# carry one of four operations:
 #
 # | name | what it does | weights |
 # |:--|:--|:--|
@@ -83,7 +85,7 @@ CHANNELS, LENGTH = 4, 32  # of every signal
 
 
 def convolution(x, kernel, dilation):
-    """ReLU, a convolution of three taps and a batch norm: (B, C, T) to the same shape; kernel: (C, C, 3)."""
+    """ReLU, a convolution and a batch norm: (B, C, T) to the same shape; kernel: (C, C, 3)."""
     y = F.conv1d(F.relu(x), kernel, padding=dilation, dilation=dilation)
     return F.batch_norm(y, None, None, training=True)  # by the statistics of this batch, without scale and shift
 
@@ -95,10 +97,9 @@ def mixed_edge(x, kernels, alpha):
 
 
 # %% [markdown]
-# The signals are sequences of 32 positions in 4 channels, in place of pictures: a convolution along one axis is the
-# same idea as one along two, and much faster. The batch norm sees to it that both convolutions return numbers of the
-# same size, whatever their kernels. Without it a convolution could make up for a small $p_k$ by larger weights, and
-# $p_k$ would say nothing about how much the operation counts.
+# The batch norm sees to it that both convolutions return numbers of the same size, whatever their kernels. Without it a
+# convolution could make up for a small $p_k$ by a larger kernel, and $p_k$ would say nothing about how much the
+# operation counts.
 #
 # How decided is a row of logits? The *relative entropy* says so in one number, for $K$ operations:
 #
@@ -118,8 +119,10 @@ interactive.softmax_explorer(torch.tensor([1.0, 0.0, 0.7, -1.0]), OPERATIONS)
 #
 # Here is a task whose answer we know. Random signals $x$ go through `dil`, with a kernel that is kept secret, and a
 # little noise is added; that is the target $y$. A mixed edge sees $x$ and $y$ and shall find out that it was `dil`. It
-# has two kinds of parameters: the kernels of its two convolutions, and $\alpha$. They move in turn, each by an optimiser
-# of its own and each on its own half of the signals; the next section says why.
+# has two kinds of parameters: the kernels of its two convolutions, and $\alpha$. They move in turn, each on its own
+# half of the signals; the next section says why. Each has an optimiser of its own, of the kind that the paper takes:
+# SGD with momentum for the kernels, Adam for $\alpha$. `backward(inputs=[parameter])` computes the gradient of that one
+# and leaves the other alone.
 
 
 # %%
@@ -166,16 +169,16 @@ plt.show()
 print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.2f}" for i in (1, 50, 100)])
 
 # %% [markdown]
-# **What to notice.** Gradient descent has found the operation. But in the first steps the weight of `dil` does not rise
-# at once: its kernel is still random, and a convolution with a random kernel is no better than noise. Keep this in mind
-# for the section on the warm-up.
+# **What to notice.** Gradient descent has found the operation. But first the weight of `dil` falls, and `none` leads by
+# far: while its kernel is random, a convolution is worse than nothing. Only when the kernel has learned something does
+# `dil` come back. Keep this in mind for the section on the warm-up.
 #
 # ## Two problems, one inside the other
 #
 # What is it that we want? Not the $\alpha$ that fits the training data best together with the kernels $w$, for then the
 # operation with most weights would win by fitting the noise. We want the architecture whose *trained* network does best
-# on data that it has not been trained on. That is a problem within a problem, a *bilevel* one, with one half of the data,
-# $W$, for the weights and the other half, $A$, for the architecture:
+# on data that it has not been trained on. That is a problem within a problem, a *bilevel* one, with one half of the
+# data, $W$, for the weights and the other half, $A$, for the architecture:
 #
 # $$\min_\alpha \; \mathcal{L}_A\big(w^*(\alpha), \alpha\big) \qquad \text{where} \qquad
 # w^*(\alpha) = \arg\min_w \; \mathcal{L}_W(w, \alpha)$$
@@ -189,18 +192,19 @@ print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.
 # directly, and also through the weights that it would lead to:
 #
 # $$\underbrace{\nabla_\alpha \mathcal{L}_A(w', \alpha)}_{\text{directly}} \;-\;
-# \underbrace{\xi \, \nabla^2_{\alpha, w} \mathcal{L}_W(w, \alpha) \, \nabla_{w'} \mathcal{L}_A(w', \alpha)}_{\text{through the weights}}$$
+# \underbrace{\xi \, \nabla^2_{\alpha, w} \mathcal{L}_W(w, \alpha) \,
+# \nabla_{w'} \mathcal{L}_A(w', \alpha)}_{\text{through the weights}}$$
 #
-# This is the *second-order* version, so called for the second derivatives in it. The *first-order* version sets
-# $\xi = 0$: the second term goes, $w'$ is $w$, and a step of $\alpha$ takes the weights as they are. It is what the loop
-# above does, what IR-NAS does, and what page 3 does, for it needs one pass through the network where second order needs
+# This is the *second-order* version, so called for the second derivatives in it. The *first-order* version sets $\xi =
+# 0$: the second term goes, $w'$ is $w$, and a step of $\alpha$ takes the weights as they are. It is what the loop above
+# does, what IR-NAS does, and what page 3 does, for it needs one pass through the network where second order needs
 # several. What does it lose? The smallest example, from the DARTS paper, has one weight and one architecture parameter:
 #
 # $$\mathcal{L}_W = w^2 - 2 \alpha w + \alpha^2 = (w - \alpha)^2, \qquad \mathcal{L}_A = \alpha w - 2 \alpha + 1$$
 #
 # The best weight for any $\alpha$ is $w^* = \alpha$, and with it $\mathcal{L}_A = (\alpha - 1)^2$: the answer is
-# $\alpha = 1$. With $w' = w - 2\xi(w - \alpha)$ the gradient is $(w' - 2) + 2 \xi \alpha$, the second term being the one
-# through the weights.
+# $\alpha = 1$. With $w' = w - 2\xi(w - \alpha)$ the gradient is $(w' - 2) + 2 \xi \alpha$, the second term being the
+# one through the weights.
 
 # %%
 fig, ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
@@ -226,13 +230,15 @@ plt.show()
 # ## A cell
 #
 # A network is more than one edge. The paper, like DARTS, searches for a *cell*: a small graph that is repeated to make
-# the network. Ours has two inputs, `p2` and `p1`, and two nodes. A node is the sum of an edge from every earlier state
-# (Eq. 1 of the paper), and the output holds both nodes (Eq. 3):
+# the network. Its states are two inputs, `p1` from the cell before and `p2` from the one before that, and some nodes;
+# ours has two, `n1` and `n2`. A node is the sum of an edge from every earlier state (Eq. 1 of the paper), and the
+# output holds all nodes (Eq. 3):
 #
-# $$n_i = \sum_{j < i} O_{j \to i}(s_j), \qquad \text{output} = [n_1, n_2]$$
+# $$n_i = \sum_{s \text{ before } n_i} O_{s \to n_i}(s), \qquad \text{output} = [n_1, n_2]$$
 #
-# So there are five edges, and $\alpha$ is a table of five rows and four columns. We plant a cell: the secret network is
-# the very same function with an $\alpha$ that is decided. All four operations occur in it.
+# So there are five edges, and $\alpha$ is a table of five rows and four columns. The cells that can come out are the
+# *search space*. We plant one of them: the secret network is the very same function with an $\alpha$ that is decided.
+# All four operations occur in it; the drawing shows the four edges that are not `none`.
 
 # %%
 EDGES = (("p2", "n1"), ("p1", "n1"), ("p2", "n2"), ("p1", "n2"), ("n1", "n2"))
@@ -343,9 +349,10 @@ def found(alpha):
     return sum(decode(row) == PLANTED for row in alpha)
 
 
-started = time.monotonic()
+started = time.process_time()
 kernels, alpha, history = search()
-print(f"the planted cell is found in {found(alpha)} of {seeds} searches, in {time.monotonic() - started:.0f} s in all")
+print(f"the planted cell is found in {found(alpha)} of {seeds} searches; "
+      f"all of them together took {time.process_time() - started:.0f} s of one core")
 
 # %%
 def outcome(alpha, history):
@@ -370,13 +377,14 @@ def draw_weights(history, title):
     for seed, ax in enumerate(axes.flat[:seeds]):
         for edge, (source, node) in enumerate(EDGES):
             ax.plot(history["step"], lines[:, seed, edge], color=COLOURS[PLANTED[edge]],
-                    linestyle=(0, (1, 1)) if edge == 4 else STYLES[PLANTED[edge]], label=f"{source} → {node}: {PLANTED[edge]}")
+                    linestyle=STYLES[PLANTED[edge]], linewidth=2.5 if edge == 4 else 1.2,
+                    label=f"{source} → {node}: {PLANTED[edge]}")
         ax.set_title(f"search {seed}", fontsize=8)
         ax.set_ylim(0, 1)
     for ax in axes.flat[seeds:]:
         ax.set_axis_off()
     axes[0, 0].set_ylabel("weight $p$")
-    fig.supxlabel("step", fontsize=9)
+    axes[-1, 0].set_xlabel("step")
     fig.suptitle(title, fontsize=10)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
     plt.show()
@@ -385,10 +393,14 @@ def draw_weights(history, title):
 draw_weights(history, "With a warm-up of 100 steps: the weight of the planted operation on each edge")
 
 # %% [markdown]
-# **What to notice.** In every panel the five lines are flat during the warm-up and then climb: $\alpha$ makes up its
-# mind within a hundred of its own steps. The convolutions with `conv` or `dil` are slower than `skip`, which has nothing
-# to learn. No search has tried one operation after another: 4 to the power of 5, 1,024 cells, were never trained one by
-# one.
+# **What to notice.** In every panel the five lines are flat during the warm-up and then climb. `skip` is the fastest,
+# for it has nothing to learn. The slowest is `conv` from `n1` to `n2` (the thick line): its input `n1` is itself a
+# mixture that still changes. Every edge has decided for the planted operation, though on the last edge of search 3 with
+# little more than half of the weight.
+#
+# A cell as small as this could be found by trying: there are 243 of them. Of the paper's cells there are more than
+# anybody can train ([page 2](02_search_space.ipynb) counts them), and a differentiable search trains one network
+# instead.
 #
 # ## Without a warm-up
 #
@@ -400,7 +412,8 @@ print(f"without a warm-up the planted cell is found in {found(alpha_cold)} of {s
 draw_weights(cold, "Without a warm-up: the weight of the planted operation on each edge")
 
 # %% [markdown]
-# Where do the wrong ones go? On the three edges that should be a convolution, this is the mean weight of each operation.
+# Where do the wrong ones go? On the three edges that should be a convolution, this is the mean weight of each
+# operation.
 
 
 # %%
@@ -428,9 +441,9 @@ plt.show()
 # %% [markdown]
 # **What to notice.** A convolution that has not been trained is noise, while `skip` is useful from the first step: it
 # carries the input, and the planted kernels are not far from the identity. So $\alpha$ begins with `skip`. From then on
-# the race is unfair: the gradient that reaches a kernel is multiplied by the weight $p$ of its operation, so a
-# convolution with a small weight also learns slowly. Some edges come back; on others the wrong convolution, or `skip`,
-# has won for good. The warm-up lets every operation learn at the same weight before any is judged.
+# the race is unfair: the gradient that reaches a kernel is multiplied by the weight $p$ of its operation, so that a
+# convolution with a small weight also learns slowly. Some edges come back. On others the wrong convolution, or `skip`,
+# is still ahead at the end. The warm-up lets all operations learn at the same weight before any of them is judged.
 #
 # It also depends on how fast $\alpha$ may move against the kernels. With a tenth of its learning rate, seven of these
 # ten searches found the planted cell without a warm-up (exercise 3).
@@ -440,22 +453,23 @@ plt.show()
 # It is the best known failure of differentiable search: the cell that comes out holds little but skip connections (see
 # [DARTS+](https://arxiv.org/abs/1909.06035), [Robust DARTS](https://arxiv.org/abs/1909.09656)). Two causes are often
 # named: searching for too long, and convolutions that overfit. We can try both. The signals are now drowned in noise
-# (its standard deviation is 2, the signal's is about 1 for each edge), and the kernels have 1 to 32 signals to learn
+# (its standard deviation is 2, the signal's is about 1 for each edge), and the kernels have 1 to 16 signals to learn
 # from; $\alpha$ still has its 256.
 
 # %%
-counts = (1, 2, 4, 8, 32)
+counts = (1, 2, 4, 16)
 scarce = {count: search(signals=count, noise=2.0) for count in counts}
 skips = {count: [sum(decode(row)[edge] == "skip" for edge in CONVOLUTIONS) for row in alpha_few]
          for count, (_, alpha_few, _) in scarce.items()}
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
-axes[0].bar([str(count) for count in counts], [np.sum(skips[count]) / (3 * seeds) for count in counts], color=COLOURS["skip"])
+axes[0].bar([str(count) for count in counts], [np.sum(skips[count]) / (3 * seeds) for count in counts],
+            color=COLOURS["skip"])
 axes[0].set(xlabel="signals that the kernels learn from", ylim=(0, 1), ylabel="share that is skip",
             title="Of the edges planted with a convolution")
 for count, colour in zip(counts, plt.colormaps["viridis"](np.linspace(0, 0.85, len(counts)))):
     run = scarce[count][2]
-    axes[1].plot(run["step"], on_convolutions(run)[:, 2], color=colour, label=f"{count} signals")
+    axes[1].plot(run["step"], on_convolutions(run)[:, 2], color=colour, label=f"{count} signal{'s' * (count > 1)}")
 axes[1].set(xlabel="step", ylabel="mean weight of skip", ylim=(0, 0.6), title="On these edges, over the steps")
 axes[1].legend(fontsize=8)
 plt.show()
@@ -465,13 +479,13 @@ for count in counts:
 
 # %% [markdown]
 # **What to notice.** The fewer signals there are for the kernels, the more convolutions give way to `skip`. With one or
-# two signals a kernel learns the noise of these; on the signals of A it is then worse than `skip`, which cannot overfit.
-# So $\alpha$ is not wrong: of the trained operations that it can choose from, `skip` is the best. It is the training
-# that was too poor.
+# two signals a kernel learns the noise of these; on the signals of A it is then worse than `skip`, which cannot
+# overfit. So $\alpha$ is not wrong: of the trained operations that it can choose from, `skip` is the best. It is the
+# training that was too poor.
 #
-# The other cause we could **not** produce. Over more steps the weight of `skip` does not creep up here; where there are
-# data enough it falls. Our kernels have 48 numbers each and have learned all that they can within a hundred steps. What
-# is reported of large networks after many epochs needs weights that overfit slowly, and this toy has none.
+# The other cause we could **not** produce. Over more steps the weight of `skip` does not creep up here, and where there
+# are data enough it falls. Our kernels are small, 48 numbers each, and have learned all that they can within a hundred
+# steps; what is reported of large networks over many epochs does not happen in this toy.
 #
 # ## Why two halves
 #
@@ -487,9 +501,9 @@ for title, (_, alpha_few, _) in (("alpha learns from A     ", scarce[4]), ("alph
           f"{p[:, through, 2].mean():.2f}; planted cell found in {found(alpha_few)} of {seeds}")
 
 # %% [markdown]
-# **What to notice.** On the signals that it was trained on, a convolution is never worse than nothing. Only signals that
-# the kernels have not seen can say that an edge had better be empty. This is what the split of the training pictures on
-# page 3 is for.
+# **What to notice.** On the signals that it was trained on, a convolution is never worse than nothing. Only signals
+# that the kernels have not seen can say that an edge had better be empty. This is what the split of the training
+# pictures on page 3 is for.
 #
 # ## The mixture is not the cell
 #
@@ -501,9 +515,10 @@ for title, (_, alpha_few, _) in (("alpha learns from A     ", scarce[4]), ("alph
 
 # %%
 def three_losses(kernels, alpha, history):
-    """The mean validation loss over all searches of: the mixed cell, the decoded cell, the decoded cell trained anew."""
+    """The mean validation loss over all searches: of the mixed cell, of the decoded one, of the decoded one trained
+    anew."""
     single = torch.stack([decided(decode(row)) for row in alpha])
-    anew, _, trained = search(warmup=300, steps=0, alpha=single)
+    _, _, trained = search(warmup=300, steps=0, alpha=single)
     x, y = (torch.stack(parts)[:, -128:] for parts in zip(*(problem(seed) for seed in range(seeds))))
     return [value.mean().item() for value in
             (history["V"][-1], losses(x, y, kernels, single), trained["V"][-1])]
@@ -525,18 +540,20 @@ ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **What to notice.** A search that has decided loses little by decoding. The slow one has hardly moved within 200 steps:
-# its mixture is far from any single cell, its kernels have learned to work together, and when all but one operation are
-# taken away the loss rises. Training anew repairs the kernels, and not a wrong choice. An optimiser such as Adam moves a
-# logit by about its learning rate in each step, so rate times steps says how far $\alpha$ can have come. When you read
-# about a search, look for these two numbers.
+# **What to notice.** Decoding makes the loss worse in both searches: the kernels have learned to work as parts of a
+# mixture. Training anew brings the first one down to nearly the noise, because its cell is the right one. The slow one
+# has hardly moved within 200 steps: its rows are nearly flat, and which operation is ahead by a hair is partly luck.
+# Training repairs kernels, but not a wrong choice.
+#
+# An optimiser such as Adam moves a logit by about its learning rate in each step, at most; so the rate times the number
+# of steps says how far $\alpha$ can have come. When you read about a search, look for these two numbers.
 #
 # ## Widths are chosen in the same way
 #
 # The paper also lets the search choose how wide the network is at each layer: a path that in every layer becomes
-# narrower, stays or becomes wider. The idea is from [Auto-DeepLab](https://arxiv.org/abs/1901.02985). Each possible move
-# gets a logit, called $\beta$, and a softmax over the moves that leave a place makes them probabilities. A whole path
-# $m_1, \ldots, m_L$ then has the probability
+# narrower, stays or becomes wider. The idea is from [Auto-DeepLab](https://arxiv.org/abs/1901.02985). Each possible
+# move gets a logit, called $\beta$, and a softmax over the moves that leave a place makes them probabilities. A whole
+# path $m_1, \ldots, m_L$ then has the probability
 #
 # $$P(m_1, \ldots, m_L) = \prod_{l=1}^{L} p_l(m_l), \qquad p_l = \mathrm{softmax}(\beta_l)$$
 #
@@ -562,9 +579,9 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 # |:--|:--|:--|
 # | data | random signals, a planted answer | noisy photographs; nobody knows the answer |
 # | operations | `conv`, `dil`, `skip`, `none` | also `sep` (separable) and `def` (deformable convolution) |
-# | network | one cell of two nodes | layers of cells of five nodes at three widths, all with the same $\alpha$, and $\beta$ |
+# | network | one cell of two nodes | layers of cells of five nodes at three widths; one $\alpha$ for all, and $\beta$ |
 # | loss | mean squared error | the same, and a term for the structure of the picture (Eq. 7) |
-# | result | $\alpha$ after the last step | $\alpha$ and $\beta$ at the best validation after the warm-up |
+# | result | $\alpha$ after the last step | $\alpha$ and $\beta$ of the best validation after the warm-up |
 # | rates | SGD 0.025, Adam 0.1 | SGD 0.025, falling to 0.001; Adam 0.001, as the paper prints them |
 #
 # ## Take-aways
@@ -574,7 +591,7 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 #   acts on the weights too; it is an approximation, and on this task it is good enough.
 # - Without a warm-up, `skip` wins against convolutions that have not learned anything yet.
 # - Convolutions that overfit lose against `skip`. That is a verdict on their training, not on them.
-# - The loss of the mixture says little about the decoded cell while $\alpha$ is undecided; train the decoded cell anew.
+# - The decoded cell is not the mixture: look at how decided $\alpha$ is, and train the decoded cell anew.
 #
 # ## Exercises
 #
@@ -599,28 +616,31 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 #
 # </details>
 #
-# **3** (medium). Run `search(warmup=0, alpha_rate=0.01)` and `search(warmup=0, steps=600)`, and count with `found`. Does
-# a slower or a longer search make up for the missing warm-up?
+# **3** (medium). Run `search(warmup=0, alpha_rate=0.01)` and `search(warmup=0, steps=600)`, and count with `found`.
+# Does a slower or a longer search make up for the missing warm-up?
 #
 # <details><summary>Solution</summary>
 #
-# In our run: 7 of 10 with the slower $\alpha$, 4 of 10 with three times the steps, against 1 of 10. A slow $\alpha$ gives
-# the kernels time, which is a warm-up by another name. More steps help some edges that were nearly right; on others the
-# weight of the planted convolution is so small that its kernel hardly learns.
+# In our run: 7 of 10 with the slower $\alpha$, 4 of 10 with three times the steps, against 1 of 10. A slow $\alpha$
+# gives the kernels time, which is a warm-up by another name. More steps help some edges that were nearly right; on
+# others the weight of the planted convolution is so small that its kernel hardly learns.
 #
 # </details>
 #
-# **4** (medium). Plant a cell of skip connections only, or one of `dil` only, in `PLANTED`. Is it found as often?
-# Which of the two is the easier, and why does that not show that skip connections take over?
+# **4** (medium). Set `PLANTED` to a cell whose four edges are all `skip`, and then to one whose edges are all `dil`
+# (the edge `p2 → n2` stays `none`). How often is each found with the warm-up, and how often without? What follows for a
+# report that says "our search found skip connections"?
 #
 # <details><summary>Solution</summary>
 #
-# SOLUTION4
+# In our run: with the warm-up both are found in 10 of 10. Without it `skip` is still found in 10 of 10, `dil` in 1 of
+# 10. A search that leans towards `skip` finds it whether it is right or not, so such a report needs a control: a task,
+# like this one, where something else is right.
 #
 # </details>
 #
-# **5** (hard, checks itself). Write the second-order gradient for tensors of any shape, by automatic differentiation, in
-# `exercises/second_order.py`. It is tested on the example of one weight and on a small network. A solution is in
+# **5** (hard, checks itself). Write the second-order gradient for tensors of any shape, by automatic differentiation,
+# in `exercises/second_order.py`. It is tested on the example of one weight and on a small network. A solution is in
 # `exercises/solutions/second_order.py`.
 
 # %%
@@ -634,7 +654,7 @@ check("second_order")
 # - Liu, Chen, Schroff and others: [Auto-DeepLab](https://arxiv.org/abs/1901.02985), 2019. Adds the search for widths.
 # - Zhang, Li, Chen, Shen: [IR-NAS](https://arxiv.org/abs/1909.08228), 2019. The paper of this course.
 # - Liang and others: [DARTS+](https://arxiv.org/abs/1909.06035), 2019. Stops the search when skip connections appear.
-# - Zela and others: [Understanding and Robustifying Differentiable Architecture Search](https://arxiv.org/abs/1909.09656),
-#   2019. When and why it fails.
+# - Zela and others: [Understanding and Robustifying Differentiable Architecture
+#   Search](https://arxiv.org/abs/1909.09656), 2019. When and why it fails.
 #
 # Next: [the search space of the paper](02_search_space.ipynb).

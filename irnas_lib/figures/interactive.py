@@ -1,4 +1,4 @@
-"""Pictures to play with: sliders, and what becomes of a softmax of alpha, or of Viterbi's path through beta."""
+"""Pictures to play with: sliders, and what becomes of a softmax of alpha, of Viterbi's path, of the loss's minimum."""
 
 import base64
 import math
@@ -8,10 +8,17 @@ import ipywidgets as widgets
 import torch
 from IPython import get_ipython
 from matplotlib.figure import Figure
+from torchvision.transforms.functional import gaussian_blur
 
 from irnas_lib import decode
 from irnas_lib.figures import plots
+from irnas_lib.losses import restoration_loss
+from irnas_lib.metrics import psnr, ssim
 from irnas_lib.search_space import MOVES, layers_for, move_exists, source_rows
+
+LAMBDAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0, 2.0)  # 0.5 is the paper's
+BLURS = tuple(0.4 * 10 ** (i / 29) for i in range(30))  # standard deviations of Gaussian blurs, in pixels
+BLUR_WINDOW = 25  # three deviations of the widest to each side
 
 
 def path_explorer(beta: torch.Tensor) -> widgets.VBox | Figure:
@@ -40,6 +47,20 @@ def softmax_explorer(alpha: torch.Tensor, names: Sequence[str]) -> widgets.VBox 
     return bars
 
 
+def loss_explorer(clean: torch.Tensor, noisy: torch.Tensor, weight: float = 0.5) -> widgets.VBox | Figure:
+    """Eq. 7 as a judge: the noisy picture, blurred more and more, and which blur has the smallest loss at a lambda.
+
+    clean, noisy: (1, C, H, W) in [0, 1], both sides at least 25. weight: lambda, one of LAMBDAS. A slider moves lambda.
+    Where nobody can move a slider: the same picture and line, of `weight`, and no widget.
+    """
+    blurred = [gaussian_blur(noisy, BLUR_WINDOW, [width, width]) for width in BLURS]
+    if has_reader():
+        return LossExplorer(clean, blurred, weight)
+    line, picture = judged(clean, blurred, weight)
+    print(line)
+    return picture
+
+
 def has_reader() -> bool:
     """Whether somebody sits before this kernel: JupyterLab lets it ask for input, papermill does not."""
     return getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False)
@@ -62,6 +83,15 @@ def weighed(alpha: torch.Tensor, names: Sequence[str]) -> tuple[str, Figure]:
     line = (f"strongest: {names[int(weights.argmax())]}, weight {weights.max().item():.2f}; "
             f"relative entropy {entropy:.2f} (1 undecided, 0 decided)")
     return line, plots.draw_softmax(alpha.tolist(), weights.tolist(), names)
+
+
+def judged(clean: torch.Tensor, blurred: Sequence[torch.Tensor], weight: float) -> tuple[str, Figure]:
+    """A line about the blur with the smallest loss at this lambda; the losses of all, and that picture."""
+    losses = [restoration_loss(picture, clean, weight).item() for picture in blurred]
+    best = min(range(len(losses)), key=losses.__getitem__)
+    line = (f"lambda {weight:g}: a blur of {BLURS[best]:.2f} pixels has the smallest loss; "
+            f"{psnr(blurred[best], clean).item():.2f} dB, SSIM {ssim(blurred[best], clean).item():.3f}")
+    return line, plots.draw_losses(BLURS, losses, blurred[best], clean)
 
 
 class Explorer(widgets.VBox):
@@ -126,3 +156,15 @@ class PathExplorer(Explorer):
         for entry, slider in self.sliders.items():
             moved[entry] += slider.value
         return decoded(moved)
+
+
+class LossExplorer(Explorer):
+    """A slider for lambda."""
+
+    def __init__(self, clean: torch.Tensor, blurred: Sequence[torch.Tensor], weight: float):
+        self.clean, self.blurred = clean, blurred
+        slider = widgets.SelectionSlider(options=LAMBDAS, value=weight, description="lambda")
+        super().__init__({"lambda": slider}, (slider,))
+
+    def made(self) -> tuple[str, Figure]:
+        return judged(self.clean, self.blurred, self.sliders["lambda"].value)

@@ -130,6 +130,28 @@ def draw_softmax(alpha: Sequence[float], weights: Sequence[float], names: Sequen
 
 
 @matplotlib.rc_context(STYLE)
+def draw_losses(widths: Sequence[float], losses: Sequence[float], best: torch.Tensor, clean: torch.Tensor) -> Figure:
+    """The loss of a picture against the width of its blur, the smallest marked; that picture and the clean one.
+
+    best, clean: (1, C, H, W) in [0, 1].
+    """
+    plot = Plot(8.5, 2.6)
+    axes = plot.subplots(1, 3, width_ratios=(1.6, 1, 1))
+    axes[0].plot(widths, losses, "k")
+    smallest = min(range(len(losses)), key=losses.__getitem__)
+    axes[0].plot(widths[smallest], losses[smallest], "o", color=drawing.COLOURS[3])
+    axes[0].set(xlabel="standard deviation of the blur (pixels)", ylabel="loss (Eq. 7)", xscale="log")
+    axes[0].set_xticks((0.5, 1, 2, 4), ("0.5", "1", "2", "4"), minor=False)
+    axes[0].xaxis.set_minor_locator(NullLocator())
+    for part, picture, title in zip(axes[1:], (best, clean), ("smallest loss", "clean")):
+        pixels = picture[0].clamp(0, 1).movedim(0, -1).numpy()
+        part.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+        part.set_title(title)
+        part.set_axis_off()
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
 def draw_trellis(beta: torch.Tensor, path: tuple[int, ...] | None = None,
                  others: Mapping[str, tuple[int, ...]] | None = None) -> Figure:
     """The trellis of raw logits beta, (rows, 3): every move with its probability, the chosen path bold.

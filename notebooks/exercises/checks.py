@@ -39,7 +39,7 @@ def second_order(module: ModuleType) -> None:
 
     for i, step in enumerate(1e-5 * torch.eye(3, dtype=torch.float64)):
         expected = (after(alpha + step) - after(alpha - step)) / 2e-5
-        assert abs(found[i].item() - expected) < 1e-6, f"a network, entry {i}: {found[i].item():.6f}, not {expected:.6f}"
+        assert abs(found[i].item() - expected) < 1e-6, f"entry {i} of a network: {found[i]:.6f}, not {expected:.6f}"
 
 
 def eq2(module: ModuleType) -> None:
