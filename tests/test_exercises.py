@@ -32,6 +32,10 @@ def test_a_solved_blank_is_said(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name, wrong", [
+    ("second_order", {"architecture_gradient": lambda loss_w, loss_a, w, alpha, xi:
+                      torch.autograd.grad(loss_a(w, alpha), alpha)[0]}),
+    ("second_order", {"architecture_gradient": lambda loss_w, loss_a, w, alpha, xi: torch.autograd.grad(
+        loss_a(w - xi * torch.autograd.grad(loss_w(w, alpha), w)[0], alpha), alpha)[0]}),
     ("eq2", {"mixed_edge": lambda x, logits, operations: sum(w * o(x) for w, o in zip(logits, operations))}),
     ("eq2", {"mixed_edge": lambda x, logits, operations:
              sum(w * o(x) for w, o in zip(logits.detach().softmax(0), operations)).requires_grad_()}),

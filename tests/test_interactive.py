@@ -1,13 +1,19 @@
-"""The interactive trellis without a browser: its sliders moved in Python, and what a page without a reader shows."""
+"""The interactive pictures without a browser: sliders moved in Python, and what a page without a reader shows."""
 
 import base64
 import math
+import re
 
 import nbformat
+import numpy as np
 import pytest
 import torch
+from skimage.filters import gaussian
+from skimage.metrics import structural_similarity
 
 from irnas_lib import decode
+from irnas_lib.data import datasets
+from irnas_lib.data.pictures import to_tensor
 from irnas_lib.figures import interactive, plots
 from irnas_lib.pipeline import batch, profiles
 from irnas_lib.search_space import MOVES, existing_moves, source_rows
@@ -90,3 +96,59 @@ interactive.path_explorer(torch.tensor({BETA.tolist()}))
     assert line.text == expected + "\n"
     assert base64.b64decode(picture.data["image/png"]) == trellis._repr_png_()
     assert "widget" not in made.read_text()
+
+
+def test_the_softmax_follows_its_sliders_and_leaves_alpha_alone(monkeypatch):
+    monkeypatch.setattr(interactive, "has_reader", lambda: True)
+    alpha, names = torch.tensor([1.0, 0.0, 0.7, -1.0]), ("conv", "dil", "skip", "none")
+    explorer = interactive.softmax_explorer(alpha, names)
+    assert [slider.description for slider in explorer.children[:4]] == list(names)
+    explorer.sliders["none"].value = 2.5
+    logits = (1.0, 0.0, 0.7, 2.5)
+    weights = [math.exp(value) / sum(map(math.exp, logits)) for value in logits]
+    entropy = sum(weight * math.log(weight, 1 / 4) for weight in weights)
+    assert explorer.line.value == (f"strongest: none, weight {weights[3]:.2f}; relative entropy {entropy:.2f} "
+                                   "(1 undecided, 0 decided)")
+    bars = plots.draw_softmax(logits, torch.tensor(logits).softmax(0).tolist(), names)
+    assert explorer.picture.value == bars._repr_png_()
+    assert alpha.tolist() == torch.tensor([1.0, 0.0, 0.7, -1.0]).tolist()
+
+
+def test_a_softmax_that_nobody_can_move_is_a_line_and_a_picture(monkeypatch, capsys):
+    monkeypatch.setattr(interactive, "has_reader", lambda: False)
+    shown = interactive.softmax_explorer(torch.zeros(4), ("conv", "dil", "skip", "none"))
+    assert isinstance(shown, plots.Plot)
+    assert capsys.readouterr().out.split(";")[1].startswith(" relative entropy 1.00")
+
+
+@pytest.fixture(scope="module")
+def noisy_pair():
+    clean = to_tensor(datasets.load("denoising", "embedded").train[0].clean)[None, :, :96, :96]
+    return clean, clean + 50 / 255 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_lambda_chooses_the_blur_with_the_smallest_loss(monkeypatch, noisy_pair):
+    monkeypatch.setattr(interactive, "has_reader", lambda: True)
+    clean, noisy = noisy_pair
+    explorer, scores = interactive.loss_explorer(clean, noisy), []
+    for weight in (0.0, 0.5):
+        explorer.sliders["lambda"].value = weight
+
+        def loss(width, weight=weight):
+            blurred = gaussian(noisy[0, 0].numpy(), width, mode="mirror", truncate=12 / width)
+            error = np.mean((blurred - clean[0, 0].numpy()) ** 2)
+            similar = structural_similarity(blurred, clean[0, 0].numpy(), data_range=1, gaussian_weights=True,
+                                            use_sample_covariance=False)
+            return error + weight * math.log10(1 / similar), 10 * math.log10(1 / error), similar
+
+        width = min(interactive.BLURS, key=loss)
+        found, quality, similar = map(float, re.findall(r"[\d.]+\d", explorer.line.value)[-3:])
+        assert found == pytest.approx(width, abs=0.01) and quality == pytest.approx(loss(width)[1], abs=0.01)
+        scores.append((quality, similar))
+    assert scores[0][0] > scores[1][0] and scores[0][1] < scores[1][1]  # lambda buys SSIM with PSNR
+
+
+def test_a_lambda_that_nobody_can_move_is_a_line_and_a_picture(monkeypatch, noisy_pair, capsys):
+    monkeypatch.setattr(interactive, "has_reader", lambda: False)
+    assert isinstance(interactive.loss_explorer(*noisy_pair), plots.Plot)
+    assert capsys.readouterr().out.startswith("lambda 0.5: a blur of ")

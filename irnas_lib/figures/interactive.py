@@ -1,16 +1,24 @@
-"""A picture to play with: beta's logits on sliders, and the path that Viterbi's algorithm then decodes."""
+"""Pictures to play with: sliders, and what becomes of a softmax of alpha, of Viterbi's path, of the loss's minimum."""
 
 import base64
 import math
+from collections.abc import Sequence
 
 import ipywidgets as widgets
 import torch
 from IPython import get_ipython
 from matplotlib.figure import Figure
+from torchvision.transforms.functional import gaussian_blur
 
 from irnas_lib import decode
 from irnas_lib.figures import plots
+from irnas_lib.losses import restoration_loss
+from irnas_lib.metrics import psnr, ssim
 from irnas_lib.search_space import MOVES, layers_for, move_exists, source_rows
+
+LAMBDAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0, 2.0)  # 0.5 is the paper's
+BLURS = tuple(0.4 * 10 ** (i / 29) for i in range(30))  # standard deviations of Gaussian blurs, in pixels
+BLUR_WINDOW = 25  # three deviations of the widest to each side
 
 
 def path_explorer(beta: torch.Tensor) -> widgets.VBox | Figure:
@@ -20,10 +28,37 @@ def path_explorer(beta: torch.Tensor) -> widgets.VBox | Figure:
     Where nobody can move a slider: the same picture and line, of beta as it is, and no widget.
     """
     if has_reader():
-        return Explorer(beta)
+        return PathExplorer(beta)
     line, trellis = decoded(beta)
     print(line)
     return trellis
+
+
+def softmax_explorer(alpha: torch.Tensor, names: Sequence[str]) -> widgets.VBox | Figure:
+    """One edge's raw logits alpha, (K,), of the K operations `names`, on sliders from -4 to 4; alpha itself stays.
+
+    Every change draws the softmax (Eq. 2) again and says how decided it is. Where nobody can move a slider: the same
+    picture and line, of alpha as it is, and no widget.
+    """
+    if has_reader():
+        return SoftmaxExplorer(alpha, names)
+    line, bars = weighed(alpha, names)
+    print(line)
+    return bars
+
+
+def loss_explorer(clean: torch.Tensor, noisy: torch.Tensor, weight: float = 0.5) -> widgets.VBox | Figure:
+    """Eq. 7 as a judge: the noisy picture, blurred more and more, and which blur has the smallest loss at a lambda.
+
+    clean, noisy: (1, C, H, W) in [0, 1], both sides at least 25. weight: lambda, one of LAMBDAS. A slider moves lambda.
+    Where nobody can move a slider: the same picture and line, of `weight`, and no widget.
+    """
+    blurred = [gaussian_blur(noisy, BLUR_WINDOW, [width, width]) for width in BLURS]
+    if has_reader():
+        return LossExplorer(clean, blurred, weight)
+    line, picture = judged(clean, blurred, weight)
+    print(line)
+    return picture
 
 
 def has_reader() -> bool:
@@ -41,7 +76,62 @@ def decoded(beta: torch.Tensor) -> tuple[str, Figure]:
     return line, plots.draw_trellis(beta, path, {"second": second})
 
 
+def weighed(alpha: torch.Tensor, names: Sequence[str]) -> tuple[str, Figure]:
+    """A line about the strongest operation, and the bars of alpha and of its softmax side by side."""
+    weights = alpha.detach().softmax(dim=0)
+    entropy = -(weights * weights.log()).sum().item() / math.log(len(weights))
+    line = (f"strongest: {names[int(weights.argmax())]}, weight {weights.max().item():.2f}; "
+            f"relative entropy {entropy:.2f} (1 undecided, 0 decided)")
+    return line, plots.draw_softmax(alpha.tolist(), weights.tolist(), names)
+
+
+def judged(clean: torch.Tensor, blurred: Sequence[torch.Tensor], weight: float) -> tuple[str, Figure]:
+    """A line about the blur with the smallest loss at this lambda; the losses of all, and that picture."""
+    losses = [restoration_loss(picture, clean, weight).item() for picture in blurred]
+    best = min(range(len(losses)), key=losses.__getitem__)
+    line = (f"lambda {weight:g}: a blur of {BLURS[best]:.2f} pixels has the smallest loss; "
+            f"{psnr(blurred[best], clean).item():.2f} dB, SSIM {ssim(blurred[best], clean).item():.3f}")
+    return line, plots.draw_losses(BLURS, losses, blurred[best], clean)
+
+
 class Explorer(widgets.VBox):
+    """Sliders by their keys, and below them the line and the picture that `made` returns whenever one has moved."""
+
+    def __init__(self, sliders: dict, above: Sequence[widgets.Widget]):
+        self.sliders = sliders
+        self.line = widgets.Label()
+        self.picture = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
+        super().__init__([*above, self.line, self.picture])
+        for slider in self.sliders.values():
+            slider.observe(self._redraw, "value")
+        self._redraw()
+
+    def made(self) -> tuple[str, Figure]:
+        raise NotImplementedError
+
+    def _redraw(self, _=None):
+        self.line.value, figure = self.made()
+        self.picture.value = figure._repr_png_()
+
+    def _repr_mimebundle_(self, **kwargs):
+        # A page saved with the widget shows the picture wherever it is read without a kernel.
+        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(self.picture.value).decode()}
+
+
+class SoftmaxExplorer(Explorer):
+    """A slider for each logit."""
+
+    def __init__(self, alpha: torch.Tensor, names: Sequence[str]):
+        self.names = tuple(names)
+        sliders = {name: widgets.FloatSlider(value, min=-4, max=4, step=0.1, readout_format="+.1f", description=name)
+                   for name, value in zip(self.names, alpha.tolist(), strict=True)}
+        super().__init__(sliders, tuple(sliders.values()))
+
+    def made(self) -> tuple[str, Figure]:
+        return weighed(torch.tensor([slider.value for slider in self.sliders.values()]), self.names)
+
+
+class PathExplorer(Explorer):
     """A dropdown of cells, the sliders of the chosen one, and what `decoded` makes of beta with all sliders added."""
 
     def __init__(self, beta: torch.Tensor):
@@ -49,29 +139,32 @@ class Explorer(widgets.VBox):
         self.beta = beta.detach().clone()
         self.cell = widgets.Dropdown(description="moves from", options=[
             (f"layer {layer}, level {level}" if layer else "start", row) for row, (layer, level) in enumerate(rows)])
-        self.sliders = {
+        self.shown = widgets.HBox()
+        super().__init__({
             (row, column): widgets.FloatSlider(min=-3, max=3, step=0.1, readout_format="+.1f",
                                                description=plots.MOVE_STYLES[move][1])
-            for row, (_, level) in enumerate(rows) for column, move in enumerate(MOVES) if move_exists(level, move)}
-        self.shown, self.line = widgets.HBox(), widgets.Label()
-        self.picture = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
-        super().__init__([self.cell, self.shown, self.line, self.picture])
+            for row, (_, level) in enumerate(rows) for column, move in enumerate(MOVES) if move_exists(level, move)},
+            (self.cell, self.shown))
         self.cell.observe(self._choose, "value")
-        for slider in self.sliders.values():
-            slider.observe(self._redraw, "value")
         self._choose()
-        self._redraw()
 
     def _choose(self, _=None):
         self.shown.children = [slider for (row, _), slider in self.sliders.items() if row == self.cell.value]
 
-    def _redraw(self, _=None):
+    def made(self) -> tuple[str, Figure]:
         moved = self.beta.clone()
         for entry, slider in self.sliders.items():
             moved[entry] += slider.value
-        self.line.value, trellis = decoded(moved)
-        self.picture.value = trellis._repr_png_()
+        return decoded(moved)
 
-    def _repr_mimebundle_(self, **kwargs):
-        # A page saved with the widget shows the picture wherever it is read without a kernel.
-        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(self.picture.value).decode()}
+
+class LossExplorer(Explorer):
+    """A slider for lambda."""
+
+    def __init__(self, clean: torch.Tensor, blurred: Sequence[torch.Tensor], weight: float):
+        self.clean, self.blurred = clean, blurred
+        slider = widgets.SelectionSlider(options=LAMBDAS, value=weight, description="lambda")
+        super().__init__({"lambda": slider}, (slider,))
+
+    def made(self) -> tuple[str, Figure]:
+        return judged(self.clean, self.blurred, self.sliders["lambda"].value)

@@ -6,7 +6,7 @@ Styles, markers and labels carry what colour does.
 import io
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -114,6 +114,41 @@ def search_curves(record: Mapping) -> Figure:
     for axes in [*parts.flat[:5], *(grid[level, layer] for layer, level in sources)]:
         axes.axvspan(0, warmed_up, color="0.9", zorder=0)
         axes.axvline(history[record["best"]]["iteration"], color="k", linewidth=0.6, zorder=0)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def draw_softmax(alpha: Sequence[float], weights: Sequence[float], names: Sequence[str]) -> Figure:
+    """One edge: its raw logits alpha, (K,), and beside them its operations' weights, their softmax."""
+    plot = Plot(6.0, 2.0)
+    for axes, values, title, limits in zip(plot.subplots(1, 2), (alpha, weights), ("raw alpha", "softmax of alpha"),
+                                           ((-4.8, 4.8), (0, 1.1))):
+        bars = axes.bar(names, values, color=[drawing.COLOURS[OPERATIONS.index(name)] for name in names])
+        axes.bar_label(bars, fmt="%.2f", padding=2)
+        axes.axhline(0, color="k", linewidth=0.8)
+        axes.set(title=title, ylim=limits)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def draw_losses(widths: Sequence[float], losses: Sequence[float], best: torch.Tensor, clean: torch.Tensor) -> Figure:
+    """The loss of a picture against the width of its blur, the smallest marked; that picture and the clean one.
+
+    best, clean: (1, C, H, W) in [0, 1].
+    """
+    plot = Plot(8.5, 2.6)
+    axes = plot.subplots(1, 3, width_ratios=(1.6, 1, 1))
+    axes[0].plot(widths, losses, "k")
+    smallest = min(range(len(losses)), key=losses.__getitem__)
+    axes[0].plot(widths[smallest], losses[smallest], "o", color=drawing.COLOURS[3])
+    axes[0].set(xlabel="standard deviation of the blur (pixels)", ylabel="loss (Eq. 7)", xscale="log")
+    axes[0].set_xticks((0.5, 1, 2, 4), ("0.5", "1", "2", "4"), minor=False)
+    axes[0].xaxis.set_minor_locator(NullLocator())
+    for part, picture, title in zip(axes[1:], (best, clean), ("smallest loss", "clean")):
+        pixels = picture[0].clamp(0, 1).movedim(0, -1).numpy()
+        part.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+        part.set_title(title)
+        part.set_axis_off()
     return plot
 
 

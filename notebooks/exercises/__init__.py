@@ -10,7 +10,7 @@ import importlib
 
 from exercises import checks
 
-NAMES = ("eq2", "count", "collapse", "greedy", "neighbours", "one_field")
+NAMES = ("second_order", "eq2", "count", "collapse", "greedy", "neighbours", "one_field")
 
 
 def check(name: str) -> None:

@@ -14,6 +14,34 @@ from irnas_lib.search_space import OPERATIONS, edges
 from irnas_lib.supernet import Supernet
 
 
+def second_order(module: ModuleType) -> None:
+    for xi in (0.0, 0.25, 0.5):  # the example of the DARTS paper, by hand
+        w, alpha = torch.tensor(-2.0, requires_grad=True), torch.tensor(2.0, requires_grad=True)
+        found = module.architecture_gradient(lambda w, a: (w - a) ** 2, lambda w, a: a * w - 2 * a + 1, w, alpha, xi)
+        expected = (-2 - 2 * xi * (-2 - 2) - 2) + 2 * xi * 2
+        assert abs(found.item() - expected) < 1e-5, f"one weight, xi = {xi}: {found.item():.3f}, not {expected:.3f}"
+        assert (w.item(), alpha.item()) == (-2, 2), "w or alpha has been changed"
+
+    torch.manual_seed(0)  # a network with one hidden layer, by finite differences
+    x, y = torch.randn(2, 20, 3, dtype=torch.float64).unbind()
+    w = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
+    alpha = torch.randn(3, dtype=torch.float64, requires_grad=True)
+
+    def loss(part):
+        return lambda w, a: ((torch.tanh(x[part] @ w) * a.softmax(0) - y[part]) ** 2).mean()
+
+    loss_w, loss_a = loss(slice(0, 10)), loss(slice(10, 20))
+    found = module.architecture_gradient(loss_w, loss_a, w, alpha, 0.7)
+    assert found.shape == alpha.shape, f"the gradient has the shape {tuple(found.shape)}, not {tuple(alpha.shape)}"
+
+    def after(a):
+        return loss_a(w - 0.7 * torch.autograd.grad(loss_w(w, a), w)[0], a).item()
+
+    for i, step in enumerate(1e-5 * torch.eye(3, dtype=torch.float64)):
+        expected = (after(alpha + step) - after(alpha - step)) / 2e-5
+        assert abs(found[i].item() - expected) < 1e-6, f"entry {i} of a network: {found[i]:.6f}, not {expected:.6f}"
+
+
 def eq2(module: ModuleType) -> None:
     torch.manual_seed(0)
     operations = [torch.sin, torch.exp, torch.zeros_like, lambda x: x]
