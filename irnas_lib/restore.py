@@ -29,14 +29,14 @@ from irnas_lib.data.pictures import (
 )
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.data.tiles import Restore, pieces
-from irnas_lib.evaluation.inference import LARGE, MARGIN, PIECE, restorer
+from irnas_lib.evaluation.inference import MARGIN, restorer
 from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import results, runs
 from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.runtime import device_name
 from irnas_lib.training.checkpoints import CheckpointError
 
-TILE_MINIMUM = 32
+TILE, TILE_MINIMUM = 320, 32  # pixels; of the features of IR-NAS each pixel takes 9 kB
 LEAST_SIDE = 16  # pixels, to which smaller pictures are continued by reflection: N3Net compares patches of 10x10
 # An estimate lies below the true sigma, by up to a quarter in pictures that clip strong noise; networks bear less noise
 # than they were trained for much better than more. Measured on four photographs, sigma 0 to 60: a network of sigma 30
@@ -76,12 +76,12 @@ def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile:
     array: uint8 (H, W, C), C = 1 or 3, of any size. Where the network has another number of channels, it sees the
     channels one by one, or the grey picture three times (its output is averaged).
     tile: the side in pixels of tiles that are restored one by one, each seen with MARGIN pixels around it, so that
-    memory does not grow with the picture; 0 takes pictures of at most LARGE pixels whole, and tiles of PIECE of others.
+    memory does not grow with the picture; 0 takes TILE, but pictures no larger than what a tile sees whole.
     title: of a progress bar over several tiles.
     Returns uint8 of the same shape.
     """
     height, width = array.shape[:2]
-    side = tile or (PIECE if height * width > LARGE else max(height, width))
+    side = tile or (TILE if height * width > (TILE + 2 * MARGIN) ** 2 else max(height, width))
     restored, tiles = np.empty_like(array), pieces(height, width, side, MARGIN)
     for piece in tqdm(tiles, desc=title, unit="tile", leave=False, disable=len(tiles) == 1):
         restored[piece.filled] = _restore_whole(run, channels_wanted, array[piece.seen])[piece.inside]
@@ -328,7 +328,7 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             failed += 1
-            tqdm.write(f"{path}: not enough memory; try --tile 256, or less", file=sys.stderr)
+            tqdm.write(f"{path}: not enough memory; try --tile 192, or less", file=sys.stderr)
     return failed
 
 
@@ -347,8 +347,7 @@ def parser() -> argparse.ArgumentParser:
                         "estimate of each picture's noise")
     parser.add_argument("--tile", type=int, default=0, metavar="N",
                         help=f"restore in tiles of N pixels, each with {MARGIN} more around it that are seen but not "
-                        f"kept; less memory for more time. Default: whole pictures, and tiles of {PIECE} above "
-                        f"{LARGE // 2 ** 20} megapixel")
+                        f"kept: a smaller N needs less memory and more time. Default: {TILE}, and small pictures whole")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
     parser.add_argument("--list", action="store_true", help="list the shipped checkpoints and stop")
     return parser

@@ -42,7 +42,7 @@ print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.
 
 # %% [markdown]
 # The parameters. `steps` are the distances between tiles of 64 pixels, the largest first; `number` is how many test
-# pictures are used, spread evenly over the test set.
+# pictures are used, spread evenly over the test set; `files` how many of them where every network is measured on files.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -52,6 +52,7 @@ sigma = 50
 seed = 0
 number = 2
 steps = "64,48"
+files = 1
 
 # %% [markdown]
 # ## The denoiser
@@ -289,6 +290,42 @@ for item in printed.load():
 # table, digit for digit, the first two come out here in `half`, and MemNet's and NLRN's are inferred. What remains is
 # the only comparison that this project makes: all systems on the same pictures with the same noise, in one column of
 # `06_table1_bsd500`.
+#
+# ## What a file costs
+#
+# The noise of all protocols above has no bounds: a black pixel becomes darker than black, and a network is given
+# numbers below 0 and above 1, and fractions of a grey level. No file holds such a picture. In `file` the noise is added
+# to the stored picture, and the sum is clipped to [0, 255] and rounded, as a camera or a program saves it. These
+# networks have learned from unclipped noise. What does each of them lose on files, whose noise is, if anything, less?
+
+# %%
+few = inference.spread(chosen, files)
+measured = {"(the noisy picture itself)": lambda x: x}
+for result in runs.all_results(profile):
+    folder = next((folder for folder in runs.folders(profile) if runs.at_hand(result, folder)), None)
+    if folder and (result["task"], result["sigma"]) == ("denoising", sigma) and result["iterations"]:
+        named = f"{result['system']}, {result['iterations']:,} iterations ({result['profile']})"
+        measured[named] = inference.restorer(runs.trained_network(result, folder), device)
+
+lost = []
+for named, method in tqdm(measured.items(), desc="files"):
+    found = []
+    for protocol in ("strict", "file"):
+        items = list(protocols.restored_pictures(method, few, protocol, sigma, seed))
+        found.append(np.mean([protocols.score(item, protocol)[0].item() for item in items]))
+        found.append(np.mean([255 * (item.restored.cpu().clamp(0, 1) - item.clean).mean().item() for item in items]))
+    lost.append((named, *found))
+print(f"sigma {sigma}, {len(few)} pictures: {', '.join(picture.name for picture in few)}")
+print(f"{'':48} strict    file   file over strict   too bright by (grey levels): strict    file")
+for named, strict, bright, filed, filed_bright in sorted(lost, key=lambda row: row[1] - row[3]):
+    print(f"{named:48} {strict:6.2f} {filed:7.2f} {filed - strict:+14.2f} dB {bright:+37.1f} {filed_bright:+7.1f}")
+
+# %% [markdown]
+# **What to notice.** The noisy picture itself scores the same in both, but for another draw of the noise: every score
+# clips what it measures. A network sees the difference. Clipping makes dark pixels brighter on average and bright ones
+# darker, a shift that no averaging over neighbours takes out and that these networks have not learned. So networks for
+# one's own pictures have to learn from noise that was clipped and rounded; page 15 says which one
+# `python -m irnas_lib.restore` takes.
 #
 # ## Exercises
 #

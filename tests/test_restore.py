@@ -112,14 +112,16 @@ def test_a_trained_network_leaves_no_mesh_of_tiles():
 
 
 def test_a_large_picture_goes_in_tiles_of_itself_and_says_how_far_it_is(monkeypatch, capsys):
-    monkeypatch.setattr(restore, "LARGE", 80 * 100 - 1)
-    monkeypatch.setattr(restore, "PIECE", 40)
-    network, array = Affine(1), noisy(80, 100, 1)
-    restored = restore.restore_picture(restorer(network, "cpu"), 1, array, title="large.png")
+    monkeypatch.setattr(restore, "TILE", 40)
+    network, array = Affine(1), noisy(136, 137, 1)
+    run = restorer(network, "cpu")
+    assert np.array_equal(restore.restore_picture(run, 1, array[:, :136]), through(Affine(1), array[:, :136], 136))
+    assert network.sizes == [(1, 1, 136, 136)], "no larger than what a tile sees: whole"
+    restored = restore.restore_picture(run, 1, array, title="large.png")
     assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
-    assert len(network.sizes) == 6
+    assert len(network.sizes) == 1 + 16 and max(max(size[2:]) for size in network.sizes) == 136
     shown = capsys.readouterr().err
-    assert "large.png" in shown and "/6 [" in shown and "tile/s" in shown
+    assert "large.png" in shown and "/16 [" in shown and "tile/s" in shown
 
 
 def test_a_tile_larger_than_the_picture_is_the_whole_picture():
