@@ -23,7 +23,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from skimage import data as photographs
 
 from irnas_lib import restore
@@ -102,14 +101,14 @@ else:
 # seam, and memory does not grow with the picture.
 
 # %%
-restored, seconds = photo.array, 0.0
+restored = photo.array
 if chosen:
     restore.restore_picture(run, wanted, photo.array[:64, :64])  # the first call compiles
-    began = time.monotonic()
+    began, computing = time.monotonic(), time.process_time()
     restored = restore.restore_picture(run, wanted, photo.array, title="restoring")
-    seconds = time.monotonic() - began
-print(f"{seconds:.1f} s, that is {seconds / megapixels:.0f} s a megapixel on {runs.device_name(device)}, "
-      f"{torch.get_num_threads()} threads")
+    seconds, computing = time.monotonic() - began, time.process_time() - computing
+    print(f"a megapixel takes {seconds / megapixels:.0f} s on {runs.device_name(device)}; "
+          f"{computing / megapixels:.0f} s of core time, whatever else this machine does")
 if clean:
     before, after = (psnr(*(to_tensor(one).unsqueeze(0) for one in (array, clean.clean))).item()
                      for array in (photo.array, restored))
@@ -125,8 +124,8 @@ if clean:
 interactive.divider(photo.array, restored)
 
 # %% [markdown]
-# **What to notice.** Look for what is gone beside the noise: fine texture is what the noise resembles most, so it goes
-# first. PSNR hardly sees it; you do.
+# **What to notice.** Look for what has gone with the noise. Fine texture, such as fur, is what noise resembles most,
+# and it goes first; PSNR loses little by it, for it is weak.
 #
 # ## Save
 #

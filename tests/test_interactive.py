@@ -122,7 +122,8 @@ def test_the_sliders_move_the_divider_and_the_crop(reader):
 
 
 def test_without_a_reader_before_and_after_are_a_picture_and_there_is_no_button(tmp_path, capsys):
-    assert np.array_equal(np.array(interactive.divider(BEFORE, AFTER)), before_after.side_by_side(BEFORE, AFTER))
+    drawn = np.array(Image.open(io.BytesIO(interactive.divider(BEFORE, AFTER).data)))
+    assert np.array_equal(drawn, before_after.side_by_side(BEFORE, AFTER))
     assert interactive.upload(None, tmp_path) is None
     assert "a button stands here" in capsys.readouterr().out
 

@@ -239,14 +239,16 @@ def test_a_colour_profile_goes_with_the_picture(shipped, tmp_path):
 @pytest.mark.parametrize("suffix", ("png", "tif", "webp"))
 def test_an_alpha_channel_stays_and_the_colours_are_restored(shipped, tmp_path, mode, suffix):
     array = noisy(20, 31, len(mode))
+    array[:9, ..., -1] = 0  # colours that nobody sees are kept too
     Image.fromarray(array).save(tmp_path / "in.png")
-    assert command(tmp_path / "in.png", tmp_path / f"out.{suffix}", "--checkpoint", NAMES["small"]) == 0
-    network = runs.trained_network(*restore.choose(NAMES["small"], "denoising", 50, shipped))
+    assert command(tmp_path / "in.png", tmp_path / f"out.{suffix}", "--checkpoint", NAMES["best"]) == 0
+    network = runs.trained_network(*restore.choose(NAMES["best"], "denoising", 50, shipped))
     with Image.open(tmp_path / f"out.{suffix}") as image:
         assert image.mode == mode or (mode, suffix) == ("LA", "webp")
         found = np.asarray(image.convert(mode))
     assert np.array_equal(found[..., -1], array[..., -1])
-    assert np.array_equal(found[..., :-1], through(network, array[..., :-1]))
+    expected = through(network, array[..., :-1])
+    assert np.array_equal(found[..., :-1], expected) and np.ptp(expected) > 100
 
 
 def test_an_opaque_alpha_channel_is_left_out_of_a_jpeg(shipped, tmp_path):

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 from IPython import get_ipython
+from IPython.display import Image as Png
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -84,10 +85,10 @@ class Explorer(widgets.VBox):
         return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(self.picture.value).decode()}
 
 
-def divider(before: np.ndarray, after: np.ndarray) -> widgets.VBox | Image.Image:
+def divider(before: np.ndarray, after: np.ndarray) -> widgets.VBox | Png:
     """`before_after.side_by_side` of two pictures, uint8 (H, W, 1 or 3), with sliders for the divider and for where the
     enlarged crop lies. Where nobody can move a slider: the picture alone."""
-    return Divider(before, after) if has_reader() else Image.fromarray(before_after.side_by_side(before, after))
+    return Divider(before, after) if has_reader() else Png(_png(before_after.side_by_side(before, after)))
 
 
 class Divider(widgets.VBox):
