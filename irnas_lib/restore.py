@@ -76,7 +76,8 @@ def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile:
     array: uint8 (H, W, C), C = 1 or 3, of any size. Where the network has another number of channels, it sees the
     channels one by one, or the grey picture three times (its output is averaged).
     tile: the side in pixels of tiles that are restored one by one, each seen with MARGIN pixels around it, so that
-    memory does not grow with the picture; 0 takes TILE, but pictures no larger than what a tile sees whole.
+    memory does not grow with the picture; 0 takes TILE, but pictures no larger than what a tile sees whole. For a
+    network that looks further the tiles differ a little from the whole picture, as `inference.in_pieces` says.
     title: of a progress bar over several tiles.
     Returns uint8 of the same shape.
     """
