@@ -153,6 +153,7 @@ def test_colour_bm3d_finds_the_noise_and_uses_the_colours():
     clean = photograph(64, channels=3)
     noisy = add_noise(clean, 25)
     assert psnr(bm3d_rgb(noisy), clean) > psnr(bm3d(noisy, 25), clean) + 0.3
+    assert psnr(bm3d_rgb(noisy, 25), clean) > psnr(bm3d_rgb(noisy, 5), clean) + 3
 
 
 @pytest.mark.parametrize(("sigma", "expected"), (

@@ -1,6 +1,8 @@
 """The interactive pictures without a browser: sliders moved in Python, and what a page without a reader shows."""
 
 import base64
+import datetime
+import io
 import math
 import re
 
@@ -8,13 +10,14 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.filters import gaussian
 from skimage.metrics import structural_similarity
 
 from irnas_lib import decode
 from irnas_lib.data import datasets
-from irnas_lib.data.pictures import to_tensor
-from irnas_lib.figures import interactive, plots
+from irnas_lib.data.pictures import PictureError, to_tensor
+from irnas_lib.figures import before_after, interactive, plots
 from irnas_lib.pipeline import batch, profiles
 from irnas_lib.search_space import MOVES, existing_moves, source_rows
 
@@ -152,3 +155,60 @@ def test_a_lambda_that_nobody_can_move_is_a_line_and_a_picture(monkeypatch, nois
     monkeypatch.setattr(interactive, "has_reader", lambda: False)
     assert isinstance(interactive.loss_explorer(*noisy_pair), plots.Plot)
     assert capsys.readouterr().out.startswith("lambda 0.5: a blur of ")
+
+
+# ---- before and after ----
+
+BEFORE, AFTER = np.random.default_rng(0).integers(0, 256, (2, 120, 180, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def reader(monkeypatch):
+    monkeypatch.setattr(interactive, "has_reader", lambda: True)
+
+
+def shown(divider):
+    return np.array(Image.open(io.BytesIO(divider.picture.value)))
+
+
+def test_the_sliders_move_the_divider_and_the_crop(reader):
+    divider = interactive.divider(BEFORE, AFTER)
+    corner = before_after.contrasting(AFTER, 80)
+    assert np.array_equal(shown(divider), before_after.side_by_side(BEFORE, AFTER, 0.5, corner))
+    for name, value in (("divider", 20), ("crop across", 100), ("crop down", 50)):
+        divider.sliders[name].value = value
+    assert np.array_equal(shown(divider), before_after.side_by_side(BEFORE, AFTER, 0.2, (20, 100)))
+    assert base64.b64decode(divider._repr_mimebundle_()["image/png"]) == divider.picture.value
+
+
+def test_without_a_reader_before_and_after_are_a_picture_and_there_is_no_button(tmp_path, capsys):
+    drawn = np.array(Image.open(io.BytesIO(interactive.divider(BEFORE, AFTER).data)))
+    assert np.array_equal(drawn, before_after.side_by_side(BEFORE, AFTER))
+    assert interactive.upload(None, tmp_path) is None
+    assert "a button stands here" in capsys.readouterr().out
+
+
+def press(button, name, content):
+    """As the browser does it: the file's name may be a path on some systems, which leads nowhere here."""
+    now = datetime.datetime.now(datetime.UTC)
+    button.value = ({"name": name, "type": "image/png", "size": len(content), "content": memoryview(content),
+                     "last_modified": now},)
+
+
+def test_a_picture_that_is_uploaded_is_restored_saved_and_shown(reader, tmp_path):
+    def restore(source, target):
+        target.write_bytes(source.read_bytes()[::-1])
+        return BEFORE, AFTER, f"{source.name}: noise"
+    widget = interactive.upload(restore, tmp_path / "mine")
+    press(widget.button, "../../cat.png", b"abc")
+    assert (tmp_path / "mine" / "cat-restored.png").read_bytes() == b"cba"
+    assert widget.line.value == "cat.png: noise; saved as cat-restored.png"
+    assert np.array_equal(shown(widget.shown.children[0]), shown(interactive.divider(BEFORE, AFTER)))
+
+
+def test_what_cannot_be_restored_is_said_beside_the_button(reader, tmp_path):
+    def restore(source, target):
+        raise PictureError(f"{source.name}: not a picture")
+    widget = interactive.upload(restore, tmp_path)
+    press(widget.button, "text.png", b"abc")
+    assert widget.line.value == "text.png: not a picture" and not widget.shown.children

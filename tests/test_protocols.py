@@ -36,7 +36,7 @@ class Recorder:
         return x * self.scale
 
 
-@pytest.mark.parametrize("protocol", ("strict", "redrawn", "half"))
+@pytest.mark.parametrize("protocol", ("strict", "redrawn", "half", "file"))
 def test_noise_is_the_same_for_every_method_order_and_number_of_calls(protocol):
     pictures = [Picture(p.name, np.tile(p.clean, (2, 2, 1))) for p in GREY]
     methods = Recorder(), Recorder(0.5)
@@ -161,6 +161,24 @@ def test_only_redrawn_gives_the_padded_ssim_too():
     assert score.ssim_padded is not None and score.ssim_padded != score.ssim
 
 
+@pytest.mark.parametrize("channels", (1, 3))
+def test_a_file_holds_noise_that_is_clipped_and_rounded(channels, tmp_path):
+    """Against a file: what a network is given is what PIL reads back of the noisy picture."""
+    picture = Picture("one", RANDOM.integers(0, 256, (70, 90, channels), dtype=np.uint8))
+    method = Recorder(0.5)
+    score = protocols.evaluate(method, [picture], "file", 60, seed=1)
+    (seen,) = method.seen
+    levels = (seen[0].permute(1, 2, 0) * 255).numpy()
+    Image.fromarray(levels.round().astype(np.uint8).squeeze()).save(tmp_path / "file.png")
+    assert np.abs(levels - np.asarray(Image.open(tmp_path / "file.png")).reshape(levels.shape)).max() < 1e-4
+    assert seen.min() == 0 and seen.max() == 1
+    inside = (picture.clean > 80) & (picture.clean < 175)
+    assert (levels - picture.clean)[inside].std() == pytest.approx(60, rel=0.12)
+    assert (levels == 0)[picture.clean == 0].mean() == pytest.approx(0.5, abs=0.15), "half of black stays black"
+    assert score.psnr == pytest.approx(
+        peak_signal_noise_ratio(picture.clean / 255, levels.astype(float) * 0.5 / 255, data_range=1), abs=1e-4)
+
+
 def test_half_size_is_pillows_bicubic():
     array = RANDOM.integers(0, 256, (21, 30, 3), dtype=np.uint8)
     expected = np.asarray(Image.fromarray(array).resize((15, 10), Image.Resampling.BICUBIC))
@@ -184,10 +202,11 @@ def test_pairs_are_measured_in_rgb_and_in_luma():
 
 
 @pytest.mark.parametrize(("protocol", "pictures", "message"), (
-    ("loose", GREY, "unknown protocol 'loose' .known: strict, redrawn, half, strict_y"),
+    ("loose", GREY, "unknown protocol 'loose' .known: strict, redrawn, half, strict_y, file"),
     ("strict_y", GREY, "'strict_y' does not fit one"),
     ("redrawn", PAIRS, "'redrawn' does not fit rain"),
     ("half", PAIRS, "'half' does not fit rain"),
+    ("file", PAIRS, "'file' does not fit rain"),
 ))
 def test_unknown_and_unfitting_protocols_are_refused(protocol, pictures, message):
     with pytest.raises(ValueError, match=message):

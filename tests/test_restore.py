@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from irnas_lib import restore
 from irnas_lib.data.datasets import Picture, noisy_file
 from irnas_lib.data.pictures import write_picture
 from irnas_lib.evaluation import systems
-from irnas_lib.evaluation.inference import restorer
+from irnas_lib.evaluation.inference import MARGIN, restorer
 from irnas_lib.experiments import results, runs
+from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import DENOISING, Architecture
 from irnas_lib.network import RestorationNetwork
@@ -69,8 +71,8 @@ def test_every_picture_goes_through_every_network(tile, size, network_channels, 
     assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
     assert network.sizes, "the network was seen at work"
     assert all(shape[:2] == (1, network_channels) for shape in network.sizes), "one at a time, for memory"
-    expected = (tile, tile) if 0 < tile < max(size) else size
-    assert all(shape[2:] == expected for shape in network.sizes)
+    assert max(max(shape[2:]) for shape in network.sizes) <= max(16, *([tile + 2 * MARGIN] if tile else size))
+    assert min(min(shape[2:]) for shape in network.sizes) >= 16, "no network is given less"
 
 
 def test_a_grey_network_sees_the_channels_one_by_one():
@@ -90,16 +92,37 @@ def test_an_rgb_networks_answer_to_a_grey_picture_is_averaged():
     assert np.unique(restored).tolist() == [round(50 + 255 * 0.2)]
 
 
-def test_tiles_agree_with_the_whole_but_at_their_borders():
-    blur = nn.Conv2d(1, 1, 3, padding=1, bias=False)
-    nn.init.constant_(blur.weight, 1 / 9)
-    array = noisy(100, 130, 1)
-    whole, tiled = (through(blur, array, tile).astype(int)[..., 0] for tile in (0, 64))
-    inside, rows = np.ones(130, bool), np.ones(100, bool)
-    inside[[0, 63, 48, 111, 66, 129]] = False  # where the tiles at 0, 48, 66 begin and end
-    rows[[0, 63, 36, 99]] = False
-    assert np.array_equal(whole[np.ix_(rows, inside)], tiled[np.ix_(rows, inside)])
-    assert not np.array_equal(whole, tiled)
+@pytest.mark.parametrize("down, right", ((48, 0), (-48, 48), (0, -48), (49, 0), (0, -49)))
+def test_tiles_see_as_far_as_is_said(down, right):
+    """A picture moved by as many pixels, black where nothing comes from."""
+    def moved(x):
+        height, width = x.shape[-2:]
+        wide = nn.functional.pad(x, (50, 50, 50, 50))
+        return wide[..., 50 - down:50 - down + height, 50 - right:50 - right + width]
+    array = noisy(150, 230, 3)
+    same = np.array_equal(restore.restore_picture(moved, 3, array), restore.restore_picture(moved, 3, array, 64))
+    assert same == (max(abs(down), abs(right)) <= MARGIN)
+
+
+def test_a_trained_network_leaves_no_mesh_of_tiles():
+    result = next(one for one in restore.known(runs.SHIPPED) if one.system == "DnCNN" and one.sigma == 50)
+    array = noisy_file(Picture("", data.camera()[:150, :170, None]), 50).degraded
+    network = runs.trained_network(result, runs.SHIPPED)
+    whole, tiled = (through(network, array, tile).astype(int) for tile in (0, 64))
+    assert np.abs(whole - tiled).max() <= 1 and (whole != tiled).mean() < 1e-3, "but for rounding"
+
+
+def test_a_large_picture_goes_in_tiles_of_itself_and_says_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(restore, "TILE", 40)
+    network, array = Affine(1), noisy(136, 137, 1)
+    run = restorer(network, "cpu")
+    assert np.array_equal(restore.restore_picture(run, 1, array[:, :136]), through(Affine(1), array[:, :136], 136))
+    assert network.sizes == [(1, 1, 136, 136)], "no larger than what a tile sees: whole"
+    restored = restore.restore_picture(run, 1, array, title="large.png")
+    assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
+    assert len(network.sizes) == 1 + 16 and max(max(size[2:]) for size in network.sizes) == 136
+    shown = capsys.readouterr().err
+    assert "large.png" in shown and "/16 [" in shown and "tile/s" in shown
 
 
 def test_a_tile_larger_than_the_picture_is_the_whole_picture():
@@ -151,8 +174,8 @@ NAMES = {"small": "denoising-ir_nas-sigma50-seed0-matched-10-laptop",
 
 
 def test_the_default_is_the_highest_psnr_over_the_most_pictures(shipped):
-    assert results.stem(restore.choose(None, "denoising", 50, shipped)[0]) == NAMES["best"]
-    assert results.stem(restore.choose(None, "deraining", 50, shipped)[0]) == NAMES["rain"]
+    assert restore.choose(None, "denoising", 50, shipped)[0].stem == NAMES["best"]
+    assert restore.choose(None, "deraining", 50, shipped)[0].stem == NAMES["rain"]
 
 
 @pytest.mark.parametrize("form", ("{name}", "{folder}/results/{name}.json", "{folder}/weights/{name}.safetensors"))
@@ -182,9 +205,10 @@ def command(*arguments):
 
 
 def said(capsys):
-    """The lines on stderr but for progress bars and the line that names the checkpoint."""
+    """The lines on stderr but for progress bars and what is told of the noise and the network: random pictures seem
+    to be noise of sigma 88."""
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
-    told = ("%|", ", on ", "noise of about")
+    told = ("%|", ", on ", "noise of about", "noise may be left")
     return [line.strip() for line in lines if line.strip() and not any(part in line for part in told)]
 
 
@@ -213,6 +237,78 @@ def test_a_colour_profile_goes_with_the_picture(shipped, tmp_path):
             assert image.info.get("icc_profile") == (profile if name != "out.bmp" else None)
 
 
+@pytest.mark.parametrize("mode", ("LA", "RGBA"))
+@pytest.mark.parametrize("suffix", ("png", "tif", "webp"))
+def test_an_alpha_channel_stays_and_the_colours_are_restored(shipped, tmp_path, mode, suffix):
+    array = noisy(20, 31, len(mode))
+    array[:9, ..., -1] = 0  # colours that nobody sees are kept too
+    Image.fromarray(array).save(tmp_path / "in.png")
+    assert command(tmp_path / "in.png", tmp_path / f"out.{suffix}", "--checkpoint", NAMES["best"]) == 0
+    network = runs.trained_network(*restore.choose(NAMES["best"], "denoising", 50, shipped))
+    with Image.open(tmp_path / f"out.{suffix}") as image:
+        assert image.mode == mode or (mode, suffix) == ("LA", "webp")
+        found = np.asarray(image.convert(mode))
+    assert np.array_equal(found[..., -1], array[..., -1])
+    expected = through(network, array[..., :-1])
+    assert np.array_equal(found[..., :-1], expected) and np.ptp(expected) > 100
+
+
+def test_an_opaque_alpha_channel_is_left_out_of_a_jpeg(shipped, tmp_path):
+    array = noisy(20, 31, 4)
+    array[..., 3] = 255
+    Image.fromarray(array).save(tmp_path / "in.png")
+    assert command(tmp_path / "in.png", tmp_path / "out.jpg") == 0
+    assert restore.read(tmp_path / "out.jpg").array.shape == (20, 31, 3)
+
+
+def test_transparency_without_an_alpha_channel_becomes_one(shipped, tmp_path):
+    picture = Image.fromarray(noisy(20, 30, 3)).quantize(16)
+    picture.save(tmp_path / "in.png", transparency=3)
+    assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
+    alpha = restore.read(tmp_path / "out.png").alpha[..., 0]
+    assert np.array_equal(alpha == 0, np.asarray(picture) == 3) and set(np.unique(alpha)) == {0, 255}
+
+
+def test_a_picture_that_lies_on_its_side_is_turned(shipped, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter clockwise to view
+    picture = photograph(0)[:40]
+    Image.fromarray(picture).save(tmp_path / "in.png", exif=exif)
+    assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
+    with Image.open(tmp_path / "out.png") as image:
+        assert not image.getexif().get(0x0112)
+        assert np.array_equal(np.asarray(image), np.rot90(picture, -1)), "and, without noise, left as it is"
+
+
+def test_folders_below_are_taken_when_asked_for_but_not_the_output(shipped, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / ".cache").mkdir()
+    for name in ("one.png", "a/one.png", "a/b/two.jpg", ".cache/no.png"):
+        write_picture(tmp_path / name, noisy(16, 17, 1))
+    out = tmp_path / "out"
+    assert command(tmp_path, out) == 0
+    assert [path.name for path in out.rglob("*.*")] == ["one.png"]
+    for _ in range(2):  # what the first has written is no input of the second
+        assert command(tmp_path, out, "--recursive") == 0
+        assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+            "a/b/two.png", "a/one.png", "one.png"]
+
+
+def test_a_comparison_shows_both_whole_and_close(shipped, tmp_path):
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    write_picture(source, photograph(50))
+    assert command(source, target, "--compare", "--checkpoint", NAMES["small"]) == 0
+    before, after = (restore.read(path).array for path in (source, target))
+    shown = restore.read(tmp_path / "out-compared.png").array
+    assert np.array_equal(shown, side_by_side(before, after)) and not np.array_equal(before, after)
+
+
+def test_names_never_meet():
+    assert restore.output_names([Path(name) for name in ("a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b.png")]) == [
+        "a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b"]
+    assert restore.output_names([Path("A.png"), Path("a.png")]) == ["A.png", "a.png"]
+
+
 def test_a_picture_into_a_folder_keeps_its_name(shipped, tmp_path):
     write_picture(tmp_path / "in.bmp", noisy(12, 12, 1))
     (tmp_path / "there").mkdir()
@@ -224,19 +320,20 @@ def test_a_picture_into_a_folder_keeps_its_name(shipped, tmp_path):
 def test_a_folder_goes_on_after_a_bad_picture_and_says_so(shipped, tmp_path, capsys):
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
-    for name in ("a.png", "b.jpg", "same.png", "same.jpg"):
+    for name in ("a.png", "b.jpg", "same.png", "same.jpg", "same.png.jpg", "SAME.bmp"):
         write_picture(source / name, noisy(16, 17, 3))
     (source / "bad.png").write_bytes((source / "a.png").read_bytes()[:200])
     (source / "notes.txt").write_text("hello")
     (source / ".hidden").write_text("hello")
     (source / "folder.png").mkdir()
     assert command(source, target) == 1
-    assert sorted(path.name for path in target.iterdir()) == ["a.png", "b.png", "same.jpg.png", "same.png.png"]
+    assert sorted(path.name for path in target.iterdir()) == [
+        "SAME.bmp.png", "a.png", "b.png", "same.jpg.png", "same.png.jpg.png", "same.png.png"]
     lines = said(capsys)
     assert len(lines) == 3
     assert lines[0] == "skipped, no pictures: notes.txt"
     assert lines[1].startswith(f"{source / 'bad.png'}: cannot be read")
-    assert lines[2] == "1 of 5 pictures failed"
+    assert lines[2] == "1 of 7 pictures failed"
 
 
 def test_a_damaged_checkpoint_is_refused(shipped, tmp_path, capsys):
@@ -249,8 +346,8 @@ def test_a_damaged_checkpoint_is_refused(shipped, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), (
-    (("in.png", "in.png"), "in.png: is the input, which is never overwritten"),
-    (("in.png", "link.png"), "link.png: is the input, which is never overwritten"),
+    (("in.png", "in.png"), "in.png: is an input, which is never overwritten"),
+    (("in.png", "link.png"), "link.png: is an input, which is never overwritten"),
     ((".", "."), "is the folder of the input, which is never overwritten"),
     ((".", "in.png"), "in.png: is a file; a folder of pictures needs a folder"),
     (("none.png", "out.png"), "none.png: no such file or folder"),
@@ -261,6 +358,13 @@ def test_a_damaged_checkpoint_is_refused(shipped, tmp_path, capsys):
     (("text.png", "out.png"), "text.png: not a picture"),
     (("in.png", "in.png/out.png"), "Not a directory|File exists"),
     (("in.png",), "IN and OUT are needed"),
+    (("", "out.png"), "IN and OUT are needed"),
+    (("in.png", ""), "IN and OUT are needed"),
+    (("deep.png", "out.png"), "deep.png: has more than 8 bits a channel"),
+    (("seen.png", "out.jpg"), "out.jpg: this format holds no transparency"),
+    (("two", "new", "--compare"), "new/a-compared.png: would be both a restored picture and a comparison"),
+    (("two", ".", "--recursive"), "two/a.png: is an input, which is never overwritten"),
+    (("two/a-compared.png", "two/a.tif", "--compare"), "two/a-compared.png: is an input"),
     ((), "IN and OUT are needed"),
     (("in.png", "out.png", "--sigma", "12"), "no checkpoint for denoising at sigma 12 "),
     (("in.png", "out.png", "--task", "sim1800"), "no checkpoint for sim1800 "),
@@ -275,6 +379,11 @@ def test_what_is_wrong_is_said_in_one_line(shipped, tmp_path, capsys, monkeypatc
     write_picture("in.png", noisy(12, 12, 1))
     (tmp_path / "link.png").hardlink_to("in.png")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "two" / "two").mkdir(parents=True)
+    for name in ("two/a.png", "two/a-compared.png", "two/two/a.png"):
+        write_picture(name, noisy(12, 12, 1))
+    Image.fromarray(noisy(12, 12, 4)).save("seen.png")
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save("deep.png")
     for name in ("text.png", "alone.safetensors", "plain", "a.xyz"):
         (tmp_path / name).write_text("text")
     before = (tmp_path / "in.png").read_bytes()
@@ -339,6 +448,25 @@ def test_a_network_that_is_blind_to_sigma_goes_first_where_it_has_the_channels(s
     assert restore.fitting(45, 1, restore.known(shipped)).task == "denoising"
 
 
+def test_a_blind_network_for_grey_takes_the_channels_of_a_colour_picture_one_by_one(shipped):
+    add(shipped, RestorationNetwork(*ARCHITECTURE, 1), task="file_grey", dataset="BSD500-grey-files", sigma=None)
+    assert {restore.fitting(2, channels, restore.known(shipped)).task for channels in (1, 3)} == {"file_grey"}
+    add(shipped, RestorationNetwork(*ARCHITECTURE, 3), task="file_rgb", dataset="BSD500-RGB-files", sigma=None,
+        metrics={"strict": {"psnr": 20.0, "ssim": 0.5, "pictures": 10}})
+    assert [restore.fitting(2, channels, restore.known(shipped)).task for channels in (1, 3)] == [
+        "file_grey", "file_rgb"]
+
+
+def test_a_blind_network_is_taken_by_the_command_as_soon_as_it_is_shipped(shipped, tmp_path, capsys):
+    network = RestorationNetwork(*ARCHITECTURE, 3)
+    add(shipped, network, task="file_rgb", dataset="BSD500-RGB-files", sigma=None)
+    for sigma in (0, 10):
+        write_picture(tmp_path / "in.png", photograph(sigma))
+        assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
+        assert np.array_equal(restore.read(tmp_path / "out.png").array, through(network, photograph(sigma)))
+    assert "file_rgb-ir_nas-seed0-matched-10-laptop, on" in capsys.readouterr().err
+
+
 def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):
     write_picture(tmp_path / "in.png", photograph(0))
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
@@ -353,3 +481,13 @@ def test_a_network_for_far_more_noise_than_there_is_is_warned_of(shipped, tmp_pa
     write_picture(tmp_path / "strong.png", photograph(50))
     assert command(tmp_path / "strong.png", tmp_path / "out.png", "--sigma", 50) == 0
     assert not said(capsys)
+
+
+def test_a_network_for_less_noise_than_there_is_is_warned_of(shipped, tmp_path, capsys):
+    add(shipped, RestorationNetwork(*ARCHITECTURE, 1), sigma=30)
+    write_picture(tmp_path / "in.png", photograph(50))
+    assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 30) == 0
+    assert "the network knows up to 30: noise may be left" in capsys.readouterr().err
+    assert restore.misfit({"task": "file_rgb", "sigma": None}, 70) and not restore.misfit(
+        {"task": "file_rgb", "sigma": None}, 55)
+    assert not restore.misfit({"task": "deraining", "sigma": None}, 70)

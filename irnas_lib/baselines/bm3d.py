@@ -15,14 +15,16 @@ def bm3d(degraded: torch.Tensor, sigma: float) -> torch.Tensor:
     return torch.stack([torch.from_numpy(plane).float() for plane in planes]).view(degraded.shape)
 
 
-def bm3d_rgb(degraded: torch.Tensor) -> torch.Tensor:
-    """Colour BM3D for noise of unknown strength: the deviation of every channel is estimated from its finest wavelets.
+def bm3d_rgb(degraded: torch.Tensor, sigma: float | None = None) -> torch.Tensor:
+    """Colour BM3D for white noise of `sigma` grey levels of 255; None for noise of unknown strength: the deviation of
+    every channel is estimated from its finest wavelets.
 
     (B, 3, H, W) RGB -> the clean estimate, same shape, float32, not clipped. Raises ModuleNotFoundError where BM3D is
     not installed.
     """
     program, profile = program_and_profile()
-    pictures = [program.bm3d_rgb(picture, estimate_sigma(picture, channel_axis=-1), profile)
+    pictures = [program.bm3d_rgb(picture, estimate_sigma(picture, channel_axis=-1) if sigma is None else sigma / 255,
+                                 profile)
                 for picture in degraded.permute(0, 2, 3, 1).numpy()]
     return torch.stack([torch.from_numpy(picture).float().permute(2, 0, 1) for picture in pictures])
 

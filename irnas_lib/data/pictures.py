@@ -1,7 +1,8 @@
 """Reading and writing picture files: eight bits a channel, grey or RGB, and no silent loss.
 
 A conversion that keeps every value is done (grey to RGB, a palette, an opaque alpha channel). One that
-would have to invent or drop something (16 bits, CMYK, transparency, one frame of several) is refused.
+would have to invent or drop something (16 bits, CMYK, transparency that was not asked for, one frame of several) is
+refused.
 """
 
 import warnings
@@ -15,8 +16,10 @@ from irnas_lib.files import atomically
 
 BITS_PER_SAMPLE = 258  # a TIFF's tag
 SAFE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # PIL opens some others with a program of the machine
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+WITH_ALPHA = (".png", ".tif", ".tiff", ".webp")  # of formats that hold transparency
 
 
 class PictureError(ValueError):
@@ -28,23 +31,24 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
 
     Args:
         path: the file; a rotation noted in its EXIF data is carried out.
-        mode: "RGB" for three channels, "L" for PIL's luma (ITU-R 601) in one.
+        mode: "RGB" for three channels, "L" for PIL's luma (ITU-R 601) in one, "RGBA" for three
+            and an alpha channel, 255 where the file has none.
 
     Returns:
-        uint8 array of shape (H, W, C), C = 3 or 1, values 0..255.
+        uint8 array of shape (H, W, C), C = 3, 1 or 4, values 0..255.
 
     Raises:
         PictureError: no such file, not a picture, truncated, more than 8 bits a channel, CMYK or another
-            colour space, real transparency, several frames.
+            colour space, several frames, real transparency in a mode without alpha.
     """
-    if mode not in ("L", "RGB"):
-        raise ValueError(f"mode {mode!r}: must be 'L' or 'RGB'")
+    if mode not in ("L", "RGB", "RGBA"):
+        raise ValueError(f"mode {mode!r}: must be 'L', 'RGB' or 'RGBA'")
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             _refuse_unsafe(image, path)
             image.load()
-            image = _without_alpha(ImageOps.exif_transpose(image), path)
-            array = np.array(image.convert(mode))
+            image = ImageOps.exif_transpose(image)
+            array = np.array((image if mode == "RGBA" else _without_alpha(image, path)).convert(mode))
     except PictureError:
         raise
     except FileNotFoundError:
@@ -59,11 +63,11 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
 
 
 def _refuse_unsafe(image: Image.Image, path: str | Path) -> None:
-    if image.mode not in SAFE_MODES:
+    if image.mode not in (*SAFE_MODES, *DEEP_MODES):
         raise PictureError(
             f"{path}: mode {image.mode} is not supported, only grey or RGB with 8 bits a channel"
         )
-    if _bits(image) > 8:
+    if image.mode in DEEP_MODES or _bits(image) > 8:
         raise PictureError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview
         raise PictureError(f"{path}: holds {image.n_frames} frames, not one picture")
@@ -89,13 +93,16 @@ def _without_alpha(image: Image.Image, path: str | Path) -> Image.Image:
     return image.convert("RGB")
 
 
-def write_picture(path: str | Path, array: np.ndarray, colours: bytes | None = None) -> None:
+def write_picture(path: str | Path, array: np.ndarray, colours: bytes | None = None,
+                  alpha: np.ndarray | None = None) -> None:
     """Write a uint8 array of shape (H, W, 1) or (H, W, 3); the suffix chooses the format.
 
-    The file appears whole or not at all. colours: an ICC profile to go with it; a BMP holds none.
+    The file appears whole or not at all. colours: an ICC profile to go with it; a BMP holds none. alpha: uint8
+    (H, W, 1), left out where it is opaque and the format holds none.
 
     Raises:
-        PictureError: another type or shape, an unknown suffix, a folder that cannot be written to.
+        PictureError: another type or shape, an unknown suffix, transparency that the format cannot hold, a folder that
+            cannot be written to.
     """
     path = Path(path)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3):
@@ -104,13 +111,23 @@ def write_picture(path: str | Path, array: np.ndarray, colours: bytes | None = N
         raise PictureError(f"{path}: unknown suffix, use one of {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise PictureError(f"{path}: cannot be written (no such folder)")
+    check_alpha(path, alpha)
+    if alpha is not None and path.suffix.lower() in WITH_ALPHA:
+        array = np.concatenate([array, alpha], axis=2)
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    lossless = {"lossless": True} if path.suffix.lower() == ".webp" else {}
+    options = {"lossless": True, "exact": True} if path.suffix.lower() == ".webp" else {}
     try:
         with atomically(path) as partial:
-            image.save(partial, quality=95, icc_profile=colours, **lossless)
+            image.save(partial, quality=95, icc_profile=colours, **options)
     except OSError as error:
         raise PictureError(f"{path}: cannot be written ({_one_line(error)})") from None
+
+
+def check_alpha(path: Path, alpha: np.ndarray | None) -> None:
+    """Raise PictureError where a file of that suffix cannot hold an alpha channel that is not opaque."""
+    if alpha is not None and alpha.min() < 255 and path.suffix.lower() not in WITH_ALPHA:
+        raise PictureError(f"{path}: this format holds no transparency, which the picture has; "
+                           f"use one of {', '.join(WITH_ALPHA)}")
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:

@@ -1,6 +1,7 @@
-"""A picture cut into tiles that overlap, and put together again."""
+"""A picture cut into tiles that overlap and are averaged, or into pieces that see beyond their borders."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -31,3 +32,24 @@ def restore_tiles(restore: Restore, tiles: Sequence[torch.Tensor], shape: tuple[
         total[..., top:top + tile, left:left + tile] += output
         count[..., top:top + tile, left:left + tile] += 1
     return total / count
+
+
+class Piece(NamedTuple):
+    """Rows and columns: what of a picture is looked at, what of the picture is filled, and where that lies in what is
+    looked at."""
+
+    seen: tuple[slice, slice]
+    filled: tuple[slice, slice]
+    inside: tuple[slice, slice]
+
+
+def pieces(height: int, width: int, side: int, margin: int) -> list[Piece]:
+    """Squares of `side` pixels that fill a picture, each seen with `margin` pixels around it where there are any.
+
+    A network that looks at most `margin` pixels far gives the same for a piece as for the whole picture.
+    """
+    def cuts(length):
+        for start in range(0, length, side):
+            end, first = min(start + side, length), max(0, start - margin)
+            yield slice(first, min(end + margin, length)), slice(start, end), slice(start - first, end - first)
+    return [Piece(*zip(rows, columns)) for rows in cuts(height) for columns in cuts(width)]

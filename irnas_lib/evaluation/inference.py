@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
 from irnas_lib.data.datasets import Picture
+from irnas_lib.data.tiles import pieces
 from irnas_lib.operations import Deformable
 from irnas_lib.runtime import keep_freed_memory
 
@@ -66,13 +67,10 @@ def in_pieces(restore: Callable[[torch.Tensor], torch.Tensor], degraded: torch.T
     """Restores (B, C, H, W) piece by piece. The same as at once for a network that looks at most MARGIN pixels far;
     one that sees further (DetailsNet, MemNet, JORDER-R, N3Net) misses a little at the seams, and one that pools over
     the whole picture, or cuts it into tiles (NLRN), does so in a piece and its margin instead."""
-    height, width = degraded.shape[-2:]
-    rows = []
-    for top in range(0, height, PIECE):
-        row = []
-        for left in range(0, width, PIECE):
-            above, before = min(top, MARGIN), min(left, MARGIN)
-            piece = restore(degraded[..., top - above:top + PIECE + MARGIN, left - before:left + PIECE + MARGIN])
-            row.append(piece[..., above:above + PIECE, before:before + PIECE])
-        rows.append(torch.cat(row, dim=-1))
-    return torch.cat(rows, dim=-2)
+    restored = None
+    for piece in pieces(*degraded.shape[-2:], PIECE, MARGIN):
+        part = restore(degraded[..., *piece.seen])[..., *piece.inside]
+        if restored is None:
+            restored = part.new_empty(*part.shape[:-2], *degraded.shape[-2:])
+        restored[..., *piece.filled] = part
+    return restored

@@ -4,6 +4,7 @@
 `redrawn`  64x64 tiles at step 48, fresh noise in each, overlaps averaged: what the authors' program did
 `half`     as strict on pictures reduced to half size, as the tables of RED-Net and its successors were measured
 `strict_y` pairs only: PSNR and SSIM of the luma Y = 0.299 R + 0.587 G + 0.114 B instead of RGB
+`file`     as strict, but the noisy picture is what a file holds: clipped to [0, 255] and rounded; grey or colour
 A table never mixes protocols in a column.
 """
 
@@ -15,13 +16,13 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from irnas_lib.data.datasets import Picture
+from irnas_lib.data.datasets import Picture, noisy_file
 from irnas_lib.data.pictures import luma, to_tensor
 from irnas_lib.data.seeds import noise_generator
 from irnas_lib.data.tiles import TILE, TILE_STEP, Restore, corners, restore_tiles
 from irnas_lib.metrics import psnr, ssim
 
-PROTOCOLS = ("strict", "redrawn", "half", "strict_y")
+PROTOCOLS = ("strict", "redrawn", "half", "strict_y", "file")
 
 class Score(NamedTuple):
     """Means over pictures; ssim_padded, with zero padding as in the authors' program, in `redrawn` only; seconds, to
@@ -84,11 +85,12 @@ def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: s
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r} (known: {', '.join(PROTOCOLS)})")
     for picture in pictures:
-        fitting = ("strict", "redrawn", "half") if picture.degraded is None else ("strict", "strict_y")
+        fitting = ("strict", "redrawn", "half", "file") if picture.degraded is None else ("strict", "strict_y")
         if protocol not in fitting:
             raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
         clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
-        degraded = degraded_side(picture, clean, sigma, seed)
+        seen = noisy_file(picture, sigma, seed) if protocol == "file" else picture
+        degraded = degraded_side(seen, clean, sigma, seed)
         if protocol == "redrawn":
             yield Restored(picture.name, clean, degraded, restore_redrawn(restore, clean, sigma, seed, picture.name))
         else:

@@ -1,17 +1,24 @@
-"""Pictures to play with: sliders, and what becomes of a softmax of alpha, of Viterbi's path, of the loss's minimum."""
+"""Pictures to play with: sliders, and what becomes of a softmax of alpha, of Viterbi's path, of the loss's minimum; a
+divider between a picture before and after its restoration; a picture of one's own, uploaded and restored."""
 
 import base64
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import ipywidgets as widgets
+import numpy as np
 import torch
 from IPython import get_ipython
+from IPython.display import Image as Png
 from matplotlib.figure import Figure
+from PIL import Image
 from torchvision.transforms.functional import gaussian_blur
 
 from irnas_lib import decode
-from irnas_lib.figures import plots
+from irnas_lib.data.pictures import PictureError
+from irnas_lib.figures import before_after, plots
 from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.search_space import MOVES, layers_for, move_exists, source_rows
@@ -168,3 +175,82 @@ class LossExplorer(Explorer):
 
     def made(self) -> tuple[str, Figure]:
         return judged(self.clean, self.blurred, self.sliders["lambda"].value)
+
+
+def divider(before: np.ndarray, after: np.ndarray) -> widgets.VBox | Png:
+    """`before_after.side_by_side` of two pictures, uint8 (H, W, 1 or 3), with sliders for the divider and for where the
+    enlarged crop lies. Where nobody can move a slider: the picture alone."""
+    return Divider(before, after) if has_reader() else Png(_png(before_after.side_by_side(before, after)))
+
+
+class Divider(widgets.VBox):
+    """Three sliders, in hundredths: the divider, and the crop's place across and down."""
+
+    def __init__(self, before: np.ndarray, after: np.ndarray):
+        self.pictures = before, after
+        height, width = before.shape[:2]
+        side = min(before_after.CROP, height, width)
+        self.room = height - side, width - side
+        top, left = before_after.contrasting(after, side)
+        starts = {"divider": 50, "crop across": round(100 * left / max(1, width - side)),
+                  "crop down": round(100 * top / max(1, height - side))}
+        self.sliders = {name: widgets.IntSlider(start, 0, 100, description=name) for name, start in starts.items()}
+        self.picture = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
+        super().__init__([widgets.HBox(list(self.sliders.values())), self.picture])
+        for slider in self.sliders.values():
+            slider.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _=None):
+        share, across, down = (slider.value / 100 for slider in self.sliders.values())
+        corner = round(down * self.room[0]), round(across * self.room[1])
+        self.picture.value = _png(before_after.side_by_side(*self.pictures, share, corner))
+
+    def _repr_mimebundle_(self, **kwargs):
+        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(self.picture.value).decode()}
+
+
+def upload(restore: Callable[[Path, Path], tuple[np.ndarray, np.ndarray, str]], folder: Path) -> widgets.VBox | None:
+    """A button that takes a picture of one's own, restores it and shows before and after with a divider.
+
+    restore: from a file to another file; returns both pictures and a line about them. PictureError is shown.
+    folder: where the uploaded file is put, and its restoration as NAME-restored.png. Where nobody can press a button,
+    a line says so, and nothing is returned.
+    """
+    if has_reader():
+        return Upload(restore, folder)
+    print("In JupyterLab a button stands here that takes a picture of your own.")
+    return None
+
+
+class Upload(widgets.VBox):
+    """The button, a line, and the divider."""
+
+    def __init__(self, restore, folder: Path):
+        self.restore, self.folder = restore, folder
+        self.button = widgets.FileUpload(accept="image/*", multiple=False)
+        self.line, self.shown = widgets.Label("no picture yet"), widgets.VBox()
+        super().__init__([self.button, self.line, self.shown])
+        self.button.observe(self._restore, "value")
+
+    def _restore(self, _=None):
+        if not self.button.value:
+            return
+        (uploaded,) = self.button.value
+        source = self.folder / Path(uploaded["name"]).name
+        target = self.folder / f"{source.stem}-restored.png"
+        self.line.value, self.shown.children = f"{source.name} is being restored ...", ()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            source.write_bytes(uploaded["content"])
+            before, after, said = self.restore(source, target)
+        except (PictureError, OSError) as error:
+            self.line.value = str(error)
+            return
+        self.line.value, self.shown.children = f"{said}; saved as {target.name}", (Divider(before, after),)
+
+
+def _png(array: np.ndarray) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(array).save(held, "PNG")
+    return held.getvalue()

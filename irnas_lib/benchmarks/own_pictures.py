@@ -1,0 +1,159 @@
+"""What `restore` makes of noisy colour files that no network has seen: `python -m irnas_lib.benchmarks.own_pictures`.
+
+Colour photographs of scikit-image and test pictures of BSD500, with noise of each of FILE_SIGMAS as a file holds it,
+go through the command as files, and beside it through colour BM3D (the optional package bm3d). Each score is a row of
+checkpoints/own_pictures.csv as soon as it is known, and is not measured again: the same command goes on. `restore` is
+measured again where it takes another network than it did.
+"""
+
+import argparse
+import csv
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from skimage import data as photographs
+from tqdm import tqdm
+
+from irnas_lib import restore
+from irnas_lib.baselines.bm3d import bm3d_rgb
+from irnas_lib.data import datasets
+from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
+from irnas_lib.data.pictures import to_array, to_tensor, write_picture
+from irnas_lib.evaluation.inference import spread
+from irnas_lib.evaluation.validation import middle
+from irnas_lib.experiments import runs
+from irnas_lib.metrics import psnr
+
+FILE = runs.SHIPPED / "own_pictures.csv"
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+METHODS = ("input", "restore", "BM3D, true sigma", "BM3D, estimate")
+COLUMNS = ("picture", "side", "sigma", "method", "network", "psnr", "seconds")  # side: 0 for whole pictures
+
+
+def pictures(number: int, side: int, folder: str | None = None) -> list[Picture]:
+    """Clean colour pictures, those of scikit-image between those of BSD500's test set: `number` in all, and of them the
+    middle of `side` pixels, 0 for all of them."""
+    embedded = [Picture(name, getattr(photographs, name)()) for name in PHOTOGRAPHS]
+    tested = datasets.load("file_rgb", "BSD500-RGB-files", folder).test
+    chosen = [picture._replace(degraded=None) for picture in spread(tested, max(1, number - len(embedded)))]
+    mixed = [picture for pair in itertools.zip_longest(embedded, chosen) for picture in pair if picture][:number]
+    return middle(mixed, side) if side else mixed
+
+
+def network_for(array: np.ndarray) -> str:
+    """The name of the shipped network that `restore` takes; empty where it leaves the picture as it is."""
+    result = restore.fitting(restore.estimated_sigma(array), array.shape[2], restore.known(runs.SHIPPED))
+    return result.stem if result else ""
+
+
+def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
+    """What a method makes of a noisy picture, uint8 (H, W, 3), as a file holds it. ModuleNotFoundError without bm3d."""
+    if method == "input":
+        return array
+    if method == "restore":
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "noisy.png"), Path(folder, "restored.png")
+            write_picture(source, array)
+            if restore.main([str(source), str(target)]):
+                raise RuntimeError("restore failed")
+            return restore.read(target).array
+    known = sigma if method == "BM3D, true sigma" else restore.estimated_sigma(array)
+    return to_array(bm3d_rgb(to_tensor(array).unsqueeze(0), known)[0]) if known else array
+
+
+def measure(chosen: Iterable[Picture], side: int, methods: Sequence[str], file: Path = FILE,
+            minutes: float = float("inf")) -> None:
+    """Adds to `file` what it lacks; begins nothing new after so many minutes."""
+    done, end = {key(row) for row in read(file)}, time.monotonic() + 60 * minutes
+    for picture, sigma in tqdm([(picture, sigma) for picture in chosen for sigma in FILE_SIGMAS], unit="file"):
+        noisy = noisy_file(picture, sigma).degraded
+        for method in methods:
+            row = {"picture": picture.name, "side": str(side), "sigma": str(sigma), "method": method,
+                   "network": network_for(noisy) if method == "restore" else ""}
+            if key(row) in done or time.monotonic() > end:
+                continue
+            began = time.monotonic()
+            array = restored(method, noisy, sigma)
+            score = psnr(*(to_tensor(one).unsqueeze(0) for one in (array, picture.clean))).item()
+            append(file, row | {"psnr": f"{score:.4f}", "seconds": f"{time.monotonic() - began:.2f}"})
+
+
+def key(row: dict) -> tuple:
+    """What makes two rows the same measurement."""
+    return tuple(row[name] for name in COLUMNS[:5])
+
+
+def read(file: Path = FILE) -> list[dict]:
+    """The rows that are known, none where there is no file."""
+    if not file.is_file():
+        return []
+    with open(file, newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def append(file: Path, row: dict) -> None:
+    """Adds a row, and the header before the first."""
+    new = not file.is_file()
+    with open(file, "a", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def table(rows: Sequence[dict], side: int) -> str:
+    """A Markdown table: mean PSNR by sigma and method, over the pictures that all methods have at that sigma.
+
+    Of several rows of `restore` for one file the last counts. Pictures that come back as they went in have no PSNR and
+    are counted apart.
+    """
+    scores: dict[tuple, dict[str, float]] = {}
+    for row in rows:
+        if row["side"] == str(side):
+            scores.setdefault((row["sigma"], row["method"]), {})[row["picture"]] = float(row["psnr"])
+    lines = [f"| sigma | pictures | {' | '.join(METHODS)} |", "|---" * (2 + len(METHODS)) + "|"]
+    for sigma in map(str, FILE_SIGMAS):
+        found = [scores.get((sigma, method), {}) for method in METHODS]
+        shared = set.intersection(*map(set, found))
+        cells = [_mean([by_picture[name] for name in shared]) for by_picture in found]
+        lines.append(f"| {sigma} | {len(shared)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _mean(scores: Sequence[float]) -> str:
+    finite = [score for score in scores if np.isfinite(score)]
+    words = [f"{np.mean(finite):.2f}"] if finite else []
+    same = len(scores) - len(finite)
+    return ", ".join(words + ([f"{same} unchanged"] if same else [])) or "not run"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.own_pictures",
+                                     description=__doc__.splitlines()[0])
+    parser.add_argument("--number", type=int, default=24, help="pictures (default 24)")
+    parser.add_argument("--side", type=int, default=0, help="of the middle that is taken; default: whole pictures")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing new after so many")
+    parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
+    options = parser.parse_args(arguments)
+    try:
+        measure(pictures(options.number, options.side, options.data), options.side, options.methods,
+                minutes=options.minutes)
+    except (datasets.DatasetError, ModuleNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    print(table(read(), options.side))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

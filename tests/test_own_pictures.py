@@ -1,0 +1,81 @@
+"""The table of what `restore` makes of files: its scores, what is measured again, what is averaged."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from irnas_lib import restore
+from irnas_lib.benchmarks import own_pictures
+from irnas_lib.data import datasets
+from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
+from irnas_lib.experiments import runs
+
+CLEAN = Picture("small", np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "scores.csv"
+
+
+def test_the_scores_are_scikit_images_and_stay_where_they_are(file):
+    for _ in range(2):
+        own_pictures.measure([CLEAN], 0, ["input"], file)
+    rows = own_pictures.read(file)
+    assert [row["sigma"] for row in rows] == list(map(str, FILE_SIGMAS))
+    for row in rows[1:]:
+        expected = peak_signal_noise_ratio(CLEAN.clean, noisy_file(CLEAN, float(row["sigma"])).degraded)
+        assert float(row["psnr"]) == pytest.approx(expected, abs=1e-3)
+    assert float(rows[0]["psnr"]) == np.inf
+
+
+def test_restore_is_the_command_and_is_measured_again_for_another_network(file, tmp_path, monkeypatch):
+    """The network here answers white to everything."""
+    monkeypatch.setattr(runs, "SHIPPED", tmp_path)
+    chosen = {"task": "file_rgb", "sigma": None}
+    name = ["first"]
+    monkeypatch.setattr(restore, "fitting", lambda sigma, channels, candidates: chosen)
+    monkeypatch.setattr(own_pictures.results, "stem", lambda result: name[0])
+    monkeypatch.setattr(runs, "trained_network", lambda result, folder: result)
+    monkeypatch.setattr(restore, "restorer", lambda network, device: lambda x: x * 0 + 1)
+    monkeypatch.setattr(restore, "channels_of", lambda network: 3)
+    own_pictures.measure([CLEAN], 0, ["restore"], file)
+    own_pictures.measure([CLEAN], 0, ["restore"], file)
+    name[0] = "second"
+    own_pictures.measure([CLEAN], 0, ["restore"], file)
+    rows = own_pictures.read(file)
+    assert [row["network"] for row in rows] == ["first"] * 7 + ["second"] * 7
+    white = peak_signal_noise_ratio(CLEAN.clean, np.full_like(CLEAN.clean, 255))
+    assert all(float(row["psnr"]) == pytest.approx(white, abs=1e-3) for row in rows)
+
+
+def test_nothing_new_begins_when_the_time_is_over(file):
+    own_pictures.measure([CLEAN], 0, ["input"], file, minutes=0)
+    assert own_pictures.read(file) == []
+
+
+def test_the_table_is_of_the_pictures_that_all_methods_have_and_of_the_last_restore():
+    def row(picture, method, psnr, side=0):
+        return {"picture": picture, "side": str(side), "sigma": "25", "method": method, "network": "",
+                "psnr": str(psnr), "seconds": "1"}
+    rows = [row(picture, method, 20 + i + j) for i, picture in enumerate("ab")
+            for j, method in enumerate(own_pictures.METHODS)]
+    rows += [row("c", "input", 90), row("a", "input", 70, side=256)]
+    rows += [row("a", "restore", 40), row("b", "restore", "inf")]
+    (line,) = [line for line in own_pictures.table(rows, 0).splitlines() if line.startswith("| 25")]
+    assert line == "| 25 | 2 | 20.50 | 40.00, 1 unchanged | 22.50 | 23.50 |"
+    assert "| 50 | 0 | not run | not run | not run | not run |" in own_pictures.table(rows, 0)
+
+
+def test_the_pictures_are_of_both_sources_in_turn_and_clean(monkeypatch):
+    def load(task, dataset, folder):
+        assert (task, dataset) == ("file_rgb", "BSD500-RGB-files")
+        return SimpleNamespace(test=[Picture(f"{i}", CLEAN.clean, CLEAN.clean // 2) for i in range(200)])
+    monkeypatch.setattr(datasets, "load", load)
+    chosen = own_pictures.pictures(24, 32)
+    assert len(chosen) == len({picture.name for picture in chosen}) == 24
+    assert [picture.name for picture in chosen[:4]] == ["astronaut", "0", "chelsea", "10"]
+    assert all(picture.degraded is None and picture.clean.shape == (32, 32, 3) for picture in chosen)
+    assert len(own_pictures.pictures(3, 32)) == 3
