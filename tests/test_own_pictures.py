@@ -34,16 +34,14 @@ def test_the_scores_are_scikit_images_and_stay_where_they_are(file):
 def test_restore_is_the_command_and_is_measured_again_for_another_network(file, tmp_path, monkeypatch):
     """The network here answers white to everything."""
     monkeypatch.setattr(runs, "SHIPPED", tmp_path)
-    chosen = {"task": "file_rgb", "sigma": None}
-    name = ["first"]
+    chosen = SimpleNamespace(task="file_rgb", sigma=None, stem="first")
     monkeypatch.setattr(restore, "fitting", lambda sigma, channels, candidates: chosen)
-    monkeypatch.setattr(own_pictures.results, "stem", lambda result: name[0])
     monkeypatch.setattr(runs, "trained_network", lambda result, folder: result)
     monkeypatch.setattr(restore, "restorer", lambda network, device: lambda x: x * 0 + 1)
     monkeypatch.setattr(restore, "channels_of", lambda network: 3)
     own_pictures.measure([CLEAN], 0, ["restore"], file)
     own_pictures.measure([CLEAN], 0, ["restore"], file)
-    name[0] = "second"
+    chosen.stem = "second"
     own_pictures.measure([CLEAN], 0, ["restore"], file)
     rows = own_pictures.read(file)
     assert [row["network"] for row in rows] == ["first"] * 7 + ["second"] * 7

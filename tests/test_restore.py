@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -488,6 +489,6 @@ def test_a_network_for_less_noise_than_there_is_is_warned_of(shipped, tmp_path, 
     write_picture(tmp_path / "in.png", photograph(50))
     assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 30) == 0
     assert "the network knows up to 30: noise may be left" in capsys.readouterr().err
-    assert restore.misfit({"task": "file_rgb", "sigma": None}, 70) and not restore.misfit(
-        {"task": "file_rgb", "sigma": None}, 55)
-    assert not restore.misfit({"task": "deraining", "sigma": None}, 70)
+    blind = SimpleNamespace(task="file_rgb", sigma=None)
+    assert restore.misfit(blind, 70) and not restore.misfit(blind, 55)
+    assert not restore.misfit(SimpleNamespace(task="deraining", sigma=None), 70)
