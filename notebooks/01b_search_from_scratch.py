@@ -20,8 +20,8 @@
 # **Why it matters.** Neural architecture search (NAS) lets a program choose the layers of a network. Its early forms
 # trained thousands of networks to compare them. [DARTS](https://arxiv.org/abs/1806.09055) trains one network that holds
 # all candidates, and the paper of this course, [IR-NAS](https://arxiv.org/abs/1909.08228), searches in this way for
-# networks that restore pictures. On real pictures nobody knows the right answer, so that one cannot tell whether a
-# search has worked. Here the right answer is planted, and we can.
+# networks that restore pictures. On real pictures nobody knows the right answer, so one cannot tell whether a search
+# has worked. Here the right answer is planted, so we can.
 #
 # **What it needs.** Some PyTorch: what a convolution, batch normalisation and an optimiser do. No data, no GPU, and
 # nothing of this project's library but two drawings.
@@ -35,9 +35,9 @@ from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import torch
 from exercises import check
+from IPython.display import Markdown
 from torch.nn import functional as F
 
 from irnas_lib.figures import drawing, interactive
@@ -105,15 +105,15 @@ def mixed_edge(x, kernels, alpha):
 #
 # $$H(p) = -\frac{1}{\log K}\sum_{k=1}^{K} p_k \log p_k$$
 #
-# It is 1 for four equal weights and 0 when one weight is 1. Move the sliders below, if you have opened this page with a
-# kernel: what does it take to make the weight of `conv` 0.9?
+# It is 1 for four equal weights and 0 when one weight is 1. If you run this page in JupyterLab, move the sliders below:
+# what does it take to make the weight of `conv` 0.9?
 
 # %%
 interactive.softmax_explorer(torch.tensor([1.0, 0.0, 0.7, -1.0]), OPERATIONS)
 
 # %% [markdown]
-# **What to notice.** Only differences count: add 1 to all logits, and nothing changes. And a decision is never made
-# whole: no weight ever reaches 0 or 1.
+# **What to notice.** Only differences count: add 1 to all logits, and nothing changes. And a decision is never
+# complete: no weight ever reaches 0 or 1.
 #
 # ## One edge, with a planted answer
 #
@@ -171,7 +171,8 @@ print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.
 # %% [markdown]
 # **What to notice.** Gradient descent has found the operation. But first the weight of `dil` falls, and `none` leads by
 # far: while its kernel is random, a convolution is worse than nothing. Only when the kernel has learned something does
-# `dil` come back. Keep this in mind for the section on the warm-up.
+# `dil` come back. Keep this in mind for the section on the warm-up. (There `skip` will lead, because the kernels
+# planted there resemble it; here they do not.)
 #
 # ## Two problems, one inside the other
 #
@@ -356,13 +357,15 @@ print(f"the planted cell is found in {found(alpha)} of {seeds} searches; "
 
 # %%
 def outcome(alpha, history):
-    """One row for each search: what it decoded, how much of that is right, how decided it was."""
-    rows = [{"search": seed} | {f"{source} → {node}": name for (source, node), name in zip(EDGES, decode(row))}
-            | {"edges as planted": f"{sum(map(str.__eq__, decode(row), PLANTED))} of 5",
-               "entropy": f"{entropy(row.softmax(dim=-1)).mean():.2f}", "validation loss": f"{loss:.3f}"}
-            for seed, (row, loss) in enumerate(zip(alpha, history["V"][-1]))]
-    table = pd.DataFrame([{"search": "planted"} | {f"{a} → {b}": name for (a, b), name in zip(EDGES, PLANTED)}, *rows])
-    return table.fillna("").set_index("search")
+    """A table with one row for each search: what it decoded, how much of that is right, how decided it was."""
+    edges = [f"{source} → {node}" for source, node in EDGES]
+    rows = [["search", *edges, "as planted", "entropy", "validation loss"], [":--"] * 9]
+    rows.append(["planted", *PLANTED, "", "", ""])
+    for seed, (row, loss) in enumerate(zip(alpha, history["V"][-1])):
+        right = sum(name == planted for name, planted in zip(decode(row), PLANTED))
+        undecided = entropy(row.softmax(dim=-1)).mean()
+        rows.append([str(seed), *decode(row), f"{right} of 5", f"{undecided:.2f}", f"{loss:.3f}"])
+    return Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 
 outcome(alpha, history)
@@ -452,9 +455,9 @@ plt.show()
 #
 # It is the best known failure of differentiable search: the cell that comes out holds little but skip connections (see
 # [DARTS+](https://arxiv.org/abs/1909.06035), [Robust DARTS](https://arxiv.org/abs/1909.09656)). Two causes are often
-# named: searching for too long, and convolutions that overfit. We can try both. The signals are now drowned in noise
-# (its standard deviation is 2, the signal's is about 1 for each edge), and the kernels have 1 to 16 signals to learn
-# from; $\alpha$ still has its 256.
+# named: searching for too long, and convolutions that overfit. We can try both. The targets now have much noise (its
+# standard deviation is 2, while each edge contributes about 1), and the kernels have 1 to 16 signals to learn from;
+# $\alpha$ still has its 256.
 
 # %%
 counts = (1, 2, 4, 16)
@@ -474,7 +477,7 @@ axes[1].set(xlabel="step", ylabel="mean weight of skip", ylim=(0, 0.6), title="O
 axes[1].legend(fontsize=8)
 plt.show()
 for count in counts:
-    print(f"{count:2} signals: {np.sum(skips[count]):2} of {3 * seeds} such edges are skip; "
+    print(f"{count:2} signal(s): {np.sum(skips[count]):2} of {3 * seeds} such edges are skip; "
           f"the planted cell is found in {found(scarce[count][1])} of {seeds} searches")
 
 # %% [markdown]
@@ -483,14 +486,15 @@ for count in counts:
 # overfit. So $\alpha$ is not wrong: of the trained operations that it can choose from, `skip` is the best. It is the
 # training that was too poor.
 #
-# The other cause we could **not** produce. Over more steps the weight of `skip` does not creep up here, and where there
-# are data enough it falls. Our kernels are small, 48 numbers each, and have learned all that they can within a hundred
-# steps; what is reported of large networks over many epochs does not happen in this toy.
+# The other cause we could **not** produce. `skip` jumps ahead in the first ten steps of $\alpha$; over the 190 steps
+# after that its weight rises by a few hundredths with one signal, hardly changes with two and four, and falls with 16.
+# Our kernels are small, 48 numbers each, and little is left for them to learn after the warm-up. What is reported of
+# large networks over many epochs does not happen in this toy.
 #
 # ## Why two halves
 #
-# Give $\alpha$ the same signals as the kernels, with four of them. Then an operation can win by fitting noise. Look at
-# the edge that was planted as `none`, where any operation but `none` is wrong.
+# Let $\alpha$ learn from the same four signals as the kernels, and not from A. Then an operation can win by fitting
+# noise. Look at the edge that was planted as `none`, where any operation but `none` is wrong.
 
 # %%
 same = search(signals=4, noise=2.0, halves=False)
