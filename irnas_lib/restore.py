@@ -1,27 +1,23 @@
 """Restores one's own noisy or rainy pictures: `python -m irnas_lib.restore IN OUT`."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from PIL import Image
-from skimage.restoration import estimate_sigma
-from torch import nn
-from tqdm import tqdm
-
-from irnas_lib.data.datasets import Picture
-from irnas_lib.data.pictures import FORMATS, SUFFIXES, PictureError, read_picture, to_array, to_tensor, write_picture
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.data.tiles import Restore, corners, restore_tiles
-from irnas_lib.evaluation.inference import restorer
-from irnas_lib.evaluation.validation import middle
-from irnas_lib.experiments import results, runs
-from irnas_lib.runtime import device_name
-from irnas_lib.training.checkpoints import CheckpointError
+
+# What takes seconds to import is imported where it is used, so that --help and a wrong argument are answered at once.
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from irnas_lib.data.tiles import Restore
 
 TILE_MINIMUM = 32
 # An estimate lies below the true sigma, by up to a quarter in pictures that clip strong noise; networks bear less noise
@@ -47,6 +43,8 @@ class RestoreError(ValueError):
 
 def channels_of(network: nn.Module) -> int:
     """Of the pictures that a network takes."""
+    from torch import nn
+
     return next(module for module in network.modules() if isinstance(module, nn.Conv2d)).in_channels
 
 
@@ -60,6 +58,11 @@ def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile:
     the whole picture at once.
     Returns uint8 of the same shape.
     """
+    import numpy as np
+    import torch
+
+    from irnas_lib.data.pictures import to_array, to_tensor
+
     height, width, channels = array.shape
     if tile >= max(height, width):
         tile = 0
@@ -74,6 +77,10 @@ def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile:
 
 
 def _whole_or_tiles(run, x: torch.Tensor, tile: int) -> torch.Tensor:
+    import torch
+
+    from irnas_lib.data.tiles import corners, restore_tiles
+
     if not tile:
         return run(x).cpu()
     step = tile * 3 // 4
@@ -86,13 +93,15 @@ def _whole_or_tiles(run, x: torch.Tensor, tile: int) -> torch.Tensor:
 
 def known(folder: Path) -> list[dict]:
     """The results in a folder of checkpoints whose weights are there."""
+    from irnas_lib.experiments import results, runs
+
     return [result for result in results.load(folder / "results") if runs.at_hand(result, folder)]
 
 
 def quality(result: dict) -> tuple[int, float]:
     """Test pictures and PSNR in `strict`, by which the best checkpoint is chosen."""
     scores = result["metrics"].get("strict", {})
-    return scores.get("pictures", 0), scores.get("psnr", -np.inf)
+    return scores.get("pictures", 0), scores.get("psnr", float("-inf"))
 
 
 def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tuple[dict, Path]:
@@ -101,6 +110,8 @@ def choose(checkpoint: str | None, task: str, sigma: float, folder: Path) -> tup
     checkpoint: the name of a shipped result, a result file, a weights file with results/ beside weights/, or None
     for the best one of the task (and sigma). Raises RestoreError.
     """
+    from irnas_lib.experiments import results
+
     if checkpoint and Path(checkpoint).suffix in (".json", ".safetensors"):
         path = Path(checkpoint)
         if not path.is_file():
@@ -132,6 +143,12 @@ def best(candidates: Iterable[dict], task: str, sigma: float | None = None) -> d
 def estimated_sigma(array: np.ndarray) -> float:
     """The noise of a picture, uint8 (H, W, C), in grey levels: scikit-image's wavelet estimate, averaged over the
     channels, of the middle of a large picture. Too low where noise is clipped at black and white."""
+    import numpy as np
+    from skimage.restoration import estimate_sigma
+
+    from irnas_lib.data.datasets import Picture
+    from irnas_lib.evaluation.validation import middle
+
     (array,) = (picture.clean for picture in middle([Picture("", array)], ESTIMATED_SIDE))
     with warnings.catch_warnings(action="ignore"):  # of pictures of a few pixels
         sigma = estimate_sigma(array, channel_axis=-1, average_sigmas=True)
@@ -156,6 +173,8 @@ def fitting(sigma: float, channels: int, candidates: list[dict]) -> dict | None:
 
 def listing(candidates: Iterable[dict]) -> str:
     """One line a checkpoint: name, task, system, sigma, iterations, PSNR."""
+    from irnas_lib.experiments import results
+
     rows = [("name", "task", "system", "sigma", "iterations", "PSNR")]
     for result in sorted(candidates, key=lambda result: (result["task"], result["sigma"] or 0, results.stem(result))):
         psnr = f"{quality(result)[1]:.2f} dB" if quality(result)[0] else "-"
@@ -170,6 +189,10 @@ def listing(candidates: Iterable[dict]) -> str:
 def read(path: Path) -> tuple[np.ndarray, bytes | None]:
     """A picture, uint8 (H, W, 1) where the file is grey, else (H, W, 3), and its colour profile if it has one. Raises
     PictureError."""
+    from PIL import Image
+
+    from irnas_lib.data.pictures import FORMATS, read_picture
+
     array = read_picture(path)
     with Image.open(path, formats=FORMATS) as image:
         return array[..., :1] if image.mode in ("1", "L", "LA") else array, image.info.get("icc_profile")
@@ -177,6 +200,8 @@ def read(path: Path) -> tuple[np.ndarray, bytes | None]:
 
 def plan(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """(input, output) pairs; folders are read one level deep. Says what it skips; raises RestoreError."""
+    from irnas_lib.data.pictures import SUFFIXES
+
     if source.is_file():
         into_folder = target.is_dir() or not target.suffix
         if into_folder and target.exists() and not target.is_dir():
@@ -211,6 +236,13 @@ def restore_files(chosen: tuple[dict, Path] | None, pairs: list[tuple[Path, Path
 
     chosen: a result and its folder of checkpoints for all of them; None takes for each picture what fits it.
     """
+    from tqdm import tqdm
+
+    from irnas_lib.data.pictures import PictureError, write_picture
+    from irnas_lib.evaluation.inference import restorer
+    from irnas_lib.experiments import results, runs
+    from irnas_lib.runtime import device_name
+
     failed, networks, shipped = 0, {}, [] if chosen else known(runs.SHIPPED)
 
     def ready(result, folder):
@@ -277,6 +309,11 @@ def noise_level(text: str) -> float | str:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = parser().parse_args(arguments)
+    import torch
+
+    from irnas_lib.experiments import results, runs
+    from irnas_lib.training.checkpoints import CheckpointError
+
     try:
         if options.list:
             shipped = known(runs.SHIPPED)
