@@ -9,7 +9,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+INSTALLED = not (ROOT / "profiles.toml").is_file()  # without the project around it: the package restores pictures alone
+SHIPPED = (PACKAGE if INSTALLED else ROOT) / "checkpoints"
 
 
 def run_folder(profile: str) -> Path:

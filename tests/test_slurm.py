@@ -99,7 +99,7 @@ def until(condition, head: subprocess.Popen, seconds: float = 120) -> None:
 
 def finished(project: Path, head: subprocess.Popen, from_the_start: bool = False) -> str:
     """What the batch said that has now ended well, with the result of a run without a fault."""
-    said, _ = head.communicate(timeout=180)
+    said, _ = head.communicate(timeout=400)
     assert head.returncode == 0, said
     assert {path.name for path in (project / "runs/smoke/done").iterdir()} == {"training", "table", "figures"}
     x, start = re.fullmatch(r"(\d+) from (\d+)", (project / "notebooks/result").read_text()).groups()
@@ -127,9 +127,9 @@ def test_a_cancelled_job_has_saved_and_goes_on(project, slurm):
 
 @faults
 def test_a_job_out_of_time_has_saved_and_goes_on(project, slurm):
-    """A minute, of which Slurm asks the job to end before the last half."""
-    (project / "notebooks/training.py").write_text(TRAINING.replace("sleep(0.1", "sleep(1"))
-    finished(project, begin(project, slurm, re.sub(r"--time=\S+ --signal=\S+", "--time=1 --signal=TERM@30", launch())))
+    """Two minutes, and Slurm asks the job to end a minute before."""
+    (project / "notebooks/training.py").write_text(TRAINING.replace("sleep(0.1", "sleep(1.5"))
+    finished(project, begin(project, slurm, re.sub(r"--time=\S+ --signal=\S+", "--time=2 --signal=TERM@60", launch())))
 
 
 @faults

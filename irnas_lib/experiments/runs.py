@@ -17,12 +17,11 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 from irnas_lib.experiments import results
 from irnas_lib.experiments.config import TrainingConfig
-from irnas_lib.files import ROOT, atomically, commit, run_folder
+from irnas_lib.files import ROOT, SHIPPED, atomically, commit, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.runtime import device_name
 from irnas_lib.training import checkpoints
 
-SHIPPED = ROOT / "checkpoints"
 CPU = torch.device("cpu")
 PACKAGES = ("torch", "torchvision", "numpy")
 

@@ -32,6 +32,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets import Float
 
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.pipeline import marks, profiles, stamps
@@ -47,7 +48,10 @@ class BatchError(RuntimeError):
 
 
 class ThisPython(AsyncKernelManager):
-    """A kernel of the running interpreter, whatever kernels the user has installed."""
+    """A kernel of the running interpreter, whatever kernels the user has installed. When it is to end, it has time for
+    the step in hand and to save its state."""
+
+    shutdown_wait_time = Float(120.0)  # seconds, after half of which it is no longer asked
 
     @property
     def kernel_spec(self) -> KernelSpec:
