@@ -62,9 +62,10 @@ class Cluster:
         self.wait_for("idle")
 
     def wait_for(self, state: str, seconds: float = 30) -> None:
-        """Until the node is in that state. RuntimeError, with what the servers said, where it is not in time."""
+        """Until the node is in that state, whether it answers or not. RuntimeError, with what the servers said, where
+        it is not in time."""
         end = time.monotonic() + seconds
-        while (found := self.ask("sinfo", "--noheader", "--format=%T")) != state:
+        while (found := self.ask("sinfo", "--noheader", "--format=%T").rstrip("*")) != state:
             if time.monotonic() > end:
                 said = "".join(path.read_text()[-500:] for path in sorted(self.folder.glob("*.out")))
                 raise RuntimeError(f"the node is {found or 'not there'}, not {state}: {said}")

@@ -86,7 +86,7 @@ def one_gpu(folder: Path) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as held:
-        for sharing, gpu in itertools.product(itertools.count(), found):
+        for sharing, gpu in ((sharing, gpu) for sharing in itertools.count() for gpu in found):
             with contextlib.suppress(BatchError):
                 held.enter_context(alone(folder / f".gpu-{gpu.replace('/', '-')}-{sharing}.lock", "a job"))
                 break
@@ -94,7 +94,7 @@ def one_gpu(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            os.environ.pop("CUDA_VISIBLE_DEVICES")
+            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
             if usual is not None:
                 os.environ["CUDA_VISIBLE_DEVICES"] = usual
 
@@ -214,16 +214,19 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
         heard = signal.getsignal(signal.SIGINT)
         if minutes:  # a shell's background command ignores Ctrl-C, and so would its children
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0,
-                                     pass_fds=[lock.fileno()])
+        name = f"irnas-{profile}-{os.getpid()}-{time.time_ns()}"  # of its jobs in Slurm
+        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=bool(minutes or launch),
+                                     pass_fds=[lock.fileno()], env={**os.environ, "SLURM_JOB_NAME": name})
         signal.signal(signal.SIGINT, heard)
         try:
-            with _told_to_end() if minutes else contextlib.nullcontext():
+            with _told_to_end() if minutes or launch else contextlib.nullcontext():
                 status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
-            # Snakemake, its jobs and their kernels, which save their state; without `minutes` Ctrl-C has reached them.
-            if minutes:
+            # Snakemake, its jobs and their kernels, which save their state; else Ctrl-C has reached them.
+            if minutes or launch:
                 os.killpg(snakemake.pid, signal.SIGINT)
+            if launch.startswith("srun "):  # which takes one Ctrl-C for a question; Slurm gives its jobs half a minute
+                subprocess.run(["scancel", f"--name={name}"])
             snakemake.wait()
             if isinstance(stopped, KeyboardInterrupt):
                 raise
