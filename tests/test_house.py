@@ -41,14 +41,12 @@ def imported(source):
             yield node.module.partition(".")[0]
 
 
-def test_conda_and_pip_ask_for_the_same_packages_and_ranges():
+def test_conda_installs_what_make_installs():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    python = [line for line in conda if isinstance(line, str) and line.startswith("python>")]
+    assert "python" + PROJECT["requires-python"] in conda
     (by_pip,) = [line["pip"] for line in conda if isinstance(line, dict)]
-    assert python == ["python" + PROJECT["requires-python"]]
-    assert "-e ." in by_pip
-    asked = ranges(HOUSE + EXTRAS["test"])
-    assert ranges(line for line in by_pip if line != "-e .") == asked
+    command = re.search(r"pip install .* (-c constraints.txt) (-e) '(.+)'", (ROOT / "Makefile").read_text())
+    assert by_pip == [command[1], f"{command[2]} {command[3]}"]
 
 
 def test_the_packages_of_the_specification_are_asked_for():
