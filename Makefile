@@ -1,6 +1,5 @@
 # `make` lists the targets. Every target that needs Python first makes .venv, once.
 PROFILE ?= smoke
-JOBS    ?= 1
 VENV    := .venv
 PY      := $(VENV)/bin/python
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -14,7 +13,7 @@ endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
-	@echo 'settings: PROFILE=smoke|laptop|gpu|paper  DATA=folder  JOBS=notebooks at once  MINUTES=stop by then  DRY=1 (only say what would run)'
+	@echo 'settings: PROFILE=smoke|laptop|gpu|paper  DATA=folder  JOBS=notebooks at once  LAUNCH=command for another machine  MINUTES=stop by then  DRY=1 (only say what would run)'
 
 install: $(VENV)/installed ## install what is missing into .venv
 
@@ -23,11 +22,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and was not found' >&2; exit 1; }
 	@$(PY) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV), a few minutes the first time'
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test]'
 	@touch $@
 
 reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
-	@$(PY) -m irnas_lib.pipeline.batch all $(PROFILE) --jobs $(JOBS) $(if $(filter-out 0,$(DRY)),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(PY) -m irnas_lib.pipeline.batch all $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(LAUNCH),--launch '$(LAUNCH)') $(if $(filter-out 0,$(DRY)),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
 
 test: install ## run the tests
 	@$(PY) -m pytest $(TESTS)

@@ -1,11 +1,12 @@
 # One rule for each job of a profile (profiles.toml); `make reproduce` calls this, and so can you:
 #   snakemake --cores all --config profile=gpu jobs=2 --dry-run
-# A cluster is one of Snakemake's executor plugins away, with no change here.
+# launch: what runs a notebook on another machine, such as Slurm's srun; the light ones run here.
 import sys
 
 from irnas_lib.pipeline import marks, profiles
 
 profile = config.get("profile", "smoke")
+launch = config.get("launch", "")
 planned = profiles.load(profile)
 if workflow.is_main_process:
     marks.remove_stale(profile, [*planned, marks.figures(planned)])
@@ -41,8 +42,11 @@ for place, job in enumerate(profiles.by_worth(planned)):
             done(job.name),
         params:
             job=job.name,
+            launch=launch if launch and not profiles.light(job) else "",
+            launched="--launched" if launch and not profiles.light(job) else "",
         # torch uses every core, so jobs that run at once share them
         threads: max(1, (workflow.cores or 1) // int(config.get("jobs", 1))),
         priority: len(planned) - place
         shell:
-            "{sys.executable:q} -m irnas_lib.pipeline.batch run {profile:q} {params.job:q}"
+            "{params.launch} {sys.executable:q} -m irnas_lib.pipeline.batch run {profile:q} {params.job:q}"
+            " {params.launched}"

@@ -1,13 +1,18 @@
-"""Where things lie, files that appear whole or not at all, JSON that names its file where it is damaged, hashes."""
+"""Where things lie and of which commit; files that appear whole or not at all, JSON that names its file where it is
+damaged, hashes."""
 
 import contextlib
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+INSTALLED = not (ROOT / "profiles.toml").is_file()  # without the project around it: the package restores pictures alone
+SHIPPED = (PACKAGE if INSTALLED else ROOT) / "checkpoints"
 
 
 def run_folder(profile: str) -> Path:
@@ -21,6 +26,18 @@ def data_folder(argument: str | Path | None = None) -> Path:
     if argument:
         return Path(argument).expanduser()
     return ROOT / Path(os.environ.get("IRNAS_DATA") or "data").expanduser()
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit checked out, with `-dirty` where tracked files differ from it; the variable IRNAS_COMMIT, for copies
+    of the project without its history, goes first; empty where neither is."""
+    if os.environ.get("IRNAS_COMMIT"):
+        return os.environ["IRNAS_COMMIT"]
+    try:
+        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                              cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 @contextlib.contextmanager

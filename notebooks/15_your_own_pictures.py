@@ -25,7 +25,6 @@ from pathlib import Path
 
 from skimage import data as photographs
 
-from irnas_lib import restore
 from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
 from irnas_lib.data.pictures import to_tensor, write_picture
 from irnas_lib.evaluation import inference
@@ -33,6 +32,7 @@ from irnas_lib.experiments import runs
 from irnas_lib.figures import interactive
 from irnas_lib.files import ROOT, run_folder
 from irnas_lib.metrics import psnr
+from irnas_lib.restore import networks, pictures
 
 device = runs.best_device()
 print({name: version(name) for name in ("torch", "numpy", "scikit-image", "ipywidgets")}, runs.device_name(device))
@@ -49,7 +49,7 @@ sigma = 25
 
 # %%
 clean = None if picture else Picture("chelsea", photographs.chelsea())
-photo = restore.read(Path(picture)) if picture else restore.Photo(noisy_file(clean, sigma).degraded, None, None)
+photo = pictures.read(Path(picture)) if picture else pictures.Photo(noisy_file(clean, sigma).degraded, None, None)
 height, width, channels = photo.array.shape
 megapixels = height * width / 1e6
 print(f"{picture or clean.name}: {width}x{height} pixels, {megapixels:.2f} megapixels, "
@@ -59,15 +59,15 @@ print(f"{picture or clean.name}: {width}x{height} pixels, {megapixels:.2f} megap
 # ## How strong is the noise?
 #
 # White noise is as strong in the finest details as everywhere else, and a photograph has little there. So
-# `restore.estimated_sigma` looks at the finest wavelet coefficients of the picture: their median, divided by that of
+# `networks.estimated_sigma` looks at the finest wavelet coefficients of the picture: their median, divided by that of
 # noise of sigma 1, is the estimate (Donoho and Johnstone 1994, as scikit-image has it).
 
 # %%
-estimate = restore.estimated_sigma(photo.array)
+estimate = networks.estimated_sigma(photo.array)
 print(f"estimate: sigma {estimate:.1f}" + ("" if picture else f"; it was {sigma}"))
 if clean:
     for true in FILE_SIGMAS:
-        found = restore.estimated_sigma(noisy_file(clean, true).degraded)
+        found = networks.estimated_sigma(noisy_file(clean, true).degraded)
         print(f"noise of sigma {true:2} is estimated at {found:5.1f}")
 
 # %% [markdown]
@@ -82,15 +82,15 @@ if clean:
 # is better left as it is.
 
 # %%
-shipped = restore.known(runs.SHIPPED)
-chosen = restore.fitting(estimate, channels, shipped)
+shipped = networks.known(runs.SHIPPED)
+chosen = networks.fitting(estimate, channels, shipped)
 if chosen is None:
     print("none: the picture is left as it is")
 else:
     network = runs.trained_network(chosen, runs.SHIPPED)
-    run, wanted = inference.restorer(network, device), restore.channels_of(network)
+    run, wanted = inference.restorer(network, device), pictures.channels_of(network)
     print(chosen.stem)
-    print(restore.misfit(chosen, estimate) or "it knows such noise")
+    print(networks.misfit(chosen, estimate) or "it knows such noise")
     print(f"It takes {'grey' if wanted == 1 else 'RGB'} pictures"
           + (", so the three channels go through one by one" if wanted < channels else ""))
 
@@ -104,9 +104,9 @@ else:
 # %%
 restored = photo.array
 if chosen:
-    restore.restore_picture(run, wanted, photo.array[:64, :64])  # the first call compiles
+    pictures.restore_picture(run, wanted, photo.array[:64, :64])  # the first call compiles
     began, computing = time.monotonic(), time.process_time()
-    restored = restore.restore_picture(run, wanted, photo.array, title="restoring")
+    restored = pictures.restore_picture(run, wanted, photo.array, title="restoring")
     seconds, computing = time.monotonic() - began, time.process_time() - computing
     print(f"a megapixel takes {seconds / megapixels:.0f} s on {runs.device_name(device)}; "
           f"{computing / megapixels:.0f} s of core time, whatever else this machine does")
@@ -147,12 +147,12 @@ print((folder / "restored.png").relative_to(ROOT))
 # %%
 def restored_file(source, target):
     """Both pictures, and a line about them."""
-    photo = restore.read(source)
-    estimate = restore.estimated_sigma(photo.array)
-    chosen, restored, name = restore.fitting(estimate, photo.array.shape[2], shipped), photo.array, "left as it is"
+    photo = pictures.read(source)
+    estimate = networks.estimated_sigma(photo.array)
+    chosen, restored, name = networks.fitting(estimate, photo.array.shape[2], shipped), photo.array, "left as it is"
     if chosen:
         network, name = runs.trained_network(chosen, runs.SHIPPED), chosen.stem
-        restored = restore.restore_picture(inference.restorer(network, device), restore.channels_of(network),
+        restored = pictures.restore_picture(inference.restorer(network, device), pictures.channels_of(network),
                                            photo.array, title=source.name)
     write_picture(target, restored, photo.profile, photo.alpha)
     return photo.array, restored, f"{source.name}: noise of about sigma {estimate:.0f}; {name}"

@@ -1,5 +1,6 @@
 """Running, stamping, checking and publishing notebooks, on tiny ones."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -464,15 +466,79 @@ while not pathlib.Path("go").exists():
                                                                                "figures"}
 
 
-def test_the_slurm_profile_plans_every_job_of_the_paper():
-    """A dry run: nothing is submitted."""
-    planned = subprocess.run([sys.executable, "-m", "snakemake", "--profile", "slurm", "--config", "profile=paper",
-                              "--dry-run", "--quiet", "host", "progress"], cwd=ROOT, capture_output=True, text=True)
+def test_on_another_machine_light_jobs_stay_here_and_the_others_are_launched():
+    """A dry run: nothing is launched."""
+    settings = ["profile=paper", "jobs=20", 'launch="srun --gres=gpu:1"']
+    planned = subprocess.run([sys.executable, "-m", "snakemake", "--cores", "20", "--config", *settings, "--dry-run",
+                              "--printshellcmds"], cwd=ROOT, capture_output=True, text=True)
     assert planned.returncode == 0, planned.stderr
-    said = planned.stdout + planned.stderr
-    jobs = {job.name for job in profiles.load("paper")}
-    assert {line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("rule ")} >= jobs
-    assert said.count("slurm_partition=gpu") >= len(jobs) and "gres=gpu:1" in said
+    commands = [line.removeprefix("Shell command:").split() for line in planned.stdout.splitlines()
+                if "irnas_lib.pipeline.batch run" in line]
+    jobs = {command[command.index("paper") + 1]: command for command in commands}
+    assert jobs.keys() == {job.name for job in profiles.load("paper")}
+    for name, command in jobs.items():
+        launched = command[:2] == ["srun", "--gres=gpu:1"] and command[-1] == "--launched"
+        assert launched == (name[:2] not in ("00", "01", "02", "04", "06", "07", "08", "09")), command
+        assert launched or command[0].endswith("python") and command[-1] == name
+
+
+def test_a_launched_job_that_another_has_in_hand_is_waited_for(tmp_path, monkeypatch):
+    for module in (batch, marks):
+        monkeypatch.setattr(module, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(marks, "identity", lambda job: "as it is")
+    monkeypatch.setattr(profiles, "find", lambda *_: job())
+    monkeypatch.setattr(batch, "run", lambda *_: pytest.fail("it ran twice"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
+    held = threading.Event()
+
+    def other():
+        with batch.alone(tmp_path / "notebooks" / f".{job().name}.lock", "job"):
+            held.set()
+            time.sleep(0.3)
+            marks.write("gpu", job(), marks.made_of("gpu", job()))
+    earlier = threading.Thread(target=other)
+    earlier.start()
+    held.wait()
+    assert batch.main(["run", "gpu", job().name, "--launched"]) == 0
+    earlier.join()
+    assert os.environ["OMP_NUM_THREADS"] == "8", "not those of the machine that launches"
+
+
+# ---- GPUs ----
+
+@pytest.mark.parametrize(("devices", "named", "expected"), (
+    (8, None, list("01234567")), (0, None, []), (8, "2,5", ["2", "5"]), (8, "", [""]),
+    (2, "MIG-1,MIG-2", ["MIG-1", "MIG-2"])))
+def test_gpus_are_those_of_the_machine_or_those_that_are_named(tmp_path, monkeypatch, devices, named, expected):
+    for number in range(devices):
+        (tmp_path / f"nvidia{number}").touch()
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(batch, "GPUS", f"{tmp_path}/nvidia[0-9]*")
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert batch.gpus() == expected
+
+
+def test_each_job_has_a_gpu_of_its_own_while_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "gpus", lambda: ["0", "1", "2"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def given(held):
+        held.enter_context(batch.one_gpu(tmp_path))
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+    with contextlib.ExitStack() as held:
+        assert [given(held) for _ in range(2)] == ["0", "1"]
+        with contextlib.ExitStack() as brief:
+            assert given(brief) == "2"
+        assert given(held) == "2", "what has ended is free again"
+        assert [given(held) for _ in range(4)] == ["0", "1", "2", "0"], "shared evenly once all are taken"
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setattr(batch, "gpus", lambda: ["0"])
+    with batch.one_gpu(tmp_path):
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ, "one GPU needs no number"
 
 
 def test_what_is_worth_most_comes_first(listed):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
-from irnas_lib.kernels import deform_triton
+from irnas_lib.kernels import deform, deform_triton
 
 CASES = [  # batch, weight and offset groups, height, width, kernel, stride, padding, dilation, with a mask
     (1, 1, 2, 9, 15, (3, 3), (1, 1), (1, 1), (1, 1), True),
@@ -120,10 +120,38 @@ def test_shapes_that_do_not_fit_are_named_in_one_line():
 
 def test_module_imports_without_triton():
     code = ("import sys; sys.modules['triton'] = None; from irnas_lib.kernels import deform_triton as d; "
-            "assert not d.available() and d.triton is None")
+            "assert d.missing() == 'Triton' and d.triton is None")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_what_triton_needs_is_missed_by_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(deform_triton, "triton", object())
+    headers, compilers = tmp_path / "include", {"gcc"}
+    headers.mkdir()
+    (headers / "Python.h").touch()
+    monkeypatch.setattr(deform_triton.sysconfig, "get_path", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(deform_triton.shutil, "which", lambda name: name in compilers)
+    assert deform_triton.missing() == ""
+    (headers / "Python.h").unlink()
+    assert deform_triton.missing() == "Python.h for Triton"
+    compilers.clear()
+    assert deform_triton.missing() == "C compiler for Triton"
+
+
+def test_the_slow_operator_is_not_taken_silently(monkeypatch):
+    """On "meta", which takes the way of CUDA: said once."""
+    monkeypatch.setattr(deform_triton, "missing", lambda: "Triton")
+    input, offset, weight = (torch.empty(shape, device="meta") for shape in ((1, 4, 5, 5), (1, 36, 5, 5), (4, 4, 3, 3)))
+    deform._gpu_operator.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="^no Triton here, so torchvision's slower") as said:
+            for _ in range(2):
+                deform.deform_conv(input, offset, weight, padding=1)
+    finally:
+        deform._gpu_operator.cache_clear()
+    assert len(said) == 1 and said[0].filename == __file__
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import DENOISING, Architecture
 from irnas_lib.network import RestorationNetwork
+from irnas_lib.restore import networks, pictures
 from irnas_lib.training import checkpoints
 
 ARCHITECTURE = Architecture(DENOISING, (0, 1), 2)
@@ -55,7 +56,7 @@ class Affine(nn.Module):
 
 
 def through(network, array, tile=0):
-    return restore.restore_picture(restorer(network, "cpu"), restore.channels_of(network), array, tile)
+    return pictures.restore_picture(restorer(network, "cpu"), pictures.channels_of(network), array, tile)
 
 
 # ---- restore_picture ----
@@ -101,12 +102,12 @@ def test_tiles_see_as_far_as_is_said(down, right):
         wide = nn.functional.pad(x, (50, 50, 50, 50))
         return wide[..., 50 - down:50 - down + height, 50 - right:50 - right + width]
     array = noisy(150, 230, 3)
-    same = np.array_equal(restore.restore_picture(moved, 3, array), restore.restore_picture(moved, 3, array, 64))
+    same = np.array_equal(pictures.restore_picture(moved, 3, array), pictures.restore_picture(moved, 3, array, 64))
     assert same == (max(abs(down), abs(right)) <= MARGIN)
 
 
 def test_a_trained_network_leaves_no_mesh_of_tiles():
-    result = next(one for one in restore.known(runs.SHIPPED) if one.system == "DnCNN" and one.sigma == 50)
+    result = next(one for one in networks.known(runs.SHIPPED) if one.system == "DnCNN" and one.sigma == 50)
     array = noisy_file(Picture("", data.camera()[:150, :170, None]), 50).degraded
     network = runs.trained_network(result, runs.SHIPPED)
     whole, tiled = (through(network, array, tile).astype(int) for tile in (0, 64))
@@ -114,12 +115,12 @@ def test_a_trained_network_leaves_no_mesh_of_tiles():
 
 
 def test_a_large_picture_goes_in_tiles_of_itself_and_says_how_far_it_is(monkeypatch, capsys):
-    monkeypatch.setattr(restore, "TILE", 40)
+    monkeypatch.setattr(pictures, "TILE", 40)
     network, array = Affine(1), noisy(136, 137, 1)
     run = restorer(network, "cpu")
-    assert np.array_equal(restore.restore_picture(run, 1, array[:, :136]), through(Affine(1), array[:, :136], 136))
+    assert np.array_equal(pictures.restore_picture(run, 1, array[:, :136]), through(Affine(1), array[:, :136], 136))
     assert network.sizes == [(1, 1, 136, 136)], "no larger than what a tile sees: whole"
-    restored = restore.restore_picture(run, 1, array, title="large.png")
+    restored = pictures.restore_picture(run, 1, array, title="large.png")
     assert np.abs(restored - (array * 0.5 + 25.5)).max() <= 0.51
     assert len(network.sizes) == 1 + 16 and max(max(size[2:]) for size in network.sizes) == 136
     shown = capsys.readouterr().err
@@ -133,7 +134,7 @@ def test_a_tile_larger_than_the_picture_is_the_whole_picture():
         seen.append(tuple(x.shape))
         return x
     array = noisy(40, 50, 1)
-    assert np.array_equal(restore.restore_picture(run, 1, array, tile=100_000), array)
+    assert np.array_equal(pictures.restore_picture(run, 1, array, tile=100_000), array)
     assert seen == [(1, 1, 40, 50)]
 
 
@@ -175,8 +176,8 @@ NAMES = {"small": "denoising-ir_nas-sigma50-seed0-matched-10-laptop",
 
 
 def test_the_default_is_the_highest_psnr_over_the_most_pictures(shipped):
-    assert restore.choose(None, "denoising", 50, shipped)[0].stem == NAMES["best"]
-    assert restore.choose(None, "deraining", 50, shipped)[0].stem == NAMES["rain"]
+    assert networks.choose(None, "denoising", 50, shipped)[0].stem == NAMES["best"]
+    assert networks.choose(None, "deraining", 50, shipped)[0].stem == NAMES["rain"]
 
 
 @pytest.mark.parametrize("form", ("{name}", "{folder}/results/{name}.json", "{folder}/weights/{name}.safetensors"))
@@ -184,7 +185,7 @@ def test_the_default_is_the_highest_psnr_over_the_most_pictures(shipped):
 def test_a_checkpoint_goes_by_its_name_its_result_or_its_weights(shipped, tmp_path, form, which):
     elsewhere = tmp_path / "other"
     asked = form.format(name=NAMES[which], folder=shipped)
-    result, folder = restore.choose(asked, "denoising", 70, shipped if form == "{name}" else elsewhere)
+    result, folder = networks.choose(asked, "denoising", 70, shipped if form == "{name}" else elsewhere)
     assert (result.stem, folder) == (NAMES[which], shipped)
     network = runs.trained_network(result, folder)
     assert isinstance(network, RestorationNetwork) == (which != "best")
@@ -220,7 +221,7 @@ def test_a_picture_becomes_a_picture(shipped, tmp_path, mode):
     write_picture(source, array)
     before = source.read_bytes()
     assert command(source, target, "--checkpoint", NAMES["small"]) == 0
-    result, folder = restore.choose(NAMES["small"], "denoising", 50, shipped)
+    result, folder = networks.choose(NAMES["small"], "denoising", 50, shipped)
     with Image.open(target) as image:
         assert image.mode == mode
         found = np.asarray(image).reshape(array.shape)
@@ -245,7 +246,7 @@ def test_an_alpha_channel_stays_and_the_colours_are_restored(shipped, tmp_path, 
     array[:9, ..., -1] = 0  # colours that nobody sees are kept too
     Image.fromarray(array).save(tmp_path / "in.png")
     assert command(tmp_path / "in.png", tmp_path / f"out.{suffix}", "--checkpoint", NAMES["best"]) == 0
-    network = runs.trained_network(*restore.choose(NAMES["best"], "denoising", 50, shipped))
+    network = runs.trained_network(*networks.choose(NAMES["best"], "denoising", 50, shipped))
     with Image.open(tmp_path / f"out.{suffix}") as image:
         assert image.mode == mode or (mode, suffix) == ("LA", "webp")
         found = np.asarray(image.convert(mode))
@@ -259,14 +260,14 @@ def test_an_opaque_alpha_channel_is_left_out_of_a_jpeg(shipped, tmp_path):
     array[..., 3] = 255
     Image.fromarray(array).save(tmp_path / "in.png")
     assert command(tmp_path / "in.png", tmp_path / "out.jpg") == 0
-    assert restore.read(tmp_path / "out.jpg").array.shape == (20, 31, 3)
+    assert pictures.read(tmp_path / "out.jpg").array.shape == (20, 31, 3)
 
 
 def test_transparency_without_an_alpha_channel_becomes_one(shipped, tmp_path):
     picture = Image.fromarray(noisy(20, 30, 3)).quantize(16)
     picture.save(tmp_path / "in.png", transparency=3)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
-    alpha = restore.read(tmp_path / "out.png").alpha[..., 0]
+    alpha = pictures.read(tmp_path / "out.png").alpha[..., 0]
     assert np.array_equal(alpha == 0, np.asarray(picture) == 3) and set(np.unique(alpha)) == {0, 255}
 
 
@@ -299,15 +300,16 @@ def test_a_comparison_shows_both_whole_and_close(shipped, tmp_path):
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     write_picture(source, photograph(50))
     assert command(source, target, "--compare", "--checkpoint", NAMES["small"]) == 0
-    before, after = (restore.read(path).array for path in (source, target))
-    shown = restore.read(tmp_path / "out-compared.png").array
+    before, after = (pictures.read(path).array for path in (source, target))
+    shown = pictures.read(tmp_path / "out-compared.png").array
     assert np.array_equal(shown, side_by_side(before, after)) and not np.array_equal(before, after)
 
 
 def test_names_never_meet():
-    assert restore.output_names([Path(name) for name in ("a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b.png")]) == [
+    names = ("a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b.png")
+    assert pictures.output_names([Path(name) for name in names]) == [
         "a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b"]
-    assert restore.output_names([Path("A.png"), Path("a.png")]) == ["A.png", "a.png"]
+    assert pictures.output_names([Path("A.png"), Path("a.png")]) == ["A.png", "a.png"]
 
 
 def test_a_picture_into_a_folder_keeps_its_name(shipped, tmp_path):
@@ -402,7 +404,7 @@ def test_too_little_memory_is_said_with_advice(shipped, tmp_path, capsys, monkey
 
     def run_out(*_):
         raise error
-    monkeypatch.setattr(restore, "restore_picture", run_out)
+    monkeypatch.setattr(pictures, "restore_picture", run_out)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
     assert "try --tile" in said(capsys)[0]
 
@@ -431,30 +433,30 @@ def photograph(sigma):
 
 @pytest.mark.parametrize("sigma", (10, 25, 50))
 def test_the_noise_of_a_photograph_is_estimated(sigma):
-    assert restore.estimated_sigma(photograph(sigma)) == pytest.approx(sigma, rel=0.3)
-    assert restore.estimated_sigma(np.full((1, 1, 3), 7, np.uint8)) < 1e-6
+    assert networks.estimated_sigma(photograph(sigma)) == pytest.approx(sigma, rel=0.3)
+    assert networks.estimated_sigma(np.full((1, 1, 3), 7, np.uint8)) < 1e-6
 
 
 def test_the_network_that_fits_is_of_the_next_sigma_and_next_to_no_noise_is_left(shipped):
     for sigma in (30, 70):
         add(shipped, RestorationNetwork(*ARCHITECTURE, 1), sigma=sigma)
-    chosen = [restore.fitting(estimate, 3, restore.known(shipped))
+    chosen = [networks.fitting(estimate, 3, networks.known(shipped))
               for estimate in (0, 9.9, 10.1, 32, 34, 52, 54, 200)]
     assert [result and result.sigma for result in chosen] == [None, None, 30, 30, 50, 50, 70, 70]
 
 
 def test_a_network_that_is_blind_to_sigma_goes_first_where_it_has_the_channels(shipped):
     add(shipped, RestorationNetwork(*ARCHITECTURE, 3), task="file_rgb", dataset="BSD500-RGB-files", sigma=None)
-    assert restore.fitting(2, 3, restore.known(shipped)).task == "file_rgb"
-    assert restore.fitting(45, 1, restore.known(shipped)).task == "denoising"
+    assert networks.fitting(2, 3, networks.known(shipped)).task == "file_rgb"
+    assert networks.fitting(45, 1, networks.known(shipped)).task == "denoising"
 
 
 def test_a_blind_network_for_grey_takes_the_channels_of_a_colour_picture_one_by_one(shipped):
     add(shipped, RestorationNetwork(*ARCHITECTURE, 1), task="file_grey", dataset="BSD500-grey-files", sigma=None)
-    assert {restore.fitting(2, channels, restore.known(shipped)).task for channels in (1, 3)} == {"file_grey"}
+    assert {networks.fitting(2, channels, networks.known(shipped)).task for channels in (1, 3)} == {"file_grey"}
     add(shipped, RestorationNetwork(*ARCHITECTURE, 3), task="file_rgb", dataset="BSD500-RGB-files", sigma=None,
         metrics={"strict": {"psnr": 20.0, "ssim": 0.5, "pictures": 10}})
-    assert [restore.fitting(2, channels, restore.known(shipped)).task for channels in (1, 3)] == [
+    assert [networks.fitting(2, channels, networks.known(shipped)).task for channels in (1, 3)] == [
         "file_grey", "file_rgb"]
 
 
@@ -464,14 +466,14 @@ def test_a_blind_network_is_taken_by_the_command_as_soon_as_it_is_shipped(shippe
     for sigma in (0, 10):
         write_picture(tmp_path / "in.png", photograph(sigma))
         assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
-        assert np.array_equal(restore.read(tmp_path / "out.png").array, through(network, photograph(sigma)))
+        assert np.array_equal(pictures.read(tmp_path / "out.png").array, through(network, photograph(sigma)))
     assert "file_rgb-ir_nas-seed0-matched-10-laptop, on" in capsys.readouterr().err
 
 
 def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):
     write_picture(tmp_path / "in.png", photograph(0))
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
-    assert np.array_equal(restore.read(tmp_path / "out.png")[0], photograph(0))
+    assert np.array_equal(pictures.read(tmp_path / "out.png")[0], photograph(0))
     assert "left as it is" in said(capsys)[0]
 
 
@@ -490,5 +492,5 @@ def test_a_network_for_less_noise_than_there_is_is_warned_of(shipped, tmp_path, 
     assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 30) == 0
     assert "the network knows up to 30: noise may be left" in capsys.readouterr().err
     blind = SimpleNamespace(task="file_rgb", sigma=None)
-    assert restore.misfit(blind, 70) and not restore.misfit(blind, 55)
-    assert not restore.misfit(SimpleNamespace(task="deraining", sigma=None), 70)
+    assert networks.misfit(blind, 70) and not networks.misfit(blind, 55)
+    assert not networks.misfit(SimpleNamespace(task="deraining", sigma=None), 70)

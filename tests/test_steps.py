@@ -74,12 +74,6 @@ def test_on_a_cpu_a_recorded_step_is_the_step_itself():
     assert steps.recorded(step, torch.device("cpu")) is step
 
 
-def test_under_torchrun_a_step_is_not_recorded(monkeypatch):
-    """DDP looks for gradients that are missing, which reads a value back."""
-    def step(x):
-        return (x + 1,)
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    assert steps.recorded(step, torch.device("cuda")) is step
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: False)
+def test_on_cuda_a_step_is_recorded(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda: None)
-    assert steps.recorded(step, torch.device("cuda")) is not step
+    assert steps.recorded(abs, torch.device("cuda")) is not abs

@@ -28,6 +28,7 @@ from irnas_lib.evaluation.inference import spread
 from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import runs
 from irnas_lib.metrics import psnr
+from irnas_lib.restore import networks
 
 FILE = runs.SHIPPED / "own_pictures.csv"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -47,7 +48,7 @@ def pictures(number: int, side: int, folder: str | None = None) -> list[Picture]
 
 def network_for(array: np.ndarray) -> str:
     """The name of the shipped network that `restore` takes; empty where it leaves the picture as it is."""
-    result = restore.fitting(restore.estimated_sigma(array), array.shape[2], restore.known(runs.SHIPPED))
+    result = networks.fitting(networks.estimated_sigma(array), array.shape[2], networks.known(runs.SHIPPED))
     return result.stem if result else ""
 
 
@@ -61,8 +62,8 @@ def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
             write_picture(source, array)
             if restore.main([str(source), str(target)]):
                 raise RuntimeError("restore failed")
-            return restore.read(target).array
-    known = sigma if method == "BM3D, true sigma" else restore.estimated_sigma(array)
+            return pictures.read(target).array
+    known = sigma if method == "BM3D, true sigma" else networks.estimated_sigma(array)
     return to_array(bm3d_rgb(to_tensor(array).unsqueeze(0), known)[0]) if known else array
 
 

@@ -5,8 +5,6 @@ the same folders. Both are looked through for a finished search or training of t
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,12 +18,11 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 from irnas_lib.experiments import results
 from irnas_lib.experiments.results import Number, Result
-from irnas_lib.files import ROOT, atomically, run_folder
+from irnas_lib.files import ROOT, SHIPPED, atomically, commit, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
 from irnas_lib.runtime import device_name
 from irnas_lib.training import checkpoints
 
-SHIPPED = ROOT / "checkpoints"
 CPU = torch.device("cpu")
 PACKAGES = ("torch", "torchvision", "numpy")
 
@@ -43,18 +40,6 @@ def folders(profile: str) -> tuple[Path, Path]:
 def best_device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def commit(root: Path = ROOT) -> str:
-    """The commit checked out, with `-dirty` where tracked files differ from it; the variable IRNAS_COMMIT, for copies
-    of the project without its history, goes first; empty where neither is."""
-    if os.environ.get("IRNAS_COMMIT"):
-        return os.environ["IRNAS_COMMIT"]
-    try:
-        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                              cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from irnas_lib.files import ROOT, read_json
+from irnas_lib.files import SHIPPED, read_json
 
-FILE = ROOT / "checkpoints" / "times.json"
+FILE = SHIPPED / "times.json"
 
 
 def load(file: Path = FILE) -> dict:

@@ -5,16 +5,16 @@ torchvision's operator, faster: on CUDA by `deform_triton.py` where Triton is at
 
 import functools
 import math
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.utils import _pair
-from torchvision.ops import deform_conv2d
 
 from irnas_lib.kernels import deform_cpu as kernels
-from irnas_lib.kernels import deform_triton
 from irnas_lib.kernels.arrays import last, threads
 
 
@@ -72,8 +72,19 @@ def deform_conv(
         input = F.pad(input.unflatten(1, (groups, -1)), (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
     stride, padding, dilation = geometry[:2], geometry[2:4], geometry[4:]
-    operator = deform_triton.deform_conv_triton if deform_triton.available() else deform_conv2d
-    return operator(input, offset, weight, bias, stride, padding, dilation, mask).to(given)
+    return _gpu_operator()(input, offset, weight, bias, stride, padding, dilation, mask).to(given)
+
+
+@functools.cache
+def _gpu_operator() -> Callable:
+    from irnas_lib.kernels import deform_triton
+
+    if not (missing := deform_triton.missing()):
+        return deform_triton.deform_conv_triton
+    from torchvision.ops import deform_conv2d  # takes as long to import as torch
+
+    warnings.warn(f"no {missing} here, so torchvision's slower deformable convolution is used", stacklevel=3)
+    return deform_conv2d
 
 
 def _check(input, offset, weight, bias, geometry, mask) -> tuple[int, int]:

@@ -8,6 +8,8 @@ neighbouring pixels, and the weight multiplies the samples as they lie.
 
 import os
 import shutil
+import sysconfig
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,10 +29,14 @@ _jit = getattr(triton, "jit", lambda kernel: kernel)
 constexpr = getattr(tl, "constexpr", None)
 
 
-def available() -> bool:
-    """Whether Triton can be imported and finds the C compiler that it needs to start a kernel."""
+def missing() -> str:
+    """What Triton lacks to start a kernel: itself, a C compiler or Python's headers; "" where it lacks nothing."""
     compilers = (os.environ.get("CC"), "gcc", "clang")
-    return triton is not None and any(shutil.which(name) for name in compilers if name)
+    if triton is None:
+        return "Triton"
+    if not any(shutil.which(name) for name in compilers if name):
+        return "C compiler for Triton"
+    return "" if Path(sysconfig.get_path("include"), "Python.h").is_file() else "Python.h for Triton"
 
 
 def deform_conv_triton(

@@ -1,1 +1,16 @@
 """Running the notebooks of a profile, and publishing what they made."""
+
+import sys
+
+from irnas_lib.files import INSTALLED
+
+
+def main() -> int:
+    """The command `irnas`, which is `python -m irnas_lib.pipeline.batch`; its exit status."""
+    if INSTALLED:
+        print("irnas needs the project's folder with its notebooks: get the project and run `make install` in it. "
+              "irnas-restore works without", file=sys.stderr)
+        return 1
+    from irnas_lib.pipeline import batch
+
+    return batch.main()

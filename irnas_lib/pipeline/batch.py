@@ -10,6 +10,9 @@ import argparse
 import ast
 import contextlib
 import fcntl
+import glob
+import itertools
+import json
 import logging
 import os
 import signal
@@ -29,12 +32,14 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets import Float
 
-from irnas_lib.figures import all as figures
 from irnas_lib.files import ROOT, atomically, run_folder
-from irnas_lib.pipeline import marks, profiles, publish, remaining, stamps
+from irnas_lib.pipeline import marks, profiles, stamps
 
 NOTEBOOKS = ROOT / "notebooks"
+GPUS = "/dev/nvidia[0-9]*"  # of Linux; where there are others, every job takes the first one
+RETRIES = 3  # of a job on another machine, which may be out of time, cancelled or lost: each goes on from its state
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -43,7 +48,10 @@ class BatchError(RuntimeError):
 
 
 class ThisPython(AsyncKernelManager):
-    """A kernel of the running interpreter, whatever kernels the user has installed."""
+    """A kernel of the running interpreter, whatever kernels the user has installed. When it is to end, it has time for
+    the step in hand and to save its state."""
+
+    shutdown_wait_time = Float(120.0)  # seconds, after half of which it is no longer asked
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -51,16 +59,44 @@ class ThisPython(AsyncKernelManager):
 
 
 @contextlib.contextmanager
-def alone(file: Path, what: str) -> Iterator[IO]:
+def alone(file: Path, what: str, wait: bool = False) -> Iterator[IO]:
     """Holds the lock of a file, which no kill leaves behind: it ends with this process and those that are given the
-    open file. BatchError where another holds it."""
+    open file. Where another holds it: waits, or raises BatchError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise BatchError(f"{what} is already running here") from None
         yield lock
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [str(number) for number in range(len(glob.glob(GPUS)))] if named is None else named.split(",")
+
+
+@contextlib.contextmanager
+def one_gpu(folder: Path) -> Iterator[None]:
+    """Within it CUDA_VISIBLE_DEVICES, which a kernel inherits, names one of several GPUs: one that no other job has
+    whose locks lie in `folder`, else one that the fewest have."""
+    found, usual = gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if len(found) < 2:
+        yield
+        return
+    with contextlib.ExitStack() as held:
+        for sharing, gpu in ((sharing, gpu) for sharing in itertools.count() for gpu in found):
+            with contextlib.suppress(BatchError):
+                held.enter_context(alone(folder / f".gpu-{gpu.replace('/', '-')}-{sharing}.lock", "a job"))
+                break
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        try:
+            yield
+        finally:
+            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+            if usual is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = usual
 
 
 def parameters_of(notebook: NotebookNode, name: str) -> dict:
@@ -103,13 +139,13 @@ def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
 
 
 def run(job: profiles.Job, folder: Path, notebooks: Path = NOTEBOOKS) -> Path:
-    """Execute a job into folder/JOB.ipynb and stamp it; its path is returned.
+    """Execute a job into folder/JOB.ipynb, on one GPU if there are any, and stamp it; its path is returned.
 
     Cells run in `notebooks` as their working directory. BatchError names notebook, cell and error if one
     fails; what had run by then stays in the file. On a terminal the cells' progress bars are shown.
     """
     notebook = prepare(job, notebooks)
-    with alone(folder / f".{job.name}.lock", f"job {job.name}"):
+    with alone(folder / f".{job.name}.lock", f"job {job.name}"), one_gpu(folder.parent.parent):
         return _execute(notebook, job, folder, notebooks)
 
 
@@ -151,8 +187,11 @@ def _finish(output: Path, stamp: dict) -> None:
         nbformat.write(notebook, partial)
 
 
-def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float = 0) -> int:
+def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float = 0, launch: str = "") -> int:
     """Run what is stale of a profile, `jobs` notebooks at once; the exit status of Snakemake is returned.
+
+    launch: a command that runs the command behind it on another machine and waits for it, such as Slurm's srun, for all
+    jobs but the light ones of profiles.toml. Where a job fails there the others go on, and it is tried again.
 
     Every job's notebook and parameters are checked before the first one runs. With `minutes` the run stops by then as
     if interrupted: what is worth most has come first, trainings have kept their state, and a failure, which the status
@@ -161,27 +200,33 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     planned = profiles.load(profile)
     for job in planned:
         prepare(job)
+    from irnas_lib.pipeline import remaining
+
     folder, before, began = run_folder(profile), remaining.finished(profile), time.time()
     for line in synchronise(folder / "notebooks", ((job.name, job.notebook) for job in planned)):
         print(line)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
-               "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", str(jobs) if launch else "all",
+               "--nolock", "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}",
+               f"launch={json.dumps(launch)}", "--retries", str(RETRIES if launch else 0), "--quiet"]
     command += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
-    command += ["--keep-going"] if minutes else []
+    command += ["--keep-going"] if minutes or launch else []
     with alone(folder / ".lock", f"profile {profile}") as lock:  # Snakemake's own lock outlives a killed run
         heard = signal.getsignal(signal.SIGINT)
         if minutes:  # a shell's background command ignores Ctrl-C, and so would its children
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0,
-                                     pass_fds=[lock.fileno()])
+        name = f"irnas-{profile}-{os.getpid()}-{time.time_ns()}"  # of its jobs in Slurm
+        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=bool(minutes or launch),
+                                     pass_fds=[lock.fileno()], env={**os.environ, "SLURM_JOB_NAME": name})
         signal.signal(signal.SIGINT, heard)
         try:
-            with _told_to_end() if minutes else contextlib.nullcontext():
+            with _told_to_end() if minutes or launch else contextlib.nullcontext():
                 status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
-            # Snakemake, its jobs and their kernels, which save their state; without `minutes` Ctrl-C has reached them.
-            if minutes:
+            # Snakemake, its jobs and their kernels, which save their state; else Ctrl-C has reached them.
+            if minutes or launch:
                 os.killpg(snakemake.pid, signal.SIGINT)
+            if launch.startswith("srun "):  # which takes one Ctrl-C for a question; Slurm gives its jobs half a minute
+                subprocess.run(["scancel", f"--name={name}"])
             snakemake.wait()
             if isinstance(stopped, KeyboardInterrupt):
                 raise
@@ -222,6 +267,8 @@ def failed(folder: Path, since: float) -> list[str]:
 
 def print_left(profile: str) -> None:
     """What is left of a profile, a line for each job."""
+    from irnas_lib.pipeline import remaining
+
     jobs = [(job, parameters_of(prepare(job), job.notebook) | job.parameters) for job in profiles.load(profile)]
     missing = remaining.left(profile, jobs)
     print(f"left: {len(missing)} of {len(jobs)} jobs, in this order" if missing else "nothing is left")
@@ -249,12 +296,17 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     every = commands.add_parser("all", help="run what is stale of a profile")
     every.add_argument("profile")
-    every.add_argument("--jobs", type=int, default=1, help="notebooks at once (default 1, with every core)")
+    every.add_argument("--jobs", type=int, default=max(1, len(gpus())),
+                       help="notebooks at once, sharing the cores (default: one for each GPU, else 1)")
     every.add_argument("--dry-run", action="store_true", help="only say what would run")
     every.add_argument("--minutes", type=float, default=0, help="stop by then, with what is worth most done first")
+    every.add_argument("--launch", default="", metavar="COMMAND",
+                       help="what to run each notebook by on another machine, such as 'srun --gres=gpu:1'")
     single = commands.add_parser("run", help="run one job, stale or not")
     single.add_argument("profile")
     single.add_argument("job")
+    single.add_argument("--launched", action="store_true", help="by --launch: with the cores of this machine, and "
+                        "where the job is running already, which an earlier batch has left, wait for it")
     draw = commands.add_parser("figures", help="draw the figures of a profile's run, when its jobs are done")
     draw.add_argument("profile")
     rest = commands.add_parser("left", help="say which jobs are left, and about how long they take")
@@ -279,12 +331,26 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _done_elsewhere(profile: str, job: profiles.Job) -> bool:
+    """Waits where another process has the job in hand; whether the job is done now. Snakemake's number of threads is
+    of the machine where it runs itself; here it becomes what Slurm gives."""
+    for name in [name for name in os.environ if name.endswith("_NUM_THREADS")]:
+        del os.environ[name]
+    if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
+        os.environ["OMP_NUM_THREADS"] = cores
+    with alone(run_folder(profile) / "notebooks" / f".{job.name}.lock", f"job {job.name}", wait=True):
+        marks.remove_stale(profile, [job])
+        return marks.read(profile, job.name) is not None
+
+
 def _command(options: argparse.Namespace) -> int:
     if options.command == "all":
-        return run_all(options.profile, options.jobs, options.dry_run, options.minutes)
+        return run_all(options.profile, options.jobs, options.dry_run, options.minutes, options.launch)
     if options.command == "run":
         start = time.monotonic()
         job = profiles.find(options.profile, options.job)
+        if options.launched and _done_elsewhere(options.profile, job):
+            return 0
         print(f"{job.name} ...", flush=True)
         (marks.folder(options.profile) / job.name).unlink(missing_ok=True)  # if it fails now, it is no longer done
         parts = marks.made_of(options.profile, job)
@@ -294,6 +360,8 @@ def _command(options: argparse.Namespace) -> int:
     elif options.command == "figures":
         drawing = marks.figures(profiles.load(options.profile))
         parts = marks.made_of(options.profile, drawing)
+        from irnas_lib.figures import all as figures
+
         with contextlib.redirect_stdout(None):
             if figures.main(["--profile", options.profile]):
                 return 1
@@ -301,6 +369,8 @@ def _command(options: argparse.Namespace) -> int:
     elif options.command == "left":
         print_left(options.profile)
     elif options.command == "publish":
+        from irnas_lib.pipeline import publish
+
         print(*publish.publish(options.profile, run_folder(options.profile), ROOT), sep="\n")
     elif options.command == "sync":
         print(*synchronise(NOTEBOOKS, ((source.stem, source.stem) for source in NOTEBOOKS.glob("*.py"))), sep="\n")

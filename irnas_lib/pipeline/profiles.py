@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
 def names(source: Path = SOURCE) -> list[str]:
     """Names of the known profiles, in the order of the file."""
-    return [name for name in _read(source) if name not in ("jobs", "worth")]
+    return [name for name in _read(source) if name not in ("jobs", "worth", "light")]
 
 
 def datasets(profile: str, source: Path = SOURCE) -> dict[str, str]:
@@ -86,6 +86,11 @@ def by_worth(jobs: Iterable[Job], source: Path = SOURCE) -> list[Job]:
     def rank(job):
         return next((i for i, pattern in enumerate(patterns) if fnmatch(job.name, pattern)), len(patterns))
     return sorted(jobs, key=rank)
+
+
+def light(job: Job, source: Path = SOURCE) -> bool:
+    """Whether a job is so small that it needs no machine of its own: by the patterns of `light`."""
+    return any(fnmatch(job.name, pattern) for pattern in _read(source).get("light", []))
 
 
 def find(profile: str, name: str, source: Path = SOURCE) -> Job:

@@ -13,8 +13,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from irnas_lib.experiments.runs import commit
-from irnas_lib.files import ROOT, atomically, data_folder
+from irnas_lib.files import ROOT, atomically, commit, data_folder
 
 PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-image", "jupytext", "papermill")
 # Not preceded by a letter, so that the path of a web address is none of ours.

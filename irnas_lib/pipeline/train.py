@@ -1,20 +1,14 @@
-"""A training of the batch without its notebook, on several GPUs if there are any:
+"""A training of the batch without its notebook: `python -m irnas_lib.pipeline.train PROFILE JOB`.
 
-    torchrun --nproc-per-node 4 -m irnas_lib.pipeline.train gpu 05_training-ir_nas-sigma50-seed0
-
-Under torchrun each process takes its part of every batch, which their number must divide; without it there is one. What
-it leaves is the finished state of the training, from which the notebook of that job then measures and draws: `make
-reproduce` runs it as usual. Tested with two processes on a CPU; on several GPUs nobody has run it yet.
+What it leaves is the finished state of the training, from which the notebook of that job then measures and draws: `make
+reproduce` runs it as usual.
 """
 
 import argparse
-import contextlib
-import os
 import sys
 from dataclasses import replace
 
 import torch
-from torch import distributed
 
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
@@ -23,7 +17,6 @@ from irnas_lib.experiments import runs, training_run
 from irnas_lib.experiments.results import Result
 from irnas_lib.files import run_folder
 from irnas_lib.pipeline import batch, profiles
-from irnas_lib.training import parallel
 from irnas_lib.training.steps import Diverged
 
 
@@ -34,13 +27,12 @@ def run(profile: str, name: str, device: torch.device) -> tuple[Result, bool]:
     if job.notebook != "05_training":
         raise batch.BatchError(f"{name} is no job of 05_training")
     lock = run_folder(profile) / "notebooks" / f".{name}.lock"  # as `batch.run` takes it
-    with contextlib.nullcontext() if parallel.rank() else batch.alone(lock, f"job {name}"):
+    with batch.alone(lock, f"job {name}"):
         return _train(profile, job, device)
 
 
 def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[Result, bool]:
     given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
-    parallel.part(torch.empty(given["batch"]))  # says at once if it cannot be shared
     task = given["task"]
     given["sigma"] = given["sigma"] if TASKS[task].sigmas else None
     pictures = datasets.load(task, given["dataset"], given["data"])
@@ -58,33 +50,23 @@ def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[Resul
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m irnas_lib.pipeline.train", description=__doc__.splitlines()[0][:-1])
+    parser = argparse.ArgumentParser("python -m irnas_lib.pipeline.train", description=__doc__.splitlines()[0])
     parser.add_argument("profile")
     parser.add_argument("job", help="such as 05_training-ir_nas-sigma50-seed0")
     options = parser.parse_args(arguments)
-    device = runs.best_device()
-    if "RANK" in os.environ:  # of torchrun
-        if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        result, was_there = run(options.profile, options.job, device)
+        result, was_there = run(options.profile, options.job, runs.best_device())
     except (batch.BatchError, Diverged, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         print(stopped or "stopped", file=sys.stderr)
         return 130
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
     if result.status == "failed":
         print("failed before: its loss blew up, and the result says so", file=sys.stderr)
         return 1
-    if int(os.environ.get("RANK", 0)) == 0:
-        print(f"trained {'before, ' if was_there else ''}in {result.seconds:.0f} s on {result.device}; now: "
-              f"make reproduce PROFILE={options.profile}")
+    print(f"trained {'before, ' if was_there else ''}in {result.seconds:.0f} s on {result.device}; now: "
+          f"make reproduce PROFILE={options.profile}")
     return 0
 
 

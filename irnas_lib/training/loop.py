@@ -14,7 +14,6 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr
 from irnas_lib.runtime import device_name, keep_freed_memory
-from irnas_lib.training import parallel
 from irnas_lib.training.checkpoints import load_state, save_state
 from irnas_lib.training.recipes import Recipe, learning_rate, load_optimizer, make_optimizer, set_learning_rate
 from irnas_lib.training.steps import Diverged, recorded, resumable
@@ -83,8 +82,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     loss_lambda: of Eq. 7, the recipe's own where None. schedule: the iterations over which the learning rate decays,
     where the run stops before its end; 0: `iterations`. state_file, key: where the exact state is kept every minute,
     and the run's parameters; a run with the same key goes on where the state was left, to the same bytes on a CPU.
-    bf16: see Objective. validate: the network's quality, measured VALIDATIONS times. Under torchrun every process
-    trains on its part of the batch (see `parallel`).
+    bf16: see Objective. validate: the network's quality, measured VALIDATIONS times.
 
     Returns {"curve": [[iteration, loss, psnr], ...], "validation": [[iteration, quality], ...], "seconds": time spent
     training, "device": where}; PSNR in dB of the last batch, in training mode. Raises Diverged.
@@ -94,7 +92,6 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     keep_freed_memory()
     network.to(device, memory_format=torch.channels_last).train()
     objective = Objective(network, weight, bf16, recipe.padded)
-    shared = parallel.shared(objective)
     optimizer = make_optimizer(recipe, network.parameters(), device)
     average = recipe.average and AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average),
                                                use_buffers=True)
@@ -108,11 +105,11 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
         start, curve, seconds = state["iteration"], state["curve"], state["seconds"]
         validation, devices = state.get("validation", []), state.get("devices", [])  # older states lack them
     if start < iterations:  # else no step is taken here
-        used = parallel.name(device_name(device)) + (", bfloat16" if bf16 else "")
+        used = device_name(device) + (", bfloat16" if bf16 else "")
         devices = list(dict.fromkeys([*devices, used]))
 
     def save(iteration):
-        if state_file and parallel.rank() == 0:
+        if state_file:
             save_state(state_file, {
                 "key": key, "iteration": iteration, "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(), "average": average and average.state_dict(), "curve": curve,
@@ -126,14 +123,14 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
             objective.loss_lambda, frozen = now = due
             if frozen:
                 freeze_statistics(network)
-            take = recorded(lambda *pair: step(shared, optimizer, *pair, recipe.clip), device)
+            take = recorded(lambda *pair: step(objective, optimizer, *pair, recipe.clip), device)
         set_learning_rate(optimizer, learning_rate(recipe, iteration, schedule or iterations))
-        loss, quality = take(*map(parallel.part, patches.batch(batch, seed, TRAINING_STREAM, iteration)))
+        loss, quality = take(*patches.batch(batch, seed, TRAINING_STREAM, iteration))
         if average:
             average.update_parameters(network)
         done = iteration + 1
         if iteration == 0 or done % log_every == 0 or done == iterations:
-            curve.append([done, *parallel.mean(torch.stack([loss, quality])).tolist()])
+            curve.append([done, *torch.stack([loss, quality]).tolist()])
             if not (math.isfinite(curve[-1][1]) and curve[-1][1] <= BLOWN_UP * curve[0][1]):
                 raise Diverged(f"the loss is {curve[-1][1]:.3g} after {done} iterations", curve)
         if validate and (done % validate_every == 0 or done == iterations):

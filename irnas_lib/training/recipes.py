@@ -1,10 +1,14 @@
 """Training recipes as data: what a system is trained with."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # else imported where it is used: tables and the batch need recipes, but no torch
+    import torch
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def optimizer_on(device: torch.device | str, name: str, parameters: Iterable, lr
 
     parameters: tensors, or groups {"params": tensors, "lr_scale": factor on this group's learning rate}.
     """
+    import torch
+
     on_gpu = torch.device(device).type == "cuda"
     if name == "SGD":
         optimizer = torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, fused=True)
@@ -88,6 +94,8 @@ def learning_rate(recipe: Recipe, iteration: int, iterations: int) -> float:
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Sets every group's learning rate, times its `lr_scale` where it has one."""
+    import torch
+
     for group in optimizer.param_groups:
         rate = lr * group.get("lr_scale", 1.0)
         if isinstance(group["lr"], torch.Tensor):

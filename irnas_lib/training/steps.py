@@ -8,7 +8,6 @@ import torch
 from tqdm import tqdm
 
 from irnas_lib.runtime import interrupts_held
-from irnas_lib.training import parallel
 
 SAVE_SECONDS = 60.0  # the most that a killed run loses
 WARM_UP = 3  # ordinary steps before a recording, in which libraries allocate memory and choose their kernels
@@ -33,8 +32,7 @@ def resumable(start: int, iterations: int, save: Callable[[int], None], descript
     """
     saved = time.monotonic()
     with interrupts_held() as interrupted:
-        for iteration in tqdm(range(start, iterations), initial=start, total=iterations, desc=description,
-                              disable=parallel.rank() > 0):
+        for iteration in tqdm(range(start, iterations), initial=start, total=iterations, desc=description):
             yield iteration
             if interrupted.is_set() or time.monotonic() - saved > SAVE_SECONDS:
                 save(iteration + 1)
@@ -46,13 +44,13 @@ def resumable(start: int, iterations: int, save: Callable[[int], None], descript
 
 
 def recorded(step: Callable, device: torch.device) -> Callable:
-    """On CUDA, `step` as a CUDA graph; elsewhere, and under torchrun, `step` itself.
+    """On CUDA, `step` as a CUDA graph; elsewhere `step` itself.
 
     A step of these networks is about a thousand small kernels, which Python launches more slowly than the GPU runs
     them. `step` takes tensors of fixed shapes, returns tensors, and must not read values back. The first calls are
     ordinary steps; afterwards a call copies its arguments to where the recording reads them and replays it.
     """
-    if device.type != "cuda" or torch.distributed.is_initialized():
+    if device.type != "cuda":
         return step
     tuned = functools.partial(torch.backends.cudnn.flags, enabled=True, benchmark=True)  # not of what runs later
     side = torch.cuda.Stream()

@@ -1,0 +1,7 @@
+"""`python -m irnas_lib.restore`."""
+
+import sys
+
+from irnas_lib.restore import main
+
+sys.exit(main())
