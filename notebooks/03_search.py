@@ -117,7 +117,7 @@ print(source[source.index("    weights_step ="):source.index("    return summary
 # interrupted goes on from where it stopped.
 
 # %%
-stored = dataclasses.asdict(settings) | {"sigmas": list(settings.sigmas)}
+stored = settings.recorded()
 record = runs.find_search(profile, task, seed, stored, pictures.sha256)
 if record:
     print(f"loaded: finished in {record['seconds']:.0f} s on {record['device']}")

@@ -258,7 +258,10 @@ def test_the_defaults_are_section_4_1s():
         "layers": 4, "nodes": 5, "width": 10, "batch": 12, "crop": 64, "epochs": 100, "warmup_epochs": 20,
         "crops_per_picture": 35, "validate_every": 1000, "sigmas": (30, 50, 70), "loss_lambda": 0.5, "seed": 0,
         "weights_lr": 0.025, "weights_lr_end": 0.001, "momentum": 0.9, "weights_decay": 3e-4,
-        "architecture_lr": 1e-3, "architecture_decay": 1e-3}
+        "architecture_lr": 1e-3, "architecture_decay": 1e-3,
+        # not in the paper, and without effect
+        "architecture_betas": (0.9, 0.999), "architecture_decoupled": False, "architecture_travel": 0.0,
+        "temperature_end": 1.0, "drops": (), "take_last": False}
 
 
 def short(monkeypatch, pictures, rotate=True, **changes):
