@@ -20,17 +20,19 @@
 
 # %%
 import dataclasses
+import math
 from importlib.metadata import version
 
 import torch
 from exercises import check
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from irnas_lib import genotypes
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.experiments import runs
-from irnas_lib.figures import drawing, plots
+from irnas_lib.experiments import runs, search_choices
+from irnas_lib.figures import cell_plots, drawing, plots
+from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
 from irnas_lib.training.search import SearchSettings, search, split_pictures
 
@@ -156,6 +158,54 @@ def relative_entropy(logits: torch.Tensor) -> torch.Tensor:
 
 entropy = relative_entropy(torch.tensor(record["alpha"]))
 print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, smallest {entropy.min():.4f}, largest {entropy.max():.4f}")
+
+# %% [markdown]
+# ## Why alpha stays flat
+#
+# In a search as short as the one above alpha hardly moves, and the cell is read off near-ties. There are three
+# suspects.
+#
+# 1. **No signal**: the gradient of a logit could be noise, with a mean of nothing.
+# 2. **Decay**: Adam adds the printed decay of 0.001 to the gradient, where it could outweigh it.
+# 3. **No time**: Adam moves a logit by at most about its learning rate a step, whatever the size of the gradient. So no
+#    logit gets further than the rate times the number of steps, which is how far a logit can *travel*.
+
+# %%
+per_epoch = max(1, len(train_w) * settings.crops_per_picture // settings.batch)
+travel = settings.architecture_lr * per_epoch * (settings.epochs - settings.warmup_epochs)
+print(f"a logit can travel: {search_choices.PRINTED_TRAVEL} in the paper's search, {travel:.2f} in this one")
+print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above the others")
+
+# %% [markdown]
+# The suspects can be told apart by short searches of a small supernet that differ in a few settings. `travel 34` sets
+# the architecture's rate so that the rate times the number of steps is the paper's, in a small part of its steps;
+# `no decay` switches the decay off; `sharpened` divides alpha's logits by a temperature that falls towards the end;
+# `dropped` takes the weakest operation from every edge four times. All are settings of `SearchSettings`, which by
+# default does as the paper says.
+
+# %%
+searches = search_choices.load(runs.folders(profile))
+scale = max(search_choices.SCALES, key=lambda name: sum(record["scale"] == name for record in searches))
+display(cell_plots.deciding(searches, scale))
+
+# %%
+rows = search_choices.decided(searches, scale)
+lines = ["| choice | seeds | entropy of alpha | median margin | skips | PSNR | same operation | same edge |",
+         "|---|---|---|---|---|---|---|---|"]
+for row in rows:
+    agree = [f"{share:.0%}" if row.seeds > 1 else "" for share in (row.same_operation, row.same_edge)]
+    lines.append(f"| {row.choice} | {row.seeds} | {row.entropy:.3f} | {row.margin:.3f} | {row.skips:.1f} | "
+                 f"{row.psnr:.2f} | {agree[0]} | {agree[1]} |")
+display(Markdown("\n".join(lines) if rows else "not run"))
+if rows:
+    nodes = search_choices.SCALES[scale].nodes
+    print(f"by chance: {1 / len(OPERATIONS):.0%} of the edges have the same strongest operation, and cells share "
+          f"{search_choices.chance_of_an_edge(nodes):.0%} of their edges")
+    print("the gradient's mean and spread, and the batches after which the mean is known to a third of its size:")
+    for record in searches:
+        found = record["alpha_signal"]["untouched"]
+        print(f"  {record['name']}, seed {record['settings']['seed']}: {found['size']:.1e}, {found['spread']:.1e}, "
+              f"{found['batches']:.0f}")
 
 # %% [markdown]
 # ## What came out
