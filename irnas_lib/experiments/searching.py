@@ -5,6 +5,7 @@ neighbour of a cell is the one of the table that differs from it in the fewest e
 cells that are not in the table; where it is used, its error has to be said.
 """
 
+import functools
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -88,9 +89,15 @@ def evolution(table: Table, queries: int, rng: np.random.Generator) -> list[int]
     asked, changes = random_search(table, FIRST, rng)[:queries], random.Random(int(rng.integers(2 ** 31)))
     while len(asked) < queries:
         parent = max(rng.choice(asked[-FIRST:], 3, replace=False), key=lambda i: table.validation[i])
-        kind = changes.choice((edits.operation_changes, edits.input_changes))
-        asked.append(_nearest(table, encode(changes.choice(kind(table.cells[parent]))), asked, rng))
+        child = changes.choice(_children(table.cells[parent], changes.choice(("operation", "input"))))
+        asked.append(_nearest(table, child, asked, rng))
     return asked
+
+
+@functools.cache
+def _children(cell: Genotype, kind: str) -> list[np.ndarray]:
+    """The codes of the cells with one change of a kind of `edits.KINDS`."""
+    return [encode(changed) for changed in edits.KINDS[kind](cell)]
 
 
 def model_guided(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
@@ -104,7 +111,7 @@ def model_guided(table: Table, queries: int, rng: np.random.Generator) -> list[i
         within = np.linalg.inv(kernel[np.ix_(asked, asked)] + 0.1 * np.eye(len(asked)))
         across = kernel[:, asked]
         mean = across @ (within @ (y - y.mean())) / scale
-        hope = mean + np.sqrt(np.clip(np.diag(kernel) - np.einsum("ij,jk,ik->i", across, within, across), 0, None))
+        hope = mean + np.sqrt(np.clip(np.diag(kernel) - (across @ within * across).sum(axis=1), 0, None))
         hope[asked] = -np.inf
         asked.append(int(hope.argmax()))
     return asked
