@@ -190,12 +190,12 @@ display(cell_plots.deciding(searches, scale))
 
 # %%
 rows = search_choices.decided(searches, scale)
-lines = ["| choice | seeds | entropy of alpha | median margin | skips | PSNR | same operation | same edge |",
-         "|---|---|---|---|---|---|---|---|"]
+lines = ["| choice | seeds | entropy | median margin | `none` | skips | PSNR | same operation | same edge |",
+         "|---|---|---|---|---|---|---|---|---|"]
 for row in rows:
     agree = [f"{share:.0%}" if row.seeds > 1 else "" for share in (row.same_operation, row.same_edge)]
-    lines.append(f"| {row.choice} | {row.seeds} | {row.entropy:.3f} | {row.margin:.3f} | {row.skips:.1f} | "
-                 f"{row.psnr:.2f} | {agree[0]} | {agree[1]} |")
+    numbers = f"{row.entropy:.3f} | {row.margin:.3f} | {row.none:.3f} | {row.skips:.1f} | {row.psnr:.2f}"
+    lines.append(f"| {row.choice} | {row.seeds} | {numbers} | {agree[0]} | {agree[1]} |")
 display(Markdown("\n".join(lines) if rows else "not run"))
 if rows:
     nodes = search_choices.SCALES[scale].nodes

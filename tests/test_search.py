@@ -261,11 +261,12 @@ def test_the_defaults_are_section_4_1s():
         "architecture_lr": 1e-3, "architecture_decay": 1e-3,
         # not in the paper, and without effect
         "architecture_betas": (0.9, 0.999), "architecture_decoupled": False, "architecture_travel": 0.0,
-        "temperature_end": 1.0, "drops": (), "take_last": False}
+        "temperature_end": 1.0, "drops": (), "without": (), "take_last": False}
 
 
 DECIDING = dataclasses.replace(SETTINGS, architecture_travel=6.0, architecture_decoupled=True, architecture_decay=0.0,
-                               architecture_betas=(0.5, 0.99), temperature_end=0.25, drops=(0.5,), take_last=True)
+                               architecture_betas=(0.5, 0.99), temperature_end=0.25, drops=(0.5,), without=("none",),
+                               take_last=True)
 
 
 def test_the_travel_of_a_logit_sets_the_rate_by_the_number_of_steps():
@@ -313,6 +314,12 @@ def test_operations_are_dropped_at_their_shares_of_the_search():
     lost = [(np.array(entry["alpha"]) < search.DROPPED / 2).sum(axis=1).tolist() for entry in found["history"]]
     assert lost == [[0, 0], [1, 1], [1, 1]]  # 2 + 0.5 * 6 = 5; 2 + round(5.94) = 8 is never reached
     assert json.loads(json.dumps(found["history"])) == found["history"]
+
+
+def test_an_operation_that_is_left_out_has_no_weight_and_is_not_taken():
+    _, found = run(settings=dataclasses.replace(SETTINGS, without=("none", "skip"), architecture_travel=6.0))
+    weights = torch.tensor(found["alpha"]).softmax(dim=1)
+    assert not weights[:, 4:].any() and weights[:, :4].gt(0).all()
 
 
 def test_the_last_validation_is_taken_where_the_settings_ask_for_it():

@@ -48,6 +48,7 @@ class Choice(NamedTuple):
 
 TRAVEL = {"architecture_travel": PRINTED_TRAVEL, "take_last": True}
 FREE = TRAVEL | {"architecture_decay": 0.0}
+CHOOSING = FREE | {"without": ("none",)}
 CHOICES = (
     Choice("printed", "", {}),
     Choice("travel 3.4", "rate times steps", {"architecture_travel": 3.44, "take_last": True}),
@@ -58,6 +59,10 @@ CHOICES = (
     Choice("travel 34, no decay, momentum 0.5", "momentum", FREE | {"architecture_betas": (0.5, 0.999)}),
     Choice("travel 34, no decay, weights' rate constant", "the weights' rate", FREE | {"weights_lr_end": 0.025}),
     Choice("travel 34, no decay, longer warm-up", "warm-up", FREE | {"epochs": 13, "warmup_epochs": 5}),
+    Choice("travel 34, no decay, without none", "none", CHOOSING),
+    Choice("travel 10, no decay, without none", "none", CHOOSING | {"architecture_travel": 10.0}),
+    Choice("travel 10, no decay, without none, longer warm-up", "none", CHOOSING | {
+        "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5}),
     Choice("sharpened", "sharpening", {"temperature_end": 0.02, "take_last": True}),
     Choice("travel 34, no decay, sharpened", "sharpening", FREE | {"temperature_end": 0.2}),
     Choice("dropped", "dropping", {"drops": (0.2, 0.4, 0.6, 0.8), "take_last": True}),
@@ -84,10 +89,10 @@ def named(name: str) -> Choice:
 
 # ---- how decided a search is ----
 
-def relative_entropy(alpha: torch.Tensor) -> torch.Tensor:
+def relative_entropy(alpha: torch.Tensor, without: Sequence[str] = ()) -> torch.Tensor:
     """The entropy of each edge's softmaxed logits, (edges, 6) -> (edges,), by the largest that it could have: 1 for an
-    untouched edge, 0 for one that has chosen."""
-    return entr(alpha.softmax(dim=1)).sum(dim=1) / math.log(alpha.shape[1])
+    untouched edge, 0 for one that has chosen. without: as in `SearchSettings`."""
+    return entr(alpha.softmax(dim=1)).sum(dim=1) / math.log(alpha.shape[1] - len(without))
 
 
 def margins(alpha: torch.Tensor) -> torch.Tensor:
@@ -105,16 +110,17 @@ def margins(alpha: torch.Tensor) -> torch.Tensor:
 
 
 class Decided(NamedTuple):
-    """What the searches of one choice decided, means over seeds: the entropy of alpha, the median margin, the number of
-    skips in the cell, the PSNR of the supernet on the last validation in dB; and over pairs of seeds the share of
-    edges that have the same strongest operation (a sixth by chance) and of the cells' edges that agree (nan for one
-    seed)."""
+    """What the searches of one choice decided, means over seeds: the entropy of alpha, the median margin, the weight
+    of `none` on an edge, the number of skips in the cell, the PSNR of the supernet on the last validation in dB; and
+    over pairs of seeds the share of edges that have the same strongest operation and of the cells' edges that agree
+    (nan for one seed)."""
 
     choice: str
     question: str
     seeds: int
     entropy: float
     margin: float
+    none: float
     skips: float
     psnr: float
     same_operation: float
@@ -133,8 +139,10 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
         pairs = list(combinations(range(len(found)), 2))
         strongest = [alpha.argmax(dim=1) for alpha in alphas]
         made.append(Decided(
-            choice.name, choice.question, len(found), mean(relative_entropy(alpha).mean().item() for alpha in alphas),
+            choice.name, choice.question, len(found), mean(
+                relative_entropy(alpha, choice.changes.get("without", ())).mean().item() for alpha in alphas),
             mean(median(margins(alpha).tolist()) for alpha in alphas),
+            mean(alpha.softmax(dim=1)[:, -1].mean().item() for alpha in alphas),
             mean(sum(edge.operation == "skip" for node in cell for edge in node) for cell in genotypes),
             mean(one["history"][-1]["psnr"] for one in found),
             mean((strongest[a] == strongest[b]).double().mean().item() for a, b in pairs) if pairs else math.nan,
@@ -221,10 +229,10 @@ def load(folders: Iterable[str | Path]) -> list[dict]:
 
 
 def _lines(records: Sequence[dict], scale: str) -> Iterator[str]:
-    yield f"{'choice':46}{'seeds':>6}{'entropy':>9}{'margin':>8}{'skips':>7}{'PSNR':>7}{'same op':>9}{'same edge':>10}"
-    for row in decided(records, scale):
-        yield (f"{row.choice:46}{row.seeds:6}{row.entropy:9.3f}{row.margin:8.3f}{row.skips:7.1f}{row.psnr:7.2f}"
-               f"{row.same_operation:9.0%}{row.same_edge:10.0%}")
+    heads = ("seeds", "entropy", "margin", "none", "skips", "PSNR", "same op", "same edge")
+    yield f"{'choice':52}" + "".join(f"{head:>10}" for head in heads)
+    for choice, _, *numbers in decided(records, scale):
+        yield f"{choice:52}" + "".join(f"{number:10.3g}" for number in numbers)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -115,9 +115,10 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     for i, choice in enumerate(one for one in CHOICES if any(record["name"] == one.name for record in records)):
         found = [record["history"] for record in records if record["name"] == choice.name]
         steps = [entry["iteration"] for entry in found[0]]
-        means = [mean(relative_entropy(torch.tensor(history[at]["alpha"], dtype=torch.float64)).mean().item()
+        means = [mean(relative_entropy(torch.tensor(history[at]["alpha"], dtype=torch.float64),
+                                       choice.changes.get("without", ())).mean().item()
                       for history in found) for at in range(len(steps))]
-        left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i], markersize=4,
+        left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], markersize=4,
                   markerfacecolor="w", linewidth=1, label=f"{choice.name} ({len(found)})")
     left.set(xlabel="iterations", title="entropy of alpha, by the largest (1: undecided)", ylim=(0, 1.03))
     left.legend(fontsize=7, title="choice (seeds)", title_fontsize=7)

@@ -20,6 +20,7 @@ from irnas_lib.evaluation.protocols import degraded_side
 from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.runtime import keep_freed_memory
+from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
 from irnas_lib.training.checkpoints import load_state, save_state
 from irnas_lib.training.recipes import load_optimizer, optimizer_on, set_learning_rate
@@ -40,7 +41,8 @@ class SearchSettings:
     architecture_travel: the architecture's learning rate times its number of steps, about as far as a logit can get;
     it replaces architecture_lr, 0 for none. temperature_end: the softmax of alpha is sharpened, its logits divided by
     a temperature that falls from 1 at the end of the warm-up to this at the end. drops: shares of the steps after the
-    warm-up, at each of which every edge loses its weakest operation. take_last: the result is the last validation, not
+    warm-up, at each of which every edge loses its weakest operation. without: operations that no
+    edge has from the start. take_last: the result is the last validation, not
     the one of the highest PSNR.
     """
 
@@ -67,6 +69,7 @@ class SearchSettings:
     architecture_travel: float = 0.0
     temperature_end: float = 1.0
     drops: tuple[float, ...] = ()
+    without: tuple[str, ...] = ()
     take_last: bool = False
 
     def recorded(self) -> dict:
@@ -78,7 +81,7 @@ class SearchSettings:
 
 
 BEYOND_THE_PAPER = ("architecture_betas", "architecture_decoupled", "architecture_travel", "temperature_end", "drops",
-                    "take_last")
+                    "without", "take_last")
 DROPPED = -1e4  # the logit of an operation that an edge has lost: its weight is 0 in any precision
 
 
@@ -165,6 +168,8 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     start, history, seconds = 0, [], 0.0
     key = {"settings": settings.recorded(), "pictures": [picture.name for picture in pictures]}
     state = load_state(state_file, key) if state_file else None
+    with torch.no_grad():
+        supernet.alpha[:, [OPERATIONS.index(name) for name in settings.without]] = DROPPED
     if state:
         supernet.load_state_dict(state["supernet"])
         load_optimizer(weights, state["weights"])
