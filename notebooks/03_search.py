@@ -201,11 +201,12 @@ if rows:
     nodes = search_choices.SCALES[scale].nodes
     print(f"by chance: {1 / len(OPERATIONS):.0%} of the edges have the same strongest operation, and cells share "
           f"{search_choices.chance_of_an_edge(nodes):.0%} of their edges")
-    print("the gradient's mean and spread, and the batches after which the mean is known to a third of its size:")
     for record in searches:
-        found = record["alpha_signal"]["untouched"]
-        print(f"  {record['name']}, seed {record['settings']['seed']}: {found['size']:.1e}, {found['spread']:.1e}, "
-              f"{found['batches']:.0f}")
+        if (record["scale"], record["name"]) == (scale, "printed"):
+            found = record["alpha_signal"]["untouched"]
+            print(f"seed {record['settings']['seed']}, at the end of the printed search: a logit's gradient is "
+                  f"{found['size']:.1e} on average and spreads by {found['spread']:.1e} from batch to batch: after "
+                  f"{found['batches']:.0f} batches its mean is known to a third of its size")
 
 # %% [markdown]
 # ## What came out

@@ -103,7 +103,8 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
 @matplotlib.rc_context(STYLE)
 def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     """Left: the entropy of alpha in short searches that differ in a few settings, mean over seeds. Right: the gradient
-    of one logit, its mean and its spread from batch to batch, beside what the printed decay adds to it.
+    of one logit after the printed search, its mean and its spread from batch to batch, beside what the printed decay
+    adds to it.
 
     records: of `search_choices.load`.
     """
@@ -122,11 +123,11 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
                   markerfacecolor="w", linewidth=1, label=f"{choice.name} ({len(found)})")
     left.set(xlabel="iterations", title="entropy of alpha, by the largest (1: undecided)", ylim=(0, 1.03))
     left.legend(fontsize=7, title="choice (seeds)", title_fontsize=7)
-    signals = [record["alpha_signal"]["untouched"] for record in records]
-    decay = SearchSettings().architecture_decay
-    bars = {"gradient, mean": mean(one["size"] for one in signals),
-            "gradient, spread": mean(one["spread"] for one in signals),
-            "decay at alpha = 0.1": 0.1 * decay, "decay at alpha = 3.4": 3.4 * decay}
+    decay, signals = SearchSettings().architecture_decay, [
+        record["alpha_signal"]["untouched"] for record in records if record["name"] == CHOICES[0].name]
+    bars = {f"gradient, {what}": mean(one[key] for one in signals)
+            for what, key in (("mean", "size"), ("spread", "spread")) if signals}
+    bars |= {f"decay at alpha = {alpha}": alpha * decay for alpha in (0.1, 3.4)}
     right.barh(range(len(bars)), bars.values(), color="0.85", edgecolor="k")
     for row, value in enumerate(bars.values()):
         right.text(value, row, f" {value:.1e}", va="center")
