@@ -63,6 +63,7 @@ CHOICES = (
     Choice("travel 10, no decay, without none", "none", CHOOSING | {"architecture_travel": 10.0}),
     Choice("travel 10, no decay, without none, longer warm-up", "none", CHOOSING | {
         "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5}),
+    Choice("travel 34, no decay, without none, sharpened", "sharpening", CHOOSING | {"temperature_end": 0.2}),
     Choice("sharpened", "sharpening", {"temperature_end": 0.02, "take_last": True}),
     Choice("travel 34, no decay, sharpened", "sharpening", FREE | {"temperature_end": 0.2}),
     Choice("dropped", "dropping", {"drops": (0.2, 0.4, 0.6, 0.8), "take_last": True}),
