@@ -69,12 +69,14 @@ if enough:
 
 # %%
 noise = table_facts.noise(records, short)
-print(f"standard deviation over seeds {noise.over_seeds:.3f} dB ({noise.repeated} cells), over cells "
-      f"{noise.over_cells:.3f} dB ({noise.cells} cells)")
-for what, rank in ((f"{short:,} and {long:,} pixels", table_facts.budgets_agree(records, short, long)),
-                   ("validation and test pictures", table_facts.rank(table.validation, table.test))):
-    print(f"Kendall's tau of {what}: {rank.tau:.2f}, 95% interval {rank.low:.2f} to {rank.high:.2f}, "
-          f"{rank.cells} cells")
+ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
+         "validation and test pictures": table_facts.rank(table.validation, table.test)}
+print("standard deviations: " + (
+    f"over seeds {noise.over_seeds:.3f} dB ({noise.repeated} cells), over cells {noise.over_cells:.3f} dB "
+    f"({noise.cells} cells)" if noise.repeated else "not run"))
+for what, rank in ranks.items():
+    print(f"Kendall's tau of {what}: " + ("not run" if rank.cells < 3 else f"{rank.tau:.2f}, 95% interval "
+          f"{rank.low:.2f} to {rank.high:.2f}, {rank.cells} cells"))
 
 # %% [markdown]
 # ## Where the paper's cells stand
