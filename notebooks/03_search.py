@@ -199,8 +199,9 @@ for row in rows:
 display(Markdown("\n".join(lines) if rows else "not run"))
 if rows:
     nodes = search_choices.SCALES[scale].nodes
-    print(f"by chance: {1 / len(OPERATIONS):.0%} of the edges have the same strongest operation, without none "
-          f"{1 / (len(OPERATIONS) - 1):.0%}, and cells share {search_choices.chance_of_an_edge(nodes):.0%} of their edges")
+    sixth, fifth = 1 / len(OPERATIONS), 1 / len(OPERATIONS[:-1])
+    print(f"by chance: {sixth:.0%} of the edges have the same strongest operation, {fifth:.0%} without none, and cells "
+          f"share {search_choices.chance_of_an_edge(nodes):.0%} of their edges")
     for record in searches:
         if (record["scale"], record["name"]) == (scale, "printed"):
             found = record["alpha_signal"]["untouched"]
