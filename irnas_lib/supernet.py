@@ -67,6 +67,7 @@ class Supernet(nn.Module):
 
     alpha: (edges, 6) raw logits, one table for all cells; beta: (rows, 3) raw logits, rows by layer, then level,
     columns narrower, same, wider (entries of moves that do not exist are never used). Both start equal.
+    temperature: divides the logits alpha before their softmax; 1, as in the paper, unless a search lowers it.
     forward: (B, channels, H, W) in [0, 1] -> the same shape, unbounded; no residual.
     """
 
@@ -78,6 +79,7 @@ class Supernet(nn.Module):
         self.nodes, self.width = nodes, width
         self.alpha = nn.Parameter(torch.zeros(len(edges(nodes)), len(OPERATIONS)))
         self.beta = nn.Parameter(torch.zeros(len(source_rows(layers)), len(MOVES)))
+        self.register_buffer("temperature", torch.tensor(1.0), persistent=False)
         self.stem = nn.Sequential(nn.Conv2d(channels, STEM_CHANNELS, 3, padding=1, bias=False),
                                   nn.BatchNorm2d(STEM_CHANNELS, affine=False), nn.ReLU())
         self.widen = nn.Sequential(nn.Conv2d(STEM_CHANNELS, nodes * width, 3, padding=1, bias=False),
@@ -102,7 +104,7 @@ class Supernet(nn.Module):
         return into_layers(move_log_probabilities(self.beta).exp(), len(self.layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        alpha = self.alpha.softmax(dim=-1)
+        alpha = (self.alpha / self.temperature).softmax(dim=-1)
         before = [self.stem(x)]            # h_{-1}
         last = [self.widen(before[0])]     # h_0
         for layer, beta in zip(self.layers, self.transitions()):

@@ -72,7 +72,7 @@ def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
 
 
 def test_every_import_of_the_library_is_asked_for():
-    names = {"skimage": "scikit-image", "PIL": "pillow"}
+    names = {"skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow"}
     # by papermill, ipykernel, numba and torch
     brought = {"nbformat", "nbclient", "jupyter_client", "traitlets", "IPython", "llvmlite", "triton"}
     asked = ranges(HOUSE + EXTRAS["bm3d"])

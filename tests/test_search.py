@@ -258,7 +258,98 @@ def test_the_defaults_are_section_4_1s():
         "layers": 4, "nodes": 5, "width": 10, "batch": 12, "crop": 64, "epochs": 100, "warmup_epochs": 20,
         "crops_per_picture": 35, "validate_every": 1000, "sigmas": (30, 50, 70), "loss_lambda": 0.5, "seed": 0,
         "weights_lr": 0.025, "weights_lr_end": 0.001, "momentum": 0.9, "weights_decay": 3e-4,
-        "architecture_lr": 1e-3, "architecture_decay": 1e-3}
+        "architecture_lr": 1e-3, "architecture_decay": 1e-3,
+        # not in the paper, and without effect
+        "architecture_betas": (0.9, 0.999), "architecture_decoupled": False, "architecture_travel": 0.0,
+        "temperature_end": 1.0, "drops": (), "without": (), "take_last": False}
+
+
+DECIDING = dataclasses.replace(SETTINGS, architecture_travel=6.0, architecture_decoupled=True, architecture_decay=0.0,
+                               architecture_betas=(0.5, 0.99), temperature_end=0.25, drops=(0.5,), without=("none",),
+                               take_last=True)
+
+
+def test_the_travel_of_a_logit_sets_the_rate_by_the_number_of_steps():
+    """Adam's first step is as long as its rate: 6 / 6 steps after the warm-up."""
+    _, found = run(settings=dataclasses.replace(SETTINGS, architecture_travel=6.0, architecture_decay=0.0))
+    first = np.array(found["history"][0]["alpha"])
+    assert np.abs(first[first != 0]) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_decay_that_is_decoupled_shrinks_a_logit_by_its_share(monkeypatch):
+    net = supernet()
+    with torch.no_grad():
+        net.alpha.fill_(2.0)
+    settings = dataclasses.replace(SETTINGS, architecture_decoupled=True, architecture_decay=0.5, architecture_lr=0.01)
+    monkeypatch.setattr(search, "restoration_loss", lambda restored, *_: restored.sum() * 0)
+    _, found = run(settings=settings, net=net)
+    assert found["history"][-1]["alpha"][0][0] == pytest.approx(2 * (1 - 0.01 * 0.5) ** 6, abs=1e-4)
+
+
+def test_a_search_sharpens_as_its_settings_say():
+    net, found = run(settings=dataclasses.replace(SETTINGS, temperature_end=0.25))
+    assert net.temperature.item() == pytest.approx(0.25 ** (5 / 6))
+    assert found["history"][-1]["alpha"] == pytest.approx((net.alpha / net.temperature).detach().numpy())
+    x, plain = torch.rand(1, 1, 12, 12), supernet()
+    plain.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        plain.alpha /= net.temperature
+    assert torch.allclose(net.eval()(x), plain.eval()(x))
+
+
+def test_an_edge_loses_its_weakest_operation_but_never_what_a_cell_would_keep():
+    alpha = torch.tensor([[3.0, 1.0, 2.0, 0.0, 5.0, 4.0], [0.0, 0.0, 1.0, 0.0, 0.0, 9.0]])
+    order = []
+    for _ in range(7):
+        before = alpha.clone()
+        search.drop_weakest(alpha)
+        order.append((alpha != before).nonzero().tolist())
+    assert [[column for row, column in lost if row == 0] for lost in order] == [[3], [1], [2], [0], [5], [], []]
+    assert alpha.softmax(dim=1)[:, [4]].T.tolist() == [[1.0, 0.0]]
+    assert alpha[1].softmax(dim=0)[2] == 1, "conv, sep and the others go before `none`, `none` at last"
+
+
+def test_operations_are_dropped_at_their_shares_of_the_search():
+    _, found = run(settings=dataclasses.replace(SETTINGS, drops=(0.5, 0.99)))
+    lost = [(np.array(entry["alpha"]) < search.DROPPED / 2).sum(axis=1).tolist() for entry in found["history"]]
+    assert lost == [[0, 0], [1, 1], [1, 1]]  # 2 + 0.5 * 6 = 5; 2 + round(5.94) = 8 is never reached
+    assert json.loads(json.dumps(found["history"])) == found["history"]
+
+
+def test_an_operation_that_is_left_out_has_no_weight_and_is_not_taken():
+    _, found = run(settings=dataclasses.replace(SETTINGS, without=("none", "skip"), architecture_travel=6.0))
+    weights = torch.tensor(found["alpha"]).softmax(dim=1)
+    assert not weights[:, 4:].any() and weights[:, :4].gt(0).all()
+
+
+def test_the_last_validation_is_taken_where_the_settings_ask_for_it():
+    history = [{"psnr": psnr, "ssim": 0.5, "counts": True, "alpha": [[0] * 6] * 2, "beta": [[0] * 3] * 3}
+               for psnr in (30, 20)]
+    assert (search.summary(history)["best"], search.summary(history, take_last=True)["best"]) == (0, 1)
+
+
+def test_what_is_not_in_the_paper_is_recorded_only_where_it_is_used():
+    file = Path(__file__).parent.parent / "checkpoints" / "searches" / "denoising-seed0-laptop.json"
+    shipped = json.loads(file.read_text())["settings"]
+    assert SearchSettings(**shipped | {"sigmas": (30, 50, 70)}).recorded() == shipped
+    assert DECIDING.recorded().keys() - SETTINGS.recorded().keys() == set(search.BEYOND_THE_PAPER)
+
+
+def test_a_deciding_search_that_failed_goes_on_where_it_saved(tmp_path, monkeypatch):
+    whole = run(settings=DECIDING)
+    usual = search.save_state
+
+    def save_and_fail(path, state):
+        usual(path, state)
+        if state["iteration"] == 6:
+            raise Stop
+    monkeypatch.setattr(steps, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(search, "save_state", save_and_fail)
+    with pytest.raises(Stop):
+        run(tmp_path / "search.pt", DECIDING)
+    monkeypatch.undo()
+    net, found = run(tmp_path / "search.pt", DECIDING, supernet(seed=9))
+    assert (bits(net), without_time(found)) == (bits(whole[0]), without_time(whole[1]))
 
 
 def short(monkeypatch, pictures, rotate=True, **changes):

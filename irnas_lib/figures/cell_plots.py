@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 
 from irnas_lib.decode import transition_scores
 from irnas_lib.experiments.cells import GROUPS, by_group
-from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
+from irnas_lib.experiments.search_choices import CHOICES, relative_entropy
+from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
 from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
 from irnas_lib.tables.comparison import prediction_interval
+from irnas_lib.training.search import SearchSettings
 
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
 
@@ -95,6 +97,43 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
             axes.plot(steps[record["best"]], entropies[record["best"]], "ko", markersize=4, markerfacecolor="w")
             axes.set(title=f"{name}: 1 - entropy (0 = undecided)", xlabel="iterations")
     plot.legend(*sides[0].get_legend_handles_labels(), loc="outside right upper", handlelength=3.5)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def deciding(records: Sequence[Mapping], scale: str) -> Figure:
+    """Left: the entropy of alpha in short searches that differ in a few settings, mean over seeds. Right: the gradient
+    of one logit after the printed search, its mean and its spread from batch to batch, beside what the printed decay
+    adds to it.
+
+    records: of `search_choices.load`.
+    """
+    records = [record for record in records if record["scale"] == scale]
+    if not records:
+        return not_run("Searches that differ in a few settings")
+    plot = Plot(7.2, 2.9)
+    left, right = plot.subplots(1, 2, width_ratios=(3, 2))
+    for i, choice in enumerate(one for one in CHOICES if any(record["name"] == one.name for record in records)):
+        found = [record["history"] for record in records if record["name"] == choice.name]
+        steps = [entry["iteration"] for entry in found[0]]
+        means = [mean(relative_entropy(torch.tensor(history[at]["alpha"], dtype=torch.float64),
+                                       choice.changes.get("without", ())).mean().item()
+                      for history in found) for at in range(len(steps))]
+        left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], markersize=4,
+                  markerfacecolor="w", linewidth=1, label=f"{choice.name} ({len(found)})")
+    left.set(xlabel="iterations", title="entropy of alpha, by the largest (1: undecided)", ylim=(0, 1.03))
+    left.legend(fontsize=7, title="choice (seeds)", title_fontsize=7)
+    decay, signals = SearchSettings().architecture_decay, [
+        record["alpha_signal"]["untouched"] for record in records if record["name"] == CHOICES[0].name]
+    bars = {f"gradient, {what}": mean(one[key] for one in signals)
+            for what, key in (("mean", "size"), ("spread", "spread")) if signals}
+    bars |= {f"decay at alpha = {alpha}": alpha * decay for alpha in (0.1, 3.4)}
+    right.barh(range(len(bars)), bars.values(), color="0.85", edgecolor="k")
+    for row, value in enumerate(bars.values()):
+        right.text(value, row, f" {value:.1e}", va="center")
+    right.set(yticks=range(len(bars)), yticklabels=bars, xscale="log", title="what pulls at a logit, a batch",
+              xlim=(min(bars.values()) / 2, 8 * max(bars.values())))
+    right.invert_yaxis()
     return plot
 
 

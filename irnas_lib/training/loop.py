@@ -76,13 +76,13 @@ def freeze_statistics(network: nn.Module) -> None:
 def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int, batch: int, seed: int,
           loss_lambda: float | None = None, schedule: int = 0, state_file: Path | None = None,
           key: dict | None = None, bf16: bool = False,
-          validate: Callable[[nn.Module], float] | None = None) -> dict:
+          validate: Callable[[nn.Module], float] | None = None, validations: int = VALIDATIONS) -> dict:
     """Trains `network` in place on `patches`.
 
     loss_lambda: of Eq. 7, the recipe's own where None. schedule: the iterations over which the learning rate decays,
     where the run stops before its end; 0: `iterations`. state_file, key: where the exact state is kept every minute,
     and the run's parameters; a run with the same key goes on where the state was left, to the same bytes on a CPU.
-    bf16: see Objective. validate: the network's quality, measured VALIDATIONS times.
+    bf16: see Objective. validate: the network's quality, measured so many times (`validations`).
 
     Returns {"curve": [[iteration, loss, psnr], ...], "validation": [[iteration, quality], ...], "seconds": time spent
     training, "device": where}; PSNR in dB of the last batch, in training mode. Raises Diverged.
@@ -116,7 +116,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
                 "validation": validation, "seconds": seconds + time.monotonic() - began, "devices": devices})
 
     take, now = None, None
-    log_every, validate_every = max(1, iterations // LOG_POINTS), max(1, iterations // VALIDATIONS)
+    log_every, validate_every = max(1, iterations // LOG_POINTS), max(1, iterations // validations)
     began = time.monotonic()
     for iteration in resumable(start, iterations, save, "training"):
         if (due := stage(recipe, weight, iteration / (schedule or iterations))) != now:

@@ -64,10 +64,11 @@ def make_optimizer(recipe: Recipe, parameters: Iterable[torch.nn.Parameter], dev
 
 
 def optimizer_on(device: torch.device | str, name: str, parameters: Iterable, lr: float, weight_decay: float,
-                 momentum: float = 0.0) -> torch.optim.Optimizer:
+                 momentum: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Optimizer:
     """SGD, Adam or AdamW for parameters on `device`, ready for `steps.recorded`.
 
-    parameters: tensors, or groups {"params": tensors, "lr_scale": factor on this group's learning rate}.
+    parameters: tensors, or groups {"params": tensors, "lr_scale": factor on this group's learning rate}. betas: of
+    Adam and AdamW.
     """
     import torch
 
@@ -76,7 +77,7 @@ def optimizer_on(device: torch.device | str, name: str, parameters: Iterable, lr
         optimizer = torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay, fused=True)
     else:
         adam = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
-        optimizer = adam(parameters, lr, weight_decay=weight_decay, fused=True, capturable=on_gpu)
+        optimizer = adam(parameters, lr, betas, weight_decay=weight_decay, fused=True, capturable=on_gpu)
     for group in optimizer.param_groups:
         group["lr"] = torch.tensor(lr, device=device) if on_gpu else lr
     set_learning_rate(optimizer, lr)

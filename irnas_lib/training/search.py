@@ -20,6 +20,7 @@ from irnas_lib.evaluation.protocols import degraded_side
 from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.runtime import keep_freed_memory
+from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
 from irnas_lib.training.checkpoints import load_state, save_state
 from irnas_lib.training.recipes import load_optimizer, optimizer_on, set_learning_rate
@@ -34,6 +35,15 @@ class SearchSettings:
 
     An epoch takes `crops_per_picture` crops of each picture of Train W, about its area once. validate_every counts
     iterations. sigmas: the noise levels, drawn per crop; empty for pairs.
+
+    The last ones are not in the paper, and by default they change nothing. architecture_betas: of Adam for alpha and
+    beta. architecture_decoupled: AdamW in its place, whose decay is not divided by the size of the gradient.
+    architecture_travel: the architecture's learning rate times its number of steps, about as far as a logit can get;
+    it replaces architecture_lr, 0 for none. temperature_end: the softmax of alpha is sharpened, its logits divided by
+    a temperature that falls from 1 at the end of the warm-up to this at the end. drops: shares of the steps after the
+    warm-up, at each of which every edge loses its weakest operation. without: operations that no
+    edge has from the start. take_last: the result is the last validation, not
+    the one of the highest PSNR.
     """
 
     layers: int = 4
@@ -54,6 +64,25 @@ class SearchSettings:
     weights_decay: float = 3e-4
     architecture_lr: float = 1e-3
     architecture_decay: float = 1e-3
+    architecture_betas: tuple[float, float] = (0.9, 0.999)
+    architecture_decoupled: bool = False
+    architecture_travel: float = 0.0
+    temperature_end: float = 1.0
+    drops: tuple[float, ...] = ()
+    without: tuple[str, ...] = ()
+    take_last: bool = False
+
+    def recorded(self) -> dict:
+        """As records and states hold it, in JSON's types: what is not in the paper only where it changes something."""
+        usual = SearchSettings()
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in dataclasses.asdict(self).items()
+                if name not in BEYOND_THE_PAPER or value != getattr(usual, name)}
+
+
+BEYOND_THE_PAPER = ("architecture_betas", "architecture_decoupled", "architecture_travel", "temperature_end", "drops",
+                    "without", "take_last")
+DROPPED = -1e4  # the logit of an operation that an edge has lost: its weight is 0 in any precision
 
 
 def split_pictures(pictures: Sequence[Picture], seed: int) -> tuple[list, list, list]:
@@ -121,8 +150,11 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
     supernet.to(device, memory_format=torch.channels_last).train()
     weights = optimizer_on(device, "SGD", weight_groups(supernet), settings.weights_lr, settings.weights_decay,
                            settings.momentum)
-    architecture = optimizer_on(device, "Adam", supernet.architecture_parameters(), settings.architecture_lr,
-                                settings.architecture_decay)
+    rate = settings.architecture_travel / (iterations - warmup) or settings.architecture_lr
+    architecture = optimizer_on(device, "AdamW" if settings.architecture_decoupled else "Adam",
+                                supernet.architecture_parameters(), rate, settings.architecture_decay,
+                                betas=settings.architecture_betas)
+    drops = [warmup + round(share * (iterations - warmup)) for share in settings.drops]
 
     def make_step(optimizer, parameters):
         def step(degraded, clean):
@@ -134,9 +166,10 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
         return recorded(step, device)
 
     start, history, seconds = 0, [], 0.0
-    key = {"settings": dataclasses.asdict(settings) | {"sigmas": list(settings.sigmas)},
-           "pictures": [picture.name for picture in pictures]}
+    key = {"settings": settings.recorded(), "pictures": [picture.name for picture in pictures]}
     state = load_state(state_file, key) if state_file else None
+    with torch.no_grad():
+        supernet.alpha[:, [OPERATIONS.index(name) for name in settings.without]] = DROPPED
     if state:
         supernet.load_state_dict(state["supernet"])
         load_optimizer(weights, state["weights"])
@@ -157,6 +190,9 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
         cosine = (1 + math.cos(math.pi * iteration / iterations)) / 2
         set_learning_rate(weights, settings.weights_lr_end
                           + (settings.weights_lr - settings.weights_lr_end) * cosine)
+        supernet.temperature.fill_(settings.temperature_end ** max(0.0, (iteration - warmup) / (iterations - warmup)))
+        if iteration in drops:
+            drop_weakest(supernet.alpha)
         loss, = weights_step(*patches_w.batch(settings.batch, settings.seed, WEIGHTS_STREAM, iteration))
         if iteration >= warmup:
             architecture_step(*patches_a.batch(settings.batch, settings.seed, ARCHITECTURE_STREAM, iteration))
@@ -166,19 +202,31 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
             history.append(snapshot(supernet, done, float(loss), *quality, counts=done > warmup))
             if not math.isfinite(history[-1]["loss"]):
                 raise Diverged(f"the loss is {history[-1]['loss']} after {done} iterations")
-    return summary(history) | {"seconds": seconds + time.monotonic() - began}
+    return summary(history, settings.take_last) | {"seconds": seconds + time.monotonic() - began}
+
+
+@torch.no_grad()
+def drop_weakest(alpha: torch.Tensor) -> None:
+    """Takes from each edge (row) the weakest of the operations that it has left, in place; never the strongest one
+    that is not `none`, which a decoded cell would keep."""
+    left = alpha > DROPPED / 2
+    kept = alpha[:, :-1].argmax(dim=1, keepdim=True)
+    rivals = alpha.masked_fill(~left, torch.inf).scatter(1, kept, torch.inf)
+    weakest = rivals.argmin(dim=1, keepdim=True)
+    alpha.scatter_(1, weakest, torch.where(left.sum(dim=1, keepdim=True) > 1, DROPPED, alpha.gather(1, weakest)))
 
 
 def snapshot(supernet: Supernet, iteration: int, loss: float, psnr: float, ssim: float, counts: bool) -> dict:
-    """What one validation leaves in the history; alpha and beta as raw logits."""
+    """What one validation leaves in the history; alpha, by its temperature, and beta as logits."""
     return {"iteration": iteration, "loss": loss, "psnr": psnr, "ssim": ssim, "counts": counts,
-            "alpha": supernet.alpha.tolist(), "beta": supernet.beta.tolist()}
+            "alpha": (supernet.alpha / supernet.temperature).tolist(), "beta": supernet.beta.tolist()}
 
 
-def summary(history: list[dict]) -> dict:
-    """The best validation that counts, and the architecture that its alpha and beta decode to."""
-    best = max((i for i, entry in enumerate(history) if entry["counts"]),
-               key=lambda i: (history[i]["psnr"], history[i]["ssim"]))
+def summary(history: list[dict], take_last: bool = False) -> dict:
+    """The best validation that counts, or the last one, and the architecture that its alpha and beta decode to."""
+    best = len(history) - 1 if take_last else max(
+        (i for i, entry in enumerate(history) if entry["counts"]),
+        key=lambda i: (history[i]["psnr"], history[i]["ssim"]))
     alpha, beta = torch.tensor(history[best]["alpha"]), torch.tensor(history[best]["beta"])
     path, log_probability = viterbi_path(beta)
     return {"genotype": derive_cell(alpha), "path": path, "path_log_probability": log_probability,

@@ -1,0 +1,268 @@
+"""A table of cells: drawn uniformly from the search space, each trained at one small budget and scored.
+
+    python -m irnas_lib.experiments.cell_table denoising --minutes 60
+
+trains what is missing, one training after another on one thread, and may be stopped at any time. The table is
+checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these keys:
+
+    task, name        such as "random 17", or the paper's own: "IR-NAS", "IR-NAS, R1", "IR-NAS, R2"
+    cell              [[[operation, source], [operation, source]], ...], a node each, its two edges sorted
+    seed, pixels      of the first weights and batches; seen in training, the budget
+    iterations, batch, crop, recipe, sigma    its steps, of so many crops of so many pixels a side
+    parameters, macs_per_pixel    of the whole network; multiply-accumulates
+    validation, test  {"psnr": dB, "ssim", "each": [PSNR of each picture]}: squares from the middle of pictures that are
+                      never trained on, of the training set (to search with) and of the test set (to report); None
+                      where the training failed
+    curve             [[iteration, PSNR], ...] on smaller squares of the validation pictures
+    status            "ok", or "failed" where the loss blew up
+    seconds           of training, by the clock, beside whatever else the machine did
+    profile, data_sha256, device, versions, commit
+
+Cells that differ only in how their nodes are numbered count as different; both inputs of a node are different states,
+as in every cell that a search can find. All networks have the published path and width and add their input.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import math
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from irnas_lib.data import datasets
+from irnas_lib.data.datasets import Dataset
+from irnas_lib.data.patches import Patches, training_options
+from irnas_lib.data.tasks import TASKS
+from irnas_lib.evaluation import systems, validation
+from irnas_lib.evaluation.inference import spread
+from irnas_lib.experiments import cells, edits, runs
+from irnas_lib.experiments.results import slug
+from irnas_lib.genotypes import PUBLISHED, Genotype
+from irnas_lib.runtime import has_bfloat16
+from irnas_lib.training import loop
+from irnas_lib.training.recipes import Recipe
+
+SIGMA, BATCH, CROP = 50, 4, 32
+# Of 244 steps; at lr 0.001 the published cell has 21.3 dB after them, at 0.004 23.3 (validation, one seed).
+RECIPE = Recipe("AdamW", lr=4e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, average=0.95,
+                held_out=15)
+SIDE, CURVE_SIDE = 96, 32  # pixels of the squares
+TEST_PICTURES, CURVE_POINTS = 40, 5
+SEEDS, LONGER = 3, 10  # trainings of a repeated cell; how many times the budget of a long training
+
+
+class Plan(NamedTuple):
+    """How many cells are drawn, of how many of them trainings are repeated from other seeds, and of how many one is
+    LONGER; the budget in pixels."""
+
+    cells: int
+    repeated: int
+    long: int
+    pixels: int
+
+
+PLANS = {"denoising": Plan(200, 30, 20, 10 ** 6), "deraining": Plan(60, 12, 6, 10 ** 6)}
+
+
+class Training(NamedTuple):
+    """One line of the table before it is trained."""
+
+    name: str
+    cell: Genotype
+    seed: int
+    pixels: int
+
+    @property
+    def iterations(self) -> int:
+        """The steps that see so many pixels, at least one."""
+        return max(1, round(self.pixels / (BATCH * CROP ** 2)))
+
+
+def drawn(nodes: int, number: int, seed: int = 0) -> list[Genotype]:
+    """Different cells, uniformly at random from all of so many nodes; more of them begin with the same ones."""
+    rng, found = random.Random(seed), {}
+    while len(found) < number:
+        found.setdefault(edits.canonical(cells.random_cell(nodes, rng)))
+    return [Genotype(cell) for cell in found]
+
+
+def plan(task: str) -> list[Training]:
+    """Every training of a task's table, in the order of their making: the paper's cells, cells with repetitions, more
+    cells, and long trainings at last."""
+    number, repeated, long, pixels = PLANS[task]
+    papers = {name: Genotype(edits.canonical(found.genotype)) for (of, name), found in PUBLISHED.items() if of == task}
+    random_cells = {f"random {i}": cell for i, cell in enumerate(drawn(len(papers["IR-NAS"]), number), 1)}
+
+    def trainings(chosen: dict, seeds: Iterable[int], budget: int = pixels) -> list[Training]:
+        return [Training(name, cell, seed, budget) for seed in seeds for name, cell in chosen.items()]
+
+    first, rest = (dict(list(random_cells.items())[part]) for part in (slice(repeated), slice(repeated, None)))
+    slow = papers | dict(list(random_cells.items())[:long])
+    return (trainings(papers | first, range(SEEDS)) + trainings(rest, [0]) + trainings(slow, [0], LONGER * pixels))
+
+
+def key(record: dict) -> tuple:
+    """What makes two lines of the table the same training."""
+    return record["task"], edits.canonical(Genotype(record["cell"])), record["seed"], record["pixels"]
+
+
+def make(task: str, training: Training, pictures: Dataset, profile: str, device: torch.device | str = "cpu") -> dict:
+    """Trains one cell and scores it: its line of the table. A training that was begun goes on."""
+    device, sigma = torch.device(device), SIGMA if TASKS[task].sigmas else None
+    torch.manual_seed(training.seed)
+    network = cells.build(task, training.cell)
+    record = {"task": task, "name": training.name, "cell": [[list(edge) for edge in node] for node in training.cell],
+              "seed": training.seed, "pixels": training.pixels, "iterations": training.iterations,
+              "batch": BATCH, "crop": CROP, "recipe": asdict(RECIPE), "sigma": sigma,
+              "parameters": systems.parameter_count(network),
+              "macs_per_pixel": systems.macs_per_pixel(network, TASKS[task].channels)}
+    seen, kept_out = validation.split(pictures, RECIPE.held_out)
+    squares = {"curve": validation.middle(kept_out, CURVE_SIDE), "validation": validation.middle(kept_out, SIDE),
+               "test": validation.middle(spread(pictures.test, TEST_PICTURES), SIDE)}
+
+    def score(trained: nn.Module, name: str) -> dict:
+        scores = np.array(list(validation.scores(trained, squares[name], sigma, device=device).values()))
+        return {"psnr": round(float(scores[:, 0].mean()), 4), "ssim": round(float(scores[:, 1].mean()), 5),
+                "each": scores[:, 0].round(3).tolist()}
+
+    try:
+        trained = loop.train(network, Patches(seen, CROP, device=device, **training_options(task, sigma)), RECIPE,
+                             training.iterations, BATCH, training.seed, state_file=state_file(task, training, profile),
+                             key=record, bf16=has_bfloat16(device), validate=lambda net: score(net, "curve")["psnr"],
+                             validations=CURVE_POINTS)
+        record |= {"validation": score(network, "validation"), "test": score(network, "test"),
+                   "curve": trained["validation"], "status": "ok", "seconds": round(trained["seconds"], 1),
+                   "device": trained["device"]}
+    except loop.Diverged:
+        record |= {"validation": None, "test": None, "curve": [], "status": "failed", "seconds": None, "device": None}
+    return runs.provenance(profile, pictures, device) | record
+
+
+# ---- the file ----
+
+def file(folder: str | Path, task: str) -> Path:
+    """Where a table lies below a folder of checkpoints."""
+    return Path(folder) / "cell_table" / f"{task}.jsonl"
+
+
+def state_file(task: str, training: Training, profile: str) -> Path:
+    """Where an unfinished training keeps its exact state."""
+    name = f"cell_table-{task}-{slug(training.name)}-{training.pixels}-seed{training.seed}"
+    return runs.state_file(profile, name)
+
+
+def read(task: str, profile: str = "laptop", **wanted) -> list[dict]:
+    """The lines of a task's table, a run's own and those that come with the project, that have what is `wanted`: such
+    as `read("denoising", seed=0, pixels=10 ** 6)`. A last line that a killed run has cut short does not count; another
+    damaged one raises ValueError."""
+    found = {}
+    for folder in reversed(runs.folders(profile)):
+        path = file(folder, task)
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else ()
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                found[key(record)] = record
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: no training of a cell ({error})") from error
+    return [record for record in found.values() if all(record[name] == value for name, value in wanted.items())]
+
+
+def append(record: dict, folder: str | Path) -> None:
+    """Adds a line to a table, behind the last whole one; several processes may do so."""
+    path = file(folder, record["task"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as table:
+        fcntl.flock(table, fcntl.LOCK_EX)
+        table.seek(0)
+        table.truncate(table.read().rfind(b"\n") + 1)
+        table.write(json.dumps(record).encode() + b"\n")
+        table.flush()
+        os.fsync(table.fileno())
+
+
+# ---- the command ----
+
+def left(task: str, profile: str) -> list[Training]:
+    """The trainings of the plan that the table lacks."""
+    done = set(map(key, read(task, profile)))
+    return [one for one in plan(task) if (task, edits.canonical(one.cell), one.seed, one.pixels) not in done]
+
+
+@contextlib.contextmanager
+def claimed(state: Path) -> Iterator[bool]:
+    """Whether no other process holds this training; it is held until then. A killed process holds nothing."""
+    lock = state.with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+        lock.unlink(missing_ok=True)
+
+
+def fill(task: str, pictures: Dataset, profile: str, device: torch.device | str = "cpu") -> None:
+    """Trains what the table lacks, line by line; processes beside each other share the work."""
+    passed_over = set()
+    with tqdm(total=len(plan(task)), desc=f"cells, {task}") as bar:
+        while todo := [one for one in left(task, profile) if one not in passed_over]:
+            bar.update(bar.total - len(todo) - len(passed_over) - bar.n)
+            one, state = todo[0], state_file(task, todo[0], profile)
+            with claimed(state) as ours:
+                if not ours or one not in left(task, profile):  # another process has it, or has just finished it
+                    passed_over.add(one)
+                    continue
+                append(make(task, one, pictures, profile, device), runs.output_folder(profile))
+                state.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m irnas_lib.experiments.cell_table",
+                                     description="Fill the table of cells, where it was left.")
+    parser.add_argument("task", choices=PLANS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many minutes (default: never)")
+    parser.add_argument("--profile", default="laptop", help="whose folder, runs/PROFILE/checkpoints, is added to")
+    parser.add_argument("--data", default="", help="folder of the data sets (default: IRNAS_DATA)")
+    parser.add_argument("--left", action="store_true", help="say what is left, and train nothing")
+    options = parser.parse_args(arguments)
+    if options.left:
+        todo = left(options.task, options.profile)
+        print(f"{len(todo)} of {len(plan(options.task))} are left: {sum(one.pixels for one in todo):,} pixels")
+        return 0
+    torch.set_num_threads(1)  # several processes fill more cores than several threads of these small steps
+    numba.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if options.minutes < math.inf:
+        timer = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
+    try:
+        pictures = datasets.load(options.task, TASKS[options.task].dataset, options.data)
+        fill(options.task, pictures, options.profile)
+    except KeyboardInterrupt as stopped:
+        print(stopped or "stopped; run again to go on", file=sys.stderr)
+    except (datasets.DatasetError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

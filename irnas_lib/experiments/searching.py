@@ -1,0 +1,178 @@
+"""Searching in a table of trained cells: what a method would have found after so many trainings, in no time.
+
+A method asks for the validation PSNR of one cell of the table after another. It can ask for no others, so that its
+neighbour of a cell is the one of the table that differs from it in the fewest edges. The surrogate predicts the PSNR of
+cells that are not in the table; where it is used, its error has to be said.
+"""
+
+import functools
+import random
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+from sklearn.model_selection import KFold, cross_val_predict
+
+from irnas_lib.experiments import edits, table_facts
+from irnas_lib.genotypes import Genotype
+from irnas_lib.search_space import OPERATIONS, edges, states
+
+FIRST = 10  # cells that a method asks for at random before it begins to choose
+FOLDS = 10
+
+
+class Table(NamedTuple):
+    """Cells with what a search may see, PSNR in dB on validation pictures, and what is reported, that on test pictures;
+    codes: of `encode`, a row each."""
+
+    cells: list[Genotype]
+    validation: np.ndarray
+    test: np.ndarray
+    codes: np.ndarray
+
+
+def table_of(records: Sequence[dict], pixels: int) -> Table:
+    """The random cells of a table at one budget. A search sees the training from seed 0; what is reported is the mean
+    over the seeds."""
+    chosen = [one for one in records if one["name"].startswith("random")]
+    seen, reported = (table_facts.by_cell(chosen, pixels, part) for part in ("validation", "test"))
+    cells = [cell for cell in seen if 0 in seen[cell]]
+    return Table([Genotype(cell) for cell in cells], np.array([seen[cell][0] for cell in cells]),
+                 np.array([np.mean(list(reported[cell].values())) for cell in cells]),
+                 np.array([encode(Genotype(cell)) for cell in cells]))
+
+
+def encode(cell: Genotype) -> np.ndarray:
+    """A cell in numbers: for each edge and operation whether the cell has it; then how many of its edges have each
+    operation, and how many come from each state, by their number."""
+    names = states(len(cell))
+    place = {(source, node, operation): i for i, (source, node, operation) in enumerate(
+        (source, node, operation) for source, node in edges(len(cell)) for operation in OPERATIONS[:-1])}
+    flags = np.zeros(len(place))
+    kept = [(edge.source, node, edge.operation) for node, pair in zip(names[2:], cell) for edge in pair]
+    flags[[place[edge] for edge in kept]] = 1
+    counts = [sum(edge[2] == operation for edge in kept) for operation in OPERATIONS[:-1]]
+    sources = [sum(edge[0] == name for edge in kept) for name in names[:-1]]
+    return np.concatenate([flags, np.array(counts + sources) / np.sqrt(2 * len(cell))])
+
+
+# ---- methods: each gives the cells in the order in which it asks for them, as indices ----
+
+def random_search(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+    """Any cell that has not been asked for."""
+    return rng.permutation(len(table.cells))[:queries].tolist()
+
+
+def local_search(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+    """The cell nearest to the best so far; after FIRST in vain, a random one to start from again."""
+    asked = [int(rng.integers(len(table.cells)))]
+    best, vain = asked[0], 0
+    while len(asked) < queries:
+        again = vain == FIRST
+        asked.append(_any(table, asked, rng) if again else _nearest(table, table.codes[best], asked, rng))
+        if again or table.validation[asked[-1]] > table.validation[best]:
+            best, vain = asked[-1], 0
+        else:
+            vain += 1
+    return asked
+
+
+def evolution(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+    """Regularised evolution (Real et al. 2019): the best of three of the FIRST youngest cells has a child, the cell of
+    the table that is nearest to it with one operation or input changed."""
+    asked, changes = random_search(table, FIRST, rng)[:queries], random.Random(int(rng.integers(2 ** 31)))
+    while len(asked) < queries:
+        parent = max(rng.choice(asked[-FIRST:], 3, replace=False), key=lambda i: table.validation[i])
+        child = changes.choice(_children(table.cells[parent], changes.choice(("operation", "input"))))
+        asked.append(_nearest(table, child, asked, rng))
+    return asked
+
+
+@functools.cache
+def _children(cell: Genotype, kind: str) -> list[np.ndarray]:
+    """The codes of the cells with one change of a kind of `edits.KINDS`."""
+    return [encode(changed) for changed in edits.KINDS[kind](cell)]
+
+
+def model_guided(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+    """A Gaussian process fitted to the cells asked for so far, and the cell that it hopes most of (its mean and one
+    standard deviation)."""
+    asked = random_search(table, FIRST, rng)[:queries]
+    kernel = _kernel(table.codes)
+    while len(asked) < queries:
+        y = table.validation[asked]
+        scale = y.std() or 1.0
+        within = np.linalg.inv(kernel[np.ix_(asked, asked)] + 0.1 * np.eye(len(asked)))
+        across = kernel[:, asked]
+        mean = across @ (within @ (y - y.mean())) / scale
+        hope = mean + np.sqrt(np.clip(np.diag(kernel) - (across @ within * across).sum(axis=1), 0, None))
+        hope[asked] = -np.inf
+        asked.append(int(hope.argmax()))
+    return asked
+
+
+METHODS: dict[str, Callable[[Table, int, np.random.Generator], list[int]]] = {
+    "random search": random_search, "local search": local_search, "regularised evolution": evolution,
+    "model-guided": model_guided}
+
+
+def _kernel(codes: np.ndarray) -> np.ndarray:
+    """Squared exponential, as wide as the typical distance of two cells."""
+    square = np.square(codes[:, None] - codes[None]).sum(axis=2)
+    return np.exp(-square / (2 * np.median(square[square > 0])))
+
+
+def _nearest(table: Table, code: np.ndarray, asked: list[int], rng: np.random.Generator) -> int:
+    flags = len(edges(len(table.cells[0]))) * len(OPERATIONS[:-1])  # the first of a code
+    away = np.abs(table.codes[:, :flags] - code[:flags]).sum(axis=1) + rng.random(len(table.cells))  # of a tie any
+    away[asked] = np.inf
+    return int(away.argmin())
+
+
+def _any(table: Table, asked: list[int], rng: np.random.Generator) -> int:
+    return int(rng.choice(np.setdiff1d(np.arange(len(table.cells)), asked)))
+
+
+def regret(table: Table, method: Callable, queries: int, repetitions: int = 200, seed: int = 0) -> np.ndarray:
+    """By how many dB of test PSNR the cell that looks best on validation pictures after 1, 2, ... queries is below the
+    best of the table, (repetitions, queries)."""
+    found = np.empty((repetitions, queries))
+    for i in range(repetitions):
+        asked = np.array(method(table, queries, np.random.default_rng((seed, i))))
+        leader = np.maximum.accumulate(np.argsort(np.argsort(table.validation))[asked])  # by its rank in the table
+        found[i] = table.test.max() - table.test[np.argsort(table.validation)[leader]]
+    return found
+
+
+# ---- the surrogate ----
+
+def surrogate(kind: str = "process"):
+    """An untrained model of PSNR by `encode`: a Gaussian "process" or "trees"."""
+    if kind == "trees":
+        return ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
+    kernel = ConstantKernel(0.1) * DotProduct(0.1) + ConstantKernel(0.1) * RBF(3.0) + WhiteKernel(0.1)
+    return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+
+
+class Fit(NamedTuple):
+    """How well a surrogate predicts cells that it has not seen, by cross-validation in FOLDS parts: R2, Kendall's tau,
+    and the root of the mean squared error in dB."""
+
+    r2: float
+    tau: float
+    error: float
+
+
+def cross_validated(codes: np.ndarray, psnr: np.ndarray, kind: str = "process") -> Fit:
+    """Of cells' codes (cells, features) and PSNR (cells,)."""
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # a scale that does not matter
+        predicted = cross_val_predict(surrogate(kind), codes, psnr, cv=KFold(FOLDS, shuffle=True, random_state=0))
+    square = np.square(psnr - predicted).mean()
+    return Fit(float(1 - square / np.var(psnr)), float(stats.kendalltau(psnr, predicted).statistic),
+               float(np.sqrt(square)))

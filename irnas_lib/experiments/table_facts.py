@@ -1,0 +1,120 @@
+"""What a table of cells says: its noise, whether a longer budget ranks alike, what a cell's PSNR depends on."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from irnas_lib.experiments import edits
+from irnas_lib.genotypes import Genotype
+from irnas_lib.search_space import OPERATIONS
+
+
+def by_cell(records: Sequence[dict], pixels: int, part: str = "test") -> dict[tuple, dict[int, float]]:
+    """PSNR in dB of each cell that was trained at a budget, by seed; failed trainings are left out. part: "test" or
+    "validation"."""
+    found = {}
+    for record in records:
+        if record["pixels"] == pixels and record[part]:
+            found.setdefault(edits.canonical(Genotype(record["cell"])), {})[record["seed"]] = record[part]["psnr"]
+    return found
+
+
+class Noise(NamedTuple):
+    """Standard deviations in dB: over the seeds of a cell, pooled over the cells that have several, and over random
+    cells, from which that over seeds is taken off; and how many cells each is of. nan where too few are known."""
+
+    over_seeds: float
+    repeated: int
+    over_cells: float
+    cells: int
+
+    @property
+    def share(self) -> float:
+        """The first by the second: the table is good to a third."""
+        return self.over_seeds / self.over_cells if self.over_cells else math.inf
+
+
+def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
+    """Of the random cells of a table at one budget."""
+    cells = by_cell([one for one in records if one["name"].startswith("random")], pixels, part)
+    several = [list(seeds.values()) for seeds in cells.values() if len(seeds) > 1]
+    degrees = sum(len(values) - 1 for values in several)
+    over_seeds = math.sqrt(sum(np.var(values) * len(values) for values in several) / degrees) if degrees else math.nan
+    first = [seeds[0] for seeds in cells.values() if 0 in seeds]
+    variance = np.var(first, ddof=1) if len(first) > 1 else math.nan
+    own = 0.0 if math.isnan(over_seeds) else over_seeds ** 2
+    return Noise(over_seeds, len(several), math.sqrt(max(0.0, variance - own)) if len(first) > 1 else math.nan,
+                 len(first))
+
+
+class Rank(NamedTuple):
+    """Kendall's tau, its 95% interval by a bootstrap over the cells, and their number."""
+
+    tau: float
+    low: float
+    high: float
+    cells: int
+
+
+def rank(one: Sequence[float], other: Sequence[float], seed: int = 0, draws: int = 2000) -> Rank:
+    """Whether two lists of scores of the same cells put them in the same order; nan for fewer than three cells."""
+    one, other = np.asarray(one), np.asarray(other)
+    if len(one) < 3:
+        return Rank(math.nan, math.nan, math.nan, len(one))
+    rng = np.random.default_rng(seed)
+    taus = [stats.kendalltau(one[chosen], other[chosen]).statistic
+            for chosen in rng.integers(len(one), size=(draws, len(one)))]
+    low, high = np.nanquantile(taus, [0.025, 0.975]).tolist()
+    return Rank(float(stats.kendalltau(one, other).statistic), low, high, len(one))
+
+
+def budgets_agree(records: Sequence[dict], short: int, long: int, part: str = "test") -> Rank:
+    """The ranks of the cells that were trained at both budgets from seed 0."""
+    here, there = by_cell(records, short, part), by_cell(records, long, part)
+    both = [cell for cell in here if 0 in here[cell] and 0 in there.get(cell, ())]
+    return rank([here[cell][0] for cell in both], [there[cell][0] for cell in both])
+
+
+def detectable(deviation: float, one: int, other: int, power: float = 0.8) -> float:
+    """The difference between the means of two groups of so many cells that a t test at 5% sees with this power, in
+    the units of the cells' standard deviation."""
+    degrees = one + other - 2
+    return deviation * math.sqrt(1 / one + 1 / other) * float(stats.t.ppf(0.975, degrees) + stats.t.ppf(power, degrees))
+
+
+def percentile(value: float, among: Sequence[float]) -> tuple[float, float, float]:
+    """The share of cells that are worse than `value`, with its 95% interval (Wilson's)."""
+    worse = int(np.sum(np.asarray(among) < value))
+    interval = stats.binomtest(worse, len(among)).proportion_ci(method="wilson")
+    return worse / len(among), interval.low, interval.high
+
+
+class Effect(NamedTuple):
+    """What one more of something is worth in dB, all else equal, with its 95% interval."""
+
+    name: str
+    gain: float
+    low: float
+    high: float
+
+
+def effects(records: Sequence[dict], pixels: int, part: str = "test") -> list[Effect]:
+    """By least squares over the random cells: of one more edge with an operation in the place of a `skip`, and of one
+    more edge that comes from p2 or p1 in the place of one that comes from a node."""
+    cells = by_cell([one for one in records if one["name"].startswith("random")], pixels, part)
+    names = [*(operation for operation in OPERATIONS[:-1] if operation != "skip"), "from p2", "from p1"]
+    rows = [[sum(edge.operation == name or f"from {edge.source}" == name for node in Genotype(cell) for edge in node)
+             for name in names] for cell in cells]
+    x, y = np.column_stack([np.ones(len(rows)), rows]), np.array([np.mean(list(seeds.values()))
+                                                                  for seeds in cells.values()])
+    degrees = len(y) - x.shape[1]
+    if degrees < 1:
+        return []
+    gains, *_ = np.linalg.lstsq(x, y, rcond=None)
+    variance = np.square(y - x @ gains).sum() / degrees * np.linalg.pinv(x.T @ x)
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(np.diag(variance))
+    return [Effect(name, float(gain), float(gain - width), float(gain + width))
+            for name, gain, width in zip(names, gains[1:], half[1:])]

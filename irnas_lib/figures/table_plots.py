@@ -1,0 +1,100 @@
+"""Pictures of a table of cells: where its cells stand, what methods find in it, what PSNR depends on.
+
+records: of `cell_table.read`, all of one task.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from irnas_lib.experiments.table_facts import Effect, by_cell
+from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
+
+PAPERS = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s"}
+
+
+def _papers(records: Sequence[Mapping], pixels: int) -> dict[str, Mapping]:
+    """Of the paper's own cells: the mean PSNR in dB over their seeds and their multiply-accumulates a pixel."""
+    found = {}
+    for name in PAPERS:
+        ours = [one for one in records if one["name"] == name]
+        for seeds in by_cell(ours, pixels).values():
+            found[name] = {"psnr": np.mean(list(seeds.values())), "macs_per_pixel": ours[0]["macs_per_pixel"]}
+    return found
+
+
+@matplotlib.rc_context(STYLE)
+def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
+    """The share of random cells below each PSNR, and where the paper's own cells stand."""
+    psnr = sorted(seeds[0] for seeds in by_cell(_random(records), pixels).values() if 0 in seeds)
+    if not psnr:
+        return not_run("Where the cells of the table stand")
+    plot = Plot(6.4, 2.8)
+    axes = plot.subplots()
+    axes.step(psnr, np.arange(1, len(psnr) + 1) / len(psnr), "k", where="post", label=f"{len(psnr)} random cells")
+    for name, paper in _papers(records, pixels).items():
+        share = np.mean(np.array(psnr) < paper["psnr"])
+        axes.plot(paper["psnr"], share, f"k{PAPERS[name]}", markersize=9, markerfacecolor="w", label=name)
+    axes.set(xlabel="PSNR on test pictures (dB)", ylabel="share of cells that are worse", ylim=(0, 1.02))
+    axes.legend()
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
+    """PSNR against multiply-accumulates. The line joins the cells that no cheaper one equals."""
+    cells = [one for one in _random(records) if one["pixels"] == pixels and one["seed"] == 0 and one["test"]]
+    if not cells:
+        return not_run("PSNR against multiply-accumulates")
+    plot = Plot(6.4, 2.8)
+    axes = plot.subplots()
+    points = sorted((one["macs_per_pixel"] / 1000, one["test"]["psnr"]) for one in cells)
+    axes.plot(*zip(*points), "ko", markersize=3, markerfacecolor="w", label="a random cell")
+    front = [point for i, point in enumerate(points) if all(point[1] > psnr for _, psnr in points[:i])]
+    axes.step(*zip(*front), "k-", where="post", linewidth=1, label="not equalled by a cheaper one")
+    for name, paper in _papers(records, pixels).items():
+        axes.plot(paper["macs_per_pixel"] / 1000, paper["psnr"], f"k{PAPERS[name]}", markersize=9, label=name)
+    axes.set(xlabel="1,000 multiply-accumulates a pixel", ylabel="PSNR on test pictures (dB)")
+    plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def regrets(found: Mapping[str, np.ndarray]) -> Figure:
+    """How far each method is from the best cell after so many queries: of `searching.regret`, (repetitions, queries),
+    the mean, and in grey the middle half of the repetitions of the first."""
+    if not found:
+        return not_run("Regret")
+    plot = Plot(6.4, 3.0)
+    axes = plot.subplots()
+    for i, (name, each) in enumerate(found.items()):
+        queries = np.arange(1, each.shape[1] + 1)
+        axes.plot(queries, each.mean(axis=0), "k", linestyle=DASHES[i], label=name)
+        if i == 0:
+            axes.fill_between(queries, *np.quantile(each, [0.25, 0.75], axis=0), color="0.88", linewidth=0,
+                              label=f"{name}, the middle half")
+    axes.set(xlabel="cells trained", ylabel="below the best of the table (dB)", ylim=(0, None))
+    axes.legend()
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def effects(found: Sequence[Effect]) -> Figure:
+    """What one more edge of a kind is worth, with its 95% interval."""
+    if not found:
+        return not_run("What PSNR depends on")
+    plot = Plot(6.4, 0.9 + 0.24 * len(found))
+    axes = plot.subplots()
+    for row, effect in enumerate(found):
+        axes.plot([effect.low, effect.high], [row, row], "k-", linewidth=1)
+        axes.plot(effect.gain, row, "ko", markersize=5, markerfacecolor="w")
+    axes.axvline(0, color="0.6", linewidth=0.8)
+    axes.set(yticks=range(len(found)), yticklabels=[effect.name for effect in found], ylim=(len(found) - 0.5, -0.5),
+             xlabel="gain by one more edge (dB)")
+    return plot
+
+
+def _random(records: Sequence[Mapping]) -> list[Mapping]:
+    return [one for one in records if one["name"].startswith("random")]

@@ -1,0 +1,144 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 14. Searching in a table
+#
+# A search method is judged by what it finds for how many trainings, and over many repetitions, for all of them roll
+# dice. Nobody can pay for that with real trainings, so cells are trained once and for all, and methods look their
+# scores up. Such tables exist for classification (NAS-Bench-101 and its successors); this one is for image restoration:
+# cells drawn uniformly from the paper's own space, each trained in a minute or two on one core.
+
+# %%
+from importlib.metadata import version
+
+import numpy as np
+from IPython.display import display
+
+from irnas_lib.experiments import cell_table, edits, searching, table_facts
+from irnas_lib.figures import table_plots
+from irnas_lib.genotypes import PUBLISHED, Genotype
+
+print({name: version(name) for name in ("numpy", "scikit-learn")})
+
+# %% [markdown]
+# The parameters. A method may ask for at most `queries` cells, and is repeated so many times.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+queries = 100
+repetitions = 200
+
+# %% [markdown]
+# ## The table
+#
+# One line for each training; `irnas_lib/experiments/cell_table.py` says what its columns mean, and fills it. A search
+# sees the PSNR on squares of pictures that are kept out of the training; what is reported is that on squares of test
+# pictures. All networks have the published path and width and add their input to their output.
+
+# %%
+records = cell_table.read(task, profile)
+short = cell_table.PLANS[task].pixels
+long = short * cell_table.LONGER
+table = searching.table_of(records, short)
+missing = len(cell_table.left(task, profile))
+print(f"{len(records)} trainings, {missing} of the plan are missing, {sum(not one['test'] for one in records)} failed; "
+      f"{len(table.cells)} random cells at {short:,} pixels")
+enough = len(table.cells) > 2 * searching.FIRST  # for what follows
+if enough:
+    one = next(one for one in records if one["pixels"] == short and one["test"])
+    print(f"a training: {one['iterations']} steps of {one['batch']} crops of {one['crop']}x{one['crop']}, "
+          f"{sum(r['seconds'] or 0 for r in records) / 3600:.1f} hours in all")
+
+# %% [markdown]
+# ## What it can tell
+#
+# A cell trained from another seed has another PSNR. Where that spread is not much smaller than the spread over cells,
+# the table ranks dice. And does a short training rank cells as a long one does?
+
+# %%
+noise = table_facts.noise(records, short)
+ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
+         "validation and test pictures": table_facts.rank(table.validation, table.test)}
+print("standard deviations: " + (
+    f"over seeds {noise.over_seeds:.3f} dB ({noise.repeated} cells), over cells {noise.over_cells:.3f} dB "
+    f"({noise.cells} cells)" if noise.repeated else "not run"))
+for what, rank in ranks.items():
+    print(f"Kendall's tau of {what}: " + ("not run" if rank.cells < 3 else f"{rank.tau:.2f}, 95% interval "
+          f"{rank.low:.2f} to {rank.high:.2f}, {rank.cells} cells"))
+
+# %% [markdown]
+# ## Where the paper's cells stand
+
+# %%
+display(table_plots.distribution(records, short))
+random_psnr = [seeds[0] for seeds in table_facts.by_cell(
+    [one for one in records if one["name"].startswith("random")], short).values() if 0 in seeds]
+papers = table_facts.by_cell([one for one in records if not one["name"].startswith("random")], short)
+for (of, name), architecture in PUBLISHED.items():
+    seeds = papers.get(edits.canonical(Genotype(architecture.genotype))) if of == task else None
+    if seeds and random_psnr:
+        psnr = float(np.mean(list(seeds.values())))
+        share, low, high = table_facts.percentile(psnr, random_psnr)
+        print(f"{name}: {psnr:.2f} dB over {len(seeds)} seeds, better than {share:.0%} of the random cells "
+              f"(95% interval {low:.0%} to {high:.0%})")
+
+# %%
+display(table_plots.pareto(records, short))
+
+# %% [markdown]
+# ## What PSNR depends on
+#
+# A straight line through all random cells: what is one more edge with an operation worth in the place of a `skip`, and
+# one more edge that comes from outside the cell in the place of one from a node?
+
+# %%
+display(table_plots.effects(table_facts.effects(records, short)))
+
+# %% [markdown]
+# ## Four methods
+#
+# Random search; local search, which asks for the cell nearest to the best so far; regularised evolution; and a search
+# guided by a model, a Gaussian process fitted to what is known so far. A method can only ask for cells of the table, so
+# "nearest" means the one that shares most edges. Grey: half of the repetitions of random search.
+
+# %%
+if enough:
+    budget = min(queries, len(table.cells))
+    found = {name: searching.regret(table, method, budget, repetitions) for name, method in searching.METHODS.items()}
+    display(table_plots.regrets(found))
+    for name, each in found.items():
+        after = ", ".join(f"{each[:, n - 1].mean():.3f} dB after {n}" for n in (20, 50, 100) if n <= budget)
+        print(f"{name}: {after} queries")
+else:
+    print("not run: the table has too few cells")
+
+# %% [markdown]
+# ## Cells that are not in the table
+#
+# A surrogate predicts their PSNR from their edges. How well it does so for cells that it has not seen says
+# cross-validation; wherever a surrogate stands in for a training, this is its error.
+
+# %%
+for kind in ("process", "trees") if enough else ():
+    fit = searching.cross_validated(table.codes, table.test, kind)
+    print(f"{kind}: R2 {fit.r2:.2f}, Kendall's tau {fit.tau:.2f}, error {fit.error:.3f} dB")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Write a method of your own: a function of the table, the number of queries and a random generator that returns
+#    indices. Does it beat random search after 20 queries? By more than the grey band?
+# 2. Why may a method look at `validation` only, and what would its regret look like if it saw `test`?
+# 3. How many cells would random search have to train to find one of the best 5% with a chance of 95%?

@@ -1,0 +1,123 @@
+"""Searching in a table of cells, and what the table says, on tables whose truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from irnas_lib.experiments import cell_table, edits, searching, table_facts
+from irnas_lib.genotypes import Genotype
+
+WORTH = {"conv": 0.3, "sep": -0.2, "dil": 0.1, "def": 0.2, "skip": 0.0}
+
+
+def truth(cell):
+    return 23 + sum(WORTH[edge.operation] - 0.1 * (edge.source == "p2") for node in cell for edge in node)
+
+
+def planted(number=120, repeated=30, over_seeds=0.02, long=20, nodes=5):
+    """Lines of a table whose cells' PSNR is `truth` and noise; the long trainings have 1 dB more."""
+    rng, made = np.random.default_rng(0), []
+    for i, cell in enumerate(cell_table.drawn(nodes, number), 1):
+        for seed, pixels, more in [(0, 100, 0), *((s, 100, 0) for s in (1, 2) if i <= repeated),
+                                   *([(0, 1000, 1)] if i <= long else [])]:
+            psnr = truth(cell) + more + rng.normal(scale=over_seeds)
+            made.append({"name": f"random {i}", "cell": [[list(edge) for edge in node] for node in cell], "seed": seed,
+                         "pixels": pixels, "validation": {"psnr": psnr}, "test": {"psnr": psnr - 0.5}})
+    made.append(made[0] | {"name": "IR-NAS", "seed": 5})
+    made.append(made[-1] | {"seed": 6, "validation": None, "test": None})
+    return made
+
+
+RECORDS = planted()
+TABLE = searching.table_of(RECORDS, 100)
+
+
+def test_noise_over_seeds_and_over_cells():
+    found = table_facts.noise(planted(over_seeds=0.2), 100)
+    truths = [truth(cell) for cell in cell_table.drawn(5, 120)]
+    assert (found.repeated, found.cells) == (30, 120)
+    assert found.over_seeds == pytest.approx(0.2, rel=0.2)
+    assert found.over_cells == pytest.approx(np.std(truths, ddof=1), rel=0.1)
+    assert found.share == found.over_seeds / found.over_cells
+    assert math.isnan(table_facts.noise([], 100).over_cells)
+
+
+def test_budgets_that_rank_alike():
+    found = table_facts.budgets_agree(RECORDS, 100, 1000)
+    assert found.cells == 20 and found.tau > 0.8 and found.low < found.tau <= found.high
+    assert math.isnan(table_facts.budgets_agree(RECORDS, 100, 10 ** 6).tau)
+
+
+def test_the_difference_that_is_seen_is_seen_as_often_as_promised():
+    rng = np.random.default_rng(1)
+    difference = table_facts.detectable(0.2, 5, 60)
+    groups = rng.normal(difference, 0.2, (2000, 5)), rng.normal(0, 0.2, (2000, 60))
+    assert np.mean(stats.ttest_ind(*groups, axis=1).pvalue < 0.05) == pytest.approx(0.8, abs=0.04)
+    assert table_facts.detectable(0.2, 5, 200) == pytest.approx(0.255, abs=0.005)
+
+
+def test_percentile_with_its_interval():
+    share, low, high = table_facts.percentile(3.5, [1, 2, 3, 4])
+    assert share == 0.75 and 0.2 < low < 0.75 < high < 1
+
+
+def test_effects_are_those_that_were_planted():
+    found = {effect.name: effect for effect in table_facts.effects(RECORDS, 100)}
+    assert found.keys() == {"conv", "sep", "dil", "def", "from p2", "from p1"}
+    for name, gain in (WORTH | {"from p2": -0.1, "from p1": 0.0}).items():
+        if name != "skip":
+            half = (found[name].high - found[name].low) / 2
+            assert abs(found[name].gain - gain) < 2 * half < 0.02  # four standard errors
+    assert table_facts.effects(RECORDS[:3], 100) == []
+
+
+def test_a_code_tells_cells_apart_and_not_the_order_of_edges():
+    cells = cell_table.drawn(3, 200)
+    codes = {tuple(searching.encode(cell)) for cell in cells}
+    assert len(codes) == 200
+    turned = Genotype([pair[::-1] for pair in cells[0]])
+    assert np.array_equal(searching.encode(turned), searching.encode(cells[0]))
+    assert searching.encode(cells[0])[:9 * 5].sum() == 6
+
+
+@pytest.mark.parametrize("name", searching.METHODS)
+def test_a_method_asks_for_each_cell_once_and_the_same_for_the_same_seed(name):
+    method = searching.METHODS[name]
+    asked = method(TABLE, 60, np.random.default_rng(0))
+    assert len(asked) == len(set(asked)) == 60 and set(asked) <= set(range(120))
+    assert method(TABLE, 60, np.random.default_rng(0)) == asked != method(TABLE, 60, np.random.default_rng(1))
+    assert len(method(TABLE, 5, np.random.default_rng(0))) == 5
+    assert sorted(method(TABLE, 120, np.random.default_rng(0))) == list(range(120))
+
+
+def test_regret_is_that_of_the_cell_that_looks_best():
+    table = searching.Table(TABLE.cells[:4], np.array([1.0, 3.0, 2.0, 4.0]), np.array([10.0, 9.0, 12.0, 11.0]),
+                            TABLE.codes[:4])
+    found = searching.regret(table, lambda *_: [0, 2, 1, 3], 4, repetitions=2)
+    assert found.tolist() == [[2, 0, 3, 1]] * 2
+
+
+def test_a_method_that_uses_what_it_has_seen_beats_chance_on_a_planted_table():
+    after = {name: searching.regret(TABLE, method, 40, repetitions=30)[:, 25].mean()
+             for name, method in searching.METHODS.items()}
+    assert after["model-guided"] < 0.5 * after["random search"]
+    assert after["local search"] < after["random search"] and after["regularised evolution"] < after["random search"]
+
+
+@pytest.mark.parametrize("kind, tau", [("process", 0.9), ("trees", 0.5)])
+def test_the_surrogate_learns_a_planted_table_and_nothing_from_chance(kind, tau):
+    fit = searching.cross_validated(TABLE.codes, TABLE.validation, kind)
+    assert fit.tau > tau and fit.r2 > tau - 0.1
+    assert fit.error == pytest.approx(math.sqrt((1 - fit.r2) * np.var(TABLE.validation)), rel=1e-6)
+    chance = searching.cross_validated(TABLE.codes, np.random.default_rng(0).normal(size=120), kind)
+    assert chance.r2 < 0.2
+
+
+def test_a_table_keeps_random_cells_and_reports_the_mean_over_seeds():
+    first = [record for record in RECORDS if record["name"] == "random 1" and record["pixels"] == 100]
+    assert len(TABLE.cells) == 120 and len(first) == 3
+    assert TABLE.validation[0] == first[0]["validation"]["psnr"]
+    assert TABLE.test[0] == pytest.approx(np.mean([record["test"]["psnr"] for record in first]))
+    assert edits.canonical(TABLE.cells[0]) == TABLE.cells[0]
