@@ -680,11 +680,13 @@ def test_publish_leaves_shipped_weights_that_were_rounded_since(shipped):
     publish.publish("gpu", run, root)
     (root / "checkpoints" / manifest.NAME).unlink()
     result(root / "checkpoints", "new", b"half")
-    manifest.write(root / "checkpoints")
+    with manifest.change(root / "checkpoints"):
+        pass
     publish.publish("gpu", run, root)
     assert (root / "checkpoints" / "weights" / "new.safetensors").read_bytes() == b"half"
     (root / "checkpoints" / "weights" / "new.safetensors").unlink()
-    manifest.write(root / "checkpoints")
+    with manifest.change(root / "checkpoints"):
+        pass
     publish.publish("gpu", run, root)
     assert (root / "checkpoints" / "weights" / "new.safetensors").read_bytes() == b"w"
 

@@ -68,7 +68,7 @@ def test_a_training_of_ones_own_under_the_same_name_is_left_alone(shipped, tmp_p
 def test_what_is_no_address_is_said_in_a_line(shipped, capsys, address):
     assert weights.main(["--from", address]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {address}: is no address")
+    assert line.startswith(f"{address}: is no address")
 
 
 def test_an_address_serves_and_leaves_no_archive(shipped, tmp_path):

@@ -56,10 +56,9 @@ def halve(result: dict, checkpoints: Path, data: str | None, pictures: int) -> s
     line = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
     if not abs(after - before) < LIMIT:
         return f"{line}: stays as it is"
-    with interrupts_held() as interrupted:
-        digest = save_weights(path, small)
-        results.save(result | {"weights": result["weights"] | {"sha256": digest}}, checkpoints / "results")
-        manifest.write(checkpoints)
+    with interrupts_held() as interrupted, manifest.change(checkpoints) as (staged, _):
+        digest = save_weights(staged / result["weights"]["file"], small)
+        results.save(result | {"weights": result["weights"] | {"sha256": digest}}, staged / "results")
     if interrupted.is_set():
         raise KeyboardInterrupt
     return line
@@ -75,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.pictures < 1:
         parser.error("--pictures must be at least 1")
     try:
+        manifest.finish(runs.SHIPPED)
         manifest.check(runs.SHIPPED)
         shipped = {results.stem(result): result for result in results.load(runs.SHIPPED / "results")
                    if runs.at_hand(result, runs.SHIPPED)}
