@@ -21,7 +21,8 @@ def exit_status(work: Callable[[], int | None], *expected: type[Exception],
         print(one_line(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        if stopped:
+            print(stopped, file=sys.stderr)
         return 130
 
 

@@ -14,6 +14,7 @@ import jupytext
 import nbformat
 import pytest
 
+from irnas_lib import command
 from irnas_lib.experiments import manifest, results, runs
 from irnas_lib.files import ROOT
 from irnas_lib.pipeline import batch, marks, profiles, publish, stamps
@@ -151,15 +152,15 @@ def test_a_job_that_fails_is_no_longer_done(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "no\n"
 
 
-def test_within_a_slice_of_time_a_closed_terminal_and_a_plain_kill_are_like_ctrl_c():
+def test_a_closed_terminal_and_a_plain_kill_are_like_ctrl_c():
     kept = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:
-        with pytest.raises(KeyboardInterrupt), batch._told_to_end():
+        with pytest.raises(KeyboardInterrupt), command.told_to_end():
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) == kept[0]
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with pytest.raises(KeyboardInterrupt), batch._told_to_end():
+        with pytest.raises(KeyboardInterrupt), command.told_to_end():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, kept[1])
@@ -339,7 +340,7 @@ def test_each_makes_a_job_of_every_combination(listed):
     (('needs = ["two"]', 'needs = ["four"]'), "job three needs four"),
     (('name = "two-again"', ""), "two jobs of profile smoke are called two"),
     (('name = "two-again"', 'nmae = "two-again"'), "unknown key nmae"),
-    (('notebook = "one"', 'name = "one"'), "job one: says no notebook"),
+    (('notebook = "one"', 'name = "one"'), "jobs.0.notebook: Field required"),
     (('name = "two-again"', 'name = "two-{x}"\neach = { y = [1] }'), "job two-{x}: `each` has no 'x'"),
     (('name = "two-again"', 'name = "two-again"\neach = { y = [1, 2] }'), "are called two-again"),
 ])

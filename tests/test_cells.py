@@ -56,21 +56,23 @@ def test_agreement_counts_edges_and_then_operations():
 
 def test_each_profile_and_budget_keeps_its_own_groups_and_the_run_comes_before_the_shipped(tmp_path):
     run, shipped, budget = tmp_path / "run", tmp_path / "shipped", {"iterations": 10}
+    genotype = [[list(edge) for edge in node] for node in PUBLISHED["denoising", "IR-NAS"].genotype]
+    one = {"name": "a", "genotype": genotype, "seed": 0, "psnr": 20.0, "ssim": 0.5, "seconds": None, "parameters": 9}
     record = {"task": "denoising", "group": "random", "profile": "laptop", "budget": budget, "cells": []}
-    cells.save(record | {"cells": [1]}, run)
+    cells.save(record | {"cells": [one]}, run)
     cells.save(record, shipped)
     cells.save(record | {"group": "R1"}, shipped)
-    cells.save(record | {"profile": "gpu", "cells": [2]}, run)
-    cells.save(record | {"budget": {"iterations": 20}, "cells": [3, 4, 5]}, run)
-    cells.save(record | {"profile": "smoke", "cells": [6] * 9}, run)
-    cells.save(record | {"task": "deraining", "cells": [7] * 9}, run)
+    cells.save(record | {"profile": "gpu", "cells": [one] * 2}, run)
+    cells.save(record | {"budget": {"iterations": 20}, "cells": [one] * 3}, run)
+    cells.save(record | {"profile": "smoke", "cells": [one] * 9}, run)
+    cells.save(record | {"task": "deraining", "cells": [one] * 7}, run)
     found = cells.load([run, shipped], "denoising", "laptop", budget)
-    assert found == {"random": record | {"cells": [1]}, "R1": record | {"group": "R1"}}
+    assert found == {"random": record | {"cells": [one]}, "R1": record | {"group": "R1"}}
     assert cells.load([run], "denoising", "paper", budget) == {}
-    assert cells.best_known([run, shipped], "denoising")["random"]["cells"] == [3, 4, 5]
-    assert cells.best_known([run, shipped], "denoising", smoke=True)["random"]["cells"] == [6] * 9
+    assert cells.best_known([run, shipped], "denoising")["random"]["cells"] == [one] * 3
+    assert cells.best_known([run, shipped], "denoising", smoke=True)["random"]["cells"] == [one] * 9
     (run / "denoising-R2-10-laptop.json").write_text("{")
-    with pytest.raises(CheckpointError, match="denoising-R2-10-laptop.json: no readable record"):
+    with pytest.raises(CheckpointError, match="denoising-R2-10-laptop.json: not readable as JSON"):
         cells.load([run], "denoising", "laptop", budget)
 
 

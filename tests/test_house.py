@@ -73,8 +73,8 @@ def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
 
 def test_every_import_of_the_library_is_asked_for():
     names = {"skimage": "scikit-image", "PIL": "pillow"}
-    # by papermill, ipykernel, numba and torch
-    brought = {"nbformat", "nbclient", "jupyter_client", "IPython", "llvmlite", "triton"}
+    # by papermill, ipykernel, numba, torch and pydantic
+    brought = {"nbformat", "nbclient", "jupyter_client", "IPython", "llvmlite", "triton", "typing_extensions"}
     asked = ranges(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["bm3d"])
     for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
         for name in imported(source):
@@ -88,7 +88,7 @@ def test_every_import_of_the_library_is_asked_for():
 ROWS = (("pipeline", "restore"), ("benchmarks",), ("figures",), ("tables",), ("experiments",), ("training",),
         ("evaluation",), ("baselines",), ("data",),
         ("search_space", "operations", "supercell", "supernet", "genotypes", "decode", "network", "losses", "metrics"),
-        ("kernels",), ("runtime", "files"))
+        ("kernels",), ("runtime", "files", "command"))
 
 
 def test_imports_go_down_only():

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.experiments import records
 from irnas_lib.experiments.config import length
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, read_json
 from irnas_lib.training.recipes import RECIPES
 
 PAPER_LAMBDA = 0.5  # of Eq. 7
@@ -83,9 +84,9 @@ def load(folder: str | Path) -> list[dict]:
 def read(path: Path) -> dict:
     """One result. Raises ResultError, which names the file."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
+        result = read_json(path)
+    except ValueError as error:
+        raise ResultError(str(error)) from None
     check(result, str(path))
     return result
 
@@ -165,7 +166,7 @@ def _problem(result: object) -> str | None:
             return "weights are neither null nor a file and its sha256"
         if Path(weights["file"]).is_absolute() or ".." in Path(weights["file"]).parts:
             return f"weights lie outside the checkpoints: {weights['file']}"
-    return None
+    return records.problem(result, records.RESULT)
 
 
 def _score_problem(scores: object) -> str | None:

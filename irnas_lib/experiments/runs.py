@@ -17,7 +17,7 @@ from torch import nn
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
-from irnas_lib.experiments import results
+from irnas_lib.experiments import records, results
 from irnas_lib.experiments.config import TrainingConfig
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
@@ -78,12 +78,9 @@ def save_search(record: dict, profile: str) -> Path:
 
 def load_search(path: Path) -> dict:
     """Reads a search; genotype and paths come back as Genotype and tuples. CheckpointError for a damaged file."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        return record | {"genotype": Genotype(record["genotype"]), "path": check_path(record["path"]),
-                         "relative_path": check_path(record["relative_path"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise checkpoints.CheckpointError(f"{path}: not a readable search ({error})") from error
+    record = records.read(path, records.SEARCH)
+    return record | {"genotype": Genotype(record["genotype"]), "path": check_path(record["path"]),
+                     "relative_path": check_path(record["relative_path"])}
 
 
 def find_search(profile: str, task: str, seed: int, settings: dict | None = None,

@@ -9,7 +9,6 @@ decides which jobs are stale; each of its rules calls `run`.
 import argparse
 import ast
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+import filelock
 import jupytext
 import nbformat
 import papermill
@@ -30,6 +30,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
+from irnas_lib import command
 from irnas_lib.figures import all as figures
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.pipeline import marks, profiles, publish, remaining, stamps
@@ -56,10 +57,8 @@ def alone(file: Path, what: str) -> Iterator[IO]:
     open file. BatchError where another holds it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BatchError(f"{what} is already running here") from None
+        if not filelock.lock_descriptor(lock.fileno(), blocking=False):
+            raise BatchError(f"{what} is already running here")
         yield lock
 
 
@@ -89,7 +88,8 @@ def parameters_of(notebook: NotebookNode, name: str) -> dict:
 
 
 def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
-    """The notebook of a job, not yet run. BatchError if it is missing or does not declare a parameter."""
+    """The notebook of a job, not yet run. BatchError if it is missing, or a parameter is none that it declares, of
+    another type than its default or out of range."""
     source = notebooks / f"{job.notebook}.py"
     if not source.is_file():
         raise BatchError(f"job {job.name}: there is no notebook {source.name}")
@@ -98,6 +98,9 @@ def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
     if unknown := [key for key in job.parameters if key not in declared]:
         raise BatchError(f"job {job.name}: {source.name} declares no parameter {', '.join(unknown)}; "
                          f"it has {', '.join(declared)}")
+    for key, value in job.parameters.items():
+        if wrong := profiles.misfit(key, value, declared[key]):
+            raise BatchError(f"job {job.name}: {wrong}")
     notebook.metadata.setdefault("kernelspec", KERNEL)
     return notebook
 
@@ -158,30 +161,28 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     if interrupted: what is worth most has come first, trainings have kept their state, and a failure, which the status
     tells, has not kept the others from running. The same command goes on.
     """
+    if not hasattr(os, "killpg"):
+        raise BatchError("a whole profile runs on Linux, or where there are process groups; a notebook runs anywhere")
     planned = profiles.load(profile)
     for job in planned:
         prepare(job)
     folder, before, began = run_folder(profile), remaining.finished(profile), time.time()
     for line in synchronise(folder / "notebooks", ((job.name, job.notebook) for job in planned)):
         print(line)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
+    arguments = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", "all", "--nolock",
                "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}", "--quiet"]
-    command += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
-    command += ["--keep-going"] if minutes else []
+    arguments += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
+    arguments += ["--keep-going"] if minutes else []
     with alone(folder / ".lock", f"profile {profile}") as lock:  # Snakemake's own lock outlives a killed run
         heard = signal.getsignal(signal.SIGINT)
-        if minutes:  # a shell's background command ignores Ctrl-C, and so would its children
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=minutes > 0,
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background command ignores, and so
+        snakemake = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True,  # would its children
                                      pass_fds=[lock.fileno()])
         signal.signal(signal.SIGINT, heard)
         try:
-            with _told_to_end() if minutes else contextlib.nullcontext():
-                status = snakemake.wait(60 * minutes or None)
+            status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
-            # Snakemake, its jobs and their kernels, which save their state; without `minutes` Ctrl-C has reached them.
-            if minutes:
-                os.killpg(snakemake.pid, signal.SIGINT)
+            os.killpg(snakemake.pid, signal.SIGINT)  # Snakemake, its jobs and their kernels, which save their state
             snakemake.wait()
             if isinstance(stopped, KeyboardInterrupt):
                 raise
@@ -196,20 +197,6 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
-
-
-@contextlib.contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Within it a closed terminal (unless under nohup) and a plain kill are like Ctrl-C."""
-    heard = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
-    for one, handler in heard.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(one, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for one, handler in heard.items():
-            signal.signal(one, handler)
 
 
 def failed(folder: Path, since: float) -> list[str]:
@@ -251,7 +238,8 @@ def main(arguments: list[str] | None = None) -> int:
     every.add_argument("profile")
     every.add_argument("--jobs", type=int, default=1, help="notebooks at once (default 1, with every core)")
     every.add_argument("--dry-run", action="store_true", help="only say what would run")
-    every.add_argument("--minutes", type=float, default=0, help="stop by then, with what is worth most done first")
+    every.add_argument("--minutes", type=command.minutes, default=0,
+                       help="stop by then, with what is worth most done first")
     one = commands.add_parser("run", help="run one job, stale or not")
     one.add_argument("profile")
     one.add_argument("job")
@@ -264,19 +252,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("sync", help="copy the prose of the sources into the executed notebooks in notebooks/")
     commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
     options = parser.parse_args(arguments)
-    if options.command == "all" and (options.jobs < 1 or options.minutes < 0):
-        parser.error("--jobs must be at least 1, and --minutes no less than 0")
+    if options.command == "all" and options.jobs < 1:
+        parser.error("--jobs must be at least 1")
     os.environ.setdefault("TQDM_NCOLS", "80")  # else a notebook depends on the width of the terminal
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # silent about the cell of an interrupted run
-    try:
-        return _command(options)
-    except (BatchError, ValueError, OSError) as error:  # a ValueError is what the library's own are
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        if options.command == "all":
-            print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    stopped = "interrupted; the same command goes on from here" if options.command == "all" else ""
+    with command.told_to_end():
+        return command.exit_status(lambda: _command(options), BatchError, stopped=stopped)
 
 
 def _command(options: argparse.Namespace) -> int:

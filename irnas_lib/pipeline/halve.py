@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import manifest, results, runs
@@ -73,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.pictures < 1:
         parser.error("--pictures must be at least 1")
-    try:
+
+    def work():
         manifest.finish(runs.SHIPPED)
         manifest.check(runs.SHIPPED)
         shipped = {results.stem(result): result for result in results.load(runs.SHIPPED / "results")
@@ -85,13 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(halve(shipped[name], runs.SHIPPED, options.data, options.pictures), flush=True)
             except datasets.DatasetError as error:
                 print(f"{name}: stays as it is, {error}")
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(work)
 
 
 if __name__ == "__main__":
