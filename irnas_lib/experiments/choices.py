@@ -103,10 +103,12 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
     pixels of each validation picture, None where the training diverged.
     """
     device, record = torch.device(device), described(choice, seed, pixels)
+    state = runs.state_file(profile, file(Path(), record).stem)
     for folder in runs.folders(profile):
         if file(folder / "choices", record).is_file():
-            return records.read(file(folder / "choices", record), records.CHOICE)
-    state = runs.state_file(profile, file(Path(), record).stem)
+            found = records.read(file(folder / "choices", record), records.CHOICE)
+            state.unlink(missing_ok=True)  # of a run that was killed as soon as it had its record
+            return found
     seen, kept_out = validation.split(pictures, choice.recipe.held_out)
     network = build(choice, seed)
     try:

@@ -4,8 +4,10 @@ Everything of a run lies under runs/PROFILE/checkpoints/; what is shipped with t
 the same folders. Both are looked through for a finished search or training of the same parameters, the run first.
 """
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,6 +18,7 @@ from torch import nn
 
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.evaluation.protocols import grouped
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
 from irnas_lib.experiments import records, results
 from irnas_lib.experiments.config import TrainingConfig
@@ -91,6 +94,7 @@ def find_search(profile: str, task: str, seed: int, settings: dict | None = None
         if path.is_file():
             record = load_search(path)
             if settings in (None, record["settings"]) and data_sha256 in (None, record["data_sha256"]):
+                _clear_state(profile, f"search-{task}-seed{seed}", {"settings": record["settings"]})
                 return record
     return None
 
@@ -184,6 +188,9 @@ def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
     for folder in folders(profile):
         for result in results.load(folder / "results"):
             if TrainingConfig.of(result) == config:
+                if folder == output_folder(profile):
+                    _clear_state(profile, results.stem(result), config.key())
+                    _clear_scores(profile, result)
                 return result, folder
     rival = output_folder(profile) / "results" / f"{results.stem(wanted)}.json"
     if profile != results.SMOKE and rival.is_file():
@@ -191,6 +198,25 @@ def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
         raise checkpoints.CheckpointError(f"{rival}: has another {', '.join(differs)} than the training that would "
                                           "take its place; move it away, and its weights")
     return None
+
+
+def _clear_state(profile: str, name: str, key: dict) -> None:
+    """Removes the state that a run, killed as soon as it had its result, has left; not one of another key."""
+    file = state_file(profile, name)
+    with contextlib.suppress(checkpoints.CheckpointError):  # a damaged one stays
+        if (state := checkpoints.load_state(file)) and {part: state["key"].get(part) for part in key} == key:
+            file.unlink()
+
+
+def _clear_scores(profile: str, result: dict) -> None:
+    """The same of the scores by picture; those of a measurement on more pictures stay."""
+    for names in grouped(result["metrics"]):
+        pattern = re.compile(rf"{re.escape(results.stem(result))}(-[0-9a-f]{{8}})?-{'-'.join(names)}-"
+                             rf"{result['data_sha256'][:12]}\.csv")
+        for kept in (output_folder(profile) / "resume").glob("*.csv"):
+            if pattern.fullmatch(kept.name) and len(kept.read_bytes().splitlines()) <= min(
+                    result["metrics"][name]["pictures"] for name in names):
+                kept.unlink()
 
 
 def at_hand(result: dict, folder: Path) -> bool:

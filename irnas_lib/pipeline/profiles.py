@@ -77,13 +77,13 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
     Raises ProfileError for an unknown profile, a key that means nothing, a repeated name, or a need that
     no earlier job meets.
     """
-    settings = _settings(profile, source)
+    settings, known = _settings(profile, source), names(source)
     jobs: list[Job] = []
     for entry in _expanded(_read(source)["jobs"]):
         name = entry.get("name", entry["notebook"])
         if stray := sorted(set(entry) - Entry.__annotations__.keys()):
             raise ProfileError(f"{source.name}, job {name}: unknown key {', '.join(stray)}")
-        if stray := sorted(set(entry.get("profiles", [])) - set(names(source))):
+        if stray := sorted(set(entry.get("profiles", [])) - set(known)):
             raise ProfileError(f"{source.name}, job {name}: unknown profile {', '.join(stray)}")
         if "profile" in entry["parameters"]:
             raise ProfileError(f"{source.name}, job {name}: `profile` is given to every job, and is no parameter here")
