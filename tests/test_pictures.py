@@ -225,3 +225,10 @@ def test_size_against_crop():
     check_size(RGB, 20, "a.png")
     with pytest.raises(PictureError, match="a.png: 30x20 pixels, smaller than a crop of 21x21"):
         check_size(RGB, 21, "a.png")
+
+
+@pytest.mark.parametrize(("name", "side"), (("wide.jpg", 65501), ("wide.webp", 16384)))
+def test_a_picture_that_its_format_cannot_hold_is_said_in_a_line_and_leaves_nothing(tmp_path, capfd, name, side):
+    with pytest.raises(PictureError, match="more than this format can hold"):
+        write_picture(tmp_path / name, np.zeros((1, side, 1), np.uint8))
+    assert not list(tmp_path.iterdir()) and not capfd.readouterr().err

@@ -4,7 +4,7 @@ The records stay plain dictionaries. What is not named here, such as versions an
 """
 
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -30,6 +30,13 @@ def _budget(budget: dict) -> dict:
     return budget
 
 
+def _rows(grown: dict) -> dict:
+    for axis, rows in grown["axes"].items():
+        if any(row.keys() != {axis, "megabytes", "seconds"} for row in rows):
+            raise ValueError(f"a row of {axis} is not {axis}, megabytes and seconds")
+    return grown
+
+
 def _whole_search(record: dict) -> dict:
     """That the parts of a search fit each other."""
     shapes = {"alpha": len(edges(len(record["genotype"]))), "beta": len(source_rows(len(record["path"])))}
@@ -46,6 +53,7 @@ Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=0, lt=LARGEST)]
 Number = Annotated[int, Strict(), Field(ge=1, lt=LARGEST)]
 Seconds = Annotated[Real, Field(ge=0)]
+Positive = Annotated[Real, Field(gt=0)]
 Decibels = Annotated[Real, Field(ge=-100, le=200)]
 Ssim = Annotated[Real, Field(ge=-1, le=1)]
 Task = Annotated[str, AfterValidator(_task)]
@@ -128,16 +136,17 @@ class Benchmark(TypedDict):
     value: Real
     unit: str
     against: str | None
-    ratio: Real | None
+    ratio: Positive | None
     spread: Real | None
     device: str
 
 
-Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, list[dict[str, Seconds]]]})
+Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
+                                                                               Field(min_length=2)]]})
 
 
 class Trained(TypedDict):
-    curve: Curve
+    curve: Annotated[Curve, Field(min_length=1)]
     seconds: Seconds
 
 
@@ -166,8 +175,8 @@ CELLS = TypeAdapter(Cells)
 CHOICE = TypeAdapter(Choice)
 TIMES = TypeAdapter(dict[Task, Timed])
 BENCH = TypeAdapter(dict[str, Benchmark])
-GROWTH = TypeAdapter(Grown)
-PRECISION = TypeAdapter(dict[str, Trained])
+GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])
+PRECISION = TypeAdapter(dict[Literal["float32", "bfloat16"], Trained])
 RESULT = TypeAdapter(Result)
 
 
