@@ -1,8 +1,10 @@
 """Running, stamping, checking and publishing notebooks, on tiny ones."""
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
 import pytest
 
 from irnas_lib import command
@@ -351,6 +354,26 @@ def test_profile_errors_are_one_line(listed, change, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("line", "message"), (
+    ('sigma = "50"', "sigma is '50', which should be int as 50 is"), ("sigma = -50", "sigma is -50"),
+    ("iterations = [1, 2]", "jobs.0.parameters.iterations"), ("iterations = 0", "iterations is 0"),
+    ("batch = 100000000", "batch is 100000000, which should be 1 to 4,096"), ("loss_lambda = nan", "loss_lambda"),
+    ("seed = true", "seed"), ('recipe = "none"', "recipe is 'none', which should be one of paper"),
+    ('profile = "paper"', "`profile` is given to every job"), ("iterationen = 5", "declares no parameter iterationen")))
+def test_parameters_that_a_notebook_cannot_have_fail_before_anything_runs(tmp_path, line, message):
+    listed = tmp_path / "profiles.toml"
+    listed.write_text(f'[[jobs]]\nnotebook = "05_training"\nparameters = {{ {line} }}\n[smoke]\n')
+    with pytest.raises((profiles.ProfileError, batch.BatchError), match=re.escape(message)):
+        batch.prepare(*profiles.load("smoke", listed))
+
+
+@pytest.mark.parametrize("minutes", ("nan", "inf", "-1", "1e9"))
+def test_minutes_are_a_time(minutes, capsys):
+    with pytest.raises(SystemExit):
+        batch.main(["all", "smoke", "--minutes", minutes])
+    assert "argument --minutes: invalid" in capsys.readouterr().err
+
+
 def test_unknown_job(listed):
     with pytest.raises(profiles.ProfileError, match="unknown job 'four' in profile real; known: one"):
         profiles.find("real", "four", listed)
@@ -435,6 +458,30 @@ except KeyboardInterrupt:
     assert (project / "notebooks/saved").read_text() == "state"
     assert reproduce(project).returncode == 0
     assert {path.name for path in done.iterdir()} == {"one", "two", "two-again", "three", "figures"}
+
+
+@pytest.mark.parametrize(("arguments", "heard"), (
+    (("run", "smoke", "two"), signal.SIGHUP), (("all", "smoke"), signal.SIGTERM), (("all", "smoke"), signal.SIGINT)))
+def test_a_signal_to_the_batch_ends_its_kernels_which_keep_their_state(project, arguments, heard):
+    write_source(project / "notebooks", "two", last="""
+import os, pathlib, time
+pathlib.Path("begun").write_text(str(os.getpid()))
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    pathlib.Path("saved").touch()
+    raise""")
+    told = subprocess.Popen([sys.executable, "-m", "irnas_lib.pipeline.batch", *arguments], cwd=project,
+                            env={**os.environ, "PYTHONPATH": str(project)}, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True, stdout=subprocess.DEVNULL)
+    begun = project / "notebooks/begun"
+    while not begun.exists() or not begun.read_text():
+        assert told.poll() is None
+        time.sleep(0.1)
+    told.send_signal(heard)
+    assert told.wait() != 0 and "Traceback" not in told.stderr.read()
+    assert (project / "notebooks/saved").exists()
+    assert not psutil.pid_exists(int(begun.read_text()))
 
 
 def test_after_a_kill_the_batch_goes_on_and_nothing_runs_twice(project):
@@ -645,6 +692,31 @@ def test_ctrl_c_while_publishing_leaves_no_half(shipped, monkeypatch):
     publish.publish("gpu", run, root)
     assert interrupted.once
     manifest.check(root / "checkpoints")
+
+
+@pytest.mark.parametrize("moment", range(1, 5))
+def test_a_publication_that_was_killed_is_gone_on_with(shipped, monkeypatch, moment):
+    """Before the replacement of each file of checkpoints/ in turn, one that is removed among them."""
+    run, root = shipped
+    result(root / "checkpoints", "old", iterations=400)
+    with manifest.change(root / "checkpoints"):
+        pass
+    replace, calls = os.replace, []
+
+    def killed(source, target):
+        calls.append(target)
+        if manifest.NEXT in str(source) and manifest.NEXT not in str(target) and len(calls) > moment:
+            raise SystemExit
+        replace(source, target)
+    monkeypatch.setattr(manifest.os, "replace", killed)
+    with contextlib.suppress(SystemExit):
+        publish.publish("gpu", run, root)
+    monkeypatch.setattr(manifest.os, "replace", replace)
+    manifest.check(root / "checkpoints")
+    publish.publish("gpu", run, root)
+    manifest.check(root / "checkpoints")
+    assert not (root / "checkpoints" / manifest.NEXT).exists()
+    assert {path.name for path in (root / "checkpoints").rglob("*.*")} == {"new.json", "new.safetensors"}
 
 
 def test_publish_keeps_the_weights_of_the_systems_at_one_budget(shipped, monkeypatch):

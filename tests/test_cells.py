@@ -1,5 +1,6 @@
 """Cells to compare: drawn at random, one change away, how alike two are, and what is kept of them."""
 
+import math
 import random
 from collections import Counter
 from itertools import combinations
@@ -85,3 +86,14 @@ def test_every_pair_of_inputs_and_every_operation_is_equally_likely():
         assert min(pairs.values()) > 0.85 * 3000 / len(pairs)
         operations = Counter(edge.operation for cell in drawn for edge in cell[node])
         assert min(operations.values()) > 0.9 * 6000 / 5 and len(operations) == 5
+
+
+@pytest.mark.parametrize("change", ({"psnr": math.nan}, {"psnr": "20"}, {"seed": -1},
+                                    {"genotype": [[["conv", "p1"]] * 2]}))
+def test_a_cell_with_what_is_no_score_or_no_cell_is_refused(tmp_path, change):
+    genotype = [[list(edge) for edge in node] for node in PUBLISHED["denoising", "IR-NAS"].genotype]
+    one = {"name": "a", "genotype": genotype, "seed": 0, "psnr": 20.0, "ssim": 0.5, "seconds": None, "parameters": 9}
+    cells.save({"task": "denoising", "group": "random", "profile": "laptop", "budget": {"iterations": 10},
+                "cells": [one | change]}, tmp_path)
+    with pytest.raises(CheckpointError, match="denoising-random-10-laptop.json: "):
+        cells.best_known([tmp_path], "denoising")

@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from irnas_lib import __version__
+from irnas_lib import __version__, command
 from irnas_lib.data import datasets
 from irnas_lib.files import ROOT
 from irnas_lib.pipeline import batch, marks, profiles
@@ -191,3 +191,15 @@ def test_the_profile_paper_has_the_scale_of_section_4_1():
             for key in ("layers", "nodes", "width", "batch", "crop", "epochs", "warmup_epochs", "crops_per_picture",
                         "validate_every"):
                 assert job.parameters[key] == rain.get(key, getattr(ours, key)), (job, key)
+
+
+def test_nothing_that_only_unix_has_is_imported():
+    for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
+        assert not set(imported(source)) & {"fcntl", "grp", "pwd", "resource", "termios", "tty"}, source
+
+
+def test_what_is_said_is_one_line_whatever_a_name_holds(capsys):
+    def work():
+        raise ValueError("a\nb\x1b[31m\udcff")
+    assert command.exit_status(work) == 1
+    assert capsys.readouterr().err == "a\\nb\\x1b[31m\\udcff\n"

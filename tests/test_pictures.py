@@ -122,7 +122,9 @@ def test_only_the_formats_of_its_suffixes_are_opened(tmp_path):
     """PIL hands an EPS, whatever it is called, to Ghostscript."""
     (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
     Image.fromarray(RGB).save(tmp_path / "a.gif")
-    for name in ("a.png", "a.gif"):
+    Image.fromarray(RGB[..., 0]).save(tmp_path / "b.sgi", bpc=2)  # of 16 bits
+    (tmp_path / "b.sgi").rename(tmp_path / "b.png")
+    for name in ("a.png", "a.gif", "b.png"):
         assert "not a picture" in error_of(tmp_path / name)
 
 

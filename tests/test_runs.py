@@ -1,6 +1,7 @@
 """Where finished searches and trainings are found, and which architecture a notebook's parameters name."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -186,7 +187,10 @@ def test_another_search_is_not_taken(arguments):
     assert runs.find_search(*arguments) is None
 
 
-@pytest.mark.parametrize("content", ("", "[]", "{}", '{"genotype": []}', '{"genotype": null}'))
+@pytest.mark.parametrize("content", ("", "[]", "{}", '{"genotype": []}', '{"genotype": null}',
+    *(json.dumps(SEARCH | change) for change in (
+        {"alpha": [[math.nan] * 6] * 14}, {"beta": [[0.0] * 3] * 8}, {"best": 1}, {"path": [0, 2]},
+        {"history": [SEARCH["history"][0] | {"psnr": math.nan}]}, {"settings": {"seed": 10 ** 400}}))))
 def test_a_damaged_search_is_named(folders, content):
     file = runs.save_search(SEARCH, "laptop")
     file.write_text(content)
