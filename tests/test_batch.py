@@ -461,7 +461,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize(("arguments", "heard"), (
-    (("run", "smoke", "two"), signal.SIGHUP), (("all", "smoke"), signal.SIGTERM), (("all", "smoke"), signal.SIGINT)))
+    (("run", "smoke", "two"), signal.SIGHUP), (("all", "smoke"), signal.SIGTERM)))
 def test_a_signal_to_the_batch_ends_its_kernels_which_keep_their_state(project, arguments, heard):
     write_source(project / "notebooks", "two", last="""
 import os, pathlib, time
