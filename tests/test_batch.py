@@ -498,13 +498,14 @@ while not pathlib.Path("go").exists():
         while not (project / "notebooks/begun").exists():
             assert killed.poll() is None
             time.sleep(0.1)
+        (snakemake,) = psutil.Process(killed.pid).children()
         job = subprocess.run([*command, "run", "smoke", "two"], cwd=project, env=env, capture_output=True, text=True)
         assert (job.returncode, job.stderr) == (1, "job two is already running here\n")
         killed.kill()
         killed.wait()
         assert reproduce(project).stderr == "profile smoke is already running here\n"
     finally:
-        os.killpg(killed.pid, signal.SIGKILL)
+        os.killpg(snakemake.pid, signal.SIGKILL)  # it leads a group of its own
     (project / "notebooks/go").touch()
     time.sleep(0.5)  # until the killed let go
     assert reproduce(project).returncode == 0
