@@ -4,7 +4,6 @@ Nothing is unpacked here: a caller gets names and bytes, so that no name from an
 on the disk.
 """
 
-import gzip
 import http.client
 import stat
 import tarfile
@@ -12,7 +11,6 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +20,7 @@ CHUNK = 1 << 18
 ATTEMPTS = 3
 TIMEOUT = 30  # seconds without a byte
 PAUSE = 2  # seconds before the next attempt
+LARGEST = 1 << 27  # bytes of a file: no picture and no weights are larger, whatever an archive says
 
 
 class FetchError(RuntimeError):
@@ -86,41 +85,32 @@ def _download_once(url: str, partial: Path) -> None:
 def read_files(source: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the wanted regular files in a folder, a zip or a tar archive.
 
-    Links and devices inside an archive are left out.
+    Links, devices and files of more than LARGEST bytes are left out.
 
     Raises:
         FetchError: no such source, not an archive, a damaged one, or one with a name that points outside.
     """
-    if source.is_dir():
-        read = _read_folder
-    elif not source.is_file():
+    if not source.is_dir() and not source.is_file():
         raise FetchError(f"{source}: no such file or folder")
-    elif zipfile.is_zipfile(source):
-        read = _read_zip
-    elif tarfile.is_tarfile(source):
-        read = _read_tar
-    else:
-        raise FetchError(f"{source}: neither a folder nor a zip or tar archive")
     try:
-        yield from read(source, wanted)
+        if source.is_dir():
+            yield from _read_folder(source, wanted)
+        elif zipfile.is_zipfile(source):
+            yield from _read_zip(source, wanted)
+        elif tarfile.is_tarfile(source):
+            yield from _read_tar(source, wanted)
+        else:
+            raise FetchError(f"{source}: neither a folder nor a zip or tar archive")
     except FetchError:
         raise
-    # RuntimeError: what zipfile says of encryption and of a compression that it does not know.
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        gzip.BadGzipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-    ) as error:
-        raise FetchError(f"{source}: damaged archive ({error})") from None
+    except Exception as error:  # decoders report damage by exceptions of every kind
+        raise FetchError(f"{source}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from None
 
 
 def _read_folder(source: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source).as_posix()
-        if wanted(name) and path.is_file():
+        if wanted(name) and path.is_file() and path.stat().st_size <= LARGEST:
             yield name, path.read_bytes()
 
 
@@ -129,7 +119,7 @@ def _read_zip(source: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
         for info in archive.infolist():
             _refuse_outside(info.filename, source)
             is_link = stat.S_ISLNK(info.external_attr >> 16)
-            if wanted(info.filename) and not info.is_dir() and not is_link:
+            if wanted(info.filename) and not info.is_dir() and not is_link and info.file_size <= LARGEST:
                 yield info.filename, archive.read(info)
 
 
@@ -137,7 +127,7 @@ def _read_tar(source: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
     with tarfile.open(source) as archive:
         for info in archive:
             _refuse_outside(info.name, source)
-            if wanted(info.name) and info.isreg():
+            if wanted(info.name) and info.isreg() and 0 <= info.size <= LARGEST:
                 yield info.name, archive.extractfile(info).read()
 
 

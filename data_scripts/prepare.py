@@ -11,13 +11,13 @@ that any source serves. What is already there and right is left alone.
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
-from irnas_lib.files import atomically, data_folder, sha256
+from irnas_lib.command import exit_status
+from irnas_lib.files import atomically, data_folder, remove_leftovers, sha256
 
 # The official address first, then a public copy.
 SOURCES = {
@@ -75,8 +75,12 @@ def prepare(dataset: str, data: Path, source: Path | None = None) -> None:
         FetchError: the files cannot be had, or some are missing or differ there; right ones are kept.
     """
     expected = read_list(dataset)
+    for folder in {(data / name).parent for name in expected}:
+        if folder.is_dir():
+            remove_leftovers(folder, {PurePosixPath(name).name for name in expected})
     missing = find_missing(data, expected)
     if not missing:
+        _clear(data / ".download", dataset)
         print(f"{dataset}: already complete, {len(expected)} files checked in {data}")
         return
     wrong = sum((data / name).exists() for name in missing)
@@ -124,7 +128,7 @@ def _key(name: str) -> tuple[str, ...]:
 def _clear(folder: Path, dataset: str) -> None:
     for part in folder.glob(f"{dataset}-*.part"):
         part.unlink()
-    if not any(folder.iterdir()):
+    if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -155,19 +159,6 @@ def main(arguments: list[str] | None = None) -> int:
         for dataset in options.datasets:
             prepare(dataset, data_folder(options.data), options.source)
     return exit_status(work, FetchError)
-
-
-def exit_status(work: Callable[[], None], *expected: type[Exception]) -> int:
-    """Does a command's work. An expected error, a file system's, or Ctrl-C is said in one line."""
-    try:
-        work()
-    except (OSError, *expected) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ import numpy as np
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-from data_scripts import prepare
-from irnas_lib.data.datasets import SCENES, DatasetError, list_pairs, read_pair
-from irnas_lib.data.pictures import PictureError
+from irnas_lib.command import exit_status
+from irnas_lib.data.datasets import SCENES, list_pairs, read_pair
 from irnas_lib.files import atomically, data_folder
 
 SIDE = 32  # pixels
@@ -67,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             for column in ("photograph", "scene"):
                 number = len({row[column] for row in found if row["picture"].startswith(split)})
                 print(f"{split}: {number} {column}s")
-    return prepare.exit_status(work, DatasetError, PictureError)
+    return exit_status(work)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ from skimage import io
 from tqdm import tqdm
 
 from data_scripts import prepare
+from irnas_lib.command import exit_status
 from irnas_lib.data import camera
 from irnas_lib.data.datasets import BSD500_FOLDER, SIM1800_COUNTS, SIM1800_NAME
 from irnas_lib.data.pictures import SUFFIXES, PictureError, read_picture, to_tensor, write_picture
@@ -197,9 +198,8 @@ def remove_strays(folder: Path) -> None:
 
 
 def _is_done(folder: Path, row: dict[str, str], candidate: Candidate) -> bool:
-    """Whether a whole row of an earlier list is about this candidate and its files are as they were."""
-    kept = row["verdict"] == "kept"
-    return None not in row.values() and row["picture"] == candidate.picture and (not kept or all(
+    """Whether a row of an earlier list is about this candidate and its files are as they were."""
+    return row["picture"] == candidate.picture and (row["verdict"] != "kept" or all(
         row[side] == _sha256(folder / side / row["patch"]) for side in ("clean", "degraded")))
 
 
@@ -208,14 +208,36 @@ def _sha256(path: Path) -> str | None:
 
 
 def _read_list(folder: Path) -> list[dict[str, str]]:
+    """The rows of an earlier list up to the first that is damaged or cut off."""
     if not (folder / LIST).is_file():
         return []
-    with open(folder / LIST, newline="") as file:
-        return list(csv.DictReader(file))
+    header, *lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").split("\n")
+    if header != ",".join(COLUMNS):
+        return []
+    return list(takewhile(_is_whole, map(_row, lines[:-1])))
+
+
+def _row(line: str) -> dict[str, str]:
+    try:
+        return dict(zip(COLUMNS, next(csv.reader([line])), strict=True))
+    except (StopIteration, ValueError, csv.Error):
+        return {}
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    """Whether a row is as `build_split` writes them."""
+    if row.keys() != set(COLUMNS):
+        return False
+    kept, small = row["verdict"] == "kept", row["verdict"] == "too small"
+    number = "" if small else r"\d+(\.\d+)?(e-\d+)?"
+    shapes = dict.fromkeys(COLUMNS, number) | dict.fromkeys(("clean", "degraded"), "[0-9a-f]{64}" if kept else "") | {
+        "patch": rf"\d{{4,}}-{re.escape(Path(row['picture']).stem)}\.png" if kept else "", "picture": ".+",
+        "verdict": "kept|flat|clipped|out of band|too small"}
+    return all(re.fullmatch(shape, row[column]) for column, shape in shapes.items())
 
 
 def _append(path: Path, rows: Iterable[dict[str, str]]) -> None:
-    with open(path, "a", newline="") as file:
+    with open(path, "a", newline="", encoding="utf-8") as file:
         csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
 
 
@@ -237,7 +259,7 @@ def folder_pictures(source: Path) -> dict[str, list[Path]]:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise BuildError(f"{folder}: no such folder")
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES)
 
 
 def check(data: Path) -> None:
@@ -281,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{folder}: {SIM1800_COUNTS['train']} + {SIM1800_COUNTS['test']} pairs")
         if not options.source:
             check(data)
-    return prepare.exit_status(work, BuildError, PictureError)
+    return exit_status(work, BuildError)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
-from data_scripts.prepare import exit_status
+from irnas_lib.command import exit_status
 from irnas_lib.experiments import results, runs
 from irnas_lib.files import atomically, run_folder, sha256
 
@@ -77,12 +77,16 @@ def fetch(shipped: Path, source: str | None = None) -> None:
     wanted = {}
     for name, result in lacking.items():
         if _in_runs(result):
-            continue
-        if _taken(result):
+            if not _result_file(result).exists():  # a kill came between the two
+                results.save(result, _result_file(result).parent)
+                print(f"{name}: its result to {_result_file(result).parent}")
+        elif _taken(result):
             print(f"{name}: left alone, runs/{result.profile} has a training of its own under this name")
         else:
             wanted[name] = result
+    archive = run_folder(".download") / f"{hashlib.sha256((source or '').encode()).hexdigest()[:12]}.part"
     if not wanted:
+        archive.unlink(missing_ok=True)
         print(f"nothing to fetch: {len(lacking)} weights are not in {shipped}, all of them in runs/")
         return
     if source is None:
@@ -90,7 +94,6 @@ def fetch(shipped: Path, source: str | None = None) -> None:
     elif "://" not in source:
         still = take(_read(Path(source), wanted), wanted)
     else:
-        archive = run_folder(".download") / f"{hashlib.sha256(source.encode()).hexdigest()[:12]}.part"
         download(source, archive)
         try:
             still = take(_read(archive, wanted), wanted)
@@ -105,15 +108,19 @@ def _read(source: Path, wanted: dict[str, dict]) -> Iterator[tuple[str, bytes]]:
     return read_files(source, lambda inside: PurePosixPath(inside).name in wanted)
 
 
-def _in_runs(result: dict) -> bool:
+def _in_runs(result: results.Result) -> bool:
     path = runs.output_folder(result.profile) / result.weights["file"]
     return path.is_file() and sha256(path) == result.weights["sha256"]
 
 
-def _taken(result: dict) -> bool:
+def _taken(result: results.Result) -> bool:
     """Whether runs/ holds another result under the same name."""
-    path = runs.output_folder(result.profile) / "results" / f"{result.stem}.json"
+    path = _result_file(result)
     return path.is_file() and results.read(path) != result
+
+
+def _result_file(result: results.Result) -> Path:
+    return runs.output_folder(result.profile) / "results" / f"{result.stem}.json"
 
 
 def pack(shipped: Path, target: Path) -> None:
@@ -142,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
             pack(runs.SHIPPED, options.pack)
         else:
             fetch(runs.SHIPPED, options.source)
-    return exit_status(work, FetchError, results.ResultError)
+    return exit_status(work, FetchError)
 
 
 if __name__ == "__main__":

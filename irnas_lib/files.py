@@ -4,15 +4,21 @@ damaged, hashes."""
 import contextlib
 import hashlib
 import json
+import math
 import os
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
+
+import psutil
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
 INSTALLED = not (ROOT / "profiles.toml").is_file()  # without the project around it: the package restores pictures alone
 SHIPPED = (PACKAGE if INSTALLED else ROOT) / "checkpoints"
+PARTIAL = re.compile(r"\.(.+)\.(\d{1,9})(\.[^.]*)?")  # of a file that is being written: its stem, the process, suffix
+LARGEST = 2 ** 63  # below it integers of records lie, so that every library takes them
 
 
 def run_folder(profile: str) -> Path:
@@ -24,8 +30,8 @@ def data_folder(argument: str | Path | None = None) -> Path:
     """The folder of the real data sets: the argument, else IRNAS_DATA, else data/ in the project. A relative
     IRNAS_DATA is one below the project, wherever a notebook runs."""
     if argument:
-        return Path(argument).expanduser()
-    return ROOT / Path(os.environ.get("IRNAS_DATA") or "data").expanduser()
+        return Path(os.path.expanduser(argument))
+    return ROOT / os.path.expanduser(os.environ.get("IRNAS_DATA") or "data")  # ~nobody stays as it is
 
 
 def commit(root: Path = ROOT) -> str:
@@ -44,10 +50,12 @@ def commit(root: Path = ROOT) -> str:
 def atomically(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` to write to; it takes the name at the end, unless something failed.
 
-    A full disk or a killed run leaves the previous file as it was. Missing folders are made.
+    A full disk or a killed run leaves the previous file as it was; what the killed one has left beside it is removed
+    by the next one. Missing folders are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, {path.name})
     partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield partial
@@ -56,10 +64,40 @@ def atomically(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def read_json(path: str | Path):
-    """What a JSON file holds. Raises ValueError, in one line that names the file, where it is damaged."""
+def remove_leftovers(folder: Path, names: Container[str]) -> None:
+    """Removes what killed processes have left in a folder of files of these names."""
+    for path in folder.iterdir():
+        match = PARTIAL.fullmatch(path.name)
+        if match and match[1] + (match[3] or "") in names and not _is_written(path, int(match[2])):
+            path.unlink(missing_ok=True)
+
+
+def _is_written(partial: Path, process: int) -> bool:
+    """Whether the process that began a file still runs; one that began after the file has only got its number."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        writer = psutil.Process(process)
+        return writer.status() != psutil.STATUS_ZOMBIE and writer.create_time() <= partial.stat().st_mtime + 1
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
+
+
+def read_json(path: str | Path):
+    """What a JSON file holds, all numbers in it finite and integers below 2^63. Raises ValueError, in one line that
+    names the file, where it is missing or damaged."""
+    def integer(text: str) -> int:
+        if len(text) > 20 or abs(int(text)) >= LARGEST:
+            raise ValueError(f"{text[:20]}... is too large")
+        return int(text)
+
+    def real(text: str) -> float:
+        if not math.isfinite(value := float(text)):
+            raise ValueError(f"{text[:20]} is not finite")
+        return value
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_int=integer, parse_float=real,
+                          parse_constant=real)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from None
 

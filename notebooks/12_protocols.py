@@ -303,8 +303,8 @@ middles = validation.middle(chosen, 160)
 measured = {"(the noisy picture itself)": lambda x: x}
 for result in runs.all_results(profile):
     folder = next((folder for folder in runs.folders(profile) if runs.at_hand(result, folder)), None)
-    if folder and (result["task"], result["sigma"]) == ("denoising", sigma) and result["iterations"]:
-        named = f"{result['system']}, {result['iterations']:,} iterations ({result['profile']})"
+    if folder and (result.task, result.sigma) == ("denoising", sigma) and result.iterations:
+        named = f"{result.system}, {result.iterations:,} iterations ({result.profile})"
         measured[named] = inference.restorer(runs.trained_network(result, folder), device)
 
 lost = []

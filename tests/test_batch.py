@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
 import pytest
 
+from irnas_lib import command
 from irnas_lib.experiments import manifest, results, runs
 from irnas_lib.files import ROOT
 from irnas_lib.pipeline import batch, marks, profiles, publish, stamps
@@ -153,15 +156,15 @@ def test_a_job_that_fails_is_no_longer_done(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "no\n"
 
 
-def test_within_a_slice_of_time_a_closed_terminal_and_a_plain_kill_are_like_ctrl_c():
+def test_a_closed_terminal_and_a_plain_kill_are_like_ctrl_c():
     kept = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:
-        with pytest.raises(KeyboardInterrupt), batch._told_to_end():
+        with pytest.raises(KeyboardInterrupt), command.told_to_end():
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) == kept[0]
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with pytest.raises(KeyboardInterrupt), batch._told_to_end():
+        with pytest.raises(KeyboardInterrupt), command.told_to_end():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, kept[1])
@@ -341,7 +344,7 @@ def test_each_makes_a_job_of_every_combination(listed):
     (('needs = ["two"]', 'needs = ["four"]'), "job three needs four"),
     (('name = "two-again"', ""), "two jobs of profile smoke are called two"),
     (('name = "two-again"', 'nmae = "two-again"'), "unknown key nmae"),
-    (('notebook = "one"', 'name = "one"'), "job one: says no notebook"),
+    (('notebook = "one"', 'name = "one"'), "jobs.0.notebook: Field required"),
     (('name = "two-again"', 'name = "two-{x}"\neach = { y = [1] }'), "job two-{x}: `each` has no 'x'"),
     (('name = "two-again"', 'name = "two-again"\neach = { y = [1, 2] }'), "are called two-again"),
 ])
@@ -350,6 +353,26 @@ def test_profile_errors_are_one_line(listed, change, message):
     with pytest.raises(profiles.ProfileError, match=message) as error:
         profiles.load("huge" if "huge" in message else "smoke", listed)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("line", "message"), (
+    ('sigma = "50"', "sigma is '50', which should be int as 50 is"), ("sigma = -50", "sigma is -50"),
+    ("iterations = [1, 2]", "jobs.0.parameters.iterations"), ("iterations = 0", "iterations is 0"),
+    ("batch = 100000000", "batch is 100000000, which should be 1 to 4,096"), ("loss_lambda = nan", "loss_lambda"),
+    ("seed = true", "seed"), ('recipe = "none"', "recipe is 'none', which should be one of paper"),
+    ('profile = "paper"', "`profile` is given to every job"), ("iterationen = 5", "declares no parameter iterationen")))
+def test_parameters_that_a_notebook_cannot_have_fail_before_anything_runs(tmp_path, line, message):
+    listed = tmp_path / "profiles.toml"
+    listed.write_text(f'[[jobs]]\nnotebook = "05_training"\nparameters = {{ {line} }}\n[smoke]\n')
+    with pytest.raises((profiles.ProfileError, batch.BatchError), match=re.escape(message)):
+        batch.prepare(*profiles.load("smoke", listed))
+
+
+@pytest.mark.parametrize("minutes", ("nan", "inf", "-1", "1e9"))
+def test_minutes_are_a_time(minutes, capsys):
+    with pytest.raises(SystemExit):
+        batch.main(["all", "smoke", "--minutes", minutes])
+    assert "argument --minutes: invalid" in capsys.readouterr().err
 
 
 def test_unknown_job(listed):
@@ -438,6 +461,30 @@ except KeyboardInterrupt:
     assert {path.name for path in done.iterdir()} == {"one", "two", "two-again", "three", "figures"}
 
 
+@pytest.mark.parametrize(("arguments", "heard"), (
+    (("run", "smoke", "two"), signal.SIGHUP), (("all", "smoke"), signal.SIGTERM)))
+def test_a_signal_to_the_batch_ends_its_kernels_which_keep_their_state(project, arguments, heard):
+    write_source(project / "notebooks", "two", last="""
+import os, pathlib, time
+pathlib.Path("begun").write_text(str(os.getpid()))
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    pathlib.Path("saved").touch()
+    raise""")
+    told = subprocess.Popen([sys.executable, "-m", "irnas_lib.pipeline.batch", *arguments], cwd=project,
+                            env={**os.environ, "PYTHONPATH": str(project)}, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True, stdout=subprocess.DEVNULL)
+    begun = project / "notebooks/begun"
+    while not begun.exists() or not begun.read_text():
+        assert told.poll() is None
+        time.sleep(0.1)
+    told.send_signal(heard)
+    assert told.wait() != 0 and "Traceback" not in told.stderr.read()
+    assert (project / "notebooks/saved").exists()
+    assert not psutil.pid_exists(int(begun.read_text()))
+
+
 def test_after_a_kill_the_batch_goes_on_and_nothing_runs_twice(project):
     """`two` waits for a file. Killed with -9 is first the batch alone, whose Snakemake lives on, and then all of it."""
     write_source(project / "notebooks", "two", last="""
@@ -452,13 +499,14 @@ while not pathlib.Path("go").exists():
         while not (project / "notebooks/begun").exists():
             assert killed.poll() is None
             time.sleep(0.1)
+        (snakemake,) = psutil.Process(killed.pid).children()
         job = subprocess.run([*command, "run", "smoke", "two"], cwd=project, env=env, capture_output=True, text=True)
         assert (job.returncode, job.stderr) == (1, "job two is already running here\n")
         killed.kill()
         killed.wait()
         assert reproduce(project).stderr == "profile smoke is already running here\n"
     finally:
-        os.killpg(killed.pid, signal.SIGKILL)
+        os.killpg(snakemake.pid, signal.SIGKILL)  # it leads a group of its own
     (project / "notebooks/go").touch()
     time.sleep(0.5)  # until the killed let go
     assert reproduce(project).returncode == 0
@@ -474,12 +522,12 @@ def test_on_another_machine_light_jobs_stay_here_and_the_others_are_launched():
     assert planned.returncode == 0, planned.stderr
     commands = [line.removeprefix("Shell command:").split() for line in planned.stdout.splitlines()
                 if "irnas_lib.pipeline.batch run" in line]
-    jobs = {command[command.index("paper") + 1]: command for command in commands}
+    jobs = {words[words.index("paper") + 1]: words for words in commands}
     assert jobs.keys() == {job.name for job in profiles.load("paper")}
-    for name, command in jobs.items():
-        launched = command[:2] == ["srun", "--gres=gpu:1"] and command[-1] == "--launched"
-        assert launched == (name[:2] not in ("00", "01", "02", "04", "06", "07", "08", "09")), command
-        assert launched or command[0].endswith("python") and command[-1] == name
+    for name, words in jobs.items():
+        launched = words[:2] == ["srun", "--gres=gpu:1"] and words[-1] == "--launched"
+        assert launched == (name[:2] not in ("00", "01", "02", "04", "06", "07", "08", "09")), words
+        assert launched or words[0].endswith("python") and words[-1] == name
 
 
 def test_a_launched_job_that_another_has_in_hand_is_waited_for(tmp_path, monkeypatch):
@@ -712,6 +760,31 @@ def test_ctrl_c_while_publishing_leaves_no_half(shipped, monkeypatch):
     manifest.check(root / "checkpoints")
 
 
+@pytest.mark.parametrize("moment", range(1, 5))
+def test_a_publication_that_was_killed_is_gone_on_with(shipped, monkeypatch, moment):
+    """Before the replacement of each file of checkpoints/ in turn, one that is removed among them."""
+    run, root = shipped
+    result(root / "checkpoints", "old", iterations=400)
+    with manifest.change(root / "checkpoints"):
+        pass
+    replace, calls = os.replace, []
+
+    def killed(source, target):
+        calls.append(target)
+        if manifest.NEXT in str(source) and manifest.NEXT not in str(target) and len(calls) > moment:
+            raise SystemExit
+        replace(source, target)
+    monkeypatch.setattr(manifest.os, "replace", killed)
+    with contextlib.suppress(SystemExit):
+        publish.publish("gpu", run, root)
+    monkeypatch.setattr(manifest.os, "replace", replace)
+    manifest.check(root / "checkpoints")
+    publish.publish("gpu", run, root)
+    manifest.check(root / "checkpoints")
+    assert not (root / "checkpoints" / manifest.NEXT).exists()
+    assert {path.name for path in (root / "checkpoints").rglob("*.*")} == {"new.json", "new.safetensors"}
+
+
 def test_publish_keeps_the_weights_of_the_systems_at_one_budget(shipped, monkeypatch):
     """Their table shows a training that no other table does."""
     run, root = shipped
@@ -746,11 +819,13 @@ def test_publish_leaves_shipped_weights_that_were_rounded_since(shipped):
     publish.publish("gpu", run, root)
     (root / "checkpoints" / manifest.NAME).unlink()
     result(root / "checkpoints", "new", b"half")
-    manifest.write(root / "checkpoints")
+    with manifest.change(root / "checkpoints"):
+        pass
     publish.publish("gpu", run, root)
     assert (root / "checkpoints" / "weights" / "new.safetensors").read_bytes() == b"half"
     (root / "checkpoints" / "weights" / "new.safetensors").unlink()
-    manifest.write(root / "checkpoints")
+    with manifest.change(root / "checkpoints"):
+        pass
     publish.publish("gpu", run, root)
     assert (root / "checkpoints" / "weights" / "new.safetensors").read_bytes() == b"w"
 

@@ -156,3 +156,13 @@ def test_weights_that_are_no_numbers_are_refused(saved):
     save_weights(file, network)
     with pytest.raises(CheckpointError, match="holds what is no number"):
         load_weights(file, small(seed=1))
+
+
+@pytest.mark.parametrize(("kind", "taken"), ((torch.float16, True), (torch.float64, False), (torch.bfloat16, False)))
+def test_of_other_types_only_half_precision_stands_for_weights(saved, kind, taken):
+    file, network, _ = saved
+    digest = save_weights(file, small().to(kind))
+    if taken:
+        return load_weights(file, network, digest)
+    with pytest.raises(CheckpointError, match="made for another network"):
+        load_weights(file, network, digest)

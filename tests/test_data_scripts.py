@@ -3,6 +3,8 @@
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -12,6 +14,7 @@ import pytest
 
 from data_scripts import fetch, prepare
 from data_scripts.fetch import FetchError, download, read_files
+from irnas_lib import files
 
 FILES = {f"Tiny/{split}/{n}.jpg": f"{split} {n}".encode() * 50 for split in ("train", "test") for n in (1, 2)}
 
@@ -171,7 +174,7 @@ def test_interrupt_keeps_the_partial_download(tiny, monkeypatch, capsys):
         monkeypatch.setattr(fetch, "CHUNK", 1000)
         assert run(tiny) == 130
     assert (tiny / ".download/Tiny-0.part").read_bytes() == CONTENT[:1000]
-    assert "run the same command again" in capsys.readouterr().err
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_download_check_and_clean_up(tiny, tmp_path, monkeypatch, capsys):
@@ -213,7 +216,7 @@ def test_no_address_works(tiny, monkeypatch, capsys):
         monkeypatch.setattr(prepare, "SOURCES", {"Tiny": (server.url,)})
         assert run(tiny) == 1
     error = capsys.readouterr().err.splitlines()
-    assert "HTTP 503" in error[0] and error[1].startswith("error: Tiny: no address worked")
+    assert "HTTP 503" in error[0] and error[1].startswith("Tiny: no address worked")
 
 
 @pytest.mark.parametrize("make, name", MAKERS)
@@ -285,7 +288,7 @@ def test_bad_sources_give_one_line(tiny, tmp_path, capsys, problem):
         source.write_bytes(whole["zip"].read_bytes().replace(b"train 1train", b"train 2train"))
     assert run(tiny, "--from", source) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and str(source) in error and error.count("\n") == 1
+    assert error.startswith(str(source)) and error.count("\n") == 1
 
 
 def test_unknown_data_set_and_help(capsys):
@@ -306,3 +309,18 @@ def test_shipped_lists_match_the_layout_that_datasets_reads():
     assert counts == expected and len(names) == sum(expected.values())
     digests = [digest for dataset in prepare.SOURCES for digest in prepare.read_list(dataset).values()]
     assert all(len(digest) == 64 for digest in digests)
+
+
+def test_what_a_killed_run_left_is_cleared_and_what_is_the_users_stays(tiny, tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    own = {"Tiny/train/.1.2024.txt": b"notes", f"Tiny/train/.1.{os.getpid()}.jpg": b"of a process that runs"}
+    make_folder(tiny, FILES | own | {f"Tiny/train/.1.{killed.pid}.jpg": b"half", ".download/Tiny-0.part": b"half"})
+    os.utime(tiny / f"Tiny/train/.1.{os.getpid()}.jpg")
+    assert run(tiny) == 0  # complete: nothing is downloaded
+    assert tree(tiny) == FILES | own
+
+
+def test_a_home_that_nobody_has_is_a_missing_folder(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("IRNAS_DATA", "~nosuchuser/data")
+    assert files.data_folder() == files.ROOT / "~nosuchuser/data" and files.data_folder("~nosuchuser").name

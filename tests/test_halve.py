@@ -78,7 +78,8 @@ def test_ctrl_c_amid_the_writing_leaves_it_whole(shipped, monkeypatch):
 def test_the_command_takes_names_and_refuses_unknown_ones(shipped, monkeypatch, capsys):
     result, folder, _ = shipped
     name = result.stem
-    manifest.write(folder)
+    with manifest.change(folder):
+        pass
     monkeypatch.setattr(runs, "SHIPPED", folder)
     assert halve.main(["another", "--pictures", "1"]) == 1
     assert capsys.readouterr().err == "no shipped weights of another\n"

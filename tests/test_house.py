@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from irnas_lib import __version__
+from irnas_lib import __version__, command
 from irnas_lib.data import datasets
 from irnas_lib.files import ROOT
 from irnas_lib.pipeline import batch, marks, profiles
@@ -73,8 +73,9 @@ def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
 
 def test_every_import_of_the_library_is_asked_for():
     names = {"skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow"}
-    # by papermill, ipykernel, numba and torch
-    brought = {"nbformat", "nbclient", "jupyter_client", "traitlets", "IPython", "llvmlite", "triton"}
+    # by papermill, ipykernel, numba, torch and pydantic
+    brought = {"nbformat", "nbclient", "jupyter_client", "traitlets", "IPython", "llvmlite", "triton",
+               "typing_extensions"}
     asked = ranges(HOUSE + EXTRAS["bm3d"])
     for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
         for name in imported(source):
@@ -88,7 +89,7 @@ def test_every_import_of_the_library_is_asked_for():
 ROWS = (("pipeline",), ("benchmarks",), ("restore",), ("figures",), ("tables",), ("experiments",), ("training",),
         ("evaluation",), ("baselines",), ("data",),
         ("search_space", "operations", "supercell", "supernet", "genotypes", "decode", "network", "losses", "metrics"),
-        ("kernels",), ("runtime", "files"))
+        ("kernels",), ("runtime", "files", "command"))
 
 
 def test_imports_go_down_only():
@@ -191,3 +192,15 @@ def test_the_profile_paper_has_the_scale_of_section_4_1():
             for key in ("layers", "nodes", "width", "batch", "crop", "epochs", "warmup_epochs", "crops_per_picture",
                         "validate_every"):
                 assert job.parameters[key] == rain.get(key, getattr(ours, key)), (job, key)
+
+
+def test_nothing_that_only_unix_has_is_imported():
+    for source in [*ROOT.glob("irnas_lib/**/*.py"), *ROOT.glob("data_scripts/*.py"), *SOURCES]:
+        assert not set(imported(source)) & {"fcntl", "grp", "pwd", "resource", "termios", "tty"}, source
+
+
+def test_what_is_said_is_one_line_whatever_a_name_holds(capsys):
+    def work():
+        raise ValueError("a\nb\x1b[31m\udcff")
+    assert command.exit_status(work) == 1
+    assert capsys.readouterr().err == "a\\nb\\x1b[31m\\udcff\n"

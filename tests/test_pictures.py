@@ -122,7 +122,9 @@ def test_only_the_formats_of_its_suffixes_are_opened(tmp_path):
     """PIL hands an EPS, whatever it is called, to Ghostscript."""
     (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
     Image.fromarray(RGB).save(tmp_path / "a.gif")
-    for name in ("a.png", "a.gif"):
+    Image.fromarray(RGB[..., 0]).save(tmp_path / "b.sgi", bpc=2)  # of 16 bits
+    (tmp_path / "b.sgi").rename(tmp_path / "b.png")
+    for name in ("a.png", "a.gif", "b.png"):
         assert "not a picture" in error_of(tmp_path / name)
 
 
@@ -225,3 +227,10 @@ def test_size_against_crop():
     check_size(RGB, 20, "a.png")
     with pytest.raises(PictureError, match="a.png: 30x20 pixels, smaller than a crop of 21x21"):
         check_size(RGB, 21, "a.png")
+
+
+@pytest.mark.parametrize(("name", "side"), (("wide.jpg", 65501), ("wide.webp", 16384)))
+def test_a_picture_that_its_format_cannot_hold_is_said_in_a_line_and_leaves_nothing(tmp_path, capfd, name, side):
+    with pytest.raises(PictureError, match="more than this format can hold"):
+        write_picture(tmp_path / name, np.zeros((1, side, 1), np.uint8))
+    assert not list(tmp_path.iterdir()) and not capfd.readouterr().err

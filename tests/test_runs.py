@@ -1,6 +1,7 @@
 """Where finished searches and trainings are found, and which architecture a notebook's parameters name."""
 
 import json
+import math
 from dataclasses import fields, replace
 
 import pytest
@@ -27,8 +28,12 @@ OTHER = {
     "recipe": "authors", "loss_lambda": 0.6, "iterations": 11, "schedule": 12, "batch": 3, "crop": 32,
     "genotype": [[list(edge) for edge in node] for node in DERAINING], "path": [0, 0, 0, 0], "width": 10,
     "data_sha256": "e" * 64}
-SEARCH = {"task": "denoising", "settings": {"seed": 0, "width": 4}, "genotype": DERAINING, "path": (0, 1, 2, 2),
-          "relative_path": (0, 0, 0, 1), "data_sha256": "d" * 64}
+ROWS = {"alpha": [[0.0] * 6] * 14, "beta": [[0.0] * 3] * 9}  # of 4 nodes and 4 layers
+SEARCH = {"task": "denoising", "dataset": "embedded", "profile": "laptop", "settings": {"seed": 0, "width": 4},
+          "genotype": DERAINING, "path": (0, 1, 2, 2), "relative_path": (0, 0, 0, 1), "path_log_probability": -1.5,
+          **ROWS, "best": 0, "seconds": 1.0,
+          "history": [{"iteration": 9, "psnr": 20.0, "ssim": 0.5, "loss": 0.1, **ROWS, "counts": True}],
+          "device": "CPU, 2 threads", "data_sha256": "d" * 64}
 
 
 @pytest.fixture(autouse=True)
@@ -182,11 +187,14 @@ def test_another_search_is_not_taken(arguments):
     assert runs.find_search(*arguments) is None
 
 
-@pytest.mark.parametrize("content", ("", "[]", "{}", '{"genotype": []}', '{"genotype": null}'))
+@pytest.mark.parametrize("content", ("", "[]", "{}", '{"genotype": []}', '{"genotype": null}',
+    *(json.dumps(SEARCH | change) for change in (
+        {"alpha": [[math.nan] * 6] * 14}, {"beta": [[0.0] * 3] * 8}, {"best": 1}, {"path": [0, 2]},
+        {"history": [SEARCH["history"][0] | {"psnr": math.nan}]}, {"settings": {"seed": 10 ** 400}}))))
 def test_a_damaged_search_is_named(folders, content):
     file = runs.save_search(SEARCH, "laptop")
     file.write_text(content)
-    with pytest.raises(CheckpointError, match="denoising-seed0-laptop.json: not a readable search"):
+    with pytest.raises(CheckpointError, match="denoising-seed0-laptop.json: (not readable as JSON|damaged or foreign)"):
         runs.find_search("laptop", "denoising", 0)
 
 

@@ -47,10 +47,10 @@ def test_what_is_timed_is_not_timed_again(four, tmp_path):
     file = tmp_path / "times.json"
     device = runs.device_name(runs.best_device())
     done = {"dataset": "BSD500", "device": device, "test_pictures": 4, "pictures": {"p2": {"A": 1.0, "B": 2.0}}}
-    file.write_text(json.dumps({"denoising": done, "deraining": {"kept": 1}}))
+    file.write_text(json.dumps({"denoising": done, "deraining": done}))
     record = timing.run("denoising", 2, file=file)  # every second picture
     assert record["pictures"]["p2"] == {"A": 1.0, "B": 2.0} and len(four) == 2 * (1 + 1)
-    assert times.load(file)["deraining"] == {"kept": 1}
+    assert times.load(file)["deraining"] == done
     assert set(timing.run("denoising", 1, file=file)["pictures"]) == {"p0", "p2"}  # fewer asked for, none lost
     file.write_text(json.dumps({"denoising": done | {"device": "another"}}))
     assert timing.run("denoising", 2, file=file)["pictures"]["p2"] != {"A": 1.0, "B": 2.0}

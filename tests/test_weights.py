@@ -67,7 +67,7 @@ def test_a_training_of_ones_own_under_the_same_name_is_left_alone(shipped, tmp_p
 def test_what_is_no_address_is_said_in_a_line(shipped, capsys, address):
     assert weights.main(["--from", address]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {address}: is no address")
+    assert line.startswith(f"{address}: is no address")
 
 
 def test_an_address_serves_and_leaves_no_archive(shipped, tmp_path):
@@ -129,3 +129,13 @@ def test_what_is_packed_can_be_taken_elsewhere(shipped, tmp_path, capsys):
     assert weights.main(["--pack", str(tmp_path / "all.zip")]) == 0
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == LACKING
+
+
+def test_a_kill_between_weights_and_their_result_is_made_good(shipped, tmp_path, capsys):
+    source = str(make_zip(tmp_path / "a.zip", CONTENT))
+    assert weights.main(["--from", source]) == 0
+    lost = sorted((runs.output_folder("laptop") / "results").glob("*.json"))[0]
+    before = lost.read_bytes()
+    lost.unlink()
+    assert weights.main(["--from", source]) == 0
+    assert lost.read_bytes() == before and "its result to" in capsys.readouterr().out

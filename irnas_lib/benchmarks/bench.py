@@ -29,12 +29,14 @@ from tqdm import tqdm
 
 from irnas_lib import operations
 from irnas_lib.benchmarks import resumption
+from irnas_lib.command import one_line
 from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems
 from irnas_lib.evaluation.inference import restorer
+from irnas_lib.experiments import records
 from irnas_lib.experiments.runs import CPU, best_device
-from irnas_lib.files import ROOT, read_json, write_json
+from irnas_lib.files import ROOT, write_json
 from irnas_lib.losses import restoration_loss
 from irnas_lib.runtime import device_name, has_bfloat16, keep_freed_memory, measured_peak
 from irnas_lib.supercell import PlainSupercell, Supercell
@@ -357,7 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             run(name, options.out)
         except (RuntimeError, ValueError, OSError) as error:  # such as too little memory: the others still run
-            print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"{name}: {one_line(' '.join(str(error).split()))}", file=sys.stderr)
             status = 1
         except KeyboardInterrupt:
             print("stopped; what is measured is kept", file=sys.stderr)
@@ -370,7 +372,7 @@ def run(name: str, out: Path) -> None:
     if name not in BENCHES:
         return write_json(out / f"{name}.json", {"growth": growth, "precision": precision}[name]())
     path = out / "bench.json"
-    found = read_json(path) if path.is_file() else {}
+    found = records.read(path, records.BENCH) if path.is_file() else {}
     found[name] = measured = {"device": device_name(best_device())} | BENCHES[name]()
     write_json(path, found)
     ratio = "" if measured["ratio"] is None else f"{measured['ratio']:8.4f} of {measured['against']}"

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Picture
 from irnas_lib.data.pictures import to_tensor
@@ -107,18 +108,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.pictures < 1 or (options.classical or 0) < 0:
         parser.error("--pictures must be at least 1, --classical at least 0")
-    try:
+
+    def work():
         record = run(options.task, options.pictures, options.classical)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    print(f"on {record['device']}, scaled to {record['test_pictures']} pictures:")
-    for system, seconds in sorted(times.scaled(record).items(), key=lambda pair: pair[1]):
-        print(f"{system:12}{seconds:10.1f} s, from {times.restored_by(record, system)}")
-    return 0
+        print(f"on {record['device']}, scaled to {record['test_pictures']} pictures:")
+        for system, seconds in sorted(times.scaled(record).items(), key=lambda pair: pair[1]):
+            print(f"{system:12}{seconds:10.1f} s, from {times.restored_by(record, system)}")
+    return exit_status(work, ModuleNotFoundError)
 
 
 if __name__ == "__main__":

@@ -211,9 +211,15 @@ def _load_rain800(data: Path) -> Dataset:
 
 def list_pairs(data: Path) -> list[tuple[str, Path]]:
     """The pairs of Rain800, ("training/1", its file) to ("test_syn/100", its file), in the order of their numbers."""
-    return [(f"{split}/{path.stem}", path) for split in ("training", "test_syn")
-            for path in sorted(_list_files(data, f"Rain800/{split}", RAIN800_COUNTS[split]),
-                               key=lambda path: int(path.stem))]
+    pairs = []
+    for split in ("training", "test_syn"):
+        files = {path.stem: path for path in _list_files(data, f"Rain800/{split}", RAIN800_COUNTS[split])}
+        names = [str(number) for number in range(1, RAIN800_COUNTS[split] + 1)]
+        if strange := sorted(files.keys() ^ set(names)):
+            raise DatasetError(f"{data / 'Rain800' / split}: pictures 1 to {len(names)} should be there, and no other; "
+                               f"see {strange[0]}")
+        pairs += [(f"{split}/{name}", files[name]) for name in names]
+    return pairs
 
 
 def rain800_scenes() -> dict[str, str]:
@@ -306,13 +312,14 @@ def _photographed(name: str, clean: np.ndarray) -> Picture:
 
 def _list_files(data: Path, folder: str, expected: int, suffix: str = ".jpg",
                 script: str = "data_scripts.prepare") -> list[Path]:
-    """The files of data/folder with that suffix, sorted by name; others there, such as Thumbs.db, do not count."""
+    """The files of data/folder with that suffix, sorted by name; others there, such as Thumbs.db and what a killed run
+    has left, do not count."""
     advice = f"get the data with `python -m {script}`, or say where they are in IRNAS_DATA"
     if not data.is_dir():
         raise DatasetError(f"{data}: no such data folder; {advice}")
     if not (data / folder).is_dir():
         raise DatasetError(f"{data}: has no folder {folder}; {advice}")
-    found = (path for path in (data / folder).iterdir() if path.suffix.lower() == suffix)
+    found = (path for path in (data / folder).glob("[!.]*") if path.suffix.lower() == suffix)
     files = sorted(found, key=lambda path: path.stem)
     if len(files) != expected:
         raise DatasetError(f"{data / folder}: {len(files)} pictures, should be {expected}; {advice}")

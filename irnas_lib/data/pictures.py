@@ -5,7 +5,11 @@ would have to invent or drop something (16 bits, CMYK, transparency that was not
 refused.
 """
 
+import contextlib
+import os
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from irnas_lib.files import atomically
 
 BITS_PER_SAMPLE = 258  # a TIFF's tag
+LARGEST_SIDE = {".jpeg": 65500, ".jpg": 65500, ".webp": 16383}  # pixels; of the other formats no picture reaches it
+ALONE = threading.Lock()  # standard error belongs to the process
 SAFE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # PIL opens some others with a program of the machine
@@ -44,7 +50,7 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     if mode not in ("L", "RGB", "RGBA"):
         raise ValueError(f"mode {mode!r}: must be 'L', 'RGB' or 'RGBA'")
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), _silent_tiff(path), Image.open(path, formats=FORMATS) as image:
             _refuse_unsafe(image, path)
             image.load()
             image = ImageOps.exif_transpose(image)
@@ -60,6 +66,26 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     except Exception as error:  # decoders report damage by exceptions of every kind
         raise PictureError(f"{path}: cannot be read ({_one_line(error)})") from None
     return array.reshape(*array.shape[:2], -1)
+
+
+@contextlib.contextmanager
+def _silent_tiff(path: str | Path) -> Iterator[None]:
+    """Within it nothing is written to standard error, if the file is a TIFF: what is inside of one is decoded by
+    libraries that report damage there and not to us. Other files are decoded in threads and do not wait for each
+    other."""
+    with open(path, "rb") as file:
+        tiff = file.read(2) in (b"II", b"MM")
+    if not tiff:
+        yield
+        return
+    with ALONE, open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _refuse_unsafe(image: Image.Image, path: str | Path) -> None:
@@ -109,6 +135,8 @@ def write_picture(path: str | Path, array: np.ndarray, colours: bytes | None = N
         raise PictureError(f"{path}: needs a uint8 array (H, W, 1 or 3), got {array.dtype} {array.shape}")
     if path.suffix.lower() not in SUFFIXES:
         raise PictureError(f"{path}: unknown suffix, use one of {', '.join(SUFFIXES)}")
+    if max(array.shape) > LARGEST_SIDE.get(path.suffix.lower(), 2 ** 31):
+        raise PictureError(f"{path}: {array.shape[1]}x{array.shape[0]} pixels are more than this format can hold")
     if not path.parent.is_dir():
         raise PictureError(f"{path}: cannot be written (no such folder)")
     check_alpha(path, alpha)

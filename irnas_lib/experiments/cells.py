@@ -6,7 +6,6 @@ mean brightness of its batches, whatever the cell (notebook 10).
 """
 
 import functools
-import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +15,11 @@ from torch import nn
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments import edits
+from irnas_lib.experiments import edits, records
 from irnas_lib.experiments.results import SMOKE
 from irnas_lib.files import write_json
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
 from irnas_lib.search_space import OPERATIONS, states
-from irnas_lib.training.checkpoints import CheckpointError
 
 SYSTEM = "IR-NAS + residual"
 SPREAD = 0.05  # random cells have as many parameters as those that they are compared with, give or take this share
@@ -129,11 +127,8 @@ def _by_setting(folders: Iterable[str | Path]) -> dict[tuple, dict[str, dict]]:
     found = {}
     for folder in folders:
         for path in sorted(Path(folder).glob("[!.]*.json")):
-            try:
-                record = json.loads(path.read_text(encoding="utf-8"))
-                found.setdefault(_setting_of(record), {}).setdefault(record["group"], record)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise CheckpointError(f"{path}: no readable record of cells ({error})") from error
+            record = records.read(path, records.CELLS)
+            found.setdefault(_setting_of(record), {}).setdefault(record["group"], record)
     return found
 
 

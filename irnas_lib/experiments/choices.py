@@ -17,9 +17,9 @@ from torch import nn
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems, validation
-from irnas_lib.experiments import runs
+from irnas_lib.experiments import records, runs
 from irnas_lib.experiments.results import slug
-from irnas_lib.files import read_json, write_json
+from irnas_lib.files import write_json
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training import loop
 from irnas_lib.training.recipes import Recipe
@@ -102,10 +102,12 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
     pixels of each validation picture, None where the training diverged.
     """
     device, record = torch.device(device), described(choice, seed, pixels)
+    state = runs.state_file(profile, file(Path(), record).stem)
     for folder in runs.folders(profile):
         if file(folder / "choices", record).is_file():
-            return read_json(file(folder / "choices", record))
-    state = runs.state_file(profile, file(Path(), record).stem)
+            found = records.read(file(folder / "choices", record), records.CHOICE)
+            state.unlink(missing_ok=True)  # of a run that was killed as soon as it had its record
+            return found
     seen, kept_out = validation.split(pictures, choice.recipe.held_out)
     network = build(choice, seed)
     try:
@@ -114,7 +116,8 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
                              bf16=has_bfloat16(device), validate=validation.curve(kept_out, SIGMA, device))
         record |= trained | {"status": "ok", "scores": validation.scores(network, kept_out, SIGMA, device=device)}
     except loop.Diverged as error:
-        record |= {"status": "failed", "scores": None, "curve": error.curve}
+        record |= {"status": "failed", "scores": None,
+                   "curve": [point for point in error.curve if all(map(math.isfinite, point))]}
     record |= runs.provenance(profile, pictures, device) | {"device": record.get("device", "")}
     save(record, runs.output_folder(profile) / "choices")
     state.unlink(missing_ok=True)
@@ -174,4 +177,4 @@ def load(folders: Iterable[str | Path]) -> list[dict]:
     for folder in folders:
         for path in sorted(Path(folder).glob("[!.]*.json")):
             found.setdefault(path.name, path)
-    return [read_json(path) for path in found.values()]
+    return [records.read(path, records.CHOICE) for path in found.values()]

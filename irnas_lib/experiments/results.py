@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import get_type_hints
 
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.experiments import records
 from irnas_lib.experiments.config import TrainingConfig, length
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, read_json
 from irnas_lib.training.recipes import RECIPES
 
 PAPER_LAMBDA = 0.5  # of Eq. 7
@@ -135,9 +136,9 @@ def load(folder: str | Path) -> list[Result]:
 def read(path: Path) -> Result:
     """One result. Raises ResultError, which names the file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f"{path}: not readable as JSON ({type(error).__name__})") from error
+        record = read_json(path)
+    except ValueError as error:
+        raise ResultError(str(error)) from None
     if problem := problem_of(record):
         raise ResultError(f"{path}: {problem}")
     attributes = {name: attribute for attribute, name in JSON_NAMES.items()}
@@ -219,7 +220,7 @@ def problem_of(record: object) -> str | None:
             return "weights are neither null nor a file and its sha256"
         if Path(weights["file"]).is_absolute() or ".." in Path(weights["file"]).parts:
             return f"weights lie outside the checkpoints: {weights['file']}"
-    return None
+    return records.problem(record, records.RESULT)
 
 
 def _score_problem(scores: object) -> str | None:

@@ -4,7 +4,9 @@ Everything of a run lies under runs/PROFILE/checkpoints/; what is shipped with t
 the same folders. Both are looked through for a finished search or training of the same parameters, the run first.
 """
 
+import contextlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -15,8 +17,9 @@ from torch import nn
 
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.evaluation.protocols import grouped
 from irnas_lib.evaluation.systems import SEARCHED_HERE, build, macs_per_pixel, parameter_count, published
-from irnas_lib.experiments import results
+from irnas_lib.experiments import records, results
 from irnas_lib.experiments.results import Number, Result
 from irnas_lib.files import ROOT, SHIPPED, atomically, commit, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
@@ -64,12 +67,9 @@ def save_search(record: dict, profile: str) -> Path:
 
 def load_search(path: Path) -> dict:
     """Reads a search; genotype and paths come back as Genotype and tuples. CheckpointError for a damaged file."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        return record | {"genotype": Genotype(record["genotype"]), "path": check_path(record["path"]),
-                         "relative_path": check_path(record["relative_path"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise checkpoints.CheckpointError(f"{path}: not a readable search ({error})") from error
+    record = records.read(path, records.SEARCH)
+    return record | {"genotype": Genotype(record["genotype"]), "path": check_path(record["path"]),
+                     "relative_path": check_path(record["relative_path"])}
 
 
 def find_search(profile: str, task: str, seed: int, settings: dict | None = None,
@@ -80,6 +80,7 @@ def find_search(profile: str, task: str, seed: int, settings: dict | None = None
         if path.is_file():
             record = load_search(path)
             if settings in (None, record["settings"]) and data_sha256 in (None, record["data_sha256"]):
+                _clear_state(profile, f"search-{task}-seed{seed}", {"settings": record["settings"]})
                 return record
     return None
 
@@ -182,6 +183,9 @@ def find_training(profile: str, wanted: Result) -> tuple[Result, Path] | None:
     for folder in folders(profile):
         for result in results.load(folder / "results"):
             if result.config == wanted.config:
+                if folder == output_folder(profile):
+                    _clear_state(profile, result.stem, wanted.config.key())
+                    _clear_scores(profile, result)
                 return result, folder
     rival = output_folder(profile) / "results" / f"{wanted.stem}.json"
     if profile != results.SMOKE and rival.is_file():
@@ -189,6 +193,25 @@ def find_training(profile: str, wanted: Result) -> tuple[Result, Path] | None:
         raise checkpoints.CheckpointError(f"{rival}: has another {', '.join(differs)} than the training that would "
                                           "take its place; move it away, and its weights")
     return None
+
+
+def _clear_state(profile: str, name: str, key: dict) -> None:
+    """Removes the state that a run, killed as soon as it had its result, has left; not one of another key."""
+    file = state_file(profile, name)
+    with contextlib.suppress(checkpoints.CheckpointError):  # a damaged one stays
+        if (state := checkpoints.load_state(file)) and {part: state["key"].get(part) for part in key} == key:
+            file.unlink()
+
+
+def _clear_scores(profile: str, result: Result) -> None:
+    """The same of the scores by picture; those of a measurement on more pictures stay."""
+    for names in grouped(result.metrics):
+        pattern = re.compile(rf"{re.escape(result.stem)}(-[0-9a-f]{{8}})?-{'-'.join(names)}-"
+                             rf"{result.data_sha256[:12]}\.csv")
+        for kept in (output_folder(profile) / "resume").glob("*.csv"):
+            if pattern.fullmatch(kept.name) and len(kept.read_bytes().splitlines()) <= min(
+                    result.metrics[name]["pictures"] for name in names):
+                kept.unlink()
 
 
 def at_hand(result: Result, folder: Path) -> bool:

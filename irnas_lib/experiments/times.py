@@ -1,16 +1,17 @@
-"""The times that `timing` has left in checkpoints/times.json; light, for the tables import it."""
+"""The times that `timing` has left in checkpoints/times.json."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from irnas_lib.files import SHIPPED, read_json
+from irnas_lib.experiments import records
+from irnas_lib.files import SHIPPED
 
 FILE = SHIPPED / "times.json"
 
 
 def load(file: Path = FILE) -> dict:
     """What has been measured, by task; empty where nothing has."""
-    return read_json(file) if file.is_file() else {}
+    return records.read(file, records.TIMES) if file.is_file() else {}
 
 
 def scaled(record: Mapping | None) -> dict[str, float]:

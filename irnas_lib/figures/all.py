@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
+from irnas_lib.command import exit_status
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import derive_cell
-from irnas_lib.experiments import cells, manifest, results, runs, times
+from irnas_lib.experiments import cells, manifest, records, results, runs, times
 from irnas_lib.figures import bench_plots, cell_plots, drawing, panels, plots
-from irnas_lib.files import ROOT, atomically, read_json, run_folder
+from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.search_space import OPERATIONS
@@ -22,6 +23,7 @@ from irnas_lib.supercell import Supercell
 from irnas_lib.supernet import Supernet
 from irnas_lib.tables import comparison, trace, writers
 
+MEASUREMENTS = {"bench": records.BENCH, "growth": records.GROWTH, "precision": records.PRECISION}
 SIGMAS = (50, 30, 70)  # which noise level a figure shows: the first that there is
 
 
@@ -94,7 +96,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
 def measurements(checkpoints: Path, name: str) -> dict:
     """What `make bench` has left in a checkpoints folder as bench, growth or precision; empty if nothing."""
     path = checkpoints / f"{name}.json"
-    return read_json(path) if path.is_file() else {}
+    return records.read(path, MEASUREMENTS[name]) if path.is_file() else {}
 
 
 def published_network(task: str) -> RestorationNetwork:
@@ -119,19 +121,15 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     home = run_folder(given.profile) if given.profile else ROOT
     checkpoints = given.checkpoints or home / "checkpoints"
-    try:
+
+    def work():
         if given.profile and not home.is_dir():
             raise FileNotFoundError(f"profile {given.profile} has not run here: make reproduce PROFILE={given.profile}")
         if given.checkpoints and not checkpoints.is_dir():
             raise FileNotFoundError(f"{checkpoints}: no such folder")
         for path in write_all(checkpoints, given.out or home / "figures", given.profile == results.SMOKE):
             print(path)
-    except (ValueError, OSError) as error:  # a ValueError is what each of ours is
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_status(work, stopped="")
 
 
 if __name__ == "__main__":

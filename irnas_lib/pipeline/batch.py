@@ -9,7 +9,6 @@ decides which jobs are stale; each of its rules calls `run`.
 import argparse
 import ast
 import contextlib
-import fcntl
 import glob
 import itertools
 import json
@@ -23,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+import filelock
 import jupytext
 import nbformat
 import papermill
@@ -34,6 +34,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets import Float
 
+from irnas_lib import command
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.pipeline import marks, profiles, stamps
 
@@ -64,10 +65,8 @@ def alone(file: Path, what: str, wait: bool = False) -> Iterator[IO]:
     open file. Where another holds it: waits, or raises BatchError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise BatchError(f"{what} is already running here") from None
+        if not filelock.lock_descriptor(lock.fileno(), blocking=wait):
+            raise BatchError(f"{what} is already running here")
         yield lock
 
 
@@ -125,7 +124,8 @@ def parameters_of(notebook: NotebookNode, name: str) -> dict:
 
 
 def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
-    """The notebook of a job, not yet run. BatchError if it is missing or does not declare a parameter."""
+    """The notebook of a job, not yet run. BatchError if it is missing, or a parameter is none that it declares, of
+    another type than its default or out of range."""
     source = notebooks / f"{job.notebook}.py"
     if not source.is_file():
         raise BatchError(f"job {job.name}: there is no notebook {source.name}")
@@ -134,6 +134,9 @@ def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
     if unknown := [key for key in job.parameters if key not in declared]:
         raise BatchError(f"job {job.name}: {source.name} declares no parameter {', '.join(unknown)}; "
                          f"it has {', '.join(declared)}")
+    for key, value in job.parameters.items():
+        if wrong := profiles.misfit(key, value, declared[key]):
+            raise BatchError(f"job {job.name}: {wrong}")
     notebook.metadata.setdefault("kernelspec", KERNEL)
     return notebook
 
@@ -197,6 +200,8 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     if interrupted: what is worth most has come first, trainings have kept their state, and a failure, which the status
     tells, has not kept the others from running. The same command goes on.
     """
+    if not hasattr(os, "killpg"):
+        raise BatchError("a whole profile runs on Linux, or where there are process groups; a notebook runs anywhere")
     planned = profiles.load(profile)
     for job in planned:
         prepare(job)
@@ -205,26 +210,22 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     folder, before, began = run_folder(profile), remaining.finished(profile), time.time()
     for line in synchronise(folder / "notebooks", ((job.name, job.notebook) for job in planned)):
         print(line)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores", str(jobs) if launch else "all",
-               "--nolock", "--rerun-incomplete", "--config", f"profile={profile}", f"jobs={jobs}",
-               f"launch={json.dumps(launch)}", "--retries", str(RETRIES if launch else 0), "--quiet"]
-    command += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
-    command += ["--keep-going"] if minutes or launch else []
+    arguments = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores",
+                 str(jobs) if launch else "all", "--nolock", "--rerun-incomplete", "--config", f"profile={profile}",
+                 f"jobs={jobs}", f"launch={json.dumps(launch)}", "--retries", str(RETRIES if launch else 0), "--quiet"]
+    arguments += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
+    arguments += ["--keep-going"] if minutes or launch else []
     with alone(folder / ".lock", f"profile {profile}") as lock:  # Snakemake's own lock outlives a killed run
         heard = signal.getsignal(signal.SIGINT)
-        if minutes:  # a shell's background command ignores Ctrl-C, and so would its children
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        name = f"irnas-{profile}-{os.getpid()}-{time.time_ns()}"  # of its jobs in Slurm
-        snakemake = subprocess.Popen(command, cwd=ROOT, start_new_session=bool(minutes or launch),
-                                     pass_fds=[lock.fileno()], env={**os.environ, "SLURM_JOB_NAME": name})
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background command ignores, and so
+        name = f"irnas-{profile}-{os.getpid()}-{time.time_ns()}"  # would its children; the name of its jobs in Slurm
+        snakemake = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True, pass_fds=[lock.fileno()],
+                                     env={**os.environ, "SLURM_JOB_NAME": name})
         signal.signal(signal.SIGINT, heard)
         try:
-            with _told_to_end() if minutes or launch else contextlib.nullcontext():
-                status = snakemake.wait(60 * minutes or None)
+            status = snakemake.wait(60 * minutes or None)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as stopped:
-            # Snakemake, its jobs and their kernels, which save their state; else Ctrl-C has reached them.
-            if minutes or launch:
-                os.killpg(snakemake.pid, signal.SIGINT)
+            os.killpg(snakemake.pid, signal.SIGINT)  # Snakemake, its jobs and their kernels, which save their state
             if launch.startswith("srun "):  # which takes one Ctrl-C for a question; Slurm gives its jobs half a minute
                 subprocess.run(["scancel", f"--name={name}"])
             snakemake.wait()
@@ -241,20 +242,6 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     if status == 0 and not dry_run:
         print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
     return status
-
-
-@contextlib.contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Within it a closed terminal (unless under nohup) and a plain kill are like Ctrl-C."""
-    heard = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in heard.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in heard.items():
-            signal.signal(number, handler)
 
 
 def failed(folder: Path, since: float) -> list[str]:
@@ -299,7 +286,8 @@ def main(arguments: list[str] | None = None) -> int:
     every.add_argument("--jobs", type=int, default=max(1, len(gpus())),
                        help="notebooks at once, sharing the cores (default: one for each GPU, else 1)")
     every.add_argument("--dry-run", action="store_true", help="only say what would run")
-    every.add_argument("--minutes", type=float, default=0, help="stop by then, with what is worth most done first")
+    every.add_argument("--minutes", type=command.minutes, default=0,
+                       help="stop by then, with what is worth most done first")
     every.add_argument("--launch", default="", metavar="COMMAND",
                        help="what to run each notebook by on another machine, such as 'srun --gres=gpu:1'")
     single = commands.add_parser("run", help="run one job, stale or not")
@@ -316,19 +304,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("sync", help="copy the prose of the sources into the executed notebooks in notebooks/")
     commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
     options = parser.parse_args(arguments)
-    if options.command == "all" and (options.jobs < 1 or options.minutes < 0):
-        parser.error("--jobs must be at least 1, and --minutes no less than 0")
+    if options.command == "all" and options.jobs < 1:
+        parser.error("--jobs must be at least 1")
     os.environ.setdefault("TQDM_NCOLS", "80")  # else a notebook depends on the width of the terminal
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # silent about the cell of an interrupted run
-    try:
-        return _command(options)
-    except (BatchError, ValueError, OSError) as error:  # a ValueError is what the library's own are
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        if options.command == "all":
-            print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    stopped = "interrupted; the same command goes on from here" if options.command == "all" else ""
+    with command.told_to_end():
+        return command.exit_status(lambda: _command(options), BatchError, stopped=stopped)
 
 
 def _done_elsewhere(profile: str, job: profiles.Job) -> bool:

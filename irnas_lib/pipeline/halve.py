@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import manifest, results, runs
@@ -57,10 +58,9 @@ def halve(result: results.Result, checkpoints: Path, data: str | None, pictures:
     line = f"{path.stem}: {before:.4f} dB, in half precision {after:.4f} dB"
     if not abs(after - before) < LIMIT:
         return f"{line}: stays as it is"
-    with interrupts_held() as interrupted:
-        digest = save_weights(path, small)
-        results.save(replace(result, weights=result.weights | {"sha256": digest}), checkpoints / "results")
-        manifest.write(checkpoints)
+    with interrupts_held() as interrupted, manifest.change(checkpoints) as (staged, _):
+        digest = save_weights(staged / result.weights["file"], small)
+        results.save(replace(result, weights=result.weights | {"sha256": digest}), staged / "results")
     if interrupted.is_set():
         raise KeyboardInterrupt
     return line
@@ -75,7 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.pictures < 1:
         parser.error("--pictures must be at least 1")
-    try:
+
+    def work():
+        manifest.finish(runs.SHIPPED)
         manifest.check(runs.SHIPPED)
         shipped = {result.stem: result for result in results.load(runs.SHIPPED / "results")
                    if runs.at_hand(result, runs.SHIPPED)}
@@ -86,13 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(halve(shipped[name], runs.SHIPPED, options.data, options.pictures), flush=True)
             except datasets.DatasetError as error:
                 print(f"{name}: stays as it is, {error}")
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(work)
 
 
 if __name__ == "__main__":

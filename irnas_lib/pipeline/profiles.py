@@ -6,14 +6,46 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, NotRequired
 
+from pydantic import Field, Strict, TypeAdapter
+from typing_extensions import TypedDict
+
+from irnas_lib.data.tasks import TASKS
+from irnas_lib.evaluation.systems import BASELINES, IR_NAS
+from irnas_lib.experiments import records
 from irnas_lib.experiments.results import slug
-from irnas_lib.files import ROOT
+from irnas_lib.files import LARGEST, ROOT
+from irnas_lib.training.recipes import RECIPES
 
 SOURCE = ROOT / "profiles.toml"
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._,-]*")  # of profiles and jobs, which become files and arguments
-JOB_KEYS = {"notebook", "name", "parameters", "needs", "profiles", "each"}
+
+Name = Annotated[str, Field(pattern=rf"^{PLAIN_NAME.pattern}$")]
+Scalar = str | Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Settings = dict[str, dict[str, str | dict[str, Scalar]]]  # of a profile: datasets, and by notebook and task the scale
+
+
+class Entry(TypedDict):
+    """What stands under [[jobs]]."""
+
+    notebook: Name
+    name: NotRequired[str]
+    parameters: NotRequired[dict[str, Scalar]]
+    needs: NotRequired[list[str]]
+    profiles: NotRequired[list[str]]
+    each: NotRequired[dict[str, list[Scalar]]]
+
+
+JOBS, WORTH, PROFILES = TypeAdapter(list[Entry]), TypeAdapter(list[str]), TypeAdapter(dict[Name, Settings])
+# What parameters may be, whichever notebook has them; 0 often stands for "as it is".
+RANGES = {"sigma": (0, 255), "seed": (0, LARGEST - 1), "iterations": (1, 10 ** 8), "schedule": (0, 10 ** 8),
+          "batch": (1, 4096), "crop": (1, 4096), "layers": (1, 32), "nodes": (1, 32), "width": (0, 1024),
+          "epochs": (1, 10 ** 6), "warmup_epochs": (0, 10 ** 6), "crops_per_picture": (1, 10 ** 6),
+          "validate_every": (1, 10 ** 8), "loss_lambda": (0, 1000), "every": (1, 10 ** 6), "number": (1, 10 ** 6),
+          "test_pictures": (0, 10 ** 6), "pixels": (1, 10 ** 15)}
+CHOICES = {"task": tuple(TASKS), "system": (*IR_NAS, *BASELINES), "recipe": tuple(RECIPES),
+           "precision": ("float32", "bfloat16")}
 
 
 class ProfileError(ValueError):
@@ -36,7 +68,7 @@ def names(source: Path = SOURCE) -> list[str]:
 
 def datasets(profile: str, source: Path = SOURCE) -> dict[str, str]:
     """The data set of each task, such as {"denoising": "BSD500", "deraining": "Rain800"}."""
-    return _settings(profile, source)["datasets"]
+    return _settings(profile, source).get("datasets", {})
 
 
 def load(profile: str, source: Path = SOURCE) -> list[Job]:
@@ -45,12 +77,16 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
     Raises ProfileError for an unknown profile, a key that means nothing, a repeated name, or a need that
     no earlier job meets.
     """
-    settings = _settings(profile, source)
+    settings, known = _settings(profile, source), names(source)
     jobs: list[Job] = []
     for entry in _expanded(_read(source)["jobs"]):
         name = entry.get("name", entry["notebook"])
-        if stray := sorted(set(entry) - JOB_KEYS):
+        if stray := sorted(set(entry) - Entry.__annotations__.keys()):
             raise ProfileError(f"{source.name}, job {name}: unknown key {', '.join(stray)}")
+        if stray := sorted(set(entry.get("profiles", [])) - set(known)):
+            raise ProfileError(f"{source.name}, job {name}: unknown profile {', '.join(stray)}")
+        if "profile" in entry["parameters"]:
+            raise ProfileError(f"{source.name}, job {name}: `profile` is given to every job, and is no parameter here")
         if profile not in entry.get("profiles", [profile]):
             continue
         if not PLAIN_NAME.fullmatch(name):
@@ -65,15 +101,15 @@ def load(profile: str, source: Path = SOURCE) -> list[Job]:
 def _expanded(entries: list[dict]) -> Iterator[dict]:
     """The entries, those with `each` once for every combination of its values."""
     for entry in entries:
-        if "notebook" not in entry:
-            raise ProfileError(f"job {entry.get('name', '')}: says no notebook")
         each = entry.get("each", {})
         for values in product(*each.values()):
             chosen = dict(zip(each, values))
             shown = {key: slug(value) if isinstance(value, str) else value for key, value in chosen.items()}
             name = entry.get("name", entry["notebook"])
             try:
-                yield entry | {"name": name.format(**shown), "parameters": entry.get("parameters", {}) | chosen}
+                named = "".join(str(shown[part[1:-1]]) if part.startswith("{") else part
+                                for part in re.split(r"({\w+})", name))
+                yield entry | {"name": named, "parameters": entry.get("parameters", {}) | chosen}
             except KeyError as error:
                 raise ProfileError(f"job {name}: `each` has no {error}") from None
 
@@ -103,8 +139,29 @@ def find(profile: str, name: str, source: Path = SOURCE) -> Job:
     raise ProfileError(f"unknown job {name!r} in profile {profile}; known: {known}")
 
 
+def misfit(name: str, value: object, default: object) -> str | None:
+    """What keeps a value from being that of a notebook's parameter, whose default is given; None where nothing does."""
+    if type(value) is not type(default) and (type(value), type(default)) != (int, float):
+        return f"{name} is {value!r}, which should be {type(default).__name__} as {default!r} is"
+    low, high = RANGES.get(name, (value, value))
+    if not low <= value <= high:
+        return f"{name} is {value}, which should be {low:,} to {high:,}"
+    if value not in CHOICES.get(name, (value,)):
+        return f"{name} is {value!r}, which should be one of {', '.join(CHOICES[name])}"
+    return None
+
+
 def _read(source: Path) -> dict:
-    return tomllib.loads(source.read_text(encoding="utf-8"))
+    try:
+        content = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ProfileError(f"{source.name}: {error}") from None
+    rest = {name: part for name, part in content.items() if name not in ("jobs", "worth")}
+    for part, kind, place in ((content.get("jobs"), JOBS, "jobs."), (content.get("worth", []), WORTH, "worth."),
+                              (rest, PROFILES, "")):
+        if wrong := records.problem(part, kind):
+            raise ProfileError(f"{source.name}: {place}{wrong}")
+    return content
 
 
 def _settings(profile: str, source: Path) -> dict:

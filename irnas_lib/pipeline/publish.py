@@ -31,7 +31,8 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     show. Weights that would make checkpoints/ too large are left out. All is checked before anything is copied:
     PublishError for smoke scale, for weights that are missing or differ from their hash, for a notebook that
     `stamps.problems` rejects, and for panels of more than 5 MB in all; another ValueError for a damaged record, and for
-    shipped files that are not as the manifest says.
+    shipped files that are not as the manifest says. Killed on the way it changes checkpoints/ as a whole or not at all,
+    and the same command goes on.
     """
     jobs = profiles.load(profile)
     if profile == "smoke":
@@ -39,6 +40,7 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     if not run.is_dir():
         raise PublishError(f"profile {profile} has not run here: make reproduce PROFILE={profile}")
     made, shipped = run / "checkpoints", root / "checkpoints"
+    manifest.finish(shipped)
     manifest.check(shipped)
     made_here = _results(made)  # read once: a training that runs meanwhile may add to it
     everything = _results(shipped) | made_here
@@ -55,19 +57,16 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     files |= {target: source for source, target in pairs if target.parent.name == "weights"}
     shown = [record for path, record in everything.items() if path not in gone]
     too_large = _too_large({path: file.stat().st_size for path, file in files.items()}, shown)
-    with interrupts_held():  # half of it would not be as the manifest says
+    with interrupts_held(), manifest.change(shipped) as (staged, removed):
         for source, target in pairs:
             if target not in too_large:
-                with atomically(target) as partial:
+                place = staged / target.relative_to(shipped) if target.is_relative_to(shipped) else target
+                with atomically(place) as partial:
                     shutil.copyfile(source, partial)
                 lines.append(f"published: {target.relative_to(root)}")
-        for path in gone:
-            path.unlink(missing_ok=True)
-            lines.append(f"replaced: {path.relative_to(root)}")
-        for path in too_large:
-            path.unlink(missing_ok=True)
-            lines.append(f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}")
-        manifest.write(shipped)
+        removed += [path.relative_to(shipped).as_posix() for path in (*gone, *too_large)]
+        lines += [f"replaced: {path.relative_to(root)}" for path in gone]
+        lines += [f"left out, for over {WEIGHTS_LIMIT / 1e6:g} MB of weights: {path.name}" for path in too_large]
     return lines
 
 

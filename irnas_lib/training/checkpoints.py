@@ -35,8 +35,8 @@ def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
 def load_weights(path: Path, network: nn.Module, expected_sha256: str | None = None) -> None:
     """Reads weights into a network of the same shape.
 
-    Raises CheckpointError where the file is missing, no safetensors file, not the one of the expected hash, or has
-    other names or shapes than the network.
+    Raises CheckpointError where the file is missing, no safetensors file, not the one of the expected hash, holds
+    what is no number, or has other names, shapes or types than the network (16 bits may stand for 32).
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
@@ -54,7 +54,8 @@ def load_weights(path: Path, network: nn.Module, expected_sha256: str | None = N
         if tensor.shape != wanted[name].shape:
             raise CheckpointError(f"{path}: made for another network ({name} is {tuple(tensor.shape)}, "
                                   f"not {tuple(wanted[name].shape)})")
-        if tensor.dtype != wanted[name].dtype and not (tensor.is_floating_point() and wanted[name].is_floating_point()):
+        halved = tensor.dtype == torch.float16 and wanted[name].is_floating_point()
+        if tensor.dtype != wanted[name].dtype and not halved:
             raise CheckpointError(f"{path}: made for another network ({name} is {tensor.dtype})")
         if not tensor.isfinite().all():
             raise CheckpointError(f"{path}: {name} holds what is no number")

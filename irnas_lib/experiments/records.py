@@ -1,0 +1,203 @@
+"""What records hold that are read back from files: the types, ranges and shapes on which whoever reads them relies.
+
+The records stay plain dictionaries. What is not named here, such as versions and commits, may be anything.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from irnas_lib.data.tasks import TASKS
+from irnas_lib.files import LARGEST, read_json
+from irnas_lib.genotypes import Genotype, check_path
+from irnas_lib.search_space import MOVES, OPERATIONS, edges, source_rows
+from irnas_lib.training.checkpoints import CheckpointError
+
+SHOWN = 200  # letters of a message that quotes what a file holds
+
+
+def _task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r} (known: {', '.join(TASKS)})")
+    return name
+
+
+def _budget(budget: dict) -> dict:
+    if not isinstance(budget.get("iterations"), int):
+        raise ValueError("says no iterations")
+    return budget
+
+
+def _rows(grown: dict) -> dict:
+    for axis, rows in grown["axes"].items():
+        if any(row.keys() != {axis, "megabytes", "seconds"} for row in rows):
+            raise ValueError(f"a row of {axis} is not {axis}, megabytes and seconds")
+    return grown
+
+
+def _whole_search(record: dict) -> dict:
+    """That the parts of a search fit each other."""
+    shapes = {"alpha": len(edges(len(record["genotype"]))), "beta": len(source_rows(len(record["path"])))}
+    for place in (record, *record["history"]):
+        for name, rows in shapes.items():
+            if len(place[name]) != rows:
+                raise ValueError(f"{name} has {len(place[name])} rows, not {rows}")
+    if not record["best"] < len(record["history"]):
+        raise ValueError(f"best is {record['best']} of {len(record['history'])} validations")
+    return record
+
+
+Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Count = Annotated[int, Strict(), Field(ge=0, lt=LARGEST)]
+Number = Annotated[int, Strict(), Field(ge=1, lt=LARGEST)]
+Seconds = Annotated[Real, Field(ge=0)]
+Positive = Annotated[Real, Field(gt=0)]
+Decibels = Annotated[Real, Field(ge=-100, le=200)]
+Ssim = Annotated[Real, Field(ge=-1, le=1)]
+Task = Annotated[str, AfterValidator(_task)]
+Cell = Annotated[list, AfterValidator(Genotype)]
+Levels = Annotated[list, AfterValidator(check_path)]
+Alpha = list[Annotated[list[Real], Field(min_length=len(OPERATIONS), max_length=len(OPERATIONS))]]
+Beta = list[Annotated[list[Real], Field(min_length=len(MOVES), max_length=len(MOVES))]]
+Curve = list[tuple[Count, Real, Real]]  # iteration, loss, PSNR
+
+
+class Validation(TypedDict):
+    iteration: Count
+    psnr: Decibels
+    ssim: Ssim
+    loss: Real
+    alpha: Alpha
+    beta: Beta
+    counts: Annotated[bool, Strict()]
+
+
+class Settings(TypedDict):
+    seed: Count
+
+
+class Search(TypedDict):
+    task: Task
+    dataset: str
+    profile: str
+    data_sha256: str
+    device: str
+    settings: Settings
+    genotype: Cell
+    path: Levels
+    relative_path: Levels
+    path_log_probability: Real
+    alpha: Alpha
+    beta: Beta
+    best: Count
+    history: list[Validation]
+    seconds: Seconds
+
+
+class TrainedCell(TypedDict):
+    name: str
+    genotype: Cell
+    seed: Count
+    psnr: Decibels | None
+    ssim: Ssim | None
+    seconds: Seconds | None
+    parameters: Number
+
+
+class Cells(TypedDict):
+    task: Task
+    group: str
+    profile: str
+    budget: Annotated[dict[str, str | Count | Real | None], AfterValidator(_budget)]
+    cells: list[TrainedCell]
+
+
+class Choice(TypedDict):
+    name: str
+    question: str
+    system: str
+    seed: Count
+    pixels: Number
+    iterations: Number
+    curve: Curve
+    scores: dict[str, tuple[Decibels, Ssim, Decibels]] | None
+
+
+class Timed(TypedDict):
+    dataset: str
+    device: str
+    test_pictures: Number
+    pictures: dict[str, dict[str, Seconds]]
+
+
+class Benchmark(TypedDict):
+    value: Real
+    unit: str
+    against: str | None
+    ratio: Positive | None
+    spread: Real | None
+    device: str
+
+
+Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
+                                                                               Field(min_length=2)]]})
+
+
+class Trained(TypedDict):
+    curve: Annotated[Curve, Field(min_length=1)]
+    seconds: Seconds
+
+
+class Scores(TypedDict):
+    psnr: Decibels
+    ssim: Ssim
+    pictures: Number
+    each: NotRequired[dict[str, tuple[Decibels, Ssim]] | None]
+
+
+class Result(TypedDict):
+    """What `results.check` does not look into."""
+
+    seed: Count
+    sigma: Annotated[Real, Field(gt=0, le=255)] | None
+    genotype: Cell | None
+    path: Levels | None
+    metrics: dict[str, Scores]
+    versions: dict[str, str]
+    curve: NotRequired[Curve | None]
+    validation: NotRequired[list[tuple[Count, Real]] | None]
+
+
+SEARCH = TypeAdapter(Annotated[Search, AfterValidator(_whole_search)])
+CELLS = TypeAdapter(Cells)
+CHOICE = TypeAdapter(Choice)
+TIMES = TypeAdapter(dict[Task, Timed])
+BENCH = TypeAdapter(dict[str, Benchmark])
+GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])
+PRECISION = TypeAdapter(dict[Literal["float32", "bfloat16"], Trained])
+RESULT = TypeAdapter(Result)
+
+
+def problem(record: object, kind: TypeAdapter) -> str | None:
+    """What keeps a record from being one of this kind, in a few words; None for a good one."""
+    try:
+        kind.validate_python(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place[:SHOWN]}: {first['msg'].removeprefix('Value error, ')[:SHOWN]}".removeprefix(": ")
+    except RecursionError:
+        return "too deeply nested"
+
+
+def read(path: str | Path, kind: TypeAdapter) -> dict:
+    """The record in a JSON file. Raises CheckpointError, in one line that names the file, unless it is of this kind."""
+    try:
+        record = read_json(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+    if wrong := problem(record, kind):
+        raise CheckpointError(f"{path}: damaged or foreign ({wrong})")
+    return record

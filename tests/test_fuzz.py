@@ -1,0 +1,287 @@
+"""Damaged and hostile input through the boundary of every command: a right result or one line, never a traceback.
+
+The damage is drawn from a seed. By hand, fifty times as much and with the counts:
+
+    IRNAS_FUZZ=50 python -m pytest -s tests/test_fuzz.py
+"""
+
+import hashlib
+import io
+import json
+import lzma
+import os
+import random
+import tarfile
+import zipfile
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save
+from test_batch import PROFILES, write_source
+
+from data_scripts import fetch, prepare
+from irnas_lib import command, decode
+from irnas_lib.data.pictures import read_picture
+from irnas_lib.experiments import cells, choices, results, runs, times
+from irnas_lib.figures import all as figures
+from irnas_lib.files import ROOT
+from irnas_lib.pipeline import batch, profiles
+from irnas_lib.training import checkpoints
+
+TIMES = int(os.environ.get("IRNAS_FUZZ", 1))
+SEED = int(os.environ.get("IRNAS_SEED", 0))
+SHIPPED = ROOT / "checkpoints"
+
+
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """Some bytes changed, cut out, doubled or put in, one to three times."""
+    data = bytearray(content)
+    for _ in range(rng.randint(1, 3)):
+        start = rng.randrange(len(data) + 1) if rng.random() < 0.5 else rng.randrange(min(200, len(data) + 1))
+        end = min(len(data), start + rng.choice((1, 2, 4, 8, 100)))
+        data[start:end] = rng.choice((
+            b"", bytes(rng.randrange(256) for _ in range(end - start)), b"\0" * (end - start), b"\xff" * (end - start),
+            data[start:end] * 2, b"\n"))
+    return bytes(data)
+
+
+NASTY = ("NaN", "Infinity", "-Infinity", "1e400", "-1", "0", "1" * 400, "1" * 5000, str(2 ** 63), "0.5", "-0.5", "1e30",
+         "true", "null", '""', '"a\\nb"', '"\\u0000"', '"\\ud800"', '"../../x"', "[]", "{}", "[[]]", '{"a": 1}',
+         "[" * 900 + "]" * 900, "[" * 100_000, '"$(touch x)"')
+
+
+def nasty(record, rng: random.Random) -> bytes:
+    """JSON with one value, at any depth, replaced."""
+    places = []
+
+    def walk(value):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            places.append((value, key))
+            if isinstance(value[key], dict | list):
+                walk(value[key])
+    record = json.loads(json.dumps(record))
+    walk(record)
+    # First a depth, else nearly all places would be deep in some curve.
+    value, key = rng.choice(rng.choice([places[:30], places]))
+    value[key] = "HERE"
+    return json.dumps(record).replace('"HERE"', rng.choice(NASTY)).encode("utf-8", "surrogatepass")
+
+
+def fuzz(name: str, number: int, make, work, capfd, *expected) -> None:
+    """Gives `work` what `make` makes of a random generator, `number` times, behind the boundary of the commands."""
+    outcomes = Counter()
+    for i in range(number * TIMES):
+        made = make(random.Random(f"{SEED} {name} {i}"))
+        capfd.readouterr()
+        status = command.exit_status(lambda made=made: work(made) and None, *expected)
+        said = capfd.readouterr().err
+        assert (status, said.count("\n")) in ((0, 0), (1, 1)) and (not said or said[:-1].isprintable()), (i, said)
+        outcomes["right" if status == 0 else "one line"] += 1
+    with capfd.disabled():
+        if TIMES > 1:
+            print(f"\n{name}: {number * TIMES} inputs: {dict(outcomes)}", end="")
+    assert outcomes["one line"] > number * TIMES / 10, "the damage was hardly ever noticed"
+
+
+def pictures() -> dict[str, bytes]:
+    """Of every format; TIFF packed in several ways and with a colour profile."""
+    rng, made = np.random.default_rng(0), {}
+    image = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).resize((40, 30))
+    exif = image.getexif()
+    exif[0x0112] = 6  # lying
+    for name, kind, options in (("png", "PNG", {}), ("jpg", "JPEG", {"exif": exif}), ("bmp", "BMP", {}),
+                                ("webp", "WEBP", {}), ("tif", "TIFF", {"icc_profile": b"profile" * 9}),
+                                ("lzw.tif", "TIFF", {"compression": "tiff_lzw"}),
+                                ("jpeg.tif", "TIFF", {"compression": "jpeg"}),
+                                ("deflate.tif", "TIFF", {"compression": "tiff_adobe_deflate"})):
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        made[name] = file.getvalue()
+    return made
+
+
+def test_pictures(tmp_path, capfd):
+    whole = pictures()
+
+    def make(rng):
+        name = rng.choice(sorted(whole))
+        path = tmp_path / f"picture.{name}"
+        path.write_bytes(damaged(whole[name], rng))
+        return path
+
+    def work(path):
+        for mode, channels in (("L", 1), ("RGB", 3)):
+            array = read_picture(path, mode)
+            assert array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == channels
+    fuzz("pictures", 200, make, work, capfd)
+
+
+def archives() -> dict[str, bytes]:
+    made = {}
+    for name, mode in (("a.tar", "w"), ("a.tgz", "w:gz"), ("a.txz", "w:xz")):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode) as archive:
+            for inside, content in TINY.items():
+                info = tarfile.TarInfo(inside)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        made[name] = file.getvalue()
+    for name, packing in (("a.zip", zipfile.ZIP_DEFLATED), ("b.zip", zipfile.ZIP_LZMA)):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", packing) as archive:
+            for inside, content in TINY.items():
+                archive.writestr(inside, content)
+        made[name] = file.getvalue()
+    return made
+
+
+TINY = {f"Tiny/{split}/{n}.jpg": f"{split} {n}".encode() * 20 for split in ("train", "test") for n in range(3)}
+
+
+def test_archives(tmp_path, capfd, monkeypatch):
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in TINY.items()]
+    (tmp_path / "Tiny.sha256").write_text("".join(lines))
+    monkeypatch.setattr(prepare, "LISTS", tmp_path)
+    whole = archives()
+
+    def make(rng):
+        name = rng.choice(sorted(whole))
+        (tmp_path / name).write_bytes(damaged(whole[name], rng))
+        return tmp_path / name
+
+    def work(archive):
+        taken = prepare.take_files(archive, tmp_path / "data", prepare.read_list("Tiny"))
+        if taken:
+            raise fetch.FetchError(f"{archive}: {len(taken)} missing")
+        for name, content in TINY.items():
+            assert (tmp_path / "data" / name).read_bytes() == content
+    fuzz("archives", 200, make, work, capfd, fetch.FetchError)
+
+
+def huge_tar(path):
+    """A member of 2^80 bytes, and one of 3 GB whose bytes are holes."""
+    info = tarfile.TarInfo("Tiny/train/0.jpg")
+    info.size = 2 ** 80
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"\0" * 10240)
+
+
+def large_zip(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("Tiny/train/0.jpg", "w") as inside:
+        for _ in range(fetch.LARGEST // 2 ** 20 + 1):
+            inside.write(bytes(2 ** 20))
+
+
+def sparse_tar(path):
+    info = tarfile.TarInfo("Tiny/train/0.jpg")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[386:482] = b"7777777777\0\0" * 8  # places and lengths that cannot be
+    path.write_bytes(bytes(head) + b"\0" * 10240)
+
+
+def cut_lzma(path):
+    path.write_bytes(lzma.compress(archives()["a.tar"])[:-200])
+
+
+@pytest.mark.parametrize("make", [huge_tar, large_zip, sparse_tar, cut_lzma])
+def test_archives_that_lie_about_sizes(tmp_path, make):
+    make(tmp_path / "a")
+    try:
+        found = list(fetch.read_files(tmp_path / "a", lambda name: name.endswith("0.jpg")))
+        assert all(content == TINY[name] for name, content in found)
+    except fetch.FetchError as error:
+        assert "\n" not in str(error)
+
+
+def consume_search(path):
+    record = runs.load_search(path)
+    assert decode.derive_cell(torch.tensor(record["alpha"])) and decode.viterbi_path(torch.tensor(record["beta"]))
+    assert record["history"][record["best"]]["psnr"] < 200
+
+
+def consume_cells(path):
+    for task in ("denoising", "deraining"):
+        for group in cells.by_group(cells.best_known([path.parent], task)).values():
+            assert all(cell["psnr"] is None or cell["psnr"] < 200 for cell in group)
+
+
+def consume_result(path):
+    result = results.read(path)
+    assert result.stem and results.best([result], result.task, result.system, result.sigma) != {}
+    assert all(scores["psnr"] < 200 for scores in result.metrics.values())
+
+
+def consume_times(path):
+    for record in times.load(path).values():
+        assert all(seconds >= 0 for seconds in times.scaled(record).values())
+
+
+RECORDS = {
+    "results": ("results/denoising-ir_nas-sigma50-seed0-matched-5000-gpu.json", consume_result),
+    "searches": ("searches/denoising-seed0-gpu.json", consume_search),
+    "cells": ("cells/denoising-random-1000-laptop.json", consume_cells),
+    "choices": (None, lambda path: choices.load([path.parent])),
+    "times": ("times.json", consume_times),
+    "bench": ("bench.json", lambda path: figures.measurements(path.parent, "bench")),
+    "growth": ("growth.json", lambda path: figures.measurements(path.parent, "growth")),
+    "precision": ("precision.json", lambda path: figures.measurements(path.parent, "precision"))}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_records(name, tmp_path, capfd):
+    place, work = RECORDS[name]
+    source = SHIPPED / place if place else min((SHIPPED / "choices").glob("*.json"))
+    whole = json.loads(source.read_text())
+    file = tmp_path / source.name
+
+    def make(rng):
+        file.write_bytes(nasty(whole, rng) if rng.random() < 0.8 else damaged(source.read_bytes(), rng))
+        return file
+    file.write_bytes(source.read_bytes())
+    work(file)
+    fuzz(name, 60, make, work, capfd)
+
+
+def test_profiles(tmp_path, capfd):
+    for notebook in ("one", "two", "three"):
+        write_source(tmp_path, notebook)
+    listed = tmp_path / "profiles.toml"
+    values = ('"x"', "-1", "nan", "inf", "1" + "0" * 400, "[1, 2]", "{}", "true", "1979-05-27", '"$(touch x)"',
+              '"""\n"""', '"../x"', '"-x"', '"a b"')
+
+    def make(rng):
+        if rng.random() < 0.3:
+            listed.write_bytes(damaged(PROFILES.encode(), rng))
+        else:
+            lines = PROFILES.splitlines()
+            place = rng.choice([i for i, line in enumerate(lines) if "=" in line])
+            lines[place] = f"{lines[place].partition('=')[0]}= {rng.choice(values)}"
+            listed.write_text("\n".join(lines))
+        return listed
+
+    def work(path):
+        for job in profiles.load("smoke", path):
+            batch.prepare(job, tmp_path)
+            assert profiles.PLAIN_NAME.fullmatch(job.name) and profiles.PLAIN_NAME.fullmatch(job.notebook)
+    fuzz("profiles", 60, make, work, capfd, batch.BatchError)
+
+
+def test_weights(tmp_path, capfd):
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    whole = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    file = tmp_path / "weights.safetensors"
+
+    def make(rng):
+        content = damaged(whole, rng)
+        if rng.random() < 0.3:
+            content = whole.replace(b'"F32"', rng.choice((b'"F64"', b'"I32"', b'"U32"', b'"C64"')), 1)
+        file.write_bytes(content)
+        return file
+
+    def work(path):
+        checkpoints.load_weights(path, network, hashlib.sha256(path.read_bytes()).hexdigest())
+        assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+    fuzz("weights", 200, make, work, capfd)
