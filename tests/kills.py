@@ -1,6 +1,6 @@
 """kill -9 at moments drawn from a seed, then the same command: it must end with the same bytes, and leave nothing over.
 
-    python tests/kills.py --kills 200
+    python -m tests.kills --kills 200
 
 Every command that writes takes its turn, in miniature. Half of the kills strike just before a change of some file, half
 at some time. Says what came out, a line for each command, and fails at the first kill that lost, blocked or left
@@ -10,7 +10,6 @@ something.
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -70,7 +69,7 @@ def searching(folder: Path) -> None:
     """As 03_search does."""
     data, settings = pictures(), search.SearchSettings(layers=2, nodes=2, width=2, batch=2, crop=16, epochs=3,
                                                        warmup_epochs=1, crops_per_picture=4, validate_every=4)
-    stored = json.loads(json.dumps(settings.__dict__))
+    stored = settings.recorded()
     if runs.find_search("gpu", "denoising", 0, stored, data.sha256):
         return
     torch.manual_seed(0)
@@ -147,7 +146,7 @@ def preparing(folder: Path) -> None:
 def before_fetching(folder: Path) -> None:
     content = {}
     for seed in range(6):
-        name = a_result(folder / "checkpoints", seed=seed)["weights"]["file"]
+        name = a_result(folder / "checkpoints", seed=seed).weights["file"]
         content[name] = (folder / "checkpoints" / name).read_bytes()
         (folder / "checkpoints" / name).unlink()
     archive(folder / "weights.zip", content)

@@ -37,7 +37,8 @@ class Entry(TypedDict):
     each: NotRequired[dict[str, list[Scalar]]]
 
 
-JOBS, WORTH, PROFILES = TypeAdapter(list[Entry]), TypeAdapter(list[str]), TypeAdapter(dict[Name, Settings])
+JOBS, PATTERNS, PROFILES = TypeAdapter(list[Entry]), TypeAdapter(list[str]), TypeAdapter(dict[Name, Settings])
+LISTS = ("jobs", "worth", "light")  # at the top of the file; what else stands there is a profile
 # What parameters may be, whichever notebook has them; 0 often stands for "as it is".
 RANGES = {"sigma": (0, 255), "seed": (0, LARGEST - 1), "iterations": (1, 10 ** 8), "schedule": (0, 10 ** 8),
           "batch": (1, 4096), "crop": (1, 4096), "layers": (1, 32), "nodes": (1, 32), "width": (0, 1024),
@@ -63,7 +64,7 @@ class Job(NamedTuple):
 
 def names(source: Path = SOURCE) -> list[str]:
     """Names of the known profiles, in the order of the file."""
-    return [name for name in _read(source) if name not in ("jobs", "worth", "light")]
+    return [name for name in _read(source) if name not in LISTS]
 
 
 def datasets(profile: str, source: Path = SOURCE) -> dict[str, str]:
@@ -156,9 +157,9 @@ def _read(source: Path) -> dict:
         content = tomllib.loads(source.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ProfileError(f"{source.name}: {error}") from None
-    rest = {name: part for name, part in content.items() if name not in ("jobs", "worth")}
-    for part, kind, place in ((content.get("jobs"), JOBS, "jobs."), (content.get("worth", []), WORTH, "worth."),
-                              (rest, PROFILES, "")):
+    rest = {name: part for name, part in content.items() if name not in LISTS}
+    for part, kind, place in ((content.get("jobs"), JOBS, "jobs."), (content.get("worth", []), PATTERNS, "worth."),
+                              (content.get("light", []), PATTERNS, "light."), (rest, PROFILES, "")):
         if wrong := records.problem(part, kind):
             raise ProfileError(f"{source.name}: {place}{wrong}")
     return content
