@@ -58,12 +58,12 @@ task = "denoising"
 
 # %%
 dataset = profiles.datasets(profile)[task]
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 splits = {"train": pictures.train, "validation": pictures.validation, "test": pictures.test}
 for name, split in splits.items():
     megabytes = sum(picture.clean.nbytes for picture in split) / 2**20
     print(f"{name:11}{len(split):4} pictures, {megabytes:6.1f} MiB decoded")
-print(f"{dataset}: {pictures.channels} channel(s), sides from",
+print(f"{pictures.name}: {pictures.channels} channel(s), sides from",
       min(min(picture.clean.shape[:2]) for split in splits.values() for picture in split), "to",
       max(max(picture.clean.shape[:2]) for split in splits.values() for picture in split), "pixels")
 
@@ -72,7 +72,8 @@ print(f"{dataset}: {pictures.channels} channel(s), sides from",
 # of the list of its files' SHA-256. It does not depend on the folder, and every result file carries it.
 
 # %%
-print("content hash:", pictures.sha256)
+stored = {result["dataset"]: result["data_sha256"] for result in runs.all_results(profile)}
+print("content hash:", pictures.sha256 or f"{stored[dataset]} (of {dataset}, as the stored results have it)")
 
 # %% [markdown]
 # And nothing should be learned that is measured later. Is a training picture, pixel for pixel, also a test
@@ -112,7 +113,7 @@ def square(array):
     return array[top:top + side, left:left + side]
 
 
-shown = pictures if dataset == "embedded" else datasets.load(task, "embedded")
+shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
 chosen = [*shown.train[::-(-len(shown.train) // 8)], *shown.test[:4]]
 show([square(picture.clean if picture.degraded is None else picture.degraded) for picture in chosen],
      [f"{'train' if i < len(chosen) - len(shown.test[:4]) else 'test'}: {picture.name}"
@@ -284,7 +285,7 @@ show([camera.linear_to_srgb(linear), *seen.values()], ["linear light", *seen], c
 # witnesses, so they are averaged first; the intervals are of 95% over photographs.
 
 # %%
-pairs = datasets.load("sim1800", profiles.datasets(profile)["sim1800"], data)
+pairs = datasets.load_or_embedded("sim1800", profiles.datasets(profile)["sim1800"], data)
 LAGS = range(9)
 
 
@@ -316,7 +317,8 @@ white = [rng.standard_normal(error.shape) * error.std() for error in errors]
 correlated, plain = (interval([statistics(error) for error in of]) for of in (errors, white))
 print(f"{pairs.name}: {len(pairs.test)} test patches of {len({p.name.split('-')[-1] for p in pairs.test})} photographs")
 for i, name in enumerate((*(f"shifted by {lag}" for lag in LAGS), "red and green", "red and blue", "green and blue")):
-    camera_says, white_says = (f"{of[0][i]:+.4f} ± {of[1][i]:.4f}" for of in (correlated, plain))
+    camera_says, white_says = (f"{mean[i]:+.4f}" + (f" ± {half[i]:.4f}" if np.isfinite(half[i]) else "")
+                               for mean, half in (correlated, plain))
     print(f"{name:16} camera {camera_says}   white {white_says}")
 
 # %%

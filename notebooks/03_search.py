@@ -64,7 +64,7 @@ validate_every = 2
 # nothing and judge the supernet (Train V).
 
 # %%
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 train_w, train_a, train_v = split_pictures(pictures.train, seed)
 train_v = pictures.validation or train_v
 for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train_v)):
@@ -122,6 +122,7 @@ record = runs.find_search(profile, task, seed, stored, pictures.sha256)
 if record:
     print(f"loaded: finished in {record['seconds']:.0f} s on {record['device']}")
 else:
+    pictures.check_no_stand_in()
     state_file = runs.state_file(profile, f"search-{task}-seed{seed}")
     found = search(supernet, pictures.train, settings, device, pictures.validation, state_file, TASKS[task].rotate)
     record = found | {"task": task, "dataset": dataset, "settings": stored} | runs.provenance(profile, pictures, device)

@@ -78,7 +78,7 @@ precision = "float32"
 
 # %%
 sigma = sigma if TASKS[task].sigmas else None
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 test = pictures.test[::every]
 options = training_options(task, sigma)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} of {len(pictures.test)} test pictures")
@@ -189,11 +189,15 @@ display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma
 
 # %%
 nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
-print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
+print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures of {pictures.name}, "
+      "strict")
 
 result.setdefault("metrics", {})
 measurable = result["status"] == "ok" and (folder is None or runs.at_hand(result, folder))
-for names in protocols.grouped(protocols_measured.split(",")) if measurable else ():
+if measurable and pictures.instead_of:
+    restored = protocols.evaluate(restore, test, "strict", sigma, seed)
+    print(f"restored {restored.psnr:7.2f} dB   SSIM {restored.ssim:.4f}   the same pictures\n")
+for names in protocols.grouped(protocols_measured.split(",")) if measurable and not pictures.instead_of else ():
     if any(result["metrics"].get(name, {}).get("pictures", 0) < len(test) for name in names):
         kept = runs.scores_file(profile, f"{results.stem(wanted)}-{digest(network)[:8]}", names, pictures)
         scores = measure(restore, test, names, sigma, seed, kept)
@@ -202,7 +206,8 @@ for names in protocols.grouped(protocols_measured.split(",")) if measurable else
         runs.state_file(profile, results.stem(wanted)).unlink(missing_ok=True)
         kept.unlink()
 for name, score in result["metrics"].items():
-    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
+    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures of "
+          f"{result['dataset']}")
 
 # %% [markdown]
 # ## Exercises

@@ -56,11 +56,12 @@ test_pictures = 0
 
 # %%
 sigma = sigma if TASKS[task].sigmas else None
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 test = pictures.test[::every][:test_pictures or None]
 restore = classical.restorer(method, task, sigma, pictures.train)
-print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}:",
-      ", ".join(picture.name for picture in test[:20]), "..." if len(test) > 20 else "")
+if not pictures.instead_of:
+    print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}:",
+          ", ".join(picture.name for picture in test[:20]), "..." if len(test) > 20 else "")
 
 # %% [markdown]
 # ## Measuring
@@ -75,8 +76,10 @@ wanted = dict.fromkeys(("recipe", "loss", "lambda", "iterations", "schedule", "b
 wanted |= {"task": task, "dataset": dataset, "system": method, "sigma": sigma, "seed": seed, "status": "ok"}
 wanted |= runs.provenance(profile, pictures, runs.CPU)
 finished = runs.find_training(profile, wanted)
+if not finished:
+    pictures.check_no_stand_in()
 result, folder = finished or (wanted | {"metrics": {}}, runs.output_folder(profile))
-for names in protocols.grouped(protocols_measured.split(",")):
+for names in protocols.grouped(protocols_measured.split(",")) if not pictures.instead_of else ():
     known = [result["metrics"].get(name, {}) for name in names]
     if any(scores.get("pictures", 0) < len(test) or not scores.get("each") for scores in known):
         kept = runs.scores_file(profile, results.stem(wanted), names, pictures)
@@ -84,9 +87,11 @@ for names in protocols.grouped(protocols_measured.split(",")):
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, None)
         kept.unlink()
+unrestored = results.best(runs.all_results(profile), task, TASKS[task].unrestored, sigma)
 for name, score in result["metrics"].items():
-    nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)
-    print(f"{name:9}{nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures   the input")
+    nothing = (unrestored["metrics"][name] if pictures.instead_of
+               else protocols.evaluate(lambda x: x, test, name, sigma, seed)._asdict())
+    print("{name:9}{psnr:7.2f} dB   SSIM {ssim:.4f}   {pictures} pictures   the input".format(name=name, **nothing))
     time = f"{score['seconds']:.2f} s a picture, one thread" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
 

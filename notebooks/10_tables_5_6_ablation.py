@@ -182,8 +182,8 @@ for system in ("IR-NAS", "IR-NAS + residual"):
 
 # %%
 sizes = (1, 2, 4, 8, 16)
-degraded, clean = Patches(datasets.load("denoising", profiles.datasets(profile)["denoising"], data).test,
-                          crop=64 if not smoke else 32, sigmas=(50,)).batch(32, 0, 0)
+pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
+degraded, clean = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(32, 0, 0)
 quality = {}
 for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
     result = result_files.best(results, "denoising", system, 50, smoke=smoke)

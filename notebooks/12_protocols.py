@@ -59,7 +59,7 @@ steps = "64,48"
 # A network that was trained here. Its weights stay as they are for the rest of the page.
 
 # %%
-pictures = datasets.load("denoising", profiles.datasets(profile)["denoising"], data)
+pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
 chosen = pictures.test[::max(1, len(pictures.test) // number)][:number]
 result = result_files.best(runs.all_results(profile), "denoising", system, sigma, smoke=profile == "smoke")
 folder = next(folder for folder in runs.folders(profile) if runs.at_hand(result, folder))
@@ -67,7 +67,7 @@ network = systems.build(system, pictures.channels, systems.published("denoising"
 runs.load_network(network, result, folder)
 restore = inference.restorer(network, device)
 print(f"{system}, trained for {result['iterations']:,} iterations at sigma {sigma} ({result['profile']})")
-print(f"{number} pictures:", ", ".join(picture.name for picture in chosen))
+print(f"{len(chosen)} pictures:", ", ".join(picture.name for picture in chosen))
 
 # %% [markdown]
 # ## Three protocols, one denoiser

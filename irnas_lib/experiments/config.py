@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class TrainingConfig:
     def key(self) -> dict:
         """As JSON and the state of a training hold it."""
         return json.loads(json.dumps(dict(zip(NAMES, (getattr(self, field.name) for field in fields(self))))))
+
+    def same(self, other: "TrainingConfig") -> bool:
+        """Equal, but for the hash of the data where one of the two does not know it."""
+        if None in (self.data_sha256, other.data_sha256):
+            return replace(self, data_sha256=None) == replace(other, data_sha256=None)
+        return self == other
 
     def differences(self, other: "TrainingConfig") -> list[str]:
         """The names, as in a result, of what two trainings differ in."""

@@ -157,7 +157,8 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
         raise ValueError(f"a schedule of {given['schedule']} ends before the {given['iterations']} iterations do")
     record = {key: given[key] for key in ("task", "system", "sigma", "seed", "recipe", "iterations", "batch", "crop")}
     record |= {
-        "dataset": pictures.name, "lambda": given["loss_lambda"], "schedule": given["schedule"] or given["iterations"],
+        "dataset": pictures.instead_of or pictures.name, "lambda": given["loss_lambda"],
+        "schedule": given["schedule"] or given["iterations"],
         "loss": "mse + log-ssim" if given["loss_lambda"] else "mse",
         "genotype": architecture and [[list(edge) for edge in node] for node in architecture.genotype],
         "path": architecture and list(architecture.path), "width": architecture and architecture.width,
@@ -178,7 +179,8 @@ def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Data
 
 
 def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
-    """A finished training of the same TrainingConfig as `wanted`: its result and its folder.
+    """A finished training of the same TrainingConfig as `wanted`, up to a hash of the data that is not known: its
+    result and its folder.
 
     Raises CheckpointError where there is none, and the run holds another one under the name that it would get: such a
     result is not lost without a word (unless it is of smoke scale).
@@ -186,7 +188,7 @@ def find_training(profile: str, wanted: dict) -> tuple[dict, Path] | None:
     config = TrainingConfig.of(wanted)
     for folder in folders(profile):
         for result in results.load(folder / "results"):
-            if TrainingConfig.of(result) == config:
+            if TrainingConfig.of(result).same(config):
                 return result, folder
     rival = output_folder(profile) / "results" / f"{results.stem(wanted)}.json"
     if profile != results.SMOKE and rival.is_file():

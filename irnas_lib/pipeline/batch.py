@@ -43,11 +43,13 @@ class BatchError(RuntimeError):
 
 
 class ThisPython(AsyncKernelManager):
-    """A kernel of the running interpreter, whatever kernels the user has installed."""
+    """A kernel of the running interpreter, whatever kernels the user has installed, that lets no embedded pictures
+    stand in for a data set."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(resource_dir="", **get_kernel_dict(["--log-level=CRITICAL"]))
+        return KernelSpec(resource_dir="", env={"IRNAS_DATA_REQUIRED": "1"},
+                          **get_kernel_dict(["--log-level=CRITICAL"]))
 
 
 @contextlib.contextmanager

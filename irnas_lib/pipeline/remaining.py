@@ -55,9 +55,8 @@ def _left(profile: str, job: profiles.Job, given: dict, known: list[dict], here:
                       "schedule": given["schedule"] or given["iterations"]} | _architecture(profile, given)
     iterations = given["iterations"]
 
-    def same(record):
-        """Up to the data's hash, for which all pictures would have to be read."""
-        return TrainingConfig.of(record | {"data_sha256": None}) == TrainingConfig.of(wanted)
+    def same(record):  # up to the data's hash, for which all pictures would have to be read
+        return TrainingConfig.of(record).same(TrainingConfig.of(wanted))
 
     if any(map(same, known)):  # a failed one too: the notebook does not try it again
         return Left(job.name, iterations, iterations, 0.0)
