@@ -20,7 +20,6 @@
 
 # %%
 import csv
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +37,7 @@ from irnas_lib.files import data_folder
 from irnas_lib.pipeline import profiles
 from irnas_lib.training.search import split_pictures
 
-print({name: version(name) for name in ("torch", "numpy", "scikit-image")})
-print(runs.device_name(runs.best_device()))
+print(runs.versions("torch", "numpy", "scikit-image"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
 # The parameters. The profile says which data set belongs to a task: photographs that come with scikit-image

@@ -21,7 +21,6 @@
 
 # %%
 import inspect
-from importlib.metadata import version
 from math import comb
 
 import matplotlib.pyplot as plt
@@ -36,8 +35,7 @@ from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.supernet import Supernet
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")})
-print(runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
 # The parameters. Nothing here is trained and no picture is needed, so every profile shows the space at the

@@ -21,7 +21,6 @@
 # %%
 import inspect
 import math
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import torch
@@ -33,8 +32,7 @@ from irnas_lib.figures import drawing, interactive, plots
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.training.checkpoints import CheckpointError
 
-print({name: version(name) for name in ("torch", "numpy", "matplotlib")})
-print(runs.device_name(runs.best_device()))
+print(runs.versions("torch", "numpy", "matplotlib"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
 # The parameters: whose search is decoded. Notebook 3 makes it.

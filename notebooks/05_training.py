@@ -20,7 +20,6 @@
 
 # %%
 import math
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,7 +37,7 @@ from irnas_lib.figures import drawing, panels, plots
 from irnas_lib.training.checkpoints import digest
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
 # The parameters. `genotype` is "published", "searched" (what `03_search` found at this profile) or the path of an

@@ -20,7 +20,6 @@
 
 # %%
 import os
-from importlib.metadata import version
 
 from IPython.display import display
 
@@ -30,7 +29,7 @@ from irnas_lib.evaluation import classical, measuring, protocols
 from irnas_lib.experiments import results, runs
 from irnas_lib.figures import panels, plots
 
-print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
+print(runs.versions("torch", "numba", "numpy", "scikit-image"), "on", runs.device_name(runs.CPU))
 
 # %% [markdown]
 # The parameters. `method` is one of "Noisy", "Rainy" (both do nothing), "BM3D", "WNNM", "LP" and "DSC". Where a method
@@ -87,10 +86,11 @@ for names in protocols.grouped(protocols_measured.split(",")) if not pictures.in
         result["metrics"] |= {name: score._asdict() for name, score in scores.items()}
         runs.save_training(result | {"profile": profile}, None)
         kept.unlink()
-unrestored = results.best(runs.all_results(profile), task, TASKS[task].unrestored, sigma)
+unrestored = results.best(runs.all_results(profile), task, TASKS[task].unrestored, sigma, smoke=profile == "smoke")
 for name, score in result["metrics"].items():
-    nothing = (unrestored["metrics"][name] if pictures.instead_of
-               else protocols.evaluate(lambda x: x, test, name, sigma, seed)._asdict())
+    nothing = unrestored and unrestored["metrics"].get(name)
+    if nothing is None or nothing["pictures"] != score["pictures"]:
+        nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)._asdict()
     print("{name:9}{psnr:7.2f} dB   SSIM {ssim:.4f}   {pictures} pictures   the input".format(name=name, **nothing))
     time = f"{score['seconds']:.2f} s a picture, one thread" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")

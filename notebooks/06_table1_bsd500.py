@@ -18,7 +18,6 @@
 # of the printed rows may be compared with each other, and how ours compare.
 
 # %%
-from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
@@ -28,7 +27,7 @@ from irnas_lib.figures import plots
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"

@@ -20,7 +20,6 @@
 # same thing.
 
 # %%
-from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
@@ -30,7 +29,7 @@ from irnas_lib.figures import plots
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"

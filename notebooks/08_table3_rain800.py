@@ -17,7 +17,6 @@
 # been measured here, on RGB (`strict`) and on luma alone (`strict_y`).
 
 # %%
-from importlib.metadata import version
 
 import torch
 import torchvision
@@ -33,7 +32,7 @@ from irnas_lib.operations import deform_conv
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import printed, writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"

@@ -18,7 +18,6 @@
 # draws the cells from their genotypes, counts what the changes cost, and shows what has been measured.
 
 # %%
-from importlib.metadata import version
 
 from exercises import check
 from IPython.display import Markdown, display
@@ -30,7 +29,7 @@ from irnas_lib.figures import all, cell_plots, drawing
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.tables import comparison, writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"

@@ -18,7 +18,6 @@
 # choices that the paper makes without a table: the weight of the term, the recipe, and the residual that is missing.
 
 # %%
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import torch
@@ -36,7 +35,7 @@ from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, writers
 from irnas_lib.training.recipes import RECIPES
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -183,7 +182,8 @@ for system in ("IR-NAS", "IR-NAS + residual"):
 # %%
 sizes = (1, 2, 4, 8, 16)
 pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
-degraded, clean = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(32, 0, 0)
+degraded, clean = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(
+    16 if pictures.instead_of else 32, 0, 0)
 quality = {}
 for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
     result = result_files.best(results, "denoising", system, 50, smoke=smoke)

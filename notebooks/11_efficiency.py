@@ -17,7 +17,6 @@
 # page counts what can be counted, measures on the machine at hand, and puts both beside what is printed.
 
 # %%
-from importlib.metadata import version
 
 import torch
 from IPython.display import display
@@ -30,7 +29,7 @@ from irnas_lib.pipeline import profiles
 from irnas_lib.supernet import Supernet
 from irnas_lib.tables import printed
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"

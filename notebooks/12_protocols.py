@@ -19,7 +19,6 @@
 # 1 with what was learned.
 
 # %%
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,7 +37,7 @@ from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, printed
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
 # The parameters. `steps` are the distances between tiles of 64 pixels, the largest first; `number` is how many test

@@ -62,6 +62,11 @@ def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:
             "versions": {name: version(name) for name in PACKAGES}, "commit": commit()}
 
 
+def versions(*packages: str) -> str:
+    """The installed versions, as the pages say them: "torch 2.14.1, numpy 2.4.6"."""
+    return ", ".join(f"{name} {version(name)}" for name in packages)
+
+
 # ---- searches ----
 
 def search_file(task: str, seed: int, profile: str) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.pipeline import marks, profiles, publish, remaining, stamps
 
 NOTEBOOKS = ROOT / "notebooks"
+PROGRESS = re.compile(r"\d+%\|.*\| \d+/\d+ \[")  # as tqdm draws it
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -142,15 +144,23 @@ def _execute(notebook: NotebookNode, job: profiles.Job, folder: Path, notebooks:
 
 
 def _finish(output: Path, stamp: dict) -> None:
-    """Replace papermill's own metadata, which names paths, by the stamp."""
+    """Replace papermill's own metadata, which names paths, by the stamp; leave out what is left of progress bars."""
     notebook = stamps.without_machine_paths(nbformat.read(output, as_version=4))
     notebook.metadata.pop("papermill", None)
     notebook.metadata["irnas"] = stamp
     for number, cell in enumerate(notebook.cells):
         cell.metadata.pop("papermill", None)
+        if cell.cell_type == "code":
+            cell.outputs = [shown for shown in cell.outputs if not _is_progress(shown)]
         cell.id = f"cell-{number}"  # random otherwise, and then no two runs are alike
     with atomically(output) as partial:
         nbformat.write(notebook, partial)
+
+
+def _is_progress(output: NotebookNode) -> bool:
+    """Whether an output is nothing but progress bars, finished or wiped out."""
+    return output.get("name") == "stderr" and all(
+        not line.strip() or PROGRESS.search(line) for line in re.split(r"[\r\n]", output.text))
 
 
 def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float = 0) -> int:
