@@ -136,7 +136,7 @@ plt.show()
 
 # %%
 cell = supercell.Supercell(nodes=3, channels=width)
-print(search_space.edges(3))
+print(", ".join(f"{source} → {node}" for source, node in search_space.edges(3)))
 drawing.draw_supercell(cell)
 
 # %% [markdown]
@@ -200,7 +200,7 @@ plt.show()
 
 # %%
 genotype = decode.derive_cell(raw)
-print(genotype)
+print(*str(genotype).split("; "), sep="\n")
 drawing.draw_cell(genotype)
 
 
@@ -331,7 +331,7 @@ print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes)
 # %%
 published = PUBLISHED[task, "IR-NAS"]
 network = RestorationNetwork(*published, channels)
-print("cell:", published.genotype)
+print(*str(published.genotype).split("; "), sep="\n")
 print(f"path {published.path}, W = {published.width}: {systems.parameter_count(network):,} parameters")
 drawing.draw_network(network)
 

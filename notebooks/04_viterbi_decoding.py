@@ -107,7 +107,7 @@ for number, layer in enumerate(decode.transition_scores(beta), 1):
         reached[level] = (*best[winner][0], level), ways[winner]
         tried = ", ".join(f"from {source}: {best[source][1]:.4f} x {way / best[source][1]:.4f} = {way:.4f}"
                           for source, way in sorted(ways.items()))
-        print(f"  to level {level}   {tried}   ->  {reached[level][0]}")
+        print(f"  to level {level} {tried} -> {','.join(map(str, reached[level][0]))}")
     best = reached
 path, probability = max(best.values(), key=lambda way: way[1])
 print(f"best at the end: {path}, probability {probability:.4f}")
@@ -286,11 +286,11 @@ assert decode.derive_cell(alpha) == record["genotype"]
 # %%
 published = PUBLISHED[task, "IR-NAS"]
 different = drawing.changes(record["genotype"], published.genotype)
-print("found:    ", record["genotype"])
+print("found:", *str(record["genotype"]).split("; "), sep="\n  ")
 drawing.draw_cell(record["genotype"], different)
 
 # %%
-print("published:", published.genotype)
+print("published:", *str(published.genotype).split("; "), sep="\n  ")
 drawing.draw_cell(published.genotype)
 
 

@@ -102,7 +102,7 @@ plt.show()
 # %%
 if system in systems.IR_NAS:
     architecture = runs.architecture(genotype, task, system, profile, seed, path, width)
-    print("cell: ", architecture.genotype)
+    print("cell:", *str(architecture.genotype).split("; "), sep="\n  ")
     print("path: ", architecture.path, " width:", architecture.width)
     display(drawing.draw_cell(architecture.genotype))
 else:

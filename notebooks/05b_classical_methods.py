@@ -59,8 +59,7 @@ pictures = datasets.load_or_embedded(task, dataset, data)
 test = pictures.test[::every][:test_pictures or None]
 restore = classical.restorer(method, task, sigma, pictures.train)
 if not pictures.instead_of:
-    print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}:",
-          ", ".join(picture.name for picture in test[:20]), "..." if len(test) > 20 else "")
+    print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}")
 
 # %% [markdown]
 # ## Measuring

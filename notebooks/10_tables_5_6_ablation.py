@@ -201,10 +201,10 @@ for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
         moved = [(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]
         fixed = torch.cat([metrics.psnr(network.eval()(x), y) for x, y in zip(degraded.split(8), clean.split(8))])
         quality[system] = [each.mean().item() for each in found], fixed.mean().item()
-    print(f"{system}, trained for {result['iterations']:,} iterations of {result['batch']} crops: evaluation "
-          f"{quality[system][1]:.2f} dB; training "
+    print(f"{system}, trained for {result['iterations']:,} iterations of {result['batch']} crops\n"
+          f"  evaluation mode: {quality[system][1]:.2f} dB\n  training mode:   "
           + ", ".join(f"{psnr:.2f} dB with {size}" for size, psnr in zip(sizes, quality[system][0]))
-          + f"; input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")
+          + f"\n  input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")
 
 # %%
 if quality:

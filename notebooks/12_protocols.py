@@ -271,13 +271,13 @@ if ours:
 for item in printed.load():
     if item.where == "1" and item.metric == "PSNR" and item.sigma == str(sigma):
         here = result_files.best(runs.all_results(profile), "denoising", item.system, sigma, "strict")
-        comparable = f"{item.number:6.2f} as it is"
+        comparable = f"{item.number:.2f} as it is"
         if item.protocol == "redrawn":
             comparable = (f"{item.number - max(ours):.2f} to {item.number - min(ours):.2f} in strict, at these lifts"
                           if ours else "in strict: not known, for no lift is measured")
         elif item.protocol != "strict":
-            comparable = "pictures of another size: in strict nothing is printed" + (
-                "; here {psnr:.2f} on {pictures} pictures".format(**here["metrics"]["strict"])
+            comparable = "other pictures: nothing printed for strict" + (
+                "; here {psnr:.2f} on {pictures}".format(**here["metrics"]["strict"])
                 if here and here["iterations"] is None else "")
         print(f"{item.system:8} printed {item.number:6.2f}, agrees with {item.protocol:8} {comparable}")
 

@@ -148,9 +148,9 @@ def load_or_embedded(task: str, dataset: str, data: str | Path | None = None) ->
         if data or os.environ.get("IRNAS_DATA_REQUIRED"):
             raise
     stand_in = replace(load(task, "embedded"), sha256=None, instead_of=dataset)
-    print(f"{dataset} is not on this machine. Results on this page are the stored ones of its real run; whatever the "
-          f"page computes now, it computes on {len(stand_in.train)} training and {len(stand_in.test)} test pictures "
-          "that come with scikit-image.")
+    print(f"{dataset} is not on this machine. Results on this page are the stored ones of its real run;\n"
+          f"whatever the page computes now, it computes on {len(stand_in.train)} training and {len(stand_in.test)} "
+          "test pictures that come with scikit-image.")
     return stand_in
 
 
