@@ -99,7 +99,7 @@ for name, score in result["metrics"].items():
 #
 # The crops that the figures show, beside those of the other systems that have run in the same folder.
 
-# %%
+# %% alt="Crops of two test pictures: noisy, restored by BM3D and by other systems, clean"
 if not finished and method not in ("Noisy", "Rainy"):
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
         panels.save(folder / "panels", task, dataset, sigma, method, item)
@@ -110,5 +110,5 @@ display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 #
 # 1. BM3D and WNNM are told `sigma`. Tell one of them a number that is 20 too high, and one that is 20 too low. Which
 #    error costs more?
-# 2. Compare the seconds a picture with those of a network in `11_efficiency`. What would a network have to cost to
-#    train before the classical method is the cheaper one?
+# 2. Compare the seconds a picture with those of a network in [`11_efficiency`](11_efficiency.ipynb). What would a
+#    network have to cost to train before the classical method is the cheaper one?

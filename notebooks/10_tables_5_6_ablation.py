@@ -47,7 +47,7 @@ data = ""
 # For a picture with more and more noise: mean squared error grows with the square of sigma, log10(1/SSIM) rises
 # steeply at once and then flattens. Near a good restoration the second term pulls much harder than the first.
 
-# %%
+# %% alt="The two terms of the loss against the noise left: squared error keeps rising, the SSIM term flattens"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
 sigmas = torch.arange(1, 71, 3)
 noisy = [protocols.add_noise(clean, float(sigma), 0, "loss") for sigma in sigmas]
@@ -132,7 +132,7 @@ else:
 # authors' program; `matched` is this project's AdamW at 0.001. The same network from the same first weights sees the
 # same batches under each. What happens in the first thousand iterations?
 
-# %%
+# %% alt="Training PSNR of the recipes paper, authors and matched over the first thousand iterations"
 runs_alike = {}
 for result in sorted(ours, key=lambda result: result["iterations"]):
     weight = RECIPES[result["recipe"]].loss_lambda
@@ -206,7 +206,7 @@ for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
           + ", ".join(f"{psnr:.2f} dB with {size}" for size, psnr in zip(sizes, quality[system][0]))
           + f"\n  input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")
 
-# %%
+# %% alt="PSNR in training mode against crops in the batch, and in evaluation mode, for three networks"
 if quality:
     fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
     for (system, (training, evaluation)), style, marker in zip(quality.items(), ("-", "--", ":"), "os^"):

@@ -182,7 +182,7 @@ for step in np.unique(rows[:, 0])[::-1]:
     print(f"{step:4.0f} {measured - strict:28.2f} {said - strict:11.2f} {said - measured:12.3f} "
           f"{simply - measured:+22.3f}  dB")
 
-# %%
+# %% alt="PSNR over strict against the step between tiles: prediction and measurement rise together"
 fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
 x, measured, said = np.array(lifts).T
 ax.plot(x, said, "ks--", markerfacecolor="w", markersize=9, label="predicted")
@@ -287,7 +287,7 @@ for item in printed.load():
 # The rows above N3Net are about other pictures altogether: the PSNRs of BM3D, WNNM and RED are those of RED-Net's own
 # table, digit for digit, the first two come out here in `half`, and MemNet's and NLRN's are inferred. What remains is
 # the only comparison that this project makes: all systems on the same pictures with the same noise, in one column of
-# `06_table1_bsd500`.
+# [`06_table1_bsd500`](06_table1_bsd500.ipynb).
 #
 # ## Exercises
 #
