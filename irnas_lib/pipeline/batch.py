@@ -151,16 +151,19 @@ def _finish(output: Path, stamp: dict) -> None:
     for number, cell in enumerate(notebook.cells):
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
-            cell.outputs = [shown for shown in cell.outputs if not _is_progress(shown)]
+            cell.outputs = _without_progress(cell.outputs)
         cell.id = f"cell-{number}"  # random otherwise, and then no two runs are alike
     with atomically(output) as partial:
         nbformat.write(notebook, partial)
 
 
-def _is_progress(output: NotebookNode) -> bool:
-    """Whether an output is nothing but progress bars, finished or wiped out."""
-    return output.get("name") == "stderr" and all(
-        not line.strip() or PROGRESS.search(line) for line in re.split(r"[\r\n]", output.text))
+def _without_progress(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs but for the progress bars on stderr, finished or wiped out."""
+    for output in outputs:
+        if output.get("name") == "stderr":
+            lines = re.split(r"[\r\n]+", output.text)
+            output.text = "\n".join(line for line in lines if line.strip() and not PROGRESS.search(line))
+    return [output for output in outputs if output.output_type != "stream" or output.text]
 
 
 def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float = 0) -> int:

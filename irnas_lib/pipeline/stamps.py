@@ -107,7 +107,7 @@ def synchronise(executed: Path, source: Path) -> bool:
     injected = [cell for cell in notebook.cells if _injected(cell)]
     ran, cells = iter(cell for cell in notebook.cells if cell.cell_type == "code" and cell not in injected), []
     for cell in wanted.cells:
-        cells.append(next(ran) | {"metadata": cell.metadata} if cell.cell_type == "code" else cell)
+        cells.append(NotebookNode(next(ran), metadata=cell.metadata) if cell.cell_type == "code" else cell)
         if "parameters" in cell.metadata.get("tags", []):
             cells += injected
     for number, cell in enumerate(cells):
