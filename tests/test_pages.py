@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import shutil
-import sys
 
 import nbformat
 import psutil
@@ -181,7 +180,7 @@ def run_all(notebook, kernel):
 def test_a_page_runs_as_it_is_without_data(name, clone, kernel):
     notebook = nbformat.read(clone / "notebooks" / f"{name}.ipynb", as_version=4)
     seconds = run_all(notebook, kernel)
-    print(f"{name}: {seconds:.0f} s of processor time", file=sys.stderr)
+    print(f"{name}: {seconds:.0f} s of processor time")  # pytest -s
     assert seconds < SECONDS
     shown = [output for _, _, output in outputs(notebook)]
     assert any({*PICTURES, "text/markdown"} & set(output.get("data", ())) for output in shown)
