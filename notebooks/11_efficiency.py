@@ -91,7 +91,7 @@ measured = {name: all.measurements(runs.SHIPPED, name) for name in ("bench", "gr
 for name, one in measured["bench"].items():
     ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']}"
     spread = "" if one["spread"] is None else f"(spread {one['spread']:.3g})"
-    print(f"{name:26}{one['value']:9.4g} {one['unit']:8}{ratio} {spread}")
+    print(f"{name:28} {one['value']:9.4g} {one['unit']:8} {ratio} {spread}")
 display(bench_plots.ratios(measured["bench"]))
 
 # %% [markdown]
