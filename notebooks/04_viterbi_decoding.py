@@ -116,7 +116,7 @@ for number, layer in enumerate(decode.transition_scores(beta), 1):
         reached[level] = (*best[winner][0], level), ways[winner]
         tried = ", ".join(f"from {source}: {best[source][1]:.4f} x {way / best[source][1]:.4f} = {way:.4f}"
                           for source, way in sorted(ways.items()))
-        print(f"  to level {level} {tried} -> {','.join(map(str, reached[level][0]))}")
+        print(f"  to {level}: {tried} -> {','.join(map(str, reached[level][0]))}")
     best = reached
 path, probability = max(best.values(), key=lambda way: way[1])
 print(f"best at the end: {path}, probability {probability:.4f}")
