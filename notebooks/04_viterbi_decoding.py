@@ -129,7 +129,7 @@ print(f"best at the end: {path}, probability {probability:.4f}")
 #
 # All paths, the most probable first. Do the two agree?
 
-# %% alt="Bars: the most probable paths, the one that Viterbi found hatched and first"
+# %%
 assert path == decode.viterbi_path(beta)[0] == record["path"]
 assert math.isclose(probability, chance[path]) and math.isclose(probability, max(chance.values()))
 ranked = sorted(paths, key=lambda path: -chance[path])
@@ -137,7 +137,7 @@ print("Viterbi:    ", path)
 print("brute force:", decode.brute_force_path(beta)[0])
 
 
-# %%
+# %% alt="Bars: the most probable paths, the one that Viterbi found hatched and first"
 def bars(chances, marks, title):
     """The most probable paths as bars, `marks` with a hatch."""
     shown = sorted(chances, key=lambda path: -chances[path])[:14]
