@@ -20,7 +20,6 @@
 
 # %%
 import csv
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +37,7 @@ from irnas_lib.files import data_folder
 from irnas_lib.pipeline import profiles
 from irnas_lib.training.search import split_pictures
 
-print({name: version(name) for name in ("torch", "numpy", "scikit-image")})
-print(runs.device_name(runs.best_device()))
+print(runs.versions("torch", "numpy", "scikit-image"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
 # The parameters. The profile says which data set belongs to a task: photographs that come with scikit-image
@@ -58,12 +56,12 @@ task = "denoising"
 
 # %%
 dataset = profiles.datasets(profile)[task]
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 splits = {"train": pictures.train, "validation": pictures.validation, "test": pictures.test}
 for name, split in splits.items():
     megabytes = sum(picture.clean.nbytes for picture in split) / 2**20
     print(f"{name:11}{len(split):4} pictures, {megabytes:6.1f} MiB decoded")
-print(f"{dataset}: {pictures.channels} channel(s), sides from",
+print(f"{pictures.name}: {pictures.channels} channel(s), sides from",
       min(min(picture.clean.shape[:2]) for split in splits.values() for picture in split), "to",
       max(max(picture.clean.shape[:2]) for split in splits.values() for picture in split), "pixels")
 
@@ -72,7 +70,8 @@ print(f"{dataset}: {pictures.channels} channel(s), sides from",
 # of the list of its files' SHA-256. It does not depend on the folder, and every result file carries it.
 
 # %%
-print("content hash:", pictures.sha256)
+stored = {result.dataset: result.data_sha256 for result in runs.all_results(profile)}
+print("content hash:", pictures.sha256 or f"{stored[dataset]} (of {dataset}, as the stored results have it)")
 
 # %% [markdown]
 # And nothing should be learned that is measured later. Is a training picture, pixel for pixel, also a test
@@ -90,7 +89,7 @@ print(f"{len(twice)} in both", *(f"(training picture {one} is test picture {othe
 # your own copy, say `shown = pictures`.
 
 
-# %%
+# %% alt="Contact sheet: twelve embedded photographs, from brick and grass to faces, marked train or test"
 def show(images, titles, columns, side=1.9):
     """Arrays (H, W, C), bytes or floats in [0, 1], in rows of `columns`."""
     rows = -(-len(images) // columns)
@@ -112,7 +111,7 @@ def square(array):
     return array[top:top + side, left:left + side]
 
 
-shown = pictures if dataset == "embedded" else datasets.load(task, "embedded")
+shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
 chosen = [*shown.train[::-(-len(shown.train) // 8)], *shown.test[:4]]
 show([square(picture.clean if picture.degraded is None else picture.degraded) for picture in chosen],
      [f"{'train' if i < len(chosen) - len(shown.test[:4]) else 'test'}: {picture.name}"
@@ -129,7 +128,7 @@ show([square(picture.clean if picture.degraded is None else picture.degraded) fo
 # random places. A batch is a function of its seed alone: the crops of one step do not depend on the steps
 # before it, which is why an interrupted run can go on as if nothing had happened.
 
-# %%
+# %% alt="Eight clean crops above the same eight with noise of sigma 30, 50 or 70"
 rotate = TASKS[task].rotate
 patches = Patches(shown.train, crop=64, sigmas=(30, 50, 70), rotate=rotate)
 degraded, clean = patches.batch(8, 0, 1004)
@@ -158,7 +157,7 @@ for rotations in (False, True):
 # The library turns a crop by walking through memory in another direction. NumPy has functions for the same
 # thing; the two must agree.
 
-# %%
+# %% alt="One crop of a coffee cup in its eight symmetries: four turns, each also mirrored"
 expected = [np.rot90(side, k) for side in (one.clean, one.clean[:, ::-1]) for k in range(4)]
 labels = [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in range(8)]
 found = {to_array(crop).tobytes() for crop in turns[True]}
@@ -171,7 +170,7 @@ show(expected, labels, columns=8, side=1.3)
 # White Gaussian noise of standard deviation `sigma`, in grey levels of 255. It is neither clipped nor
 # rounded: a noisy pixel may be darker than black. Denoising experiments use three levels.
 
-# %%
+# %% alt="A photograph, clean and with noise of sigma 30, 50 and 70; at 70 fine detail is gone"
 item = datasets.load("denoising", "embedded").test[0]
 clean = to_tensor(item.clean).unsqueeze(0)
 SIGMAS = (30, 50, 70)
@@ -183,7 +182,7 @@ show([square(to_array(image[0])) for image in (clean, *noisy.values())],
 # Is it what it says? Compare the histogram of what was added with the normal density, and its spread with
 # `sigma`.
 
-# %%
+# %% alt="Three histograms of the added noise, each under the normal density of its sigma"
 fig, axes = plt.subplots(1, 3, figsize=(10, 2.6), sharey=True, layout="constrained")
 for ax, (sigma, image) in zip(axes, noisy.items()):
     noise = 255 * (image - clean).flatten().numpy()
@@ -225,7 +224,7 @@ print("the same seed, sigma and name: the same noise")
 # synthetic rain by the same idea: a sparse field of drops, smeared along one direction, is a streak layer R
 # between 0 and 1.
 
-# %%
+# %% alt="A rocket without rain and in six synthetic rains: longer, shorter, slanted, denser, added"
 colour = datasets.load("deraining", "embedded").train
 rocket = next(picture for picture in colour if "rocket" in picture.name)
 base = square(rocket.clean)[140:300, 140:300] / np.float32(255)
@@ -263,7 +262,7 @@ for name, image in rainy.items():
 # paper's SIM1800 was made by such a simulation and never published. Ours, "SIM1800 (rebuilt from BSD500)", is made by
 # `data_scripts/sim1800.py` in the same way. Here is one patch after every stage, its noise a strong one.
 
-# %%
+# %% alt="One patch after every stage of a simulated camera, from linear light to JPEG"
 cup = next(picture for picture in colour if "coffee" in picture.name)
 linear = camera.srgb_to_linear(square(cup.clean)[100:228, 100:228] / 255)
 strong = camera.Parameters(shot=0.1, read=0.05, luma_space=0.5, luma_range=0.3, chroma_space=8, chroma_range=0.1,
@@ -284,7 +283,7 @@ show([camera.linear_to_srgb(linear), *seen.values()], ["linear light", *seen], c
 # witnesses, so they are averaged first; the intervals are of 95% over photographs.
 
 # %%
-pairs = datasets.load("sim1800", profiles.datasets(profile)["sim1800"], data)
+pairs = datasets.load_or_embedded("sim1800", profiles.datasets(profile)["sim1800"], data)
 LAGS = range(9)
 
 
@@ -316,10 +315,11 @@ white = [rng.standard_normal(error.shape) * error.std() for error in errors]
 correlated, plain = (interval([statistics(error) for error in of]) for of in (errors, white))
 print(f"{pairs.name}: {len(pairs.test)} test patches of {len({p.name.split('-')[-1] for p in pairs.test})} photographs")
 for i, name in enumerate((*(f"shifted by {lag}" for lag in LAGS), "red and green", "red and blue", "green and blue")):
-    camera_says, white_says = (f"{of[0][i]:+.4f} ± {of[1][i]:.4f}" for of in (correlated, plain))
+    camera_says, white_says = (f"{mean[i]:+.4f}" + (f" ± {half[i]:.4f}" if np.isfinite(half[i]) else "")
+                               for mean, half in (correlated, plain))
     print(f"{name:16} camera {camera_says}   white {white_says}")
 
-# %%
+# %% alt="Correlation of the error with itself, shifted: a camera's falls slowly, white noise's at once to zero"
 fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
 for (mean, half), style, label in ((correlated, "o-", "camera"), (plain, "s--", "white noise")):
     ax.errorbar(LAGS, mean[:len(LAGS)], half[:len(LAGS)], fmt=style, color="k", capsize=3, markersize=5, label=label,
@@ -336,7 +336,7 @@ plt.show()
 # The paper's authors picked 1,812 of 25,000 patches by eye, which nobody can repeat. Ours are picked by a rule: not
 # flat, not clipped, and the degraded patch between 19 and 36 dB. What does the rule do?
 
-# %%
+# %% alt="Stacked histogram of patches by PSNR: kept, flat, clipped, outside 19 to 36 dB"
 lists = sorted((data_folder(data) / pairs.name).glob("*/list.csv"))
 rows = [row for path in lists for row in csv.DictReader(path.open(newline=""))]
 examined = {verdict: [float(row["psnr"]) for row in rows if row["verdict"] == verdict and row["psnr"]]
@@ -379,7 +379,7 @@ for sigma in SIGMAS if TASKS[task].sigmas else (None,):
 # above `strict` although nothing has been restored. Here is why: it cuts tiles of 64x64 every 48 pixels, so that they
 # overlap, draws fresh noise in each, and averages.
 
-# %%
+# %% alt="Map of a picture: how many overlapping tiles cover each pixel, one, two or four"
 shape = (1, 1, *pictures.test[0].clean.shape[:2])
 cover = np.zeros(shape[2:], dtype=int)
 for top, left in protocols.corners(shape):

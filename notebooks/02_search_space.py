@@ -17,11 +17,10 @@
 # operations, cells, supernet, and checks every step by hand against the library. At the end you will know how
 # many networks the space holds, how Eq. 2 makes a choice among operations differentiable, why Eq. 5 needs
 # less memory than Eq. 6, and where the parameters sit. Figures 1 and 2 of the paper are drawn here from the
-# very objects that the search runs.
+# very objects that the search runs. Equations have the numbers of [the paper](https://arxiv.org/abs/1909.08228).
 
 # %%
 import inspect
-from importlib.metadata import version
 from math import comb
 
 import matplotlib.pyplot as plt
@@ -36,8 +35,7 @@ from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.supernet import Supernet
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")})
-print(runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
 # The parameters. Nothing here is trained and no picture is needed, so every profile shows the space at the
@@ -103,7 +101,7 @@ for c in (width, 2 * width, 4 * width):
 # so.
 
 
-# %%
+# %% alt="Which input pixels each of the six operations sees, and a deformable one whose offsets moved"
 def sees(operation, channels=4, size=13):
     """How strongly the middle output depends on every input pixel: (size, size), the largest is 1."""
     x = (1 + torch.rand(1, channels, size, size)).requires_grad_()
@@ -136,15 +134,30 @@ plt.show()
 # before and `p1` from the layer before, and N nodes. Every node is the sum of an edge from every earlier
 # state. Three nodes make a picture that can be read.
 
-# %%
+# %% alt="Graph of a supercell: two inputs and three nodes, every earlier state joined to every later node"
 cell = supercell.Supercell(nodes=3, channels=width)
-print(search_space.edges(3))
+print(", ".join(f"{source} → {node}" for source, node in search_space.edges(3)))
 drawing.draw_supercell(cell)
 
 # %% [markdown]
-# Choosing is not differentiable; mixing is. So every edge computes all six operations and adds them up with
-# weights alpha (Eq. 2), and every node adds up its edges (Eq. 1). Here are the two equations in the library's
-# plain version.
+# Choosing is not differentiable; mixing is. This is the idea of [DARTS](https://arxiv.org/abs/1806.09055): every edge
+# computes all six operations $O^1, \dots, O^6$ and adds them up with weights $\alpha$. With $x_{l,i}$ for node i of the
+# cell in layer l, and $h_{l-2}$ and $h_{l-1}$ for the cell's two inputs, every node adds up its edges,
+#
+# $$x_{l,i} = \sum_{x_j \in I_{l,i}} O_{j \rightarrow i}(x_j), \qquad
+# I_{l,i} = \{h_{l-2},\ h_{l-1},\ x_{l,1},\ \dots,\ x_{l,i-1}\}, \tag{1}$$
+#
+# an edge is a mixture,
+#
+# $$O_{j \rightarrow i}(x_j) = \sum_{k=1}^{6} \alpha_{j \rightarrow i}^k\, O^k(x_j), \qquad
+# \alpha_{j \rightarrow i}^k = \frac{e^{a^k}}{\sum_m e^{a^m}}, \tag{2}$$
+#
+# and the cell's output is all its nodes, one behind the other:
+#
+# $$h_l = \mathrm{Cell}(h_{l-1}, h_{l-2}) = \mathrm{Concat}\{x_{l,1},\ \dots,\ x_{l,N}\}. \tag{3}$$
+#
+# The paper takes the softmax over raw numbers $a$ from DARTS without writing it out. Here are the equations
+# in the library's plain version.
 
 # %%
 print(inspect.getsource(supercell.PlainSupercell.forward))
@@ -181,7 +194,7 @@ assert count(cell) == count(plain) and difference < 1e-3
 # There is *one* table alpha for all cells of a supernet, one row an edge. It begins flat. What the search
 # does to a cell is all in a table like this one (here: random numbers).
 
-# %%
+# %% alt="Two tables of softmaxed alpha, nine edges by six operations: untouched, all equal; an example, uneven"
 raw = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS))
 flat, example = torch.zeros_like(raw).softmax(dim=-1), raw.softmax(dim=-1)
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
@@ -200,9 +213,9 @@ plt.show()
 # From there to a compact cell (Figure 1, right): each node keeps its two strongest edges, each with its
 # strongest operation; `none` takes part in the softmax, but is never kept.
 
-# %%
+# %% alt="Graph of a compact cell: each of three nodes keeps two inputs, each with one operation"
 genotype = decode.derive_cell(raw)
-print(genotype)
+print(*str(genotype).split("; "), sep="\n")
 drawing.draw_cell(genotype)
 
 
@@ -227,11 +240,15 @@ for n in range(1, nodes + 1):
 # %% [markdown]
 # ## A supernet: which widths
 #
-# Every layer offers up to three cells, of widths W, 2W and 4W: levels 0, 1 and 2 (Eq. 4). The stem counts as
-# level 0, and a path moves by one level at most, so layer 1 has two of the three. Figure 2, left, from the
-# object itself:
+# Every layer offers up to three cells, of widths W, 2W and 4W: levels 0, 1 and 2. What a layer hands on is the outputs
+# of all of them,
+#
+# $$h_l = \{h_l^0,\ h_l^1,\ h_l^2\}, \qquad h_l^i \text{ of } 2^i N W \text{ channels}. \tag{4}$$
+#
+# The stem counts as level 0, and a path moves by one level at most, so layer 1 has two of the three. Figure 2, left,
+# from the object itself:
 
-# %%
+# %% alt="Graph of the supernet: stem, four layers of up to three widths, transitions between neighbouring widths"
 supernet = Supernet(layers, nodes, width, channels)
 drawing.draw_supernet(supernet)
 
@@ -269,13 +286,18 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
     print(f"{layer:10}, {level}      " + "".join(f"{p:9.3f}" if p else f"{'-':>9}" for p in row))
 
 # %% [markdown]
-# **What to notice.** Nothing has been learned yet, and still the rows differ: level 1 has three ways on,
-# levels 0 and 2 have two. Notebook 4 shows what that does to the most probable path.
+# **What to notice.** Nothing has been learned yet, and still the rows differ: level 1 has three ways on, levels 0 and 2
+# have two. [Notebook 4](04_viterbi_decoding.ipynb) shows what that does to the most probable path.
 #
-# Eq. 5 uses these numbers to *mix*: the outputs of the layer before pass a 1x1 each, are weighted with beta,
-# added up, and go through **one** cell. Its second input passes a 1x1 of its own: the output two layers back at the
-# cell's level, or at the widest narrower one where that level does not exist yet. (No batch norm of the supernet has
-# weights: they neither scale nor shift.) By hand, for level 1 of layer 2:
+# Eq. 5 uses these numbers to *mix*:
+#
+# $$h_l^i = C_l^i\Big(\sum_{k=i-1}^{i+1} \beta_k^i\, f_{l-1}^k,\ f_{l-2}^i\Big), \tag{5}$$
+#
+# where $\beta_k^i$ is the weight of the move from level k to level i. The outputs of the layer before pass a 1x1 each,
+# which makes the $f_{l-1}^k$, are weighted with beta, added up, and go through **one** cell $C_l^i$. Its second input
+# $f_{l-2}^i$ passes a 1x1 of its own: it is the output two layers back at the cell's level, or at the widest narrower
+# one where that level does not exist yet. (No batch norm of the supernet has weights: they neither scale nor shift.) By
+# hand, for level 1 of layer 2:
 
 # %%
 small = Supernet(layers=2, nodes=2, width=4, channels=1)
@@ -291,13 +313,18 @@ library = layer(before, last, weights, beta)[1]
 print("by hand and the library differ by", (by_hand - library).abs().max().item())
 
 # %% [markdown]
-# **What to notice.** Beta is normalised over where a path *leaves to*, not over what arrives. So the weights
-# that meet in a cell need not sum to one; the batch norms inside the cell even out most of that.
+# **What to notice.** Beta is normalised over where a path *leaves to*, not over what arrives; the paper does not say
+# which, and this is the reading of this project. So the weights that meet in a cell need not sum to one; the batch
+# norms inside the cell even out most of that.
 #
 # ## Eq. 5 against Eq. 6: one cell, or one for each way in
 #
-# Auto-DeepLab, from which the idea of the trellis comes, gives every incoming path a cell of its own and adds
-# up their outputs (Eq. 6). Eq. 5 adds up first. How many cells does that save?
+# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the idea of the trellis comes, gives every incoming path
+# a cell of its own and adds up their outputs:
+#
+# $$h_l^i = \sum_{k=i-1}^{i+1} \beta_k^i\, C_l^{ik}\big(f_{l-1}^k,\ f_{l-2}^i\big). \tag{6}$$
+#
+# Eq. 5 adds up first. How many cells does that save?
 
 # %%
 by_edge = Supernet(layers, nodes, width, channels, sharing="edge")
@@ -307,10 +334,10 @@ for shared, separate in zip(supernet.layers, by_edge.layers):
 print(f"weights in cells: {parts['cells']:,} against {sum(count(layer.cells) for layer in by_edge.layers):,}")
 
 # %% [markdown]
-# **What to notice.** Three levels have seven ways in between them, not nine: a path moves by one level at
-# most. So even a layer far from the start saves a factor 7/3, and the first layers less. What fills the
-# memory of a training step is what every cell keeps for the way back, and that goes with the number of cells;
-# the paper's "three times" counts generously. Notebook 11 measures it.
+# **What to notice.** Three levels have seven ways in between them, not nine: a path moves by one level at most. So even
+# a layer far from the start saves a factor 7/3, and the first layers less. What fills the memory of a training step is
+# what every cell keeps for the way back, and that goes with the number of cells; the paper's "three times" counts
+# generously. [Notebook 11](11_efficiency.ipynb) measures it.
 #
 # ## How large is the space?
 #
@@ -330,10 +357,10 @@ print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes)
 # makes the picture; it is from the authors' program, the text does not mention it. Figure 2, right, for the
 # architecture that the paper publishes:
 
-# %%
+# %% alt="Graph of the published network: stem, four cells on one path of widths, ASPP, decoder"
 published = PUBLISHED[task, "IR-NAS"]
 network = RestorationNetwork(*published, channels)
-print("cell:", published.genotype)
+print(*str(published.genotype).split("; "), sep="\n")
 print(f"path {published.path}, W = {published.width}: {systems.parameter_count(network):,} parameters")
 drawing.draw_network(network)
 
@@ -343,7 +370,7 @@ drawing.draw_network(network)
 # see which would be printed as 0.63 (in units of 2^20, as the authors counted). Other widths have other paths of that
 # size, such as 0,1,1,2 at W = 11.
 
-# %%
+# %% alt="Parameters of the published cell on every path, sorted; a star marks the path of the printed size"
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
          for path in paths}
 ordered = sorted(sizes, key=sizes.get)

@@ -66,7 +66,7 @@ validate_every = 2
 # nothing and judge the supernet (Train V).
 
 # %%
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 train_w, train_a, train_v = split_pictures(pictures.train, seed)
 train_v = pictures.validation or train_v
 for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train_v)):
@@ -104,6 +104,15 @@ print(f"beta:    {tuple(supernet.beta.shape)}, one row for each cell that feeds 
 # %% [markdown]
 # ## The search
 #
+# What is wanted is the architecture that is best once its weights are trained, a problem in two levels:
+#
+# $$\min_{\alpha, \beta}\ \mathcal{L}_A\big(w^*(\alpha, \beta),\ \alpha,\ \beta\big) \quad \text{where} \quad
+# w^*(\alpha, \beta) = \arg\min_w \mathcal{L}_W(w,\ \alpha,\ \beta).$$
+#
+# $\mathcal{L}_W$ and $\mathcal{L}_A$ are the loss (Eq. 7, [notebook 5](05_training.ipynb)) on Train W and Train A.
+# Nobody trains $w$ to its end for each step of $\alpha$; as in [DARTS](https://arxiv.org/abs/1806.09055), which
+# [the paper](https://arxiv.org/abs/1909.08228) follows, the two take steps in turn.
+#
 # The loop, in words: every iteration takes one step on the weights with a batch from Train W (SGD); after
 # `warmup_epochs` it also takes one on `alpha` and `beta` with a batch from Train A (Adam). This is the first-order
 # version: a step of one treats the other as fixed. Here is the loop itself.
@@ -124,6 +133,7 @@ record = runs.find_search(profile, task, seed, stored, pictures.sha256)
 if record:
     print(f"loaded: finished in {record['seconds']:.0f} s on {record['device']}")
 else:
+    pictures.check_no_stand_in()
     state_file = runs.state_file(profile, f"search-{task}-seed{seed}")
     found = search(supernet, pictures.train, settings, device, pictures.validation, state_file, TASKS[task].rotate)
     record = found | {"task": task, "dataset": dataset, "settings": stored} | runs.provenance(profile, pictures, device)

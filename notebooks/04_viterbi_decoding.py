@@ -16,12 +16,12 @@
 # The search ends with two tables of numbers, alpha and beta. A network has no mixtures: each layer has one
 # width, each node two inputs. This page makes the choice. At the end you will be able to run Viterbi's
 # algorithm with a pencil, know why the best path is not a chain of best steps, and see how much of the answer
-# was there before the search began.
+# was there before the search began. [The paper](https://arxiv.org/abs/1909.08228) gives it a sentence, in
+# Section 3.2.
 
 # %%
 import inspect
 import math
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import torch
@@ -33,11 +33,10 @@ from irnas_lib.figures import drawing, interactive, plots
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.training.checkpoints import CheckpointError
 
-print({name: version(name) for name in ("torch", "numpy", "matplotlib")})
-print(runs.device_name(runs.best_device()))
+print(runs.versions("torch", "numpy", "matplotlib"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
-# The parameters: whose search is decoded. Notebook 3 makes it.
+# The parameters: whose search is decoded. [Notebook 3](03_search.ipynb) makes it.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -72,12 +71,16 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 # %% [markdown]
 # The same as a trellis, time from left to right. The thick line is the path that this page is about.
 
-# %%
+# %% alt="Trellis of four layers and three widths with every transition's probability; the best path is thick"
 plots.draw_trellis(beta)
 
 # %% [markdown]
-# The probability of a path is the product along it. All paths together have probability one, which is worth a
-# check.
+# The probability of a path $i_1, \dots, i_L$ is the product along it,
+#
+# $$P(i_1, \dots, i_L) = \prod_{l=1}^{L} \beta_{i_{l-1}}^{i_l}, \qquad i_0 = 0,$$
+#
+# with the $\beta_k^i$ of Eq. 5 ([notebook 2](02_search_space.ipynb)), each of its own layer. All paths together have
+# probability one, which is worth a check.
 
 # %%
 paths = decode.all_paths(layers)
@@ -89,7 +92,11 @@ print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
 #
 # To find the best path one could look at all of them. Viterbi's observation: *the best way to a level goes
 # over the best way to one of the levels before it.* So it is enough to remember, for each level, the best way
-# to get there. The whole algorithm:
+# to get there and its probability $p_l(i)$:
+#
+# $$p_l(i) = \max_{k \in \{i-1,\, i,\, i+1\}} p_{l-1}(k)\, \beta_k^i, \qquad p_0(0) = 1,$$
+#
+# over those of the three levels that exist. The whole algorithm:
 
 # %%
 print(inspect.getsource(decode.viterbi))
@@ -109,7 +116,7 @@ for number, layer in enumerate(decode.transition_scores(beta), 1):
         reached[level] = (*best[winner][0], level), ways[winner]
         tried = ", ".join(f"from {source}: {best[source][1]:.4f} x {way / best[source][1]:.4f} = {way:.4f}"
                           for source, way in sorted(ways.items()))
-        print(f"  to level {level}   {tried}   ->  {reached[level][0]}")
+        print(f"  to {level}: {tried} -> {','.join(map(str, reached[level][0]))}")
     best = reached
 path, probability = max(best.values(), key=lambda way: way[1])
 print(f"best at the end: {path}, probability {probability:.4f}")
@@ -130,7 +137,7 @@ print("Viterbi:    ", path)
 print("brute force:", decode.brute_force_path(beta)[0])
 
 
-# %%
+# %% alt="Bars: the most probable paths, the one that Viterbi found hatched and first"
 def bars(chances, marks, title):
     """The most probable paths as bars, `marks` with a hatch."""
     shown = sorted(chances, key=lambda path: -chances[path])[:14]
@@ -160,7 +167,7 @@ print(f"the best is {chance[ranked[0]] / chance[ranked[1]]:.3f} times as probabl
 # to its logits: the thick line is Viterbi's path, the dashed one the second best, and where they draw level
 # they change places. A page that does not run has the picture as the search left it, without the sliders.
 
-# %%
+# %% alt="The trellis with its best path thick and its second best dashed; in JupyterLab with sliders"
 interactive.path_explorer(beta)
 
 # %% [markdown]
@@ -190,7 +197,7 @@ print(f"Viterbi {path}, probability {chance[path]:.4f}")
 # That the two agree or differ here says little. How often does greedy miss in general? Draw a few hundred
 # random betas for a four-layer supernet and compare; keep the one where it loses most.
 
-# %%
+# %% alt="Trellis in which the greedy path, dashed, leaves the best path, thick, and ends less probable"
 rows = len(search_space.source_rows(4))
 generator = torch.Generator().manual_seed(0)
 random_betas = [torch.randn(rows, 3, generator=generator) for _ in range(500)]
@@ -210,7 +217,7 @@ plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
 # levels 0 and 2 among two: whoever passes through level 1 pays for it. For four layers, as in the paper's
 # denoising search:
 
-# %%
+# %% alt="Bars: path probabilities under untouched beta; 0,0,0,0 and 0,0,0,1 share the first place, hatched"
 flat = torch.zeros(rows, 3)
 prior = {path: math.exp(decode.path_log_probability(flat, path)) for path in decode.all_paths(4)}
 top = [path for path in prior if math.isclose(prior[path], max(prior.values()))]
@@ -260,7 +267,7 @@ for entry in history[::max(1, len(history) // 10)]:
 # other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line is what an
 # untouched alpha gives.
 
-# %%
+# %% alt="Bars: the largest weight of every edge of the cell, the kept ones hatched, all close to one sixth"
 weights = alpha.softmax(dim=-1)[:, :-1]
 strength, choice = weights.max(dim=-1)
 kept = {(edge.source, f"n{i}") for i, node in enumerate(record["genotype"], 1) for edge in node}
@@ -285,14 +292,14 @@ assert decode.derive_cell(alpha) == record["genotype"]
 #
 # What came out. Bold, dashed edges, and nodes with such an edge, are those that the published cell does not have:
 
-# %%
+# %% alt="Graph of the cell that was found; edges that the published cell lacks are bold and dashed"
 published = PUBLISHED[task, "IR-NAS"]
 different = drawing.changes(record["genotype"], published.genotype)
-print("found:    ", record["genotype"])
+print("found:", *str(record["genotype"]).split("; "), sep="\n  ")
 drawing.draw_cell(record["genotype"], different)
 
-# %%
-print("published:", published.genotype)
+# %% alt="Graph of the published cell"
+print("published:", *str(published.genotype).split("; "), sep="\n  ")
 drawing.draw_cell(published.genotype)
 
 
@@ -317,10 +324,11 @@ if len(record["path"]) != len(published.path):
     print("the two supernets differ in depth: no comparison of the paths")
 
 # %% [markdown]
-# **What to notice.** Two cells can agree in few edges and restore equally well; the space is full of
-# near-equals. What a difference is worth is a question for a training, not for a drawing: `05_training` trains
-# this very cell and path if its `genotype` is "searched", and notebook 9 asks the same of the paper's own modified
-# cells. (Of the searches that come with the project, the row "IR-NAS (searched here)" is the one of profile `gpu`.)
+# **What to notice.** Two cells can agree in few edges and restore equally well; the space is full of near-equals. What
+# a difference is worth is a question for a training, not for a drawing: [`05_training`](05_training.ipynb) trains this
+# very cell and path if its `genotype` is "searched", and [notebook 9](09_table4_architecture_analysis.ipynb) asks the
+# same of the paper's own modified cells. (Of the searches that come with the project, the row "IR-NAS (searched here)"
+# is the one of profile `gpu`.)
 #
 # ## Exercises
 #

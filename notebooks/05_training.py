@@ -13,14 +13,13 @@
 # %% [markdown]
 # # 5. Training one system and measuring it
 #
-# One system, one task, one noise level, one seed, one recipe: this page trains it, measures it under named
-# protocols, and leaves a result file that the tables are made from. The system may be the network of the paper's
-# Figure 6, or the one whose cell and path the search of notebook 3 has just found, or a comparison system; nothing in
+# One system, one task, one noise level, one seed, one recipe: this page trains it, measures it under named protocols,
+# and leaves a result file that the tables are made from. The system may be the network of the paper's Figure 6, or the
+# one whose cell and path the search of [notebook 3](03_search.ipynb) has just found, or a comparison system; nothing in
 # the loop knows which.
 
 # %%
 import math
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,16 +35,17 @@ from irnas_lib.experiments import results, runs, training_run
 from irnas_lib.figures import drawing, panels, plots
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
-# The parameters. `genotype` is "published", "searched" (what `03_search` found at this profile) or the path of an
-# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. What is not the
-# paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the other. A `schedule`
-# above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`. `every`
-# measures only one test picture in so many, where a system is slow; the tables say how many it was. `test_sets` names
-# further ones to measure on, such as "Kodak24", which lie in folders of their own beside BSD500. `precision` may be
-# "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay in float32.
+# The parameters. `genotype` is "published", "searched" (what [`03_search`](03_search.ipynb) found at this profile) or
+# the path of an architecture file; `path` and `width` replace the architecture's own where they are not empty or 0.
+# What is not the paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the
+# other. A `schedule` above `iterations` stops the training before its learning rate has decayed; 0 stands for
+# `iterations`. `every` measures only one test picture in so many, where a system is slow; the tables say how many it
+# was. `test_sets` names further ones to measure on, such as "Kodak24", which lie in folders of their own beside BSD500.
+# `precision` may be "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay
+# in float32.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -76,9 +76,9 @@ precision = "float32"
 # here are crops of scikit-image's photographs, made in the same way: but for a few small crops, the data sets' own
 # are not ours to publish.
 
-# %%
+# %% alt="Four clean crops above the same four with noise"
 sigma = sigma if TASKS[task].sigmas else None
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 test = pictures.test[::every]
 options = training_options(task, sigma)
 print(f"{pictures.name}: {len(pictures.train)} training pictures, {len(test)} of {len(pictures.test)} test pictures")
@@ -97,13 +97,13 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# The parameter count is of everything registered, used or not. With the path and the width that notebook 2 infers, this
-# is how the paper arrives at its 0.63M: 661,693 / 2^20.
+# The parameter count is of everything registered, used or not. With the path and the width that [notebook
+# 2](02_search_space.ipynb) infers, this is how the paper arrives at its 0.63M: 661,693 / 2^20.
 
-# %%
+# %% alt="Graph of the cell that is trained: five nodes with two inputs each"
 if system in systems.IR_NAS:
     architecture = runs.architecture(genotype, task, system, profile, seed, path, width)
-    print("cell: ", architecture.genotype)
+    print("cell:", *str(architecture.genotype).split("; "), sep="\n  ")
     print("path: ", architecture.path, " width:", architecture.width)
     display(drawing.draw_cell(architecture.genotype))
 else:
@@ -116,9 +116,20 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 # %% [markdown]
 # ## Training, or loading what is trained
 #
-# The loss (Eq. 7) is mean((x - y)^2) + lambda log10(1 / SSIM), with pixels in [0, 1] and lambda = 0.5; the paper writes
-# a sum of squares, which would drown the second term, and we take the mean. PSNR is -10 log10 of the mean square in
-# decibels; SSIM compares local means, variances and covariance in windows of 11x11 pixels, and is 1 for equal pictures.
+# The loss of [the paper](https://arxiv.org/abs/1909.08228) has two terms. With $x$ for the degraded picture, $y$ for
+# the clean one, both in [0, 1], and $f$ for the network:
+#
+# $$\mathrm{loss} = \lVert f(x) - y \rVert_2^2 + \lambda\, \mathrm{logssim}(f(x),\ y), \qquad \lambda = 0.5, \tag{7}$$
+#
+# $$\mathrm{logssim}(u,\ y) = \log_{10} \frac{1}{\mathrm{SSIM}(u,\ y)}. \tag{8}$$
+#
+# The sum of squares would drown the second term, so the mean over pixels is taken here, and PSNR is
+# $-10 \log_{10}$ of that mean, in decibels. [SSIM](https://doi.org/10.1109/TIP.2003.819861) compares local means $\mu$,
+# variances $\sigma^2$ and the covariance $\sigma_{uy}$ in windows of 11x11 pixels, and is 1 for equal pictures:
+#
+# $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
+# {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}, \qquad c_1 = 0.01^2,\ c_2 = 0.03^2.$$
+#
 # The recipe `matched` is AdamW at a learning rate of 0.001 with a cosine decay and up to 500 steps of warm-up.
 #
 # A training that is finished, with these parameters on these pictures, is loaded and never repeated. One that was
@@ -139,10 +150,10 @@ else:
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
 # mode the network's batch norms see the statistics of the few crops of a batch; without a residual around it, it hardly
-# learns their mean brightness (notebook 10). In evaluation mode, where the statistics are fixed, it does better:
-# compare with the measured values below.
+# learns their mean brightness ([notebook 10](10_tables_5_6_ablation.ipynb)). In evaluation mode, where the statistics
+# are fixed, it does better: compare with the measured values below.
 
-# %%
+# %% alt="Training PSNR against iterations: rising steeply, then flattening; pale batches, thick running mean"
 if result.curve:
     display(plots.training_curve([result]))
 
@@ -164,7 +175,7 @@ for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result.curve], 5)
 # systems that have run in the same folder. An experiment with another recipe, another loss or a changed cell (Table 4)
 # leaves none: the figures show systems.
 
-# %%
+# %% alt="Crops of two test pictures: noisy, restored by each system trained here, clean"
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
 shown = recipe in ("matched", "best") and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
@@ -189,16 +200,22 @@ display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma
 
 # %%
 nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
-print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures, strict")
+print(f"input    {nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures of {pictures.name}, "
+      "strict")
 
-if result.status == "ok" and (folder is None or runs.at_hand(result, folder)):
+measurable = result.status == "ok" and (folder is None or runs.at_hand(result, folder))
+if measurable and pictures.instead_of:
+    restored = protocols.evaluate(restore, test, "strict", sigma, seed)
+    print(f"restored {restored.psnr:7.2f} dB   SSIM {restored.ssim:.4f}   the same pictures\n")
+elif measurable:
     result = training_run.measured(result, profile, restore, pictures, test, protocols_measured.split(","), network)
     for name in filter(None, test_sets.split(",")):
-        others = datasets.load_test_set(task, name, data)
-        result = training_run.measured(result, profile, restore, pictures, others, ["strict"], network, name)
+        further = datasets.load_test_set(task, name, data)
+        result = training_run.measured(result, profile, restore, pictures, further, ["strict"], network, name)
     runs.state_file(profile, wanted.stem).unlink(missing_ok=True)
 for name, score in result.metrics.items():
-    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures")
+    print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures of "
+          f"{result.dataset}")
 
 # %% [markdown]
 # ## Exercises

@@ -20,17 +20,16 @@
 
 # %%
 import os
-from importlib.metadata import version
 
 from IPython.display import display
 
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import classical, protocols
-from irnas_lib.experiments import runs, training_run
+from irnas_lib.experiments import results, runs, training_run
 from irnas_lib.figures import panels, plots
 
-print({name: version(name) for name in ("torch", "numba", "numpy", "scikit-image")}, runs.device_name(runs.CPU))
+print(runs.versions("torch", "numba", "numpy", "scikit-image"), "on", runs.device_name(runs.CPU))
 
 # %% [markdown]
 # The parameters. `method` is one of "Noisy", "Rainy" (both do nothing), "BM3D", "WNNM", "LP" and "DSC". Where a method
@@ -57,11 +56,11 @@ test_pictures = 0
 
 # %%
 sigma = sigma if TASKS[task].sigmas else None
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 test = pictures.test[::every][:test_pictures or None]
 restore = classical.method(method, task, sigma, pictures.train)
-print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}:",
-      ", ".join(picture.name for picture in test[:20]), "..." if len(test) > 20 else "")
+if not pictures.instead_of:
+    print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {dataset}")
 
 # %% [markdown]
 # ## Measuring
@@ -73,17 +72,23 @@ print(f"{method} on {len(test)} of {len(pictures.test)} test pictures of {datase
 # %%
 wanted = runs.untrained_record(profile, pictures, task, method, sigma, seed)
 finished = runs.find_training(profile, wanted)
+if not finished:
+    pictures.check_no_stand_in()
 result, folder = finished or (wanted, runs.output_folder(profile))
-result = training_run.measured(result, profile, restore, pictures, test, protocols_measured.split(","),
-                               jobs=os.cpu_count())
-for name in filter(None, test_sets.split(",")):
-    others = datasets.load_test_set(task, name, data)
-    result = training_run.measured(result, profile, restore, pictures, others, ["strict"], test_set=name,
+if not pictures.instead_of:
+    result = training_run.measured(result, profile, restore, pictures, test, protocols_measured.split(","),
                                    jobs=os.cpu_count())
+    for name in filter(None, test_sets.split(",")):
+        further = datasets.load_test_set(task, name, data)
+        result = training_run.measured(result, profile, restore, pictures, further, ["strict"], test_set=name,
+                                       jobs=os.cpu_count())
+unrestored = results.best(runs.all_results(profile), task, TASKS[task].unrestored, sigma, smoke=profile == "smoke")
 for name, score in result.metrics.items():
-    if name in TASKS[task].protocols:
-        nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)
-        print(f"{name:9}{nothing.psnr:7.2f} dB   SSIM {nothing.ssim:.4f}   {nothing.pictures} pictures   the input")
+    nothing = unrestored and unrestored.metrics.get(name)
+    if name in TASKS[task].protocols and (nothing is None or nothing["pictures"] != score["pictures"]):
+        nothing = protocols.evaluate(lambda x: x, test, name, sigma, seed)._asdict()
+    if nothing:
+        print("{name:9}{psnr:7.2f} dB   SSIM {ssim:.4f}   {pictures} pictures   the input".format(name=name, **nothing))
     time = f"{score['seconds']:.2f} s a picture, one thread" if score.get("seconds") else ""
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures   {time}")
 
@@ -92,7 +97,7 @@ for name, score in result.metrics.items():
 #
 # The crops that the figures show, beside those of the other systems that have run in the same folder.
 
-# %%
+# %% alt="Crops of two test pictures: noisy, restored by BM3D and by other systems, clean"
 if not finished and method not in ("Noisy", "Rainy"):
     for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
         panels.save(folder / "panels", task, dataset, sigma, method, item)
@@ -103,5 +108,5 @@ display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 #
 # 1. BM3D and WNNM are told `sigma`. Tell one of them a number that is 20 too high, and one that is 20 too low. Which
 #    error costs more?
-# 2. Compare the seconds a picture with those of a network in `11_efficiency`. What would a network have to cost to
-#    train before the classical method is the cheaper one?
+# 2. Compare the seconds a picture with those of a network in [`11_efficiency`](11_efficiency.ipynb). What would a
+#    network have to cost to train before the classical method is the cheaper one?

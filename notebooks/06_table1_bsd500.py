@@ -18,7 +18,6 @@
 # of the printed rows may be compared with each other, and how ours compare.
 
 # %%
-from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
@@ -28,7 +27,7 @@ from irnas_lib.figures import plots
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -51,9 +50,10 @@ for result in results:
 # ## The table
 #
 # `strict` is the whole picture with one noise field, `half` a picture of half the size, `redrawn` overlapping tiles
-# with fresh noise in each (notebook 12). A difference is given only where the printed number agrees with the same
-# protocol, which is inferred there: the rows BM3D to NLRN agree with `half`, N3Net's with `strict`, IR-NAS's with
-# `redrawn`. The training budget stands beside each measured number; the paper's own is 600,000 iterations.
+# with fresh noise in each ([notebook 12](12_protocols.ipynb)). A difference is given only where the printed number
+# agrees with the same protocol, which is inferred there: the rows BM3D to NLRN agree with `half`, N3Net's with
+# `strict`, IR-NAS's with `redrawn`. The training budget stands beside each measured number; the paper's own is 600,000
+# iterations.
 #
 # Beside the printed rows: DnCNN as a yardstick; RED with the 128 channels of its paper, (128), where the printed count
 # fits 64; `IR-NAS + residual`, the paper's network with its input added to its output; `IR-NAS (searched here)`, the
@@ -73,7 +73,7 @@ display(Markdown(markdown.read_text()))
 # some, like their rows, with a much longer training than others. The scores below each crop are of the crop, not of the
 # whole test set.
 
-# %%
+# %% alt="Crops of two BSD500 test pictures at sigma 50: noisy, restored by each system, clean"
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
@@ -92,8 +92,9 @@ compared = comparison.side_by_side(results, smoke=smoke)
 display(Markdown((f"**{writers.SMOKE_WARNING}**\n\n" if smoke else "") + comparison.markdown(compared)))
 
 # %% [markdown]
-# IR-NAS as printed has no path around its batch norms (notebook 10 shows what that costs with small batches), which
-# says little about its cell. With the input added to its output the others stand so against it.
+# IR-NAS as printed has no path around its batch norms ([notebook 10](10_tables_5_6_ablation.ipynb) shows what that
+# costs with small batches), which says little about its cell. With the input added to its output the others stand so
+# against it.
 
 # %%
 other = "IR-NAS + residual"
@@ -115,7 +116,7 @@ for row in comparison.side_by_side(results, smoke=smoke, reference=other).rows:
 # %% [markdown]
 # The paper argues with parameters and with time. What do these systems reach for theirs?
 
-# %%
+# %% alt="Three scatter plots: PSNR of each system against its parameters, multiply-adds and time"
 display(plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
 
 # %% [markdown]

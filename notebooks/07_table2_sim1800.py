@@ -16,11 +16,10 @@
 # SIM1800 was built by the paper's authors from photographs of MIT-Adobe FiveK, put through a simulated camera, and
 # never published. What is measured here is on another set of the same making, "SIM1800 (rebuilt from BSD500)": 1,600
 # training pairs from BSD500's train and val pictures and 212 test pairs from its test pictures, 256x256, RGB.
-# `01_datasets` shows the camera and its noise. So no difference on this page is one between two measurements of the
-# same thing.
+# [`01_datasets`](01_datasets.ipynb) shows the camera and its noise. So no difference on this page is one between two
+# measurements of the same thing.
 
 # %%
-from importlib.metadata import version
 
 from IPython.display import Markdown, display
 
@@ -30,7 +29,7 @@ from irnas_lib.figures import plots
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -58,9 +57,10 @@ display(Markdown(markdown.read_text()))
 #
 # After 1,000 iterations of small batches two of the systems are below the noisy input in PSNR. IR-NAS as printed does
 # not add its input to its output, and has not learned the brightness of a batch, nor the mean of each colour channel
-# (notebook 10): its crops below are nearly grey. `IR-NAS + residual` is the same network with the input added. NLRN
-# shows the seams of its tiles, and in some patches comes out too bright. Longer trainings on larger batches would
-# change both; these numbers are what this budget gives, and no verdict on either network.
+# ([notebook 10](10_tables_5_6_ablation.ipynb)): its crops below are nearly grey. `IR-NAS + residual` is the same
+# network with the input added. NLRN shows the seams of its tiles, and in some patches comes out too bright. Longer
+# trainings on larger batches would change both; these numbers are what this budget gives, and no verdict on either
+# network.
 #
 # The printed SSIM of IR-NAS is the highest of the three, its PSNR the lowest: with the log-SSIM term in its loss and
 # not in the others', this is what one would expect of any network. Here every system has the term in its loss.
@@ -69,7 +69,7 @@ display(Markdown(markdown.read_text()))
 #
 # Two test patches, and what each system makes of them.
 
-# %%
+# %% alt="Crops of two SIM1800 test patches: with a camera's noise, restored by each system, clean"
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"

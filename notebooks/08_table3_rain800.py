@@ -17,7 +17,6 @@
 # been measured here, on RGB (`strict`) and on luma alone (`strict_y`).
 
 # %%
-from importlib.metadata import version
 
 import torch
 import torchvision
@@ -33,7 +32,7 @@ from irnas_lib.operations import deform_conv
 from irnas_lib.pipeline import profiles
 from irnas_lib.tables import printed, writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -85,9 +84,10 @@ print(f"\nIR-NAS over RESCAN, printed: {said['IR-NAS'] - said['RESCAN']:+.2f} dB
 # %% [markdown]
 # **What to notice** in the trainings that come with the project: at their budget the printed lead does not come out.
 # IR-NAS as printed is behind RESCAN, on luma by less than on RGB, for it has not learned the mean of each colour
-# channel of a batch (notebook 10). With the input added it is ahead of RESCAN, by a tenth of what is printed; JORDER
-# and JORDER-R, printed 4 dB below IR-NAS, are ahead of both. All of them have seen 32,000 small crops and would go on
-# learning, so this says what the networks are worth early, and nothing about where they end.
+# channel of a batch ([notebook 10](10_tables_5_6_ablation.ipynb)). With the input added it is ahead of RESCAN, by a
+# tenth of what is printed; JORDER and JORDER-R, printed 4 dB below IR-NAS, are ahead of both. All of them have seen
+# 32,000 small crops and would go on learning, so this says what the networks are worth early, and nothing about where
+# they end.
 #
 # And the other half of the claim, twice the speed. All systems restored the same pictures in turn, on one machine with
 # nothing else to do; LP and DSC take a quarter of a minute for one there, and restored fewer.
@@ -108,7 +108,7 @@ else:
 #
 # Crops of the systems that have run, and how near each crop comes to the clean one.
 
-# %%
+# %% alt="Crops of two Rain800 test pictures: rainy, restored by each system, clean"
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
@@ -118,7 +118,7 @@ display(plots.restored_panel(shown, "deraining", profiles.datasets(profile)["der
 # The rain of Rain800 was painted by an editor. Here are photographs of real rain, which nobody has seen without it; so
 # there are no numbers, only eyes.
 
-# %%
+# %% alt="Crops of two photographs of real rain: as taken, and restored by each system"
 display(plots.restored_panel(shown, "deraining", "real-rain"))
 
 # %% [markdown]

@@ -18,7 +18,6 @@
 # draws the cells from their genotypes, counts what the changes cost, and shows what has been measured.
 
 # %%
-from importlib.metadata import version
 
 from exercises import check
 from IPython.display import Markdown, display
@@ -30,7 +29,7 @@ from irnas_lib.figures import all, cell_plots, drawing
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.tables import comparison, writers
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -41,7 +40,7 @@ data = ""
 #
 # The cells as published, then R1 and R2 with the changed edges marked.
 
-# %%
+# %% alt="Graphs of the published cells and of their changes R1 and R2, what was changed bold and dashed"
 for task in ("denoising", "deraining"):
     original = PUBLISHED[task, "IR-NAS"].genotype
     for system in ("IR-NAS", "IR-NAS, R1", "IR-NAS, R2"):
@@ -52,9 +51,10 @@ for task in ("denoising", "deraining"):
 # ## What our own searches found
 #
 # The searches of this project, with the same cells to compare: bold, dashed edges are those that the same node of the
-# published cell does not have with the same operation. Two cells drawn at random share 12% of such edges (notebook 13).
+# published cell does not have with the same operation. Two cells drawn at random share 12% of such edges ([notebook
+# 13](13_does_the_search_matter.ipynb)).
 
-# %%
+# %% alt="Graphs of the cells searched here; edges that the published cell lacks are bold and dashed"
 for found in runs.all_searches(profile):
     scale = f"{found['task']}, seed {found['settings']['seed']}, profile {found['profile']}"
     published = PUBLISHED[found["task"], "IR-NAS"]
@@ -69,9 +69,10 @@ for found in runs.all_searches(profile):
 #
 # The paper notes that the cell nearest the output is the widest, as in hand-made networks. But untouched transition
 # probabilities favour this path already, as the notebook on decoding shows: it is weak evidence of something learned.
-# The paper prints no path: the one for denoising is inferred from the printed size (notebook 2), the other by analogy.
+# The paper prints no path: the one for denoising is inferred from the printed size ([notebook
+# 2](02_search_space.ipynb)), the other by analogy.
 
-# %%
+# %% alt="Graphs of the published networks for denoising and de-raining, cells on one path of widths"
 for task in ("denoising", "deraining"):
     display(Markdown(f"**{task}**: levels {PUBLISHED[task, 'IR-NAS'].path}"),
             drawing.draw_network(all.published_network(task)))
@@ -106,10 +107,11 @@ for task in ("denoising", "deraining"):
 #
 # So here is a sample of each kind, drawn with a seed and trained at one small budget, with the paper's own in its kind.
 # These are networks with the input added to the output, and for denoising of sigma 50, other than those of the table
-# below; notebook 13 trains them, says why, and compares them in numbers. In the grey band one more training of the
-# published cell would fall with a chance of 95%; it is missing where that cell has not been trained from several seeds.
+# below; [notebook 13](13_does_the_search_matter.ipynb) trains them, says why, and compares them in numbers. In the grey
+# band one more training of the published cell would fall with a chance of 95%; it is missing where that cell has not
+# been trained from several seeds.
 
-# %%
+# %% alt="PSNR of every trained cell by group: published, searched, random and changed; the groups overlap"
 for task in ("denoising", "deraining"):
     known = cells.best_known((folder / "cells" for folder in runs.folders(profile)), task, profile == results.SMOKE)
     display(Markdown(f"**{task}**"), cell_plots.scores(known))
@@ -129,8 +131,8 @@ display(Markdown(markdown.read_text()))
 # trained some de-raining configurations without the log-SSIM term of the loss (lambda 0, IR-NAS* in the tables), so
 # that this row may differ in more than its cell. Here are the trainings of one budget with the term and without it,
 # each compared with the cell as found and the term, picture by picture. What follows ± is the standard error over the
-# pictures of one training each. By how much another seed would differ was not measured for these networks; notebook 13
-# measures it for others.
+# pictures of one training each. By how much another seed would differ was not measured for these networks; [notebook
+# 13](13_does_the_search_matter.ipynb) measures it for others.
 
 # %%
 for task, sigma in (("denoising", 30), ("deraining", None)):
@@ -153,10 +155,11 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # %% [markdown]
 # **What to notice** in the trainings that come with the project. In the paper both changes lose. Here, one training
 # each, both are ahead of the cell as found in PSNR, for denoising by almost half a dB (R2 is behind in SSIM). These
-# networks have no input added and learn the brightness poorly (notebook 10), so that this ranks no cell either; at the
-# small budgets above, with the input added, no change of either cell leaves the grey band of the published one.
-# Without the term the cell as found gains 0.5 dB and loses .036 of SSIM, R1 gains 0.4 dB and loses .038, and the two
-# end level. So at this budget neither the cell nor the missing term costs anything like the printed 4.83 dB.
+# networks have no input added and learn the brightness poorly ([notebook 10](10_tables_5_6_ablation.ipynb)), so that
+# this ranks no cell either; at the small budgets above, with the input added, no change of either cell leaves the grey
+# band of the published one. Without the term the cell as found gains 0.5 dB and loses .036 of SSIM, R1 gains 0.4 dB and
+# loses .038, and the two end level. So at this budget neither the cell nor the missing term costs anything like the
+# printed 4.83 dB.
 
 # %% [markdown]
 # ## Exercises

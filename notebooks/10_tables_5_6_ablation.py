@@ -19,7 +19,6 @@
 
 # %%
 from dataclasses import replace
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import torch
@@ -39,7 +38,7 @@ from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, writers
 from irnas_lib.training.recipes import RECIPES
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -51,7 +50,7 @@ data = ""
 # For a picture with more and more noise: mean squared error grows with the square of sigma, log10(1/SSIM) rises
 # steeply at once and then flattens. Near a good restoration the second term pulls much harder than the first.
 
-# %%
+# %% alt="The two terms of the loss against the noise left: squared error keeps rising, the SSIM term flattens"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
 sigmas = torch.arange(1, 71, 3)
 noisy = [protocols.add_noise(clean, float(sigma), 0, "loss") for sigma in sigmas]
@@ -137,7 +136,7 @@ else:
 # authors' program; `matched` is this project's AdamW at 0.001. The same network from the same first weights sees the
 # same batches under each. What happens in the first thousand iterations?
 
-# %%
+# %% alt="Training PSNR of the recipes paper, authors and matched over the first thousand iterations"
 runs_alike = {}
 for result in sorted(ours, key=lambda result: result.iterations):
     weight = RECIPES[result.recipe].loss_lambda
@@ -186,8 +185,9 @@ for system in ("IR-NAS", "IR-NAS + residual"):
 
 # %%
 sizes = (1, 2, 4, 8, 16)
-degraded, clean = Patches(datasets.load("denoising", profiles.datasets(profile)["denoising"], data).test,
-                          crop=64 if not smoke else 32, sigmas=(50,)).batch(32, 0, 0)
+pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
+degraded, clean = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(
+    16 if pictures.instead_of else 32, 0, 0)
 quality = {}
 for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
     result = result_files.best(results, "denoising", system, 50, smoke=smoke)
@@ -205,12 +205,12 @@ for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
         moved = [(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]
         fixed = torch.cat([metrics.psnr(network.eval()(x), y) for x, y in zip(degraded.split(8), clean.split(8))])
         quality[system] = [each.mean().item() for each in found], fixed.mean().item()
-    print(f"{system}, trained for {result.iterations:,} iterations of {result.batch} crops: evaluation "
-          f"{quality[system][1]:.2f} dB; training "
+    print(f"{system}, trained for {result.iterations:,} iterations of {result.batch} crops\n"
+          f"  evaluation mode: {quality[system][1]:.2f} dB\n  training mode:   "
           + ", ".join(f"{psnr:.2f} dB with {size}" for size, psnr in zip(sizes, quality[system][0]))
-          + f"; input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")
+          + f"\n  input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")
 
-# %%
+# %% alt="PSNR in training mode against crops in the batch, and in evaluation mode, for three networks"
 if quality:
     fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
     for (system, (training, evaluation)), style, marker in zip(quality.items(), ("-", "--", ":"), "os^"):

@@ -100,7 +100,7 @@ for system in ("IR-NAS + residual", "DnCNN"):
 #
 # PSNR of validation crops in evaluation mode, against the pixels seen.
 
-# %%
+# %% alt="Validation PSNR against pixels seen, one line for each choice of the recipe"
 fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 shown = [record for record in records if record["system"] == "IR-NAS + residual" and record["seed"] == 0
          and record["pixels"] == pixels and record["validation"]]

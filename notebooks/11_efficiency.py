@@ -17,7 +17,8 @@
 # page counts what can be counted, measures on the machine at hand, and puts both beside what is printed.
 
 # %%
-from importlib.metadata import version
+
+import textwrap
 
 import torch
 from IPython.display import display
@@ -30,7 +31,7 @@ from irnas_lib.pipeline import profiles
 from irnas_lib.supernet import Supernet
 from irnas_lib.tables import printed
 
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(runs.best_device()))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -42,7 +43,8 @@ data = ""
 # %%
 for claim in printed.load():
     if claim.where == "claim":
-        print(f"{claim.metric:32} {claim.value:>8} {claim.unit:12} {claim.note}")
+        print(f"{claim.metric:32} {claim.value:>8} {claim.unit}")
+        print(textwrap.indent(textwrap.fill(claim.note, 100), "    "))
 
 # %% [markdown]
 # ## Parameters and multiply-adds
@@ -84,7 +86,7 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
 # a training step's arithmetic over that of a large matrix product on the same device. `resumption` counts the killed
 # runs that end with the bits of an undisturbed one.
 
-# %%
+# %% alt="Bars: the time and memory of each measured part as a ratio to what it is compared with"
 measured = {name: all.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
 for name, one in measured["bench"].items():
     ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']}"
@@ -99,7 +101,7 @@ display(bench_plots.ratios(measured["bench"]))
 # twice the size. There are as many pixels as the square of the side. Layers are above 1, for the first ones have fewer
 # cells; so are nodes, for a cell of N nodes has N (N + 3) / 2 edges.
 
-# %%
+# %% alt="Time and memory of a supernet step against width, layers, nodes, batch and side, with exponents"
 display(bench_plots.growth(measured["growth"]))
 
 # %% [markdown]
@@ -109,7 +111,7 @@ display(bench_plots.growth(measured["growth"]))
 # the network's arithmetic is shortened. What does it cost the training? The same short training, both ways, on the
 # machine of the ratios above:
 
-# %%
+# %% alt="Training PSNR in float32 and in bfloat16: the two curves coincide"
 display(bench_plots.precision(measured["precision"]))
 
 # %% [markdown]

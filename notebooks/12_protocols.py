@@ -19,7 +19,6 @@
 # 1 with what was learned.
 
 # %%
-from importlib.metadata import version
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,7 +37,7 @@ from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, printed
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
 # The parameters. `steps` are the distances between tiles of 64 pixels, the largest first; `number` is how many test
@@ -59,7 +58,7 @@ steps = "64,48"
 # A network that was trained here. Its weights stay as they are for the rest of the page.
 
 # %%
-pictures = datasets.load("denoising", profiles.datasets(profile)["denoising"], data)
+pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
 chosen = pictures.test[::max(1, len(pictures.test) // number)][:number]
 result = result_files.best(runs.all_results(profile), "denoising", system, sigma, smoke=profile == "smoke")
 folder = next(folder for folder in runs.folders(profile) if runs.at_hand(result, folder))
@@ -67,7 +66,7 @@ network = systems.build(system, pictures.channels, systems.published("denoising"
 runs.load_network(network, result, folder)
 restore = inference.restorer(network, device)
 print(f"{system}, trained for {result.iterations:,} iterations at sigma {sigma} ({result.profile})")
-print(f"{number} pictures:", ", ".join(picture.name for picture in chosen))
+print(f"{len(chosen)} pictures:", ", ".join(picture.name for picture in chosen))
 
 # %% [markdown]
 # ## Three protocols, one denoiser
@@ -183,7 +182,7 @@ for step in np.unique(rows[:, 0])[::-1]:
     print(f"{step:4.0f} {measured - strict:28.2f} {said - strict:11.2f} {said - measured:12.3f} "
           f"{simply - measured:+22.3f}  dB")
 
-# %%
+# %% alt="PSNR over strict against the step between tiles: prediction and measurement rise together"
 fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
 x, measured, said = np.array(lifts).T
 ax.plot(x, said, "ks--", markerfacecolor="w", markersize=9, label="predicted")
@@ -272,13 +271,13 @@ if ours:
 for item in printed.load():
     if item.where == "1" and item.metric == "PSNR" and item.sigma == str(sigma):
         here = result_files.best(runs.all_results(profile), "denoising", item.system, sigma, "strict")
-        comparable = f"{item.number:6.2f} as it is"
+        comparable = f"{item.number:.2f} as it is"
         if item.protocol == "redrawn":
             comparable = (f"{item.number - max(ours):.2f} to {item.number - min(ours):.2f} in strict, at these lifts"
                           if ours else "in strict: not known, for no lift is measured")
         elif item.protocol != "strict":
-            comparable = "pictures of another size: in strict nothing is printed" + (
-                "; here {psnr:.2f} on {pictures} pictures".format(**here.metrics["strict"])
+            comparable = "other pictures: nothing printed for strict" + (
+                "; here {psnr:.2f} on {pictures}".format(**here.metrics["strict"])
                 if here and here.iterations is None else "")
         print(f"{item.system:8} printed {item.number:6.2f}, agrees with {item.protocol:8} {comparable}")
 
@@ -288,7 +287,7 @@ for item in printed.load():
 # The rows above N3Net are about other pictures altogether: the PSNRs of BM3D, WNNM and RED are those of RED-Net's own
 # table, digit for digit, the first two come out here in `half`, and MemNet's and NLRN's are inferred. What remains is
 # the only comparison that this project makes: all systems on the same pictures with the same noise, in one column of
-# `06_table1_bsd500`.
+# [`06_table1_bsd500`](06_table1_bsd500.ipynb).
 #
 # ## What a file costs
 #

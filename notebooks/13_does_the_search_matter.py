@@ -161,13 +161,16 @@ for cell in (cell for group in wanted.values() for cell in group):
 
 # %%
 sigma = sigma if TASKS[task].sigmas else None
-pictures = datasets.load(task, dataset, data)
+pictures = datasets.load_or_embedded(task, dataset, data)
 test = pictures.test[::every]
 budget = {"system": cells.SYSTEM, "sigma": sigma, "iterations": iterations, "batch": batch, "crop": crop, "seed": seed,
-          "recipe": "matched", "protocol": "strict", "pictures": len(test), "data_sha256": pictures.sha256}
+          "recipe": "matched", "protocol": "strict"}
+if not pictures.instead_of:  # else those of the record
+    budget |= {"pictures": len(test), "data_sha256": pictures.sha256}
 folders = [folder / "cells" for folder in runs.folders(profile)]
 patches = Patches(pictures.train, crop, device=device, **training_options(task, sigma))
 for group in wanted:
+    pictures.check_no_stand_in()
     record = cells.load(folders, task, profile, budget).get(group)
     if record is None or (group == "random" and record["near"] != near):
         new = {"task": task, "group": group, "budget": budget, "near": near, "cells": []}

@@ -1,4 +1,4 @@
-"""JupyterLab in Chromium: notebook 04 runs there to its end, and its interactive picture follows a slider."""
+"""JupyterLab in Chromium: the shipped page 04 runs there to its end, and its interactive picture follows a slider."""
 
 import base64
 import json
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 
-import jupytext
 import nbformat
 import pytest
 import torch
@@ -25,7 +24,7 @@ from irnas_lib.experiments import runs
 from irnas_lib.figures import interactive, plots
 from irnas_lib.pipeline import batch
 
-NAME, PROFILE = "04_viterbi_decoding", "laptop"  # a search that comes with the project
+NAME, PROFILE = "04_viterbi_decoding", "laptop"  # the shipped page's
 PATIENCE = 120
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 # Where a browser is promised, as in CI, its absence is a failure.
@@ -35,12 +34,16 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER) and os.environ.get("IR
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab, started as `make lab` does but on a copy of notebook 04 and with own settings: (address, copy)."""
+    """JupyterLab, started as `make lab` does but with own settings and on a copy of the shipped page, its outputs taken
+    away so that new ones can be told: (address, copy)."""
     folder = tmp_path_factory.mktemp("lab")
     notebooks = folder / "notebooks"
     shutil.copytree(batch.NOTEBOOKS / "exercises", notebooks / "exercises")
-    source = (batch.NOTEBOOKS / f"{NAME}.py").read_text().replace('profile = "smoke"', f'profile = "{PROFILE}"')
-    nbformat.write(jupytext.reads(source, "py:percent"), notebooks / f"{NAME}.ipynb")
+    shipped = nbformat.read(batch.NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
+    for cell in shipped.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(shipped, notebooks / f"{NAME}.ipynb")
     settings = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     # Every cell on the page, also those that are scrolled away.

@@ -70,6 +70,9 @@ def test_each_profile_and_budget_keeps_its_own_groups_and_the_run_comes_before_t
     found = cells.load([run, shipped], "denoising", "laptop", budget)
     assert found == {"random": record | {"cells": [one]}, "R1": record | {"group": "R1"}}
     assert cells.load([run], "denoising", "paper", budget) == {}
+    cells.save(record | {"budget": budget | {"pictures": 20, "data_sha256": "d"}, "profile": "huge"}, run)
+    assert cells.load([run], "denoising", "huge", budget).keys() == {"random"}
+    assert cells.load([run], "denoising", "huge", budget | {"data_sha256": "e"}) == {}
     assert cells.best_known([run, shipped], "denoising")["random"]["cells"] == [one] * 3
     assert cells.best_known([run, shipped], "denoising", smoke=True)["random"]["cells"] == [one] * 9
     (run / "denoising-R2-10-laptop.json").write_text("{")

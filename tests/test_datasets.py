@@ -127,6 +127,28 @@ def test_a_further_test_set_is_a_row_of_the_task_and_a_folder(tmp_path):
         datasets.load_test_set("deraining", "Set12", tmp_path)
 
 
+def test_embedded_pictures_stand_in_only_for_a_reader_who_has_not_said_where_the_data_are(
+        small_bsd500, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("IRNAS_DATA_REQUIRED", raising=False)
+    monkeypatch.setenv("IRNAS_DATA", str(tmp_path / "absent"))
+    embedded, stand_in = load("denoising", "embedded"), datasets.load_or_embedded("denoising", "BSD500")
+    assert (stand_in.name, stand_in.instead_of, stand_in.sha256) == ("embedded", "BSD500", None)
+    assert [picture.name for picture in stand_in.test] == [picture.name for picture in embedded.test]
+    assert capsys.readouterr().out.startswith("BSD500 is not on this machine. ")
+    assert "BSD500 is not on this machine, and no finished run" in one_line(stand_in.check_no_stand_in)
+    embedded.check_no_stand_in()
+    one_line(lambda: datasets.load_or_embedded("denoising", "BSD500", tmp_path / "elsewhere"))
+    monkeypatch.setenv("IRNAS_DATA_REQUIRED", "1")
+    one_line(lambda: datasets.load_or_embedded("denoising", "BSD500"))
+    monkeypatch.delenv("IRNAS_DATA_REQUIRED")
+    monkeypatch.setenv("IRNAS_DATA", str(small_bsd500))
+    here = datasets.load_or_embedded("denoising", "BSD500")
+    assert here.instead_of == "" and here.sha256 == load("denoising", "BSD500").sha256
+    (small_bsd500 / "BSDS500/data/images/test/4.jpg").unlink()
+    assert "should be 2" in one_line(lambda: datasets.load_or_embedded("denoising", "BSD500"))
+    assert not capsys.readouterr().out
+
+
 def test_a_truncated_picture_is_named(small_bsd500):
     path = small_bsd500 / "BSDS500/data/images/test/4.jpg"
     path.write_bytes(path.read_bytes()[:700])

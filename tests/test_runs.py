@@ -10,7 +10,7 @@ from torch import nn
 
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments import config, results, runs
+from irnas_lib.experiments import config, results, runs, training_run
 from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError
 from irnas_lib.training import checkpoints
 from irnas_lib.training.checkpoints import CheckpointError
@@ -140,6 +140,22 @@ def record(architecture, **changes):
     given, pictures = GIVEN | changes, datasets.load("denoising", "embedded")
     network = systems.build(given["system"], 1, architecture)
     return runs.training_record("laptop", pictures, runs.CPU, network, architecture, given)
+
+
+def test_without_the_data_a_finished_training_is_found_and_none_is_made(folders, monkeypatch, tmp_path):
+    monkeypatch.delenv("IRNAS_DATA_REQUIRED", raising=False)
+    monkeypatch.setenv("IRNAS_DATA", str(tmp_path / "absent"))
+    pictures, network = datasets.load_or_embedded("denoising", "BSD500"), systems.build("DnCNN", 1)
+    wanted = runs.training_record("laptop", pictures, runs.CPU, network, None, GIVEN | {"system": "DnCNN"})
+    assert (wanted["dataset"], wanted["data_sha256"]) == ("BSD500", None)
+    with pytest.raises(datasets.MissingError, match="no finished run of these parameters is stored"):
+        training_run.find_or_train(wanted, network, pictures, runs.CPU)
+    no_cell = {"system": "DnCNN", "genotype": None, "path": None, "width": None}
+    runs.save_training(FINISHED | no_cell, None)
+    assert training_run.find_or_train(wanted, network, pictures, runs.CPU)[0]["data_sha256"] == "d" * 64
+    assert runs.find_training("laptop", wanted | {"seed": 1}) is None
+    with pytest.raises(CheckpointError, match="another data_sha256"):  # known data are no other data
+        runs.find_training("laptop", WANTED | no_cell | {"data_sha256": "e" * 64})
 
 
 def test_what_could_never_become_a_result_is_refused_before_it_is_trained():

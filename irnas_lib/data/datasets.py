@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +32,7 @@ FILES_HELD_OUT = 15  # every so many-th training picture validates
 RAIN800_COUNTS = {"training": 700, "test_syn": 100, "test_nature": 52}
 SCENES = Path(__file__).with_name("rain800_scenes.csv")
 VALIDATION_EVERY = 40  # scenes: two in a hundred, as Section 4.1 has it for the search
+ADVICE = "get the data with `python -m {}`, or say where they are in IRNAS_DATA"
 SEAM = 16  # columns: a JPEG block of the 4:2:0 chroma, which may straddle the seam between clean and rainy
 
 # Each photograph stands on one side only, in every task.
@@ -57,6 +58,10 @@ class DatasetError(ValueError):
     """A data set that cannot be loaded; the message is one line."""
 
 
+class MissingError(DatasetError):
+    """A data set that is not on this machine."""
+
+
 class Picture(NamedTuple):
     """One picture or pair, uint8 arrays of one shape (H, W, C).
 
@@ -74,6 +79,9 @@ class Dataset:
 
     `sha256` is the hash of the lines "SHA-256  relative path" of the files used, sorted by path, as sha256sum
     prints them: the same files give the same hash in any folder.
+
+    `instead_of` names the data set for which embedded pictures stand in (`load_or_embedded`); `sha256` is None then,
+    for the hash of the data set's files is not known.
     """
 
     name: str
@@ -81,12 +89,21 @@ class Dataset:
     train: tuple[Picture, ...]
     validation: tuple[Picture, ...]
     test: tuple[Picture, ...]
-    sha256: str
+    sha256: str | None
+    instead_of: str = ""
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for RGB."""
         return self.train[0].clean.shape[2]
+
+    def check_no_stand_in(self) -> None:
+        """Raises MissingError for pictures that stand in for others: nothing is searched, trained or measured on them
+        for a record."""
+        if self.instead_of:
+            raise MissingError(f"{self.instead_of} is not on this machine, and no finished run of these parameters is "
+                               f"stored; {ADVICE.format('data_scripts.prepare')}, or choose the profile smoke (and "
+                               "the dataset embedded, where the page has one)")
 
 
 def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
@@ -131,6 +148,24 @@ def load_test_set(task: str, name: str, data: str | Path | None = None) -> tuple
     if len(files) != known[name]:
         raise DatasetError(f"{folder}: {len(files)} pictures, should be {known[name]}")
     return _decode(_read_grey, files)
+
+
+def load_or_embedded(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
+    """As `load`; where the data set is not on this machine, the embedded pictures instead of it, and says so.
+
+    For pages, which then show the stored record of their run. MissingError, as from `load`, where `data` names a
+    folder or the variable IRNAS_DATA_REQUIRED is set, as the batch sets it.
+    """
+    try:
+        return load(task, dataset, data)
+    except MissingError:
+        if data or os.environ.get("IRNAS_DATA_REQUIRED"):
+            raise
+    stand_in = replace(load(task, "embedded"), sha256=None, instead_of=dataset)
+    print(f"{dataset} is not on this machine. Results on this page are the stored ones of its real run;\n"
+          f"whatever the page computes now, it computes on {len(stand_in.train)} training and {len(stand_in.test)} "
+          "test pictures that come with scikit-image.")
+    return stand_in
 
 
 def _load_bsd500(data: Path) -> Dataset:
@@ -314,11 +349,11 @@ def _list_files(data: Path, folder: str, expected: int, suffix: str = ".jpg",
                 script: str = "data_scripts.prepare") -> list[Path]:
     """The files of data/folder with that suffix, sorted by name; others there, such as Thumbs.db and what a killed run
     has left, do not count."""
-    advice = f"get the data with `python -m {script}`, or say where they are in IRNAS_DATA"
+    advice = ADVICE.format(script)
     if not data.is_dir():
-        raise DatasetError(f"{data}: no such data folder; {advice}")
+        raise MissingError(f"{data}: no such data folder; {advice}")
     if not (data / folder).is_dir():
-        raise DatasetError(f"{data}: has no folder {folder}; {advice}")
+        raise MissingError(f"{data}: has no folder {folder}; {advice}")
     found = (path for path in (data / folder).glob("[!.]*") if path.suffix.lower() == suffix)
     files = sorted(found, key=lambda path: path.stem)
     if len(files) != expected:

@@ -117,9 +117,11 @@ def save(record: dict, folder: str | Path) -> Path:
 def load(folders: Iterable[str | Path], task: str, profile: str, budget: dict) -> dict[str, dict]:
     """What a profile has trained for a task at one budget, by group; an earlier folder comes before a later one.
 
-    Raises CheckpointError for a damaged file.
+    A budget may leave out what is not known, such as the hash of data that are not at hand. Raises CheckpointError for
+    a damaged file.
     """
-    return _by_setting(folders).get(_setting_of({"task": task, "profile": profile, "budget": budget}), {})
+    return next((groups for (of_task, of_profile, trained_at), groups in _by_setting(folders).items()
+                 if (of_task, of_profile) == (task, profile) and budget.items() <= trained_at), {})
 
 
 def _by_setting(folders: Iterable[str | Path]) -> dict[tuple, dict[str, dict]]:

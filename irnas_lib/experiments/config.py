@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
 
@@ -39,6 +39,12 @@ class TrainingConfig:
         """As JSON and the state of a training hold it."""
         return json.loads(json.dumps({"lambda" if name == "loss_lambda" else name: value
                                       for name, value in vars(self).items()}))
+
+    def same(self, other: "TrainingConfig") -> bool:
+        """Equal, but for the hash of the data where one of the two does not know it."""
+        if None in (self.data_sha256, other.data_sha256):
+            return replace(self, data_sha256=None) == replace(other, data_sha256=None)
+        return self == other
 
     def differences(self, other: "TrainingConfig") -> list[str]:
         """The names, as in a file, of what two trainings differ in."""

@@ -51,6 +51,11 @@ def provenance(profile: str, dataset: Dataset, device: torch.device) -> dict:
             "versions": {name: version(name) for name in PACKAGES}, "commit": commit()}
 
 
+def versions(*packages: str) -> str:
+    """The installed versions, as the pages say them: "torch 2.14.1, numpy 2.4.6"."""
+    return ", ".join(f"{name} {version(name)}" for name in packages)
+
+
 # ---- searches ----
 
 def search_file(task: str, seed: int, profile: str) -> str:
@@ -144,7 +149,7 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
         raise ValueError(f"a schedule of {given['schedule']} ends before the {given['iterations']} iterations do")
     names = ("task", "system", "sigma", "seed", "recipe", "loss_lambda", "iterations", "batch", "crop")
     wanted = Result(
-        dataset=pictures.name, schedule=given["schedule"] or given["iterations"],
+        dataset=pictures.instead_of or pictures.name, schedule=given["schedule"] or given["iterations"],
         loss="mse + log-ssim" if given["loss_lambda"] else "mse",
         genotype=architecture and [[list(edge) for edge in node] for node in architecture.genotype],
         path=architecture and list(architecture.path), width=architecture and architecture.width,
@@ -160,8 +165,8 @@ def untrained_record(profile: str, pictures: Dataset, task: str, system: str, si
     """The result of a system that is not trained, before it is measured; seed: of the noise."""
     unknown = dict.fromkeys(("recipe", "loss", "loss_lambda", "iterations", "batch", "genotype", "path", "width",
                              "parameters", "macs_per_pixel", "seconds", "weights"))
-    return Result(task=task, dataset=pictures.name, system=system, sigma=sigma, seed=seed, metrics={},
-                  status="not run", **unknown, **provenance(profile, pictures, CPU))
+    return Result(task=task, dataset=pictures.instead_of or pictures.name, system=system, sigma=sigma, seed=seed,
+                  metrics={}, status="not run", **unknown, **provenance(profile, pictures, CPU))
 
 
 def state_file(profile: str, name: str) -> Path:
@@ -175,14 +180,15 @@ def scores_file(profile: str, name: str, protocols: Sequence[str], dataset: Data
 
 
 def find_training(profile: str, wanted: Result) -> tuple[Result, Path] | None:
-    """A finished training of the same TrainingConfig as `wanted`: its result and its folder.
+    """A finished training of the same TrainingConfig as `wanted`, up to a hash of the data that is not known: its
+    result and its folder.
 
     Raises CheckpointError where there is none, and the run holds another one under the name that it would get: such a
     result is not lost without a word (unless it is of smoke scale).
     """
     for folder in folders(profile):
         for result in results.load(folder / "results"):
-            if result.config == wanted.config:
+            if result.config.same(wanted.config):
                 if folder == output_folder(profile):
                     _clear_state(profile, result.stem, wanted.config.key())
                     _clear_scores(profile, result)

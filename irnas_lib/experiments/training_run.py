@@ -24,7 +24,8 @@ def find_or_train(wanted: Result, network: nn.Module, pictures: Dataset, device:
     """The result of a training, and the folder where it was found; None where it has just been made.
 
     wanted: of `runs.training_record`. The network ends up with the weights, unless they are not at hand. A training
-    that diverges is recorded as failed. precision: "float32" or "bfloat16"; the latter only where the device computes
+    that diverges is recorded as failed. MissingError where it would have to be made on pictures that stand in for the
+    data set. precision: "float32" or "bfloat16"; the latter only where the device computes
     faster in it.
     """
     profile = wanted.profile
@@ -32,6 +33,7 @@ def find_or_train(wanted: Result, network: nn.Module, pictures: Dataset, device:
         if runs.at_hand(*finished):
             runs.load_network(network, *finished)
         return finished
+    pictures.check_no_stand_in()
     try:
         return replace(wanted, **train_or_resume(wanted, network, pictures, device, precision), status="ok"), None
     except Diverged as error:

@@ -4,6 +4,7 @@ Every `draw_...` returns a Drawing: a Graphviz graph that a notebook shows and t
 Colour never says anything alone: line styles, weights and labels say it too.
 """
 
+import base64
 import os
 import re
 import shutil
@@ -38,6 +39,7 @@ PYGRAPHVIZ = ("import sys, pygraphviz; graph = pygraphviz.AGraph(string=sys.stdi
               "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2]))")
 NOTATION = "In a cell: channels of a node | of its output. Elsewhere: channels out. Dotted: a cell's second input."
 ABOVE, BELOW = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+PNG_DPI = 200  # dots an inch
 COLUMN, ROW = 1.15, 0.9  # inches between the layers and levels of a trellis
 
 
@@ -46,10 +48,13 @@ class DrawingError(ValueError):
 
 
 class Drawing(graphviz.Digraph):
-    """A graph that notebooks show as SVG, with or without an installed `dot`."""
+    """A graph that notebooks show, with or without an installed `dot`; as PNG, since JupyterLab shows no SVG of a page
+    that the reader has not run."""
 
     def _repr_mimebundle_(self, include=None, exclude=None, **_):
-        return {"image/svg+xml": svg(self)}
+        png = _graphviz(self, "png")
+        width = int.from_bytes(png[16:20], "big") * 96 / PNG_DPI  # in a browser's pixels
+        return {"image/png": base64.b64encode(png).decode()}, {"image/png": {"width": round(width)}}
 
 
 def _page(engine: str = "dot", **attributes: str) -> Drawing:
@@ -68,7 +73,7 @@ def svg(drawing: Drawing) -> str:
 
 
 def render(drawing: Drawing, path: str | Path) -> Path:
-    """Writes a drawing, whole or not at all, as its suffix says: .svg or .png (200 dots an inch).
+    """Writes a drawing, whole or not at all, as its suffix says: .svg or .png (PNG_DPI dots an inch).
 
     The same drawing gives the same bytes. Raises DrawingError for another suffix or where Graphviz fails.
     """
@@ -84,7 +89,7 @@ def render(drawing: Drawing, path: str | Path) -> Path:
 def _graphviz(drawing: Drawing, form: str) -> bytes:
     """Runs Graphviz in a process of its own, where it sees matplotlib's fonts and no other: labels have the same
     size on every machine. The libraries inside pygraphviz serve first, being the same for everybody."""
-    dpi = "72" if form == "svg" else "200"
+    dpi = 72 if form == "svg" else PNG_DPI
     source = drawing.source.replace("{", f"{{ dpi={dpi};", 1)
     if find_spec("pygraphviz"):
         command = [sys.executable, "-c", PYGRAPHVIZ, form, drawing.engine]

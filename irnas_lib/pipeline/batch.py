@@ -14,6 +14,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,7 @@ from irnas_lib.pipeline import marks, profiles, stamps
 NOTEBOOKS = ROOT / "notebooks"
 GPUS = "/dev/nvidia[0-9]*"  # of Linux; where there are others, every job takes the first one
 RETRIES = 3  # of a job on another machine, which may be out of time, cancelled or lost: each goes on from its state
+PROGRESS = re.compile(r"\d+%\|.*\| \d+/\d+ \[")  # as tqdm draws it
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -49,14 +51,15 @@ class BatchError(RuntimeError):
 
 
 class ThisPython(AsyncKernelManager):
-    """A kernel of the running interpreter, whatever kernels the user has installed. When it is to end, it has time for
-    the step in hand and to save its state."""
+    """A kernel of the running interpreter, whatever kernels the user has installed, that lets no embedded pictures
+    stand in for a data set. When it is to end, it has time for the step in hand and to save its state."""
 
     shutdown_wait_time = Float(120.0)  # seconds, after half of which it is no longer asked
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(resource_dir="", **get_kernel_dict(["--log-level=CRITICAL"]))
+        return KernelSpec(resource_dir="", env={"IRNAS_DATA_REQUIRED": "1"},
+                          **get_kernel_dict(["--log-level=CRITICAL"]))
 
 
 @contextlib.contextmanager
@@ -179,15 +182,26 @@ def _execute(notebook: NotebookNode, job: profiles.Job, folder: Path, notebooks:
 
 
 def _finish(output: Path, stamp: dict) -> None:
-    """Replace papermill's own metadata, which names paths, by the stamp."""
+    """Replace papermill's own metadata, which names paths, by the stamp; leave out what is left of progress bars."""
     notebook = stamps.without_machine_paths(nbformat.read(output, as_version=4))
     notebook.metadata.pop("papermill", None)
     notebook.metadata["irnas"] = stamp
     for number, cell in enumerate(notebook.cells):
         cell.metadata.pop("papermill", None)
+        if cell.cell_type == "code":
+            cell.outputs = _without_progress(cell.outputs)
         cell.id = f"cell-{number}"  # random otherwise, and then no two runs are alike
     with atomically(output) as partial:
         nbformat.write(notebook, partial)
+
+
+def _without_progress(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs but for the progress bars on stderr, finished or wiped out."""
+    for output in outputs:
+        if output.get("name") == "stderr":
+            lines = re.split(r"[\r\n]+", output.text)
+            output.text = "\n".join(line for line in lines if line.strip() and not PROGRESS.search(line))
+    return [output for output in outputs if output.output_type != "stream" or output.text]
 
 
 def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float = 0, launch: str = "") -> int:

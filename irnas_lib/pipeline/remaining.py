@@ -1,7 +1,6 @@
 """What is left of a profile's jobs, and about how long it takes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from irnas_lib.data.tasks import TASKS
@@ -57,7 +56,7 @@ def _left(profile: str, job: profiles.Job, given: dict, known: list[results.Resu
         "sigma": given["sigma"] if TASKS[given["task"]].sigmas else None,
         "schedule": given["schedule"] or given["iterations"], "data_sha256": None})
     iterations = given["iterations"]
-    if any(replace(result.config, data_sha256=None) == wanted for result in known):  # a failed one is not tried again
+    if any(result.config.same(wanted) for result in known):  # a failed one too: the notebook does not try it again
         return Left(job.name, iterations, iterations, 0.0)
     state = checkpoints.load_state(runs.state_file(profile, results.stem(wanted, profile)))
     if state and state["key"] | {"data_sha256": None} == wanted.key():

@@ -98,15 +98,15 @@ def machine_paths(notebook: NotebookNode) -> list[str]:
 
 
 def synchronise(executed: Path, source: Path) -> bool:
-    """Gives an executed notebook the prose of its source, where their code is the same; outputs stay. Whether it had
-    another before."""
+    """Gives an executed notebook the prose of its source, and what the source says of its pictures (`alt`), where their
+    code is the same; outputs stay. Whether it had another before."""
     notebook, wanted = nbformat.read(executed, as_version=4), jupytext.read(source)
     if code(notebook) != code(wanted) or _cells(notebook) == _cells(wanted):
         return False
     injected = [cell for cell in notebook.cells if _injected(cell)]
     ran, cells = iter(cell for cell in notebook.cells if cell.cell_type == "code" and cell not in injected), []
     for cell in wanted.cells:
-        cells.append(next(ran) if cell.cell_type == "code" else cell)
+        cells.append(NotebookNode(next(ran), metadata=cell.metadata) if cell.cell_type == "code" else cell)
         if "parameters" in cell.metadata.get("tags", []):
             cells += injected
     for number, cell in enumerate(cells):
@@ -126,8 +126,8 @@ def _injected(cell: NotebookNode) -> bool:
     return "injected-parameters" in cell.metadata.get("tags", [])
 
 
-def _cells(notebook: NotebookNode) -> list[tuple[str, str]]:
-    return [(cell.cell_type, cell.source) for cell in notebook.cells if not _injected(cell)]
+def _cells(notebook: NotebookNode) -> list[tuple[str, str, str | None]]:
+    return [(cell.cell_type, cell.source, cell.metadata.get("alt")) for cell in notebook.cells if not _injected(cell)]
 
 
 def _texts(value, change: Callable[[str], str]):
