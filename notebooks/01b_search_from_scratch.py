@@ -108,7 +108,7 @@ def mixed_edge(x, kernels, alpha):
 # It is 1 for four equal weights and 0 when one weight is 1. If you run this page in JupyterLab, move the sliders below:
 # what does it take to make the weight of `conv` 0.9?
 
-# %%
+# %% alt="Bars of the softmax of four logits, with a slider for each"
 interactive.softmax_explorer(torch.tensor([1.0, 0.0, 0.7, -1.0]), OPERATIONS)
 
 # %% [markdown]
@@ -150,7 +150,7 @@ for _ in range(100):
         optimizer.step()
     steps.append(alpha.detach().softmax(dim=-1))
 
-# %%
+# %% alt="Weights of four operations over 100 steps: dil rises to nearly 1, the others fall to 0"
 COLOURS = {"conv": "#0072B2", "dil": "#009E73", "skip": "#555555", "none": "#CC79A7"}
 STYLES = {"conv": "-", "dil": "--", "skip": ":", "none": "-."}
 
@@ -207,7 +207,7 @@ print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.
 # $\alpha = 1$. With $w' = w - 2\xi(w - \alpha)$ the gradient is $(w' - 2) + 2 \xi \alpha$, the second term being the
 # one through the weights.
 
-# %%
+# %% alt="Paths of w and alpha for three values of xi: first order ends at alpha = 2, xi = 0.5 at the answer 1"
 fig, ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 for xi, marker in ((0, "o"), (0.25, "^"), (0.5, "s")):
     w, a, trace = -2.0, 2.0, []
@@ -241,7 +241,7 @@ plt.show()
 # *search space*. We plant one of them: the secret network is the very same function with an $\alpha$ that is decided.
 # All four operations occur in it; the drawing shows the four edges that are not `none`.
 
-# %%
+# %% alt="The planted cell: two nodes with their inputs and operations"
 EDGES = (("p2", "n1"), ("p1", "n1"), ("p2", "n2"), ("p1", "n2"), ("n1", "n2"))
 PLANTED = ("conv", "skip", "none", "dil", "conv")  # the operation of each edge
 
@@ -370,7 +370,7 @@ def outcome(alpha, history):
 
 outcome(alpha, history)
 
-# %%
+# %% alt="Ten small plots, one a search: the weight of the planted operation of each edge rises to nearly 1"
 def draw_weights(history, title):
     """The weight of the planted operation on each of the five edges, over the steps, a panel for each search."""
     fig, axes = plt.subplots(math.ceil(seeds / 5), 5, figsize=(11, 1.2 + 1.6 * math.ceil(seeds / 5)), sharex=True,
@@ -409,7 +409,7 @@ draw_weights(history, "With a warm-up of 100 steps: the weight of the planted op
 #
 # The same ten tasks, the same number of steps of $\alpha$, only the warm-up is gone.
 
-# %%
+# %% alt="Ten small plots without a warm-up: the planted operations of most edges stay low"
 _, alpha_cold, cold = search(warmup=0)
 print(f"without a warm-up the planted cell is found in {found(alpha_cold)} of {seeds} searches")
 draw_weights(cold, "Without a warm-up: the weight of the planted operation on each edge")
@@ -419,7 +419,7 @@ draw_weights(cold, "Without a warm-up: the weight of the planted operation on ea
 # operation.
 
 
-# %%
+# %% alt="Mean weights on edges planted as convolutions, with and without a warm-up: without one skip and none win"
 CONVOLUTIONS = [edge for edge, name in enumerate(PLANTED) if name in ("conv", "dil")]
 
 
@@ -459,7 +459,7 @@ plt.show()
 # standard deviation is 2, while each edge contributes about 1), and the kernels have 1 to 16 signals to learn from;
 # $\alpha$ still has its 256.
 
-# %%
+# %% alt="Edges decoded as skip, and the weight of skip over the steps, for 1 to 16 signals: less data, more skips"
 counts = (1, 2, 4, 16)
 scarce = {count: search(signals=count, noise=2.0) for count in counts}
 skips = {count: [sum(decode(row)[edge] == "skip" for edge in CONVOLUTIONS) for row in alpha_few]
@@ -501,7 +501,7 @@ same = search(signals=4, noise=2.0, halves=False)
 empty, through = PLANTED.index("none"), PLANTED.index("skip")
 for title, (_, alpha_few, _) in (("alpha learns from A     ", scarce[4]), ("alpha learns from W, too", same)):
     p = alpha_few.softmax(dim=-1)
-    print(f"{title}: weight of none where none is planted {p[:, empty, 3].mean():.2f}, of skip where skip is planted "
+    print(f"{title}: weight of a planted none {p[:, empty, 3].mean():.2f}, of a planted skip "
           f"{p[:, through, 2].mean():.2f}; planted cell found in {found(alpha_few)} of {seeds}")
 
 # %% [markdown]
@@ -517,7 +517,7 @@ for title, (_, alpha_few, _) in (("alpha learns from A     ", scarce[4]), ("alph
 # page 3. Once for our search, and once with the learning rate of $\alpha$ that the paper prints, 0.001, which is a
 # hundredth of ours.
 
-# %%
+# %% alt="Bars of the validation loss of mixture, decoded cell and cell trained anew, for two rates of alpha"
 def three_losses(kernels, alpha, history):
     """The mean validation loss over all searches: of the mixed cell, of the decoded one, of the decoded one trained
     anew."""

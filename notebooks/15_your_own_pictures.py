@@ -20,7 +20,6 @@
 
 # %%
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from skimage import data as photographs
@@ -35,7 +34,7 @@ from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks, pictures
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "numpy", "scikit-image", "ipywidgets")}, runs.device_name(device))
+print(runs.versions("torch", "numpy", "scikit-image", "ipywidgets"), "on", runs.device_name(device))
 
 # %% [markdown]
 # The parameters. `picture` is a file of your own; where it is empty the page takes a photograph that comes with
@@ -121,7 +120,7 @@ if clean:
 # The whole picture, before to the left of the divider and after to the right, and a crop of both, enlarged. In
 # JupyterLab sliders move the divider and the crop.
 
-# %%
+# %% alt="The picture before and after on the two sides of a divider, and a crop of both enlarged"
 interactive.divider(photo.array, restored)
 
 # %% [markdown]

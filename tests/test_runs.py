@@ -147,15 +147,15 @@ def test_without_the_data_a_finished_training_is_found_and_none_is_made(folders,
     monkeypatch.setenv("IRNAS_DATA", str(tmp_path / "absent"))
     pictures, network = datasets.load_or_embedded("denoising", "BSD500"), systems.build("DnCNN", 1)
     wanted = runs.training_record("laptop", pictures, runs.CPU, network, None, GIVEN | {"system": "DnCNN"})
-    assert (wanted["dataset"], wanted["data_sha256"]) == ("BSD500", None)
+    assert (wanted.dataset, wanted.data_sha256) == ("BSD500", None)
     with pytest.raises(datasets.MissingError, match="no finished run of these parameters is stored"):
         training_run.find_or_train(wanted, network, pictures, runs.CPU)
     no_cell = {"system": "DnCNN", "genotype": None, "path": None, "width": None}
-    runs.save_training(FINISHED | no_cell, None)
-    assert training_run.find_or_train(wanted, network, pictures, runs.CPU)[0]["data_sha256"] == "d" * 64
-    assert runs.find_training("laptop", wanted | {"seed": 1}) is None
+    runs.save_training(replace(FINISHED, **no_cell), None)
+    assert training_run.find_or_train(wanted, network, pictures, runs.CPU)[0].data_sha256 == "d" * 64
+    assert runs.find_training("laptop", replace(wanted, seed=1)) is None
     with pytest.raises(CheckpointError, match="another data_sha256"):  # known data are no other data
-        runs.find_training("laptop", WANTED | no_cell | {"data_sha256": "e" * 64})
+        runs.find_training("laptop", replace(WANTED, **no_cell, data_sha256="e" * 64))
 
 
 def test_what_could_never_become_a_result_is_refused_before_it_is_trained():

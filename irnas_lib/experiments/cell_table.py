@@ -24,7 +24,6 @@ as in every cell that a search can find. All networks have the published path an
 
 import argparse
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -37,6 +36,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+import filelock
 import numba
 import numpy as np
 import torch
@@ -187,7 +187,7 @@ def append(record: dict, folder: str | Path) -> None:
     path = file(folder, record["task"])
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b") as table:
-        fcntl.flock(table, fcntl.LOCK_EX)
+        filelock.lock_descriptor(table.fileno())
         table.seek(0)
         table.truncate(table.read().rfind(b"\n") + 1)
         table.write(json.dumps(record).encode() + b"\n")
@@ -209,9 +209,7 @@ def claimed(state: Path) -> Iterator[bool]:
     lock = state.with_suffix(".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not filelock.lock_descriptor(held.fileno(), blocking=False):
             yield False
             return
         yield True
