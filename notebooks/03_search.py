@@ -21,7 +21,6 @@
 # %%
 import dataclasses
 import math
-from importlib.metadata import version
 
 import torch
 from exercises import check
@@ -37,7 +36,7 @@ from irnas_lib.supernet import Supernet
 from irnas_lib.training.search import SearchSettings, search, split_pictures
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
 # The parameters. The defaults are a small example that takes seconds; `PROFILE` chooses the scale of a real run.
@@ -150,7 +149,7 @@ else:
 # beta: in a short search single weights move by a few hundredths, and the means over edges, drawn here for alpha, by
 # less.
 
-# %%
+# %% alt="Training loss, validation PSNR, entropies of alpha and beta over the search"
 best = record["history"][record["best"]]
 print(f"{len(record['history'])} validations, {sum(entry['counts'] for entry in record['history'])} count; "
       f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
@@ -193,7 +192,7 @@ print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above
 # `dropped` takes the weakest operation from every edge four times. All are settings of `SearchSettings`, which by
 # default does as the paper says.
 
-# %%
+# %% alt="Entropy of alpha over short searches, and what pulls at a logit: gradient and decay"
 searches = search_choices.load(runs.folders(profile))
 scale = max(search_choices.SCALES, key=lambda name: sum(record["scale"] == name for record in searches))
 display(cell_plots.deciding(searches, scale))
@@ -239,7 +238,7 @@ if rows:
 # probable one through the widths. They are stored with the record and are what `05_training` trains when its
 # parameter `genotype` says "searched".
 
-# %%
+# %% alt="The trellis of beta with the decoded path, and the cell that was found"
 print("cell:", record["genotype"])
 print("path:", record["path"], f"(probability {torch.tensor(record['path_log_probability']).exp():.3f};",
       f"relative to the flat prior: {record['relative_path']})")
@@ -249,7 +248,7 @@ display(drawing.draw_cell(record["genotype"]))
 # Beside it, the cell that the paper publishes for this task. One search with one seed says little about whether the
 # two should agree; the architecture-analysis notebook asks what differences like these are worth.
 
-# %%
+# %% alt="The published cell, for comparison with the one that was found"
 published = genotypes.PUBLISHED[task, "IR-NAS"]
 print("published:", published.genotype)
 display(drawing.draw_cell(published.genotype))

@@ -144,8 +144,8 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
     if original is None:
         print(f"{task}: not run")
         continue
-    print("{}: {iterations:,} iterations of {batch} crops of {crop}x{crop}, seed {seed}, {profile}"
-          .format(task, **original))
+    print(f"{task}: {original.iterations:,} iterations of {original.batch} crops of {original.crop}x{original.crop}, "
+          f"seed {original.seed}, {original.profile}")
     for (system, weight), result in sorted(alike.items(), key=lambda pair: (-pair[0][1], pair[0][0])):
         score = result.metrics["strict"]
         (psnr, error), (ssim, ssim_error) = comparison.difference(result, original)

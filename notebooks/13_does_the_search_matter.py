@@ -21,7 +21,6 @@
 # %%
 import math
 from collections import Counter
-from importlib.metadata import version
 from itertools import combinations
 from statistics import mean, stdev
 
@@ -34,17 +33,14 @@ from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import all_paths, path_log_probability, relative_path, viterbi_path
-from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import cells, edits, runs
 from irnas_lib.figures import cell_plots
-from irnas_lib.genotypes import PUBLISHED, Genotype
+from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.tables import comparison
-from irnas_lib.training import recipes
-from irnas_lib.training.loop import Diverged, train
 
 device = runs.best_device()
-print({name: version(name) for name in ("torch", "torchvision", "numpy")}, runs.device_name(device))
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
 # The parameters. `groups` is what this run trains: some of "published", "again" (the published cell from other seeds),
@@ -94,7 +90,7 @@ print(f"two cells drawn at random: {chance:.0%} of the edges agree on average, {
 # two inputs to choose two from, so that its row is always dark: two of the edges agree whatever a search does. Below
 # it, how often each operation is taken, and how often it would be (the dashed line) if all were equally likely.
 
-# %%
+# %% alt="Which inputs and which operations the searches chose, against chance"
 display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
         cell_plots.chosen_operations(searches))
 
@@ -104,7 +100,7 @@ display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
 # warm-up, the first fifth, and a ring is the validation whose cell was taken. A cell keeps of each edge the operation
 # that weighs most: how close was the second?
 
-# %%
+# %% alt="Entropy of alpha and beta over the iterations of each search"
 display(cell_plots.entropy(searches))
 for record in searches:
     weights = torch.tensor(record["alpha"], dtype=torch.float64).softmax(dim=1)
@@ -175,22 +171,8 @@ for group in wanted:
     if record is None or (group == "random" and record["near"] != near):
         new = {"task": task, "group": group, "budget": budget, "near": near, "cells": []}
         record = new | runs.provenance(profile, pictures, device)
-    done = {(edits.canonical(Genotype(cell["genotype"])), cell["seed"]) for cell in record["cells"]}
-    for cell in tqdm(wanted[group], desc=group):
-        own = seed if cell.seed is None else cell.seed
-        if (edits.canonical(cell.genotype), own) in done:
-            continue
-        torch.manual_seed(own)
-        network = cells.build(task, cell.genotype)
-        result = {"name": cell.name, "genotype": cell.genotype, "seed": own, "psnr": None, "ssim": None,
-                  "seconds": None, "parameters": cells.parameters(task, cell.genotype)}
-        try:
-            result["seconds"] = train(network, patches, recipes.recipe("matched"), iterations, batch, own)["seconds"]
-            score = protocols.evaluate(inference.restorer(network, device), test, "strict", sigma, seed)
-            result |= {"psnr": score.psnr, "ssim": score.ssim}
-        except Diverged as error:
-            print(f"{cell.name} failed: {error}")
-        record["cells"].append(result)
+    for cell in tqdm(cells.untrained(wanted[group], record), desc=group):
+        record["cells"].append(cells.trained(cell, record, patches, test, device))
         cells.save(record, folders[0])
 
 # %% [markdown]
@@ -208,7 +190,7 @@ for name, group in trained.items():
         scores = "failed" if cell["psnr"] is None else "{psnr:.2f} dB  {ssim:.4f}{seconds:6.0f} s".format(**cell)
         print(f"{name:10}{cell['name']:16}{cell['parameters']:>9,} parameters   {edges}   {scores}")
 
-# %%
+# %% alt="PSNR of every trained cell by group, with the published cell's range in grey"
 display(cell_plots.scores(found))
 
 # %% [markdown]
@@ -286,7 +268,7 @@ if enough:
 # 0,0,...,0,1 share the first place. The path that has gained most over untouched beta is another question, with another
 # answer.
 
-# %%
+# %% alt="Probabilities of the paths of widths after each search and before any learning"
 display(cell_plots.widths(searches))
 for record in searches:
     beta = torch.tensor(record["beta"])

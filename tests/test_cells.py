@@ -6,10 +6,14 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
+import torch
 
-from irnas_lib.evaluation import systems
+from irnas_lib.data import datasets
+from irnas_lib.data.patches import Patches, training_options
+from irnas_lib.evaluation import inference, protocols, systems, validation
 from irnas_lib.experiments import cells, edits
 from irnas_lib.genotypes import DENOISING, DENOISING_R1, DENOISING_R2, PUBLISHED
+from irnas_lib.training import loop, recipes
 from irnas_lib.training.checkpoints import CheckpointError
 
 
@@ -100,3 +104,31 @@ def test_a_cell_with_what_is_no_score_or_no_cell_is_refused(tmp_path, change):
                 "cells": [one | change]}, tmp_path)
     with pytest.raises(CheckpointError, match="denoising-random-10-laptop.json: "):
         cells.best_known([tmp_path], "denoising")
+
+
+def test_a_cell_is_trained_once_at_the_budget_of_its_record():
+    published = PUBLISHED["denoising", "IR-NAS"].genotype
+    budget = {"sigma": 50, "iterations": 2, "batch": 1, "seed": 3, "recipe": "matched", "protocol": "strict"}
+    record = {"task": "denoising", "budget": budget, "cells": []}
+    wanted = [cells.Candidate("a", published), cells.Candidate("again", published, 4)]
+    first, second = cells.untrained(wanted, record)
+    assert (first.seed, second.seed) == (3, 4)
+    pictures = datasets.load("denoising", "embedded")
+    patches = Patches(pictures.train, 16, **training_options("denoising", 50))
+    test = validation.middle(pictures.test[:1], 32)
+    record["cells"] = [cells.trained(first, record, patches, test)]
+    assert cells.untrained(wanted, record) == [second]
+    torch.manual_seed(3)
+    network = cells.build("denoising", published)
+    loop.train(network, patches, recipes.recipe("matched"), 2, 1, 3)
+    expected = protocols.evaluate(inference.restorer(network, "cpu"), test, "strict", 50, 3)
+    assert (record["cells"][0]["psnr"], record["cells"][0]["ssim"]) == (expected.psnr, expected.ssim)
+
+
+def test_a_cell_whose_training_blows_up_has_no_scores(monkeypatch):
+    def diverges(*_):
+        raise loop.Diverged("its loss is not finite", [])
+    monkeypatch.setattr(cells.loop, "train", diverges)
+    record = {"task": "denoising", "budget": {"recipe": "matched", "iterations": 2, "batch": 1}, "cells": []}
+    found = cells.trained(cells.Candidate("a", PUBLISHED["denoising", "IR-NAS"].genotype, 0), record, None, ())
+    assert (found["name"], found["psnr"], found["ssim"], found["seconds"]) == ("a", None, None, None)

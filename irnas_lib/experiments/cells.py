@@ -11,15 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
+from irnas_lib.data.datasets import Picture
+from irnas_lib.data.patches import Patches
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.evaluation import systems
+from irnas_lib.evaluation import protocols, systems
+from irnas_lib.evaluation.inference import restorer
 from irnas_lib.experiments import edits, records
 from irnas_lib.experiments.results import SMOKE
 from irnas_lib.files import write_json
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
 from irnas_lib.search_space import OPERATIONS, states
+from irnas_lib.training import loop
+from irnas_lib.training.recipes import recipe
 
 SYSTEM = "IR-NAS + residual"
 SPREAD = 0.05  # random cells have as many parameters as those that they are compared with, give or take this share
@@ -101,6 +107,31 @@ def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
     inputs = [{(node, edge.source) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
     whole = [{(node, *edge) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
     return share(*inputs), share(*whole)
+
+
+def untrained(candidates: Iterable[Candidate], record: dict) -> list[Candidate]:
+    """Those that a record lacks, each with the seed of its training."""
+    done = {(edits.canonical(Genotype(cell["genotype"])), cell["seed"]) for cell in record["cells"]}
+    seeded = [cell if cell.seed is not None else cell._replace(seed=record["budget"]["seed"]) for cell in candidates]
+    return [cell for cell in seeded if (edits.canonical(cell.genotype), cell.seed) not in done]
+
+
+def trained(cell: Candidate, record: dict, patches: Patches, test: Sequence[Picture],
+            device: torch.device | str = "cpu") -> dict:
+    """Trains a cell at a record's budget and measures it: {"name", "genotype", "seed", "psnr", "ssim", "seconds",
+    "parameters"}; psnr, ssim and seconds are None where the training failed."""
+    task, budget = record["task"], record["budget"]
+    torch.manual_seed(cell.seed)
+    network = build(task, cell.genotype)
+    found = {"name": cell.name, "genotype": cell.genotype, "seed": cell.seed, "psnr": None, "ssim": None,
+             "seconds": None, "parameters": parameters(task, cell.genotype)}
+    try:
+        seconds = loop.train(network, patches, recipe(budget["recipe"]), budget["iterations"], budget["batch"],
+                             cell.seed)["seconds"]
+    except loop.Diverged:
+        return found
+    score = protocols.evaluate(restorer(network, device), test, budget["protocol"], budget["sigma"], budget["seed"])
+    return found | {"psnr": score.psnr, "ssim": score.ssim, "seconds": seconds}
 
 
 # ---- records ----
