@@ -15,7 +15,7 @@
 #
 # "IR-NAS: Neural Architecture Search for Image Restoration" (arXiv 1909.08228, version 1) lets gradient
 # descent choose the layers and the widths of a small network that removes noise or rain from pictures. This
-# project rebuilds all of it, search, decoding, training and measurement, as a library and sixteen notebooks that use
+# project rebuilds all of it, search, decoding, training and measurement, as a library and nineteen notebooks that use
 # it. At the end of this page you will know where each figure, table
 # and claim of the paper is made here, how much of it has been measured so far, how to run it, and how to read
 # a table.
