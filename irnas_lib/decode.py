@@ -53,7 +53,7 @@ def viterbi(scores: list[dict[tuple[int, int], float]]) -> tuple[tuple[int, ...]
     """The path from level 0 with the largest sum of scores, and that sum; ties go to the narrower.
 
     Dynamic programming over the trellis: the best way to reach a level goes over the best way to one of its
-    sources, so L steps of at most seven comparisons replace the enumeration of all paths.
+    sources, so L steps, in each of which at most seven moves are looked at, replace the enumeration of all paths.
     """
     best = {0: ((), 0.0)}
     for layer in scores:

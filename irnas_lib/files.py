@@ -12,13 +12,19 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 import psutil
+from pydantic import TypeAdapter, ValidationError
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
 INSTALLED = not (ROOT / "profiles.toml").is_file()  # without the project around it: the package restores pictures alone
 SHIPPED = (PACKAGE if INSTALLED else ROOT) / "checkpoints"
 PARTIAL = re.compile(r"\.(.+)\.(\d{1,9})(\.[^.]*)?")  # of a file that is being written: its stem, the process, suffix
+SHOWN = 200  # letters of a message that quotes what a file holds
 LARGEST = 2 ** 63  # below it integers of records lie, so that every library takes them
+
+
+class CheckpointError(ValueError):
+    """A checkpoint or record that is missing, damaged or made for another network; the message is one line."""
 
 
 def run_folder(profile: str) -> Path:
@@ -100,6 +106,18 @@ def read_json(path: str | Path):
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from None
+
+
+def problem(record: object, kind: TypeAdapter) -> str | None:
+    """What keeps a record from being one of this kind, in a few words; None for a good one."""
+    try:
+        kind.validate_python(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place[:SHOWN]}: {first['msg'].removeprefix('Value error, ')[:SHOWN]}".removeprefix(": ")
+    except RecursionError:
+        return "too deeply nested"
 
 
 def write_json(path: str | Path, content) -> None:

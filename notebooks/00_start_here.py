@@ -24,6 +24,7 @@
 import importlib
 import os
 import platform
+import textwrap
 from collections import Counter
 from importlib.metadata import version
 
@@ -227,8 +228,8 @@ print(f"{len(measured) - len(smoke)} results, and {len(smoke)} at smoke scale, w
 for result in measured:
     noise = "" if result.sigma is None else f" sigma {result.sigma}"
     scores = ", ".join(f"{name} {score['psnr']:.2f} dB" for name, score in result.metrics.items())
-    print(f"{result.profile:8}{result.dataset:15} {noise:10}{result.system:24}"
-          f"{result.iterations or 0:8,} iterations   {scores or result.status}")
+    print(f"{result.profile:7}{result.dataset:14} {noise:9}{result.system:22}"
+          f"{result.iterations or 0:7,} steps  {scores or result.status}")
 
 # %% [markdown]
 # The printed numbers themselves are not all what they seem. These notes travel with them into every table:
@@ -285,7 +286,7 @@ print("profiles:", ", ".join(profiles.names()))
 print(f"data sets of {profile}:", profiles.datasets(profile))
 for job in profiles.load(profile):
     scale = ", ".join(f"{key}={value}" for key, value in job.parameters.items() if key != "profile")
-    print(f"  {job.name:42} {scale}".rstrip())
+    print(textwrap.fill(scale, 110, initial_indent=f"  {job.name:42} ", subsequent_indent=" " * 45) or f"  {job.name}")
 
 # %% [markdown]
 # **What to notice.** A job is a notebook and its parameters. A search or training that is finished is found

@@ -29,6 +29,7 @@ from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import runs
 from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks
+from irnas_lib.restore import pictures as restoring
 
 FILE = runs.SHIPPED / "own_pictures.csv"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -62,7 +63,7 @@ def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
             write_picture(source, array)
             if restore.main([str(source), str(target)]):
                 raise RuntimeError("restore failed")
-            return pictures.read(target).array
+            return restoring.read(target).array
     known = sigma if method == "BM3D, true sigma" else networks.estimated_sigma(array)
     return to_array(bm3d_rgb(to_tensor(array).unsqueeze(0), known)[0]) if known else array
 

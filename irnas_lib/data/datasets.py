@@ -110,10 +110,11 @@ def load(task: str, dataset: str, data: str | Path | None = None) -> Dataset:
     """Decode a data set.
 
     Args:
-        task: "denoising" (grey, PIL's L), "sim1800" (RGB pairs, a camera's noise) or "deraining" (RGB pairs).
+        task: one of TASKS: "denoising" (grey, PIL's L), "file_grey", "file_rgb" (noisy files), "sim1800" (RGB pairs, a
+            camera's noise) or "deraining" (RGB pairs).
         dataset: the task's own, "BSD500", "SIM1800-BSD500" or "Rain800", or "embedded"; another "SIM1800-NAME" that
             data_scripts/sim1800.py has built from a folder NAME.
-        data: the folder that holds BSDS500/, SIM1800-BSD500/ or Rain800/; see paths.data_folder. "embedded" needs none.
+        data: the folder that holds BSDS500/, SIM1800-BSD500/ or Rain800/; see files.data_folder. "embedded" needs none.
 
     Raises:
         DatasetError: an unknown or unfitting name, a missing or empty folder, a wrong number of pictures,

@@ -50,7 +50,7 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems, validation
 from irnas_lib.evaluation.inference import spread
 from irnas_lib.experiments import cells, edits, runs
-from irnas_lib.experiments.results import slug
+from irnas_lib.experiments.config import slug
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training import loop

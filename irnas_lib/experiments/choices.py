@@ -18,7 +18,7 @@ from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems, validation
 from irnas_lib.experiments import records, runs
-from irnas_lib.experiments.results import slug
+from irnas_lib.experiments.config import slug
 from irnas_lib.files import write_json
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training import loop

@@ -1,6 +1,7 @@
 """What a training is: its parameters, and which of them make two trainings the same."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
@@ -81,6 +82,11 @@ def budget(training) -> str:
 BUDGET = attrgetter("profile", "recipe", "iterations", "schedule", "batch", "crop", "seed", "data_sha256")
 # What trainings have in common of which one, the longest that succeeded, is shipped.
 RIVALS = attrgetter("task", "dataset", "system", "sigma", "seed", "recipe", "loss", "loss_lambda", "profile")
+
+
+def slug(system: str) -> str:
+    """A system's name for file names: "IR-NAS, R1" is ir_nas_r1, "IR-NAS*" is ir_nas_star."""
+    return re.sub(r"[^a-z0-9]+", "_", system.lower().replace("*", " star")).strip("_")
 
 
 def _frozen(value):

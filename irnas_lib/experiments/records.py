@@ -6,16 +6,13 @@ The records stay plain dictionaries. What is not named here, such as versions an
 from pathlib import Path
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, Strict, TypeAdapter
 from typing_extensions import TypedDict
 
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.files import LARGEST, read_json
+from irnas_lib.files import LARGEST, CheckpointError, problem, read_json
 from irnas_lib.genotypes import Genotype, check_path
 from irnas_lib.search_space import MOVES, OPERATIONS, edges, source_rows
-from irnas_lib.training.checkpoints import CheckpointError
-
-SHOWN = 200  # letters of a message that quotes what a file holds
 
 
 def _task(name: str) -> str:
@@ -178,18 +175,6 @@ BENCH = TypeAdapter(dict[str, Benchmark])
 GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])
 PRECISION = TypeAdapter(dict[Literal["float32", "bfloat16"], Trained])
 RESULT = TypeAdapter(Result)
-
-
-def problem(record: object, kind: TypeAdapter) -> str | None:
-    """What keeps a record from being one of this kind, in a few words; None for a good one."""
-    try:
-        kind.validate_python(record)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        return f"{place[:SHOWN]}: {first['msg'].removeprefix('Value error, ')[:SHOWN]}".removeprefix(": ")
-    except RecursionError:
-        return "too deeply nested"
 
 
 def read(path: str | Path, kind: TypeAdapter) -> dict:

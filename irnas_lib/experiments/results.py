@@ -10,8 +10,8 @@ from typing import get_type_hints
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments import records
-from irnas_lib.experiments.config import TrainingConfig, length
-from irnas_lib.files import atomically, read_json
+from irnas_lib.experiments.config import TrainingConfig, length, slug
+from irnas_lib.files import atomically, problem, read_json
 from irnas_lib.training.recipes import RECIPES
 
 PAPER_LAMBDA = 0.5  # of Eq. 7
@@ -89,11 +89,6 @@ class ResultError(ValueError):
     """A result that is damaged, foreign or impossible; the message is one line."""
 
 
-def slug(system: str) -> str:
-    """A system's name for file names: "IR-NAS, R1" is ir_nas_r1, "IR-NAS*" is ir_nas_star."""
-    return re.sub(r"[^a-z0-9]+", "_", system.lower().replace("*", " star")).strip("_")
-
-
 def stem(config: TrainingConfig, profile: str) -> str:
     """The name, without suffix, of a training's files, e.g. denoising-ir_nas-sigma50-seed0-matched-2000-laptop.
 
@@ -156,12 +151,12 @@ def has_usual_loss(result: Result) -> bool:
 
 def best(results: Iterable[Result], task: str, system: str, sigma: Number | None, protocol: str | None = None,
          smoke: bool = False) -> Result | None:
-    """The result that stands for a system in a table, or None where there is none.
+    """The result that stands for a system in a table (not the one of the highest score), or None where there is none.
 
-    The most test pictures win, then the longest training, then the lowest seed, then the recipe `matched`.
-    Only the data set of the paper counts, only the paper's loss (another lambda is an experiment of its own), and no
-    smoke result; with `smoke`, only smoke results, on any data set. A failed result is returned where the system
-    never succeeded. Without a protocol any result serves, and its most pictures under one protocol count.
+    The most test pictures win, then the longest training, then the lowest seed, then the recipe `matched`. Only the
+    data set of the paper counts, only the usual loss (`has_usual_loss`), and no smoke result; with `smoke`, only smoke
+    results, on any data set. A failed result is returned where the system never succeeded. Without a protocol any
+    result serves, and its most pictures under one protocol count.
     """
     candidates = [
         result for result in results
@@ -212,15 +207,15 @@ def problem_of(record: object) -> str | None:
     for protocol, scores in record["metrics"].items():
         if protocol not in TASKS[task].measures:
             return f"unknown protocol {protocol!r} (known for {task}: {', '.join(TASKS[task].measures)})"
-        if problem := _score_problem(scores):
-            return f"{protocol}: {problem}"
+        if wrong := _score_problem(scores):
+            return f"{protocol}: {wrong}"
     weights = record["weights"]
     if weights is not None:
         if weights.keys() != {"file", "sha256"} or {type(value) for value in weights.values()} != {str}:
             return "weights are neither null nor a file and its sha256"
         if Path(weights["file"]).is_absolute() or ".." in Path(weights["file"]).parts:
             return f"weights lie outside the checkpoints: {weights['file']}"
-    return records.problem(record, records.RESULT)
+    return problem(record, records.RESULT)
 
 
 def _score_problem(scores: object) -> str | None:

@@ -25,7 +25,7 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.decode import derive_cell
 from irnas_lib.evaluation import validation
 from irnas_lib.experiments import cells, runs
-from irnas_lib.experiments.results import slug
+from irnas_lib.experiments.config import slug
 from irnas_lib.files import atomically, read_json
 from irnas_lib.genotypes import Genotype
 from irnas_lib.losses import restoration_loss

@@ -33,7 +33,7 @@ class Noise(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The first by the second: the table is good to a third."""
+        """The standard deviation over seeds by that over cells; at most a third is what a table of cells needs."""
         return self.over_seeds / self.over_cells if self.over_cells else math.inf
 
 

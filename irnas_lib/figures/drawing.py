@@ -242,11 +242,10 @@ def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, prefix: str = "")
                                   f"C{str(layer.number).translate(BELOW)}{str(level).translate(ABOVE)}\n"
                                   f"{width} | {cells[0].nodes * cells[0].channels}", layer.number, level,
                                   fillcolor=CELL))
-        for name in layer.first:
-            source, level = map(int, name.split("->"))
-            graph.edge(last[source], outputs[level])
-        for name in layer.second:
-            level = int(name)
+        for level in levels(layer.number):
+            for source in layer.sources(level):
+                graph.edge(last[source], outputs[level])
+        for level in levels(layer.number):
             graph.edge(before[min(level, len(before) - 1)], outputs[level], style="dotted", color=SECOND,
                        arrowsize="0.4")
         before, last = last, outputs

@@ -16,7 +16,7 @@ from irnas_lib.data.datasets import Picture
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.protocols import Restored
 from irnas_lib.evaluation.systems import BASELINES, IR_NAS
-from irnas_lib.experiments.results import slug
+from irnas_lib.experiments.config import slug
 from irnas_lib.tables import printed
 
 

@@ -12,10 +12,8 @@ from pydantic import Field, Strict, TypeAdapter
 from typing_extensions import TypedDict
 
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.evaluation.systems import BASELINES, IR_NAS
-from irnas_lib.experiments import records
-from irnas_lib.experiments.results import slug
-from irnas_lib.files import LARGEST, ROOT
+from irnas_lib.experiments.config import slug
+from irnas_lib.files import LARGEST, ROOT, problem
 from irnas_lib.training.recipes import RECIPES
 
 SOURCE = ROOT / "profiles.toml"
@@ -45,8 +43,7 @@ RANGES = {"sigma": (0, 255), "seed": (0, LARGEST - 1), "iterations": (1, 10 ** 8
           "epochs": (1, 10 ** 6), "warmup_epochs": (0, 10 ** 6), "crops_per_picture": (1, 10 ** 6),
           "validate_every": (1, 10 ** 8), "loss_lambda": (0, 1000), "every": (1, 10 ** 6), "number": (1, 10 ** 6),
           "test_pictures": (0, 10 ** 6), "pixels": (1, 10 ** 15)}
-CHOICES = {"task": tuple(TASKS), "system": (*IR_NAS, *BASELINES), "recipe": tuple(RECIPES),
-           "precision": ("float32", "bfloat16")}
+CHOICES = {"task": tuple(TASKS), "recipe": tuple(RECIPES), "precision": ("float32", "bfloat16")}
 
 
 class ProfileError(ValueError):
@@ -147,9 +144,16 @@ def misfit(name: str, value: object, default: object) -> str | None:
     low, high = RANGES.get(name, (value, value))
     if not low <= value <= high:
         return f"{name} is {value}, which should be {low:,} to {high:,}"
-    if value not in CHOICES.get(name, (value,)):
-        return f"{name} is {value!r}, which should be one of {', '.join(CHOICES[name])}"
+    known = _systems() if name == "system" else CHOICES.get(name, (value,))
+    if value not in known:
+        return f"{name} is {value!r}, which should be one of {', '.join(known)}"
     return None
+
+
+def _systems() -> tuple[str, ...]:
+    from irnas_lib.evaluation.systems import BASELINES, IR_NAS  # takes seconds: it imports torch
+
+    return (*IR_NAS, *BASELINES)
 
 
 def _read(source: Path) -> dict:
@@ -160,7 +164,7 @@ def _read(source: Path) -> dict:
     rest = {name: part for name, part in content.items() if name not in LISTS}
     for part, kind, place in ((content.get("jobs"), JOBS, "jobs."), (content.get("worth", []), PATTERNS, "worth."),
                               (content.get("light", []), PATTERNS, "light."), (rest, PROFILES, "")):
-        if wrong := records.problem(part, kind):
+        if wrong := problem(part, kind):
             raise ProfileError(f"{source.name}: {place}{wrong}")
     return content
 

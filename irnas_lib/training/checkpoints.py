@@ -9,11 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from irnas_lib.files import atomically, sha256
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or made for another network; the message is one line."""
+from irnas_lib.files import CheckpointError, atomically, sha256
 
 
 def save_weights(path: Path, network: nn.Module) -> str:
