@@ -21,6 +21,7 @@
 # %%
 import dataclasses
 import math
+import textwrap
 
 import torch
 from exercises import check
@@ -215,7 +216,7 @@ if rows:
         if (record["scale"], record["name"]) == (scale, "printed"):
             found = record["alpha_signal"]["untouched"]
             print(f"seed {record['settings']['seed']}, at the end of the printed search: a logit's gradient is "
-                  f"{found['size']:.1e} on average and spreads by {found['spread']:.1e} from batch to batch: after "
+                  f"{found['size']:.1e} on average\nand spreads by {found['spread']:.1e} from batch to batch: after "
                   f"{found['batches']:.0f} batches its mean is known to a third of its size")
 
 # %% [markdown]
@@ -250,7 +251,7 @@ display(drawing.draw_cell(record["genotype"]))
 
 # %% alt="The published cell, for comparison with the one that was found"
 published = genotypes.PUBLISHED[task, "IR-NAS"]
-print("published:", published.genotype)
+print(textwrap.fill(f"published: {published.genotype}", 100))
 display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]

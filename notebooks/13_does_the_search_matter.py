@@ -20,6 +20,7 @@
 
 # %%
 import math
+import textwrap
 from collections import Counter
 from itertools import combinations
 from statistics import mean, stdev
@@ -73,7 +74,8 @@ searches = [record for each in range(10) if (record := runs.find_search(profile,
 alike = [record["settings"] | {"seed": 0, "data": record["data_sha256"]} for record in searches]
 searches = [record for record, settings in zip(searches, alike) if settings == alike[0]]
 for record in searches:
-    print(f"seed {record['settings']['seed']}: path {record['path']}, {record['genotype']}")
+    print(f"seed {record['settings']['seed']}: path {record['path']}")
+    print(textwrap.indent(textwrap.fill(str(record["genotype"]), 100), "  "))
 for one, other in combinations(searches, 2):
     edges, both = cells.agreement(one["genotype"], other["genotype"])
     print(f"seeds {one['settings']['seed']} and {other['settings']['seed']}: {edges:.0%} of the edges agree, "
@@ -229,8 +231,8 @@ for what, unit in (("psnr", " dB"), ("ssim", " of SSIM")) if enough else ():
     ours, theirs = ([cell[what] for cell in trained[name] if cell[what] is not None] for name in ("searched", "random"))
     low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
     word = "beat" if low > 0 else "lose to" if high < 0 else "cannot be told apart from"
-    print(f"At {iterations:,} iterations and equal size, {len(ours)} searched cells {word} {len(theirs)} random ones: "
-          f"{mean(ours) - mean(theirs):+.3f}{unit}, 95% interval {low:+.3f} to {high:+.3f}.")
+    print(f"At {iterations:,} iterations and equal size, {len(ours)} searched cells {word} {len(theirs)} random ones:\n"
+          f"  {mean(ours) - mean(theirs):+.3f}{unit}, 95% interval {low:+.3f} to {high:+.3f}.")
 if not enough:
     print("not run: this needs at least two searched and two random cells")
 
@@ -249,7 +251,7 @@ if enough:
     cost = mean(record["seconds"] for record in searches)
     times = sorted(cell["seconds"] for cell in trained["random"] if cell["seconds"])
     print(f"A search took {cost:,.0f} s by the clock and the training of a random cell {times[0]:.0f} to "
-          f"{times[-1]:.0f} s, beside other work: a search is worth {cost / times[-1]:.1f} to {cost / times[0]:.1f} "
+          f"{times[-1]:.0f} s, beside other work:\na search is worth {cost / times[-1]:.1f} to {cost / times[0]:.1f} "
           "trainings.")
 
 # %% [markdown]
