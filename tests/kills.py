@@ -2,13 +2,15 @@
 
     python -m tests.kills --kills 200
 
-Every command that writes takes its turn, in miniature. Half of the kills strike just before a change of some file, half
-at some time. Says what came out, a line for each command, and fails at the first kill that lost, blocked or left
+Every command that writes takes its turn, in miniature. A third of the kills strike just before a change of some file, a
+third at some time; in the last third the disk is full from some change on, so that the command fails by itself. Says
+what came out, a line for each command, and fails at the first kill that lost, blocked or left
 something.
 """
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import os
 import random
@@ -205,8 +207,10 @@ def in_a_process(work, *arguments) -> int:
         return process
     try:
         work(*arguments)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        refused = isinstance(error, SystemExit) or getattr(error, "errno", None) == errno.ENOSPC
+        if not refused:
+            traceback.print_exc()
         os._exit(1)
     os._exit(0)
 
@@ -216,9 +220,10 @@ def ended(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def to_the_end(name: str, folder: Path, before_change: int | None) -> None:
+def to_the_end(name: str, folder: Path, before_change: int | None, full: bool) -> None:
     """Runs a command in a world of its own, below `folder`, with a clock that stands still; kills itself just before
-    the change of a file of that number, and else leaves the number of all and the time that it took in folder.log."""
+    the change of a file of that number, or with `full` can write no file from then on; else leaves the number of all
+    changes and the time that it took in folder.log."""
     began = time.clock_gettime(time.CLOCK_MONOTONIC)
     torch.set_num_threads(1)
     steps.SAVE_SECONDS = -1  # a state after every step
@@ -234,8 +239,10 @@ def to_the_end(name: str, folder: Path, before_change: int | None) -> None:
         nonlocal changes
         written = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wax"
         if (written or event in CHANGES) and str(folder) in str(arguments[0]):
-            if changes == before_change:
+            if changes == before_change and not full:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if full and changes >= before_change and event == "open":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             changes += 1
     sys.addaudithook(count)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
@@ -243,9 +250,10 @@ def to_the_end(name: str, folder: Path, before_change: int | None) -> None:
     Path(f"{folder}.log").write_text(f"{changes} {time.clock_gettime(time.CLOCK_MONOTONIC) - began}")
 
 
-def run(name: str, folder: Path, before_change: int | None = None, after: float | None = None) -> int:
-    """The exit status of a command, which is killed as said."""
-    process = in_a_process(to_the_end, name, folder, before_change)
+def run(name: str, folder: Path, before_change: int | None = None, after: float | None = None,
+        full: bool = False) -> int:
+    """The exit status of a command, which is killed, or finds the disk full, as said."""
+    process = in_a_process(to_the_end, name, folder, before_change, full)
     if after is not None:
         time.sleep(after)
         os.kill(process, signal.SIGKILL)
@@ -281,11 +289,9 @@ def kill(name: str, kills: int, seed: int, home: Path) -> Counter:
     shutil.rmtree(first)
     for number in range(kills):
         shutil.copytree(home / "before", first)  # under the same name, for results may hold it
-        if number % 2 == 0:
-            moment = {"before_change": moments.randrange(int(changes))}
-        else:
-            moment = {"after": moments.uniform(0, seconds)}
-        struck = run(name, first, **moment) == -signal.SIGKILL
+        moment = {"after": moments.uniform(0, seconds)} if number % 3 == 1 else {
+            "before_change": moments.randrange(int(changes)), "full": number % 3 == 2}
+        struck = run(name, first, **moment) != 0
         if wrong := fault(name, first, expected):
             print(f"{name}, killed {moment}: {wrong}", file=sys.stderr)
         outcomes[wrong.partition(":")[0] if wrong else "equal bytes" if struck else "done before the kill"] += 1
