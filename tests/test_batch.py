@@ -484,13 +484,14 @@ except KeyboardInterrupt:
     raise""")
     told = subprocess.Popen([sys.executable, "-m", "irnas_lib.pipeline.batch", *arguments], cwd=project,
                             env={**os.environ, "PYTHONPATH": str(project)}, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True, stdout=subprocess.DEVNULL)
+                            start_new_session=True, stdout=subprocess.DEVNULL,
+                            preexec_fn=lambda: signal.signal(heard, signal.SIG_DFL))  # nohup would hide SIGHUP
     begun = project / "notebooks/begun"
     while not begun.exists() or not begun.read_text():
         assert told.poll() is None
         time.sleep(0.1)
     told.send_signal(heard)
-    assert told.wait() != 0 and "Traceback" not in told.stderr.read()
+    assert told.wait(timeout=120) != 0 and "Traceback" not in told.stderr.read()
     assert (project / "notebooks/saved").exists()
     assert not psutil.pid_exists(int(begun.read_text()))
 
