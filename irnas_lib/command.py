@@ -14,15 +14,15 @@ def one_line(message: object) -> str:
 def exit_status(work: Callable[[], int | None], *expected: type[Exception],
                 stopped: str = "stopped; the same command goes on from here") -> int:
     """Does a command's work and returns its exit status. An expected error, a file system's, a ValueError (which each
-    of the library's own is) and Ctrl-C are said in one line."""
+    of the library's own is) and Ctrl-C are said in one line; a Ctrl-C that has a message of its own says that."""
     try:
         return work() or 0
     except (OSError, ValueError, *expected) as error:
         print(one_line(error), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        if stopped:
-            print(stopped, file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        if said := str(interrupt) or stopped:
+            print(said, file=sys.stderr)
         return 130
 
 

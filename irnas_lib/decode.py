@@ -108,3 +108,11 @@ def greedy_path(beta: torch.Tensor) -> tuple[tuple[int, ...], float]:
         moves = [(source, level) for source, level in sorted(layer) if source == here]
         path = (*path, max(moves, key=layer.get)[1])
     return path, path_log_probability(beta, path)
+
+
+def undecided(probabilities: torch.Tensor, choices: int | None = None) -> torch.Tensor:
+    """The entropy of each row of (rows, choices), by the largest that it could have, (rows,): 1 where all choices are
+    equally likely, 0 where one is certain. choices: how many there are; None: in each row those that are possible, of
+    which there must be two."""
+    count = (probabilities > 0).sum(dim=1) if choices is None else torch.tensor(choices)
+    return torch.special.entr(probabilities).sum(dim=1) / count.log()

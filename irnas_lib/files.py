@@ -1,5 +1,5 @@
 """Where things lie and of which commit; files that appear whole or not at all, JSON that names its file where it is
-damaged, hashes."""
+damaged, what a record lacks, hashes."""
 
 import contextlib
 import hashlib
@@ -72,10 +72,10 @@ def atomically(path: str | Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path, names: Container[str]) -> None:
     """Removes what killed processes have left in a folder of files of these names."""
-    for path in folder.iterdir():
-        match = PARTIAL.fullmatch(path.name)
-        if match and match[1] + (match[3] or "") in names and not _is_written(path, int(match[2])):
-            path.unlink(missing_ok=True)
+    for name in os.listdir(folder):
+        match = PARTIAL.fullmatch(name)
+        if match and match[1] + (match[3] or "") in names and not _is_written(folder / name, int(match[2])):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _is_written(partial: Path, process: int) -> bool:

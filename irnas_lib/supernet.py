@@ -87,8 +87,7 @@ class Supernet(nn.Module):
         self.layers = nn.ModuleList()
         before, last = [STEM_CHANNELS], [nodes * width]
         for number in range(1, layers + 1):
-            self.layers.append(Layer(number, nodes, width, before, last, sharing, cell,
-                                     recompute))
+            self.layers.append(Layer(number, nodes, width, before, last, sharing, cell, recompute))
             before, last = last, [nodes * width * 2 ** level for level in levels(number)]
         self.head = nn.Conv2d(sum(last), channels, 3, padding=1)
 

@@ -32,7 +32,7 @@ from irnas_lib.data.pictures import to_array, to_tensor
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference, protocols, systems
 from irnas_lib.experiments import results, runs, training_run
-from irnas_lib.figures import drawing, panels, plots
+from irnas_lib.figures import drawing, interactive, panels, plots
 
 device = runs.best_device()
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
@@ -129,6 +129,17 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 #
 # $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
 # {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}, \qquad c_1 = 0.01^2,\ c_2 = 0.03^2.$$
+#
+# What does $\lambda$ do? Instead of a network take blurs of a noisy picture, from weak to strong. Each has its loss,
+# and the one with the smallest is what a training of blurs would end with. In JupyterLab $\lambda$ has a slider.
+
+# %% alt="Loss of blurs of a noisy picture against their width, and the best blur beside the clean picture"
+photograph = to_tensor(datasets.load("denoising", "embedded").train[0].clean)[None, :, :96, :96]
+interactive.loss_explorer(photograph, protocols.add_noise(photograph, 50, 0, "lambda"))
+
+# %% [markdown]
+# **What to notice.** Squared error alone ($\lambda$ = 0) takes a weaker blur, which keeps edges and some noise; the
+# SSIM term takes a stronger one. As $\lambda$ rises PSNR falls and SSIM rises.
 #
 # The recipe `matched` is AdamW at a learning rate of 0.001 with a cosine decay and up to 500 steps of warm-up.
 #

@@ -33,8 +33,8 @@ from tqdm import tqdm
 from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.decode import all_paths, path_log_probability, relative_path, viterbi_path
-from irnas_lib.experiments import cells, edits, runs
+from irnas_lib.decode import all_paths, path_log_probability, relative_path, undecided, viterbi_path
+from irnas_lib.experiments import cells, edits, runs, search_choices
 from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.search_space import OPERATIONS
@@ -76,14 +76,14 @@ searches = [record for record, settings in zip(searches, alike) if settings == a
 for record in searches:
     print(f"seed {record['settings']['seed']}: path {record['path']}")
     print(textwrap.indent(textwrap.fill(str(record["genotype"]), 100), "  "))
-for one, other in combinations(searches, 2):
-    edges, both = cells.agreement(one["genotype"], other["genotype"])
-    print(f"seeds {one['settings']['seed']} and {other['settings']['seed']}: {edges:.0%} of the edges agree, "
-          f"{both:.0%} in their operation too; the paths {'agree' if one['path'] == other['path'] else 'differ'}")
+for first, second in combinations(searches, 2):
+    edges, whole = cells.agreement(first["genotype"], second["genotype"])
+    print(f"seeds {first['settings']['seed']} and {second['settings']['seed']}: {edges:.0%} of the edges agree, "
+          f"{whole:.0%} in their operation too; the paths {'agree' if first['path'] == second['path'] else 'differ'}")
 if len(searches) < 2:
     print("whether a search gives the same cell twice: not run, for it needs two seeds")
 published = PUBLISHED[task, "IR-NAS"].genotype
-chance = mean(2 / inputs for inputs in range(2, len(published) + 2))
+chance = search_choices.chance_of_an_edge(len(published))
 print(f"two cells drawn at random: {chance:.0%} of the edges agree on average, {chance / len(OPERATIONS[:-1]):.0%} in "
       "their operation too")
 
@@ -107,7 +107,7 @@ display(cell_plots.entropy(searches))
 for record in searches:
     weights = torch.tensor(record["alpha"], dtype=torch.float64).softmax(dim=1)
     first, second = weights[:, :-1].topk(2, dim=1).values.mean(dim=0)  # `none` is never kept
-    print(f"seed {record['settings']['seed']}: entropy of alpha {cell_plots.undecided(weights):.4f}; the weight of an "
+    print(f"seed {record['settings']['seed']}: entropy of alpha {undecided(weights).mean():.4f}; the weight of an "
           f"edge's first operation {first:.3f}, of its second {second:.3f} (untouched: {1 / len(OPERATIONS):.3f})")
 
 # %% [markdown]
@@ -141,7 +141,7 @@ def candidates(group):
     if group == "searched":
         return [cells.Candidate(f"seed {found['settings']['seed']}", found["genotype"]) for found in searches[:number]]
     if group == "again":
-        return [cells.Candidate(f"IR-NAS, seed {other}", published, other) for other in range(seed + 1, seed + 4)]
+        return [cells.Candidate(f"IR-NAS, seed {again}", published, again) for again in range(seed + 1, seed + 4)]
     return [cells.Candidate("IR-NAS", published)]
 
 
@@ -205,15 +205,15 @@ for name, group in ((name, group) for name, group in psnrs.items() if group):
     spread = f"standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else "one training"
     size = mean(cell["parameters"] for cell in trained[name])
     print(f"{name:10}{len(group):3} trainings   {mean(group):.2f} dB, {spread}; {size:,.0f} parameters on average")
-own = psnrs.get("published", [])
-if len(own) > 2:
-    low, high = comparison.prediction_interval(own)
+again = psnrs.get("published", [])
+if len(again) > 2:
+    low, high = comparison.prediction_interval(again)
     print(f"one more training of the published cell, with a chance of 95%: {low:.2f} to {high:.2f} dB")
     for kind in ("R1", "R2"):
         if kind in trained and trained[kind][0]["psnr"] is not None:
-            pick, others = psnrs[kind][0], psnrs[kind][1:]  # the paper's own is the first of its kind
-            rank = f"; better than {sum(other < pick for other in others)} of {len(others)} others" if others else ""
-            print(f"the paper's {kind}: {pick:.2f} dB, {pick - mean(own):+.2f} from the published cell's mean{rank}")
+            pick, changed = psnrs[kind][0], psnrs[kind][1:]  # the paper's own is the first of its kind
+            rank = f"; better than {sum(psnr < pick for psnr in changed)} of {len(changed)} others" if changed else ""
+            print(f"the paper's {kind}: {pick:.2f} dB, {pick - mean(again):+.2f} from the published cell's mean{rank}")
 
 # %% [markdown]
 # **What to notice** in the trainings that come with the project. Every cell, changed, random or searched, falls into
@@ -227,12 +227,13 @@ if len(own) > 2:
 
 # %%
 enough = min(len(psnrs.get(name, [])) for name in ("searched", "random")) > 1
-for what, unit in (("psnr", " dB"), ("ssim", " of SSIM")) if enough else ():
-    ours, theirs = ([cell[what] for cell in trained[name] if cell[what] is not None] for name in ("searched", "random"))
-    low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+for metric, unit in (("psnr", " dB"), ("ssim", " of SSIM")) if enough else ():
+    searched, drawn = ([cell[metric] for cell in trained[name] if cell[metric] is not None]
+                       for name in ("searched", "random"))
+    low, high = stats.ttest_ind(searched, drawn, equal_var=False).confidence_interval()
     word = "beat" if low > 0 else "lose to" if high < 0 else "cannot be told apart from"
-    print(f"At {iterations:,} iterations and equal size, {len(ours)} searched cells {word} {len(theirs)} random ones:\n"
-          f"  {mean(ours) - mean(theirs):+.3f}{unit}, 95% interval {low:+.3f} to {high:+.3f}.")
+    print(f"At {iterations:,} iterations and equal size, {len(searched)} searched cells {word} {len(drawn)} random "
+          f"ones:\n  {mean(searched) - mean(drawn):+.3f}{unit}, 95% interval {low:+.3f} to {high:+.3f}.")
 if not enough:
     print("not run: this needs at least two searched and two random cells")
 
@@ -243,11 +244,11 @@ if not enough:
 
 # %%
 if enough:
-    ours, theirs = psnrs["searched"], psnrs["random"]
-    few = min(len(ours), len(theirs))
-    best = mean(max(some) for some in combinations(theirs, few))
-    print(f"The best of {len(ours)} searched cells: {max(ours):.2f} dB. Of {few} random ones: {best:.2f} on average; "
-          f"of all {len(theirs)}: {max(theirs):.2f}")
+    searched, drawn = psnrs["searched"], psnrs["random"]
+    fewer = min(len(searched), len(drawn))
+    best = mean(max(sample) for sample in combinations(drawn, fewer))
+    print(f"The best of {len(searched)} searched cells: {max(searched):.2f} dB. Of {fewer} random ones: {best:.2f} on "
+          f"average; of all {len(drawn)}: {max(drawn):.2f}")
     cost = mean(record["seconds"] for record in searches)
     times = sorted(cell["seconds"] for cell in trained["random"] if cell["seconds"])
     print(f"A search took {cost:,.0f} s by the clock and the training of a random cell {times[0]:.0f} to "
@@ -270,7 +271,7 @@ if enough:
 # 0,0,...,0,1 share the first place. The path that has gained most over untouched beta is another question, with another
 # answer.
 
-# %% alt="Probabilities of the paths of widths after each search and before any learning"
+# %% alt="The chance of each level of width at each layer, after each search and before any learning"
 display(cell_plots.widths(searches))
 for record in searches:
     beta = torch.tensor(record["beta"])
@@ -281,6 +282,7 @@ for record in searches:
           f"(untouched {math.exp(path_log_probability(untouched, record['path'])):.4f}); "
           f"gained most {path}, by {math.expm1(gained):.1%}")
 if searches:
+    untouched = torch.zeros_like(torch.tensor(searches[0]["beta"]))
     likeliest = viterbi_path(untouched)[1]
     first = [path for path in all_paths(len(searches[0]["path"]))
              if math.isclose(path_log_probability(untouched, path), likeliest)]

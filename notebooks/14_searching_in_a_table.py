@@ -13,10 +13,10 @@
 # %% [markdown]
 # # 14. Searching in a table
 #
-# A search method is judged by what it finds for how many trainings, and over many repetitions, for all of them roll
-# dice. Nobody can pay for that with real trainings, so cells are trained once and for all, and methods look their
-# scores up. Such tables exist for classification (NAS-Bench-101 and its successors); this one is for image restoration:
-# cells drawn uniformly from the paper's own space, each trained in a minute or two on one core.
+# A search method is judged by what it finds after how many trainings, over many repetitions, because each of them draws
+# at random somewhere. Nobody can pay for that with real trainings, so cells are trained once and for all, and methods
+# look their scores up. Such tables exist for classification (NAS-Bench-101 and its successors); this one is for image
+# restoration: cells drawn uniformly from the paper's own space, each trained in a minute or two on one core.
 
 # %%
 import numpy as np
@@ -51,19 +51,20 @@ short = cell_table.PLANS[task].pixels
 long = short * cell_table.LONGER
 table = searching.table_of(records, short)
 missing = len(cell_table.left(task, profile))
-print(f"{len(records)} trainings, {missing} of the plan are missing, {sum(not one['test'] for one in records)} failed; "
+failed = sum(not record["test"] for record in records)
+print(f"{len(records)} trainings, {missing} of the plan are missing, {failed} failed; "
       f"{len(table.cells)} random cells at {short:,} pixels")
 enough = len(table.cells) > 2 * searching.FIRST  # for what follows
 if enough:
-    one = next(one for one in records if one["pixels"] == short and one["test"])
-    print(f"a training: {one['iterations']} steps of {one['batch']} crops of {one['crop']}x{one['crop']}, "
-          f"{sum(r['seconds'] or 0 for r in records) / 3600:.1f} hours in all")
+    first = next(record for record in records if record["pixels"] == short and record["test"])
+    print(f"a training: {first['iterations']} steps of {first['batch']} crops of {first['crop']}x{first['crop']}, "
+          f"{sum(record['seconds'] or 0 for record in records) / 3600:.1f} hours in all")
 
 # %% [markdown]
 # ## What it can tell
 #
 # A cell trained from another seed has another PSNR. Where that spread is not much smaller than the spread over cells,
-# the table ranks dice. And does a short training rank cells as a long one does?
+# the table ranks chance and not cells. And does a short training rank cells as a long one does?
 
 # %%
 noise = table_facts.noise(records, short)
@@ -79,18 +80,18 @@ for what, rank in ranks.items():
 # %% [markdown]
 # ## Where the paper's cells stand
 
-# %% alt="Histogram of the test PSNR of random cells, with lines for the paper's cells"
+# %% alt="The share of random cells below each test PSNR, with marks for the paper's cells"
 display(table_plots.distribution(records, short))
 random_psnr = [seeds[0] for seeds in table_facts.by_cell(
-    [one for one in records if one["name"].startswith("random")], short).values() if 0 in seeds]
-papers = table_facts.by_cell([one for one in records if not one["name"].startswith("random")], short)
+    table_facts.random_cells(records), short).values() if 0 in seeds]
+papers = table_facts.by_cell([record for record in records if (task, record["name"]) in PUBLISHED], short)
 for (of, name), architecture in PUBLISHED.items():
     seeds = papers.get(edits.canonical(Genotype(architecture.genotype))) if of == task else None
     if seeds and random_psnr:
         psnr = float(np.mean(list(seeds.values())))
         share, low, high = table_facts.percentile(psnr, random_psnr)
-        print(f"{name}: {psnr:.2f} dB over {len(seeds)} seeds, better than {share:.0%} of the random cells "
-              f"(95% interval {low:.0%} to {high:.0%})")
+        print(f"{name}: {psnr:.2f} dB over {len(seeds)} seed(s), better than {share:.0%} of "
+              f"{len(random_psnr)} random cells (95% interval {low:.0%} to {high:.0%})")
 
 # %% alt="Test PSNR against multiply-adds a pixel of every cell, with the Pareto front and the paper's cells"
 display(table_plots.pareto(records, short))
@@ -111,7 +112,7 @@ display(table_plots.effects(table_facts.effects(records, short)))
 # guided by a model, a Gaussian process fitted to what is known so far. A method can only ask for cells of the table, so
 # "nearest" means the one that shares most edges. Grey: half of the repetitions of random search.
 
-# %% alt="Regret of the search methods against queries, with bands over repetitions"
+# %% alt="Regret of four search methods against queries, with the middle half of random search in grey"
 if enough:
     budget = min(queries, len(table.cells))
     found = {name: searching.regret(table, method, budget, repetitions) for name, method in searching.METHODS.items()}
@@ -125,8 +126,8 @@ else:
 # %% [markdown]
 # ## Cells that are not in the table
 #
-# A surrogate predicts their PSNR from their edges. How well it does so for cells that it has not seen says
-# cross-validation; wherever a surrogate stands in for a training, this is its error.
+# A surrogate predicts their PSNR from their edges. Cross-validation says how well it does so for cells that it has not
+# seen; wherever a surrogate stands in for a training, this is its error.
 
 # %%
 for kind in ("process", "trees") if enough else ():

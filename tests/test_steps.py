@@ -71,9 +71,9 @@ def test_outside_the_main_thread_it_runs_too():
 def test_on_a_cpu_a_recorded_step_is_the_step_itself():
     def step(x):
         return (x + 1,)
-    assert steps.recorded(step, torch.device("cpu")) is step
+    assert steps.captured(step, torch.device("cpu")) is step
 
 
 def test_on_cuda_a_step_is_recorded(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda: None)
-    assert steps.recorded(abs, torch.device("cuda")) is not abs
+    assert steps.captured(abs, torch.device("cuda")) is not abs

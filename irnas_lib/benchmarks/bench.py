@@ -43,7 +43,7 @@ from irnas_lib.supercell import PlainSupercell, Supercell
 from irnas_lib.supernet import Supernet
 from irnas_lib.training import loop, recipes
 from irnas_lib.training.checkpoints import save_state
-from irnas_lib.training.steps import SAVE_SECONDS, WARM_UP, recorded
+from irnas_lib.training.steps import SAVE_SECONDS, WARM_UP, captured
 
 PAPER = {"layers": 4, "nodes": 5, "width": 10}  # the denoising search
 SMALL = {"layers": 3, "nodes": 4, "width": 8, "batch": 2, "side": 48}  # where the growth is measured from
@@ -159,7 +159,7 @@ def one_thread() -> Iterator[None]:
 
 def as_trained(step: Callable) -> Callable:
     """A step as trainings and searches take it: on a GPU recorded, its warm-up over."""
-    take = recorded(step, best_device())
+    take = captured(step, best_device())
     for _ in range(WARM_UP + 1 if best_device().type == "cuda" else 0):
         take()
     return take

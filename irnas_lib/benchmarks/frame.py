@@ -13,6 +13,7 @@ from statistics import mean
 import torch
 from tqdm import tqdm
 
+from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import inference, validation
 from irnas_lib.experiments import results, runs
@@ -46,20 +47,16 @@ def main(arguments: list[str] | None = None) -> int:
                                      description=__doc__.split(":")[0] + ".")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         found = read_json(FILE) if FILE.is_file() else {}
         shipped = [result for result in results.load(runs.SHIPPED / "results")
                    if (result.task, result.sigma) == ("denoising", SIGMA) and runs.at_hand(result, runs.SHIPPED)]
         for result in tqdm([result for result in shipped if result.stem not in found], unit="network"):
             found[result.stem] = measure(result, runs.SHIPPED, options.data)
             write_json(FILE, found)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 from skimage import data as photographs
 from tqdm import tqdm
 
-from irnas_lib import restore
+from irnas_lib import command, restore
 from irnas_lib.baselines.bm3d import bm3d_rgb
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
@@ -141,20 +141,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--number", type=int, default=24, help="pictures (default 24)")
     parser.add_argument("--side", type=int, default=0, help="of the middle that is taken; default: whole pictures")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing new after so many")
+    parser.add_argument("--minutes", type=command.minutes, default=float("inf"), help="begin nothing new after so many")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         measure(pictures(options.number, options.side, options.data), options.side, options.methods,
                 minutes=options.minutes)
-    except (datasets.DatasetError, ModuleNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
-    print(table(read(), options.side))
-    return 0
+        print(table(read(), options.side))
+
+    return command.exit_status(work, ModuleNotFoundError)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
+JSON_NAMES = {"loss_lambda": "lambda"}  # of what is called otherwise in files
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -38,8 +40,7 @@ class TrainingConfig:
 
     def key(self) -> dict:
         """As JSON and the state of a training hold it."""
-        return json.loads(json.dumps({"lambda" if name == "loss_lambda" else name: value
-                                      for name, value in vars(self).items()}))
+        return json.loads(json.dumps({JSON_NAMES.get(name, name): value for name, value in vars(self).items()}))
 
     def same(self, other: "TrainingConfig") -> bool:
         """Equal, but for the hash of the data where one of the two does not know it."""

@@ -10,7 +10,7 @@ from typing import get_type_hints
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments import records
-from irnas_lib.experiments.config import TrainingConfig, length, slug
+from irnas_lib.experiments.config import JSON_NAMES, TrainingConfig, length, slug
 from irnas_lib.files import atomically, problem, read_json
 from irnas_lib.training.recipes import RECIPES
 
@@ -80,7 +80,6 @@ class Result:
                 if name not in ("curve", "validation") or value is not None}
 
 
-JSON_NAMES = {"loss_lambda": "lambda"}
 KINDS = {JSON_NAMES.get(name, name): kind for name, kind in get_type_hints(Result).items()}
 OPTIONAL = {field.name for field in fields(Result) if field.default is None}  # older files lack them
 

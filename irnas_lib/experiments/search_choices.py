@@ -17,12 +17,12 @@ from statistics import mean, median
 from typing import NamedTuple
 
 import torch
-from torch.special import entr
 
+from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
-from irnas_lib.decode import derive_cell
+from irnas_lib.decode import derive_cell, undecided
 from irnas_lib.evaluation import validation
 from irnas_lib.experiments import cells, runs
 from irnas_lib.experiments.config import slug
@@ -91,9 +91,8 @@ def named(name: str) -> Choice:
 # ---- how decided a search is ----
 
 def relative_entropy(alpha: torch.Tensor, without: Sequence[str] = ()) -> torch.Tensor:
-    """The entropy of each edge's softmaxed logits, (edges, 6) -> (edges,), by the largest that it could have: 1 for an
-    untouched edge, 0 for one that has chosen. without: as in `SearchSettings`."""
-    return entr(alpha.softmax(dim=1)).sum(dim=1) / math.log(alpha.shape[1] - len(without))
+    """`decode.undecided` of each edge's logits, (edges, 6) -> (edges,). without: as in `SearchSettings`."""
+    return undecided(alpha.softmax(dim=1), alpha.shape[1] - len(without))
 
 
 def margins(alpha: torch.Tensor) -> torch.Tensor:
@@ -132,11 +131,11 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
     """The choices of a scale in the order of CHOICES."""
     made = []
     for choice in CHOICES:
-        found = [one for one in records if (one["scale"], one["name"]) == (scale, choice.name)]
+        found = [record for record in records if (record["scale"], record["name"]) == (scale, choice.name)]
         if not found:
             continue
-        alphas = [torch.tensor(one["alpha"], dtype=torch.float64) for one in found]
-        genotypes = [Genotype(one["genotype"]) for one in found]
+        alphas = [torch.tensor(record["alpha"], dtype=torch.float64) for record in found]
+        genotypes = [Genotype(record["genotype"]) for record in found]
         pairs = list(combinations(range(len(found)), 2))
         strongest = [alpha.argmax(dim=1) for alpha in alphas]
         made.append(Decided(
@@ -145,7 +144,7 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
             mean(median(margins(alpha).tolist()) for alpha in alphas),
             mean(alpha.softmax(dim=1)[:, -1].mean().item() for alpha in alphas),
             mean(sum(edge.operation == "skip" for node in cell for edge in node) for cell in genotypes),
-            mean(one["history"][-1]["psnr"] for one in found),
+            mean(record["history"][-1]["psnr"] for record in found),
             mean((strongest[a] == strongest[b]).double().mean().item() for a, b in pairs) if pairs else math.nan,
             mean(cells.agreement(genotypes[a], genotypes[b])[0] for a, b in pairs) if pairs else math.nan))
     return made
@@ -245,7 +244,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="laptop", help="whose folder, runs/PROFILE/checkpoints, is added to")
     parser.add_argument("--data", default="", help="folder of the data sets (default: IRNAS_DATA)")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         wanted = [named(name) for name in options.names]
         if wanted:
             pictures = datasets.load("denoising", "embedded" if options.scale == "smoke" else "BSD500", options.data)
@@ -255,13 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(*_lines(load(runs.folders(options.profile)), options.scale), sep="\n")
         if not wanted:
             print("choices:", *(choice.name for choice in CHOICES), sep="\n  ")
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stopped:
-        print(stopped or "stopped; run again to go on", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Table(NamedTuple):
 def table_of(records: Sequence[dict], pixels: int) -> Table:
     """The random cells of a table at one budget. A search sees the training from seed 0; what is reported is the mean
     over the seeds."""
-    chosen = [one for one in records if one["name"].startswith("random")]
+    chosen = table_facts.random_cells(records)
     seen, reported = (table_facts.by_cell(chosen, pixels, part) for part in ("validation", "test"))
     cells = [cell for cell in seen if 0 in seen[cell]]
     return Table([Genotype(cell) for cell in cells], np.array([seen[cell][0] for cell in cells]),

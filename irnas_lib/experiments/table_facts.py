@@ -12,6 +12,11 @@ from irnas_lib.genotypes import Genotype
 from irnas_lib.search_space import OPERATIONS
 
 
+def random_cells(records: Sequence[dict]) -> list[dict]:
+    """The lines of a table that are not of the paper's own cells."""
+    return [record for record in records if record["name"].startswith("random")]
+
+
 def by_cell(records: Sequence[dict], pixels: int, part: str = "test") -> dict[tuple, dict[int, float]]:
     """PSNR in dB of each cell that was trained at a budget, by seed; failed trainings are left out. part: "test" or
     "validation"."""
@@ -39,7 +44,7 @@ class Noise(NamedTuple):
 
 def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
     """Of the random cells of a table at one budget."""
-    cells = by_cell([one for one in records if one["name"].startswith("random")], pixels, part)
+    cells = by_cell(random_cells(records), pixels, part)
     several = [list(seeds.values()) for seeds in cells.values() if len(seeds) > 1]
     degrees = sum(len(values) - 1 for values in several)
     over_seeds = math.sqrt(sum(np.var(values) * len(values) for values in several) / degrees) if degrees else math.nan
@@ -59,30 +64,31 @@ class Rank(NamedTuple):
     cells: int
 
 
-def rank(one: Sequence[float], other: Sequence[float], seed: int = 0, draws: int = 2000) -> Rank:
+def rank(first: Sequence[float], second: Sequence[float], seed: int = 0, draws: int = 2000) -> Rank:
     """Whether two lists of scores of the same cells put them in the same order; nan for fewer than three cells."""
-    one, other = np.asarray(one), np.asarray(other)
-    if len(one) < 3:
-        return Rank(math.nan, math.nan, math.nan, len(one))
+    first, second = np.asarray(first), np.asarray(second)
+    if len(first) < 3:
+        return Rank(math.nan, math.nan, math.nan, len(first))
     rng = np.random.default_rng(seed)
-    taus = [stats.kendalltau(one[chosen], other[chosen]).statistic
-            for chosen in rng.integers(len(one), size=(draws, len(one)))]
+    taus = [stats.kendalltau(first[chosen], second[chosen]).statistic
+            for chosen in rng.integers(len(first), size=(draws, len(first)))]
     low, high = np.nanquantile(taus, [0.025, 0.975]).tolist()
-    return Rank(float(stats.kendalltau(one, other).statistic), low, high, len(one))
+    return Rank(float(stats.kendalltau(first, second).statistic), low, high, len(first))
 
 
 def budgets_agree(records: Sequence[dict], short: int, long: int, part: str = "test") -> Rank:
     """The ranks of the cells that were trained at both budgets from seed 0."""
-    here, there = by_cell(records, short, part), by_cell(records, long, part)
-    both = [cell for cell in here if 0 in here[cell] and 0 in there.get(cell, ())]
-    return rank([here[cell][0] for cell in both], [there[cell][0] for cell in both])
+    early, late = by_cell(records, short, part), by_cell(records, long, part)
+    shared = [cell for cell in early if 0 in early[cell] and 0 in late.get(cell, ())]
+    return rank([early[cell][0] for cell in shared], [late[cell][0] for cell in shared])
 
 
-def detectable(deviation: float, one: int, other: int, power: float = 0.8) -> float:
+def detectable(deviation: float, first: int, second: int, power: float = 0.8) -> float:
     """The difference between the means of two groups of so many cells that a t test at 5% sees with this power, in
     the units of the cells' standard deviation."""
-    degrees = one + other - 2
-    return deviation * math.sqrt(1 / one + 1 / other) * float(stats.t.ppf(0.975, degrees) + stats.t.ppf(power, degrees))
+    degrees = first + second - 2
+    return deviation * math.sqrt(1 / first + 1 / second) * float(
+        stats.t.ppf(0.975, degrees) + stats.t.ppf(power, degrees))
 
 
 def percentile(value: float, among: Sequence[float]) -> tuple[float, float, float]:
@@ -104,7 +110,7 @@ class Effect(NamedTuple):
 def effects(records: Sequence[dict], pixels: int, part: str = "test") -> list[Effect]:
     """By least squares over the random cells: of one more edge with an operation in the place of a `skip`, and of one
     more edge that comes from p2 or p1 in the place of one that comes from a node."""
-    cells = by_cell([one for one in records if one["name"].startswith("random")], pixels, part)
+    cells = by_cell(random_cells(records), pixels, part)
     names = [*(operation for operation in OPERATIONS[:-1] if operation != "skip"), "from p2", "from p1"]
     rows = [[sum(edge.operation == name or f"from {edge.source}" == name for node in Genotype(cell) for edge in node)
              for name in names] for cell in cells]

@@ -25,8 +25,7 @@ def find_or_train(wanted: Result, network: nn.Module, pictures: Dataset, device:
 
     wanted: of `runs.training_record`. The network ends up with the weights, unless they are not at hand. A training
     that diverges is recorded as failed. MissingError where it would have to be made on pictures that stand in for the
-    data set. precision: "float32" or "bfloat16"; the latter only where the device computes
-    faster in it.
+    data set. precision: "float32" or "bfloat16"; the latter only where the device computes faster in it.
     """
     profile = wanted.profile
     if finished := runs.find_training(profile, wanted):
@@ -54,8 +53,7 @@ def train_or_resume(wanted: Result, network: nn.Module, pictures: Dataset, devic
     seen, kept_out = validation.split(pictures, recipe.held_out)
     patches = Patches(seen, wanted.crop, device=device, **training_options(wanted.task, sigma))
     return train(network, patches, recipe, wanted.iterations, wanted.batch, wanted.seed, wanted.loss_lambda,
-                 wanted.schedule, runs.state_file(wanted.profile, wanted.stem),
-                 key=wanted.config.key(),
+                 wanted.schedule, runs.state_file(wanted.profile, wanted.stem), key=wanted.config.key(),
                  bf16=precision == "bfloat16" and has_bfloat16(device),
                  validate=validation.curve(kept_out, sigma, device))
 
@@ -71,8 +69,8 @@ def measured(result: Result, profile: str, restore: protocols.Restore, pictures:
     for group in protocols.grouped(names):
         if all(result.metrics.get(name + where, {}).get("pictures", 0) >= len(test) for name in group):
             continue
-        name = result.stem + (f"-{test_set}" if test_set else "") + (f"-{digest(network)[:8]}" if network else "")
-        kept = runs.scores_file(profile, name, group, pictures)
+        name = result.stem + (f"-{digest(network)[:8]}" if network else "")
+        kept = runs.scores_file(profile, name, [name + where for name in group], pictures)
         scores = measuring.measure(restore, test, group, result.sigma, result.seed, kept, jobs)
         scores = {name + where: score._asdict() for name, score in scores.items()}
         result = replace(result, profile=profile, status="ok", metrics=result.metrics | scores)

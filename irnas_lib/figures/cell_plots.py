@@ -13,7 +13,7 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib.decode import transition_scores
+from irnas_lib.decode import transition_scores, undecided
 from irnas_lib.experiments.cells import GROUPS, by_group
 from irnas_lib.experiments.search_choices import CHOICES, relative_entropy
 from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
@@ -72,13 +72,6 @@ def chosen_operations(searches: Sequence[Mapping]) -> Figure:
     return plot
 
 
-def undecided(probabilities: torch.Tensor) -> float:
-    """The mean entropy of the rows of (rows, choices), of each by the largest that it could have: 1 where all that
-    exist are equally likely, 0 where one is certain."""
-    choices = (probabilities > 0).sum(dim=1)
-    return (torch.special.entr(probabilities).sum(dim=1) / choices.log()).mean().item()
-
-
 @matplotlib.rc_context(STYLE)
 def entropy(searches: Sequence[Mapping]) -> Figure:
     """How far `undecided` of alpha's rows and of beta's falls below 1 over a search; a ring is the validation whose
@@ -91,7 +84,7 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
         steps = [entry["iteration"] for entry in record["history"]]
         for axes, name, shares in zip(sides, ("alpha", "beta"), (lambda alpha: alpha.softmax(dim=1),
                                                                  lambda beta: move_log_probabilities(beta).exp())):
-            entropies = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64)))
+            entropies = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64))).mean().item()
                          for entry in record["history"]]
             axes.plot(steps, entropies, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
             axes.plot(steps[record["best"]], entropies[record["best"]], "ko", markersize=4, markerfacecolor="w")
@@ -113,7 +106,8 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
         return not_run("Searches that differ in a few settings")
     plot = Plot(7.2, 2.9)
     left, right = plot.subplots(1, 2, width_ratios=(3, 2))
-    for i, choice in enumerate(one for one in CHOICES if any(record["name"] == one.name for record in records)):
+    known = {record["name"] for record in records}
+    for i, choice in enumerate(choice for choice in CHOICES if choice.name in known):
         found = [record["history"] for record in records if record["name"] == choice.name]
         steps = [entry["iteration"] for entry in found[0]]
         means = [mean(relative_entropy(torch.tensor(history[at]["alpha"], dtype=torch.float64),
@@ -125,7 +119,7 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     left.legend(fontsize=7, title="choice (seeds)", title_fontsize=7)
     decay, signals = SearchSettings().architecture_decay, [
         record["alpha_signal"]["untouched"] for record in records if record["name"] == CHOICES[0].name]
-    bars = {f"gradient, {what}": mean(one[key] for one in signals)
+    bars = {f"gradient, {what}": mean(signal[key] for signal in signals)
             for what, key in (("mean", "size"), ("spread", "spread")) if signals}
     bars |= {f"decay at alpha = {alpha}": alpha * decay for alpha in (0.1, 3.4)}
     right.barh(range(len(bars)), bars.values(), color="0.85", edgecolor="k")

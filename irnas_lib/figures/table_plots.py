@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from irnas_lib.experiments.table_facts import Effect, by_cell
+from irnas_lib.experiments.table_facts import Effect, by_cell, random_cells
 from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
 
 PAPERS = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s"}
@@ -19,16 +19,16 @@ def _papers(records: Sequence[Mapping], pixels: int) -> dict[str, Mapping]:
     """Of the paper's own cells: the mean PSNR in dB over their seeds and their multiply-accumulates a pixel."""
     found = {}
     for name in PAPERS:
-        ours = [one for one in records if one["name"] == name]
-        for seeds in by_cell(ours, pixels).values():
-            found[name] = {"psnr": np.mean(list(seeds.values())), "macs_per_pixel": ours[0]["macs_per_pixel"]}
+        trained = [record for record in records if record["name"] == name]
+        for seeds in by_cell(trained, pixels).values():
+            found[name] = {"psnr": np.mean(list(seeds.values())), "macs_per_pixel": trained[0]["macs_per_pixel"]}
     return found
 
 
 @matplotlib.rc_context(STYLE)
 def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
     """The share of random cells below each PSNR, and where the paper's own cells stand."""
-    psnr = sorted(seeds[0] for seeds in by_cell(_random(records), pixels).values() if 0 in seeds)
+    psnr = sorted(seeds[0] for seeds in by_cell(random_cells(records), pixels).values() if 0 in seeds)
     if not psnr:
         return not_run("Where the cells of the table stand")
     plot = Plot(6.4, 2.8)
@@ -45,12 +45,13 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 @matplotlib.rc_context(STYLE)
 def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR against multiply-accumulates. The line joins the cells that no cheaper one equals."""
-    cells = [one for one in _random(records) if one["pixels"] == pixels and one["seed"] == 0 and one["test"]]
+    cells = [record for record in random_cells(records)
+             if (record["pixels"], record["seed"]) == (pixels, 0) and record["test"]]
     if not cells:
         return not_run("PSNR against multiply-accumulates")
     plot = Plot(6.4, 2.8)
     axes = plot.subplots()
-    points = sorted((one["macs_per_pixel"] / 1000, one["test"]["psnr"]) for one in cells)
+    points = sorted((record["macs_per_pixel"] / 1000, record["test"]["psnr"]) for record in cells)
     axes.plot(*zip(*points), "ko", markersize=3, markerfacecolor="w", label="a random cell")
     front = [point for i, point in enumerate(points) if all(point[1] > psnr for _, psnr in points[:i])]
     axes.step(*zip(*front), "k-", where="post", linewidth=1, label="not equalled by a cheaper one")
@@ -94,7 +95,3 @@ def effects(found: Sequence[Effect]) -> Figure:
     axes.set(yticks=range(len(found)), yticklabels=[effect.name for effect in found], ylim=(len(found) - 0.5, -0.5),
              xlabel="gain by one more edge (dB)")
     return plot
-
-
-def _random(records: Sequence[Mapping]) -> list[Mapping]:
-    return [one for one in records if one["name"].startswith("random")]

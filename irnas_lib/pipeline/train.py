@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import torch
 
+from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems
@@ -54,20 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("profile")
     parser.add_argument("job", help="such as 05_training-ir_nas-sigma50-seed0")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
         result, was_there = run(options.profile, options.job, runs.best_device())
-    except (batch.BatchError, Diverged, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stopped:
-        print(stopped or "stopped", file=sys.stderr)
-        return 130
-    if result.status == "failed":
-        print("failed before: its loss blew up, and the result says so", file=sys.stderr)
-        return 1
-    print(f"trained {'before, ' if was_there else ''}in {result.seconds:.0f} s on {result.device}; now: "
-          f"make reproduce PROFILE={options.profile}")
-    return 0
+        if result.status == "failed":
+            print("failed before: its loss blew up, and the result says so", file=sys.stderr)
+            return 1
+        print(f"trained {'before, ' if was_there else ''}in {result.seconds:.0f} s on {result.device}; now: "
+              f"make reproduce PROFILE={options.profile}")
+        return 0
+
+    return exit_status(work, batch.BatchError, Diverged, stopped="stopped")
 
 
 if __name__ == "__main__":

@@ -4,21 +4,21 @@ import argparse
 import sys
 from pathlib import Path
 
+from irnas_lib.command import exit_status
 from irnas_lib.data.tasks import TASKS
 
 TILE, TILE_MINIMUM = 320, 32  # pixels; of the features of IR-NAS each pixel takes 9 kB
 
 HELP = """\
 OUT is a picture if IN is one and OUT has a suffix, else a folder, which is made; in a folder each picture keeps its
-name and becomes a PNG; where two would become the same file, the old suffix stays in the name. Colour profile and
+name and becomes a PNG, and where two would become the same file, the old suffix stays in the name. Colour profile and
 transparency are kept, a rotation in the EXIF data is carried out, and pictures of more than 8 bits a channel are
-refused. A grey network restores each channel of an RGB picture on its own. An RGB network takes a grey
-picture three times and its output is averaged back to grey. The noise of each picture is
-estimated (too low where strong noise is clipped at black and white), and the shipped network that fits it is taken: one
-that was trained blind to sigma where there is one, else the one of the next sigma. A picture with less noise than any
-of them knows is left as it is. With --sigma N, or another
---task, it is the shipped network for these that was measured on the most test pictures, and of these the one of the
-highest PSNR; with --checkpoint the one that is named."""
+refused. A grey network restores each channel of an RGB picture on its own; an RGB network takes a grey picture three
+times, and its output is averaged back to grey. The noise of each picture is estimated (too low where strong noise is
+clipped at black and white), and the shipped network that fits it is taken: one that was trained blind to sigma where
+there is one, else the one of the next sigma. A picture with less noise than any of them knows is left as it is. With
+--sigma N, or another --task, it is the shipped network for these that was measured on the most test pictures, and of
+these the one of the highest PSNR; with --checkpoint the one that is named."""
 
 
 class RestoreError(ValueError):
@@ -54,37 +54,33 @@ def noise_level(text: str) -> float | str:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = parser().parse_args(arguments)
+    return exit_status(lambda: _restore(options), stopped="stopped")
+
+
+def _restore(options: argparse.Namespace) -> int:
     # What takes seconds to import comes after --help and wrong arguments are answered.
     import torch
 
-    from irnas_lib.experiments import results, runs
+    from irnas_lib.experiments import runs
     from irnas_lib.restore.networks import choose, known, listing
     from irnas_lib.restore.pictures import plan, restore_files
-    from irnas_lib.training.checkpoints import CheckpointError
 
-    try:
-        if options.list:
-            shipped = known(runs.SHIPPED)
-            print(listing(shipped) if shipped else "no checkpoints are shipped yet")
-            return 0
-        if not options.source or not options.target:  # an empty one would be the working folder
-            raise RestoreError("IN and OUT are needed; --help says more")
-        if options.tile and options.tile < TILE_MINIMUM:
-            raise RestoreError(f"--tile {options.tile}: must be at least {TILE_MINIMUM} pixels")
-        if options.device == "cuda" and not torch.cuda.is_available():
-            raise RestoreError("--device cuda: torch finds no GPU here")
-        pairs = plan(Path(options.source), Path(options.target), options.recursive, options.compare)
-        chosen = None
-        if options.checkpoint or options.sigma != "auto" or not TASKS[options.task].sigmas:
-            chosen = choose(options.checkpoint, options.task, options.sigma, runs.SHIPPED)
-        device = torch.device(options.device or runs.best_device())
-        failed = restore_files(chosen, pairs, device, options.tile, options.compare)
-    except (RestoreError, CheckpointError, results.ResultError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    if options.list:
+        shipped = known(runs.SHIPPED)
+        print(listing(shipped) if shipped else "no checkpoints are shipped yet")
+        return 0
+    if not options.source or not options.target:  # an empty one would be the working folder
+        raise RestoreError("IN and OUT are needed; --help says more")
+    if options.tile and options.tile < TILE_MINIMUM:
+        raise RestoreError(f"--tile {options.tile}: must be at least {TILE_MINIMUM} pixels")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise RestoreError("--device cuda: torch finds no GPU here")
+    pairs = plan(Path(options.source), Path(options.target), options.recursive, options.compare)
+    chosen = None
+    if options.checkpoint or options.sigma != "auto" or not TASKS[options.task].sigmas:
+        chosen = choose(options.checkpoint, options.task, options.sigma, runs.SHIPPED)
+    device = torch.device(options.device or runs.best_device())
+    failed = restore_files(chosen, pairs, device, options.tile, options.compare)
     if failed and len(pairs) > 1:
         print(f"{failed} of {len(pairs)} pictures failed", file=sys.stderr)
     return 1 if failed else 0

@@ -16,7 +16,7 @@ from irnas_lib.metrics import psnr
 from irnas_lib.runtime import device_name, keep_freed_memory
 from irnas_lib.training.checkpoints import load_state, save_state
 from irnas_lib.training.recipes import Recipe, learning_rate, load_optimizer, make_optimizer, set_learning_rate
-from irnas_lib.training.steps import Diverged, recorded, resumable
+from irnas_lib.training.steps import Diverged, captured, resumable
 
 LOG_POINTS = 100  # points of a training curve
 VALIDATIONS = 20  # of the curve of validation
@@ -123,7 +123,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
             objective.loss_lambda, frozen = now = due
             if frozen:
                 freeze_statistics(network)
-            take = recorded(lambda *pair: step(objective, optimizer, *pair, recipe.clip), device)
+            take = captured(lambda *pair: step(objective, optimizer, *pair, recipe.clip), device)
         set_learning_rate(optimizer, learning_rate(recipe, iteration, schedule or iterations))
         loss, quality = take(*patches.batch(batch, seed, TRAINING_STREAM, iteration))
         if average:

@@ -65,7 +65,7 @@ def make_optimizer(recipe: Recipe, parameters: Iterable[torch.nn.Parameter], dev
 
 def optimizer_on(device: torch.device | str, name: str, parameters: Iterable, lr: float, weight_decay: float,
                  momentum: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW for parameters on `device`, ready for `steps.recorded`.
+    """SGD, Adam or AdamW for parameters on `device`, ready for `steps.captured`.
 
     parameters: tensors, or groups {"params": tensors, "lr_scale": factor on this group's learning rate}. betas: of
     Adam and AdamW.

@@ -24,7 +24,7 @@ from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
 from irnas_lib.training.checkpoints import load_state, save_state
 from irnas_lib.training.recipes import load_optimizer, optimizer_on, set_learning_rate
-from irnas_lib.training.steps import Diverged, recorded, resumable
+from irnas_lib.training.steps import Diverged, captured, resumable
 
 SPLIT_STREAM, WEIGHTS_STREAM, ARCHITECTURE_STREAM = 2, 3, 4  # independent random numbers of one seed
 
@@ -41,9 +41,8 @@ class SearchSettings:
     architecture_travel: the architecture's learning rate times its number of steps, about as far as a logit can get;
     it replaces architecture_lr, 0 for none. temperature_end: the softmax of alpha is sharpened, its logits divided by
     a temperature that falls from 1 at the end of the warm-up to this at the end. drops: shares of the steps after the
-    warm-up, at each of which every edge loses its weakest operation. without: operations that no
-    edge has from the start. take_last: the result is the last validation, not
-    the one of the highest PSNR.
+    warm-up, at each of which every edge loses its weakest operation. without: operations that no edge has from the
+    start. take_last: the result is the last validation, not the one of the highest PSNR.
     """
 
     layers: int = 4
@@ -163,7 +162,7 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
             loss.backward(inputs=parameters)
             optimizer.step()
             return (loss.detach(),)
-        return recorded(step, device)
+        return captured(step, device)
 
     start, history, seconds = 0, [], 0.0
     key = {"settings": settings.recorded(), "pictures": [picture.name for picture in pictures]}

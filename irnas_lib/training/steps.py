@@ -43,7 +43,7 @@ def resumable(start: int, iterations: int, save: Callable[[int], None], descript
             save(iterations)
 
 
-def recorded(step: Callable, device: torch.device) -> Callable:
+def captured(step: Callable, device: torch.device) -> Callable:
     """On CUDA, `step` as a CUDA graph; elsewhere `step` itself.
 
     A step of these networks is about a thousand small kernels, which Python launches more slowly than the GPU runs
