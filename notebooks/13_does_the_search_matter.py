@@ -31,7 +31,6 @@ from scipy import stats
 from tqdm import tqdm
 
 from irnas_lib.data import datasets
-from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import all_paths, path_log_probability, relative_path, undecided, viterbi_path
 from irnas_lib.experiments import cells, edits, runs, search_choices
@@ -166,7 +165,6 @@ budget = {"system": cells.SYSTEM, "sigma": sigma, "iterations": iterations, "bat
 if not pictures.instead_of:  # else those of the record
     budget |= {"pictures": len(test), "data_sha256": pictures.sha256}
 folders = [folder / "cells" for folder in runs.folders(profile)]
-patches = Patches(pictures.train, crop, device=device, **training_options(task, sigma))
 for group in wanted:
     pictures.check_no_stand_in()
     record = cells.load(folders, task, profile, budget).get(group)
@@ -174,7 +172,7 @@ for group in wanted:
         new = {"task": task, "group": group, "budget": budget, "near": near, "cells": []}
         record = new | runs.provenance(profile, pictures, device)
     for cell in tqdm(cells.untrained(wanted[group], record), desc=group):
-        record["cells"].append(cells.trained(cell, record, patches, test, device))
+        record["cells"].append(cells.trained(cell, record, pictures, test, device))
         cells.save(record, folders[0])
 
 # %% [markdown]

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from irnas_lib.data.datasets import Dataset, Picture
-from irnas_lib.experiments import cell_table, cells, edits, runs
+from irnas_lib.experiments import cell_table, cells, edits, runs, training_run
 from irnas_lib.experiments.cell_table import Training
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.search_space import OPERATIONS
-from irnas_lib.training import steps
+from irnas_lib.training import loop, steps
 
 PICTURES = tuple(Picture(f"p{i}", np.random.default_rng(i).integers(0, 256, (40, 36, 1), dtype=np.uint8))
                  for i in range(20))
@@ -92,9 +92,9 @@ def test_a_cell_is_trained_once_and_its_line_says_what_it_is(monkeypatch, folder
 
 def test_what_was_not_trained_on_validates(monkeypatch):
     trained = []
-    monkeypatch.setattr(cell_table, "Patches",
+    monkeypatch.setattr(training_run, "Patches",
                         lambda pictures, *_, **__: trained.extend(pictures))
-    monkeypatch.setattr(cell_table.loop, "train", lambda *_, **__: {"validation": [], "seconds": 1, "device": ""})
+    monkeypatch.setattr(loop, "train", lambda *_, **__: {"validation": [], "seconds": 1, "device": ""})
     record = cell_table.make("denoising", TRAINING, DATASET, "laptop")
     assert [picture.name for picture in trained] == [f"p{i}" for i in range(20) if i % 15]
     assert len(record["validation"]["each"]) == 2
@@ -135,8 +135,8 @@ def test_a_training_that_another_process_holds_is_left_to_it(monkeypatch):
 
 def test_a_training_that_blows_up_is_a_line_of_the_table(monkeypatch):
     def train(*_, **__):
-        raise cell_table.loop.Diverged("too large")
-    monkeypatch.setattr(cell_table.loop, "train", train)
+        raise loop.Diverged("too large")
+    monkeypatch.setattr(loop, "train", train)
     small_plan(monkeypatch)
     cell_table.fill("denoising", DATASET, "laptop")
     (record,) = cell_table.read("denoising")
@@ -165,12 +165,12 @@ def wait_in_the_second_step(folder):
     runs.output_folder = lambda profile: Path(folder)
     torch.set_num_threads(1)
     steps.SAVE_SECONDS = -1
-    usual = cell_table.Patches.batch
+    usual = training_run.Patches.batch
 
     def batch(self, size, *seed):
         if seed[-1] == 2:
             print("stepping", flush=True)
             time.sleep(60)
         return usual(self, size, *seed)
-    cell_table.Patches.batch = batch
+    training_run.Patches.batch = batch
     cell_table.make("denoising", TRAINING, DATASET, "laptop")

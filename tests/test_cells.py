@@ -108,7 +108,8 @@ def test_a_cell_with_what_is_no_score_or_no_cell_is_refused(tmp_path, change):
 
 def test_a_cell_is_trained_once_at_the_budget_of_its_record():
     published = PUBLISHED["denoising", "IR-NAS"].genotype
-    budget = {"sigma": 50, "iterations": 2, "batch": 1, "seed": 3, "recipe": "matched", "protocol": "strict"}
+    budget = {"sigma": 50, "iterations": 2, "batch": 1, "crop": 16, "seed": 3, "recipe": "matched",
+              "protocol": "strict"}
     record = {"task": "denoising", "budget": budget, "cells": []}
     wanted = [cells.Candidate("a", published), cells.Candidate("again", published, 4)]
     first, second = cells.untrained(wanted, record)
@@ -116,7 +117,7 @@ def test_a_cell_is_trained_once_at_the_budget_of_its_record():
     pictures = datasets.load("denoising", "embedded")
     patches = Patches(pictures.train, 16, **training_options("denoising", 50))
     test = validation.middle(pictures.test[:1], 32)
-    record["cells"] = [cells.trained(first, record, patches, test)]
+    record["cells"] = [cells.trained(first, record, pictures, test)]
     assert cells.untrained(wanted, record) == [second]
     torch.manual_seed(3)
     network = cells.build("denoising", published)
@@ -126,9 +127,11 @@ def test_a_cell_is_trained_once_at_the_budget_of_its_record():
 
 
 def test_a_cell_whose_training_blows_up_has_no_scores(monkeypatch):
-    def diverges(*_):
+    def diverges(*_, **__):
         raise loop.Diverged("its loss is not finite", [])
-    monkeypatch.setattr(cells.loop, "train", diverges)
-    record = {"task": "denoising", "budget": {"recipe": "matched", "iterations": 2, "batch": 1}, "cells": []}
-    found = cells.trained(cells.Candidate("a", PUBLISHED["denoising", "IR-NAS"].genotype, 0), record, None, ())
+    monkeypatch.setattr(loop, "train", diverges)
+    budget = {"recipe": "matched", "sigma": 50, "iterations": 2, "batch": 1, "crop": 16}
+    record = {"task": "denoising", "budget": budget, "cells": []}
+    cell = cells.Candidate("a", PUBLISHED["denoising", "IR-NAS"].genotype, 0)
+    found = cells.trained(cell, record, datasets.load("denoising", "embedded"), ())
     assert (found["name"], found["psnr"], found["ssim"], found["seconds"]) == ("a", None, None, None)

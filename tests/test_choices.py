@@ -67,7 +67,7 @@ def test_a_choice_is_trained_once_and_goes_on(tmp_path, monkeypatch):
     small = choices.named("frame left out")._replace(system="DnCNN", crop=32)
     first = choices.find_or_train(small, 0, 4000, DATASET, "laptop")
     assert first["iterations"] == 2 and first["scores"].keys() == {"p0", "p15"} and len(first["curve"]) == 2
-    monkeypatch.setattr(choices.loop, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(choices.training_run, "run", lambda *_, **__: pytest.fail("trained again"))
     assert choices.find_or_train(small, 0, 4000, DATASET, "laptop") == first
     assert not list((tmp_path / "resume").glob("*"))
 

@@ -22,7 +22,7 @@ def test_the_command_leaves_the_finished_state_of_the_job(tmp_path, monkeypatch,
     monkeypatch.setattr(runs, "find_training", lambda profile, wanted: (
         replace(wanted, status="failed"), tmp_path))
     assert train.main(["smoke", job.name]) == 1
-    assert capsys.readouterr().err.startswith("failed before: ")
+    assert capsys.readouterr().err.startswith("failed: ")
     monkeypatch.undo()
     assert train.main(["smoke", "no such job"]) == 1
     assert capsys.readouterr().err.startswith("unknown job 'no such job' in profile smoke; known: ")

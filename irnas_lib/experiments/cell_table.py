@@ -45,15 +45,13 @@ from tqdm import tqdm
 
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Dataset
-from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems, validation
 from irnas_lib.evaluation.inference import spread
-from irnas_lib.experiments import cells, edits, runs
+from irnas_lib.experiments import cells, edits, runs, training_run
 from irnas_lib.experiments.config import slug
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.runtime import has_bfloat16
-from irnas_lib.training import loop
 from irnas_lib.training.recipes import Recipe
 
 SIGMA, BATCH, CROP = 50, 4, 32
@@ -130,8 +128,8 @@ def make(task: str, training: Training, pictures: Dataset, profile: str, device:
               "batch": BATCH, "crop": CROP, "recipe": asdict(RECIPE), "sigma": sigma,
               "parameters": systems.parameter_count(network),
               "macs_per_pixel": systems.macs_per_pixel(network, TASKS[task].channels)}
-    seen, kept_out = validation.split(pictures, RECIPE.held_out)
-    squares = {"curve": validation.middle(kept_out, CURVE_SIDE), "validation": validation.middle(kept_out, SIDE),
+    held_out = validation.split(pictures, RECIPE.held_out)[1]
+    squares = {"curve": validation.middle(held_out, CURVE_SIDE), "validation": validation.middle(held_out, SIDE),
                "test": validation.middle(spread(pictures.test, TEST_PICTURES), SIDE)}
 
     def score(trained: nn.Module, name: str) -> dict:
@@ -139,16 +137,16 @@ def make(task: str, training: Training, pictures: Dataset, profile: str, device:
         return {"psnr": round(float(scores[:, 0].mean()), 4), "ssim": round(float(scores[:, 1].mean()), 5),
                 "each": scores[:, 0].round(3).tolist()}
 
-    try:
-        trained = loop.train(network, Patches(seen, CROP, device=device, **training_options(task, sigma)), RECIPE,
-                             training.iterations, BATCH, training.seed, state_file=state_file(task, training, profile),
-                             key=record, bf16=has_bfloat16(device), validate=lambda net: score(net, "curve")["psnr"],
-                             validations=CURVE_POINTS)
+    trained = training_run.run(
+        network, pictures, RECIPE, sigma, training.iterations, BATCH, CROP, training.seed, device,
+        state_file=state_file(task, training, profile), key=record, bf16=has_bfloat16(device),
+        validate=lambda net: score(net, "curve")["psnr"], validations=CURVE_POINTS)
+    record |= {"validation": None, "test": None, "curve": [], "status": trained["status"], "seconds": None,
+               "device": None}
+    if trained["status"] == "ok":
         record |= {"validation": score(network, "validation"), "test": score(network, "test"),
-                   "curve": trained["validation"], "status": "ok", "seconds": round(trained["seconds"], 1),
+                   "curve": trained["validation"], "seconds": round(trained["seconds"], 1),
                    "device": trained["device"]}
-    except loop.Diverged:
-        record |= {"validation": None, "test": None, "curve": [], "status": "failed", "seconds": None, "device": None}
     return runs.provenance(profile, pictures, device) | record
 
 

@@ -14,17 +14,15 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from irnas_lib.data.datasets import Picture
-from irnas_lib.data.patches import Patches
+from irnas_lib.data.datasets import Dataset, Picture
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import protocols, systems
 from irnas_lib.evaluation.inference import restorer
-from irnas_lib.experiments import edits, records
+from irnas_lib.experiments import edits, records, training_run
 from irnas_lib.experiments.results import SMOKE
 from irnas_lib.files import write_json
 from irnas_lib.genotypes import PUBLISHED, Architecture, Edge, Genotype
 from irnas_lib.search_space import OPERATIONS, states
-from irnas_lib.training import loop
 from irnas_lib.training.recipes import recipe
 
 SYSTEM = "IR-NAS + residual"
@@ -116,22 +114,21 @@ def untrained(candidates: Iterable[Candidate], record: dict) -> list[Candidate]:
     return [cell for cell in seeded if (edits.canonical(cell.genotype), cell.seed) not in done]
 
 
-def trained(cell: Candidate, record: dict, patches: Patches, test: Sequence[Picture],
+def trained(cell: Candidate, record: dict, pictures: Dataset, test: Sequence[Picture],
             device: torch.device | str = "cpu") -> dict:
-    """Trains a cell at a record's budget and measures it: {"name", "genotype", "seed", "psnr", "ssim", "seconds",
-    "parameters"}; psnr, ssim and seconds are None where the training failed."""
+    """Trains a cell at a record's budget and measures it on `test`: {"name", "genotype", "seed", "psnr", "ssim",
+    "seconds", "parameters"}; psnr, ssim and seconds are None where the training failed."""
     task, budget = record["task"], record["budget"]
     torch.manual_seed(cell.seed)
     network = build(task, cell.genotype)
     found = {"name": cell.name, "genotype": cell.genotype, "seed": cell.seed, "psnr": None, "ssim": None,
              "seconds": None, "parameters": parameters(task, cell.genotype)}
-    try:
-        seconds = loop.train(network, patches, recipe(budget["recipe"]), budget["iterations"], budget["batch"],
-                             cell.seed)["seconds"]
-    except loop.Diverged:
+    training = training_run.run(network, pictures, recipe(budget["recipe"]), budget["sigma"], budget["iterations"],
+                                budget["batch"], budget["crop"], cell.seed, device)
+    if training["status"] == "failed":
         return found
     score = protocols.evaluate(restorer(network, device), test, budget["protocol"], budget["sigma"], budget["seed"])
-    return found | {"psnr": score.psnr, "ssim": score.ssim, "seconds": seconds}
+    return found | {"psnr": score.psnr, "ssim": score.ssim, "seconds": training["seconds"]}
 
 
 # ---- records ----

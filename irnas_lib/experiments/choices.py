@@ -15,13 +15,11 @@ import torch
 from torch import nn
 
 from irnas_lib.data.datasets import Dataset
-from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems, validation
-from irnas_lib.experiments import records, runs
+from irnas_lib.experiments import records, runs, training_run
 from irnas_lib.experiments.config import slug
 from irnas_lib.files import write_json
 from irnas_lib.runtime import has_bfloat16
-from irnas_lib.training import loop
 from irnas_lib.training.recipes import Recipe
 
 SIGMA = 50
@@ -108,17 +106,15 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
             found = records.read(file(folder / "choices", record), records.CHOICE)
             state.unlink(missing_ok=True)  # of a run that was killed as soon as it had its record
             return found
-    seen, kept_out = validation.split(pictures, choice.recipe.held_out)
     network = build(choice, seed)
-    try:
-        trained = loop.train(network, Patches(seen, choice.crop, (SIGMA,), device=device), choice.recipe,
-                             record["iterations"], choice.batch, seed, state_file=state, key=record,
-                             bf16=has_bfloat16(device), validate=validation.curve(kept_out, SIGMA, device))
-        record |= trained | {"status": "ok", "scores": validation.scores(network, kept_out, SIGMA, device=device)}
-    except loop.Diverged as error:
-        record |= {"status": "failed", "scores": None,
-                   "curve": [point for point in error.curve if all(map(math.isfinite, point))]}
-    record |= runs.provenance(profile, pictures, device) | {"device": record.get("device", "")}
+    trained = training_run.run(network, pictures, choice.recipe, SIGMA, record["iterations"], choice.batch, choice.crop,
+                               seed, device, state_file=state, key=record, bf16=has_bfloat16(device))
+    scores = None
+    if trained["status"] == "ok":
+        held_out = validation.split(pictures, choice.recipe.held_out)[1]
+        scores = validation.scores(network, held_out, SIGMA, device=device)
+    record |= {"device": ""} | trained | {"scores": scores}
+    record = runs.provenance(profile, pictures, device) | record
     save(record, runs.output_folder(profile) / "choices")
     state.unlink(missing_ok=True)
     return record

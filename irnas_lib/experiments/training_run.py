@@ -1,4 +1,4 @@
-"""One training of the batch: found where it is finished, gone on with where it was begun, else made; then measured."""
+"""Trainings: on the pictures that the recipe leaves; those of the batch are looked for first, and then measured."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,27 @@ from irnas_lib.evaluation import measuring, protocols, validation
 from irnas_lib.experiments import runs
 from irnas_lib.experiments.results import Result
 from irnas_lib.runtime import has_bfloat16
-from irnas_lib.training import recipes
+from irnas_lib.training import loop, recipes
 from irnas_lib.training.checkpoints import digest
-from irnas_lib.training.loop import Diverged, train
+from irnas_lib.training.recipes import Recipe
+
+
+def run(network: nn.Module, pictures: Dataset, recipe: Recipe, sigma: float | None, iterations: int, batch: int,
+        crop: int, seed: int, device: torch.device | str = "cpu", **options) -> dict:
+    """Trains a network, in place, on the pictures that the recipe does not hold out.
+
+    options: of `loop.train`; without a `validate` of its own the held-out pictures give the curve of validation.
+    Returns what `loop.train` returns with "status": "ok". Where the training diverges: "status": "failed" and the
+    "curve" as far as it is finite.
+    """
+    seen, held_out = validation.split(pictures, recipe.held_out)
+    patches = Patches(seen, crop, device=device, **training_options(pictures.task, sigma))
+    validate = options.pop("validate", None) or validation.curve(held_out, sigma, device)
+    try:
+        trained = loop.train(network, patches, recipe, iterations, batch, seed, validate=validate, **options)
+    except loop.Diverged as error:
+        return {"status": "failed", "curve": [point for point in error.curve if all(map(math.isfinite, point))]}
+    return trained | {"status": "ok"}
 
 
 def find_or_train(wanted: Result, network: nn.Module, pictures: Dataset, device: torch.device,
@@ -33,29 +51,24 @@ def find_or_train(wanted: Result, network: nn.Module, pictures: Dataset, device:
             runs.load_network(network, *finished)
         return finished
     pictures.check_no_stand_in()
-    try:
-        return replace(wanted, **train_or_resume(wanted, network, pictures, device, precision), status="ok"), None
-    except Diverged as error:
-        finite = [point for point in error.curve if all(map(math.isfinite, point))]
-        failed = replace(wanted, status="failed", curve=finite)
-        runs.save_training(failed, None)
+    made = train_or_resume(wanted, network, pictures, device, precision)
+    if made.status == "failed":
+        runs.save_training(made, None)
         runs.state_file(profile, wanted.stem).unlink(missing_ok=True)
-        return failed, None
+    return made, None
 
 
 def train_or_resume(wanted: Result, network: nn.Module, pictures: Dataset, device: torch.device,
-                    precision: str = "float32") -> dict:
-    """What `loop.train` returns; leaves the finished state behind. Raises Diverged, and ValueError for an unknown
+                    precision: str = "float32") -> Result:
+    """The wanted result with what the training leaves; its state stays behind, finished. ValueError for an unknown
     precision."""
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
-    recipe, sigma = recipes.recipe(wanted.recipe), wanted.sigma
-    seen, kept_out = validation.split(pictures, recipe.held_out)
-    patches = Patches(seen, wanted.crop, device=device, **training_options(wanted.task, sigma))
-    return train(network, patches, recipe, wanted.iterations, wanted.batch, wanted.seed, wanted.loss_lambda,
-                 wanted.schedule, runs.state_file(wanted.profile, wanted.stem), key=wanted.config.key(),
-                 bf16=precision == "bfloat16" and has_bfloat16(device),
-                 validate=validation.curve(kept_out, sigma, device))
+    return replace(wanted, **run(
+        network, pictures, recipes.recipe(wanted.recipe), wanted.sigma, wanted.iterations, wanted.batch, wanted.crop,
+        wanted.seed, device, loss_lambda=wanted.loss_lambda, schedule=wanted.schedule,
+        state_file=runs.state_file(wanted.profile, wanted.stem), key=wanted.config.key(),
+        bf16=precision == "bfloat16" and has_bfloat16(device)))
 
 
 def measured(result: Result, profile: str, restore: protocols.Restore, pictures: Dataset, test: Sequence[Picture],

@@ -6,7 +6,6 @@ reproduce` runs it as usual.
 
 import argparse
 import sys
-from dataclasses import replace
 
 import torch
 
@@ -18,7 +17,6 @@ from irnas_lib.experiments import runs, training_run
 from irnas_lib.experiments.results import Result
 from irnas_lib.files import run_folder
 from irnas_lib.pipeline import batch, profiles
-from irnas_lib.training.steps import Diverged
 
 
 def run(profile: str, name: str, device: torch.device) -> tuple[Result, bool]:
@@ -46,8 +44,7 @@ def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[Resul
     wanted = runs.training_record(profile, pictures, device, network, architecture, given)
     if finished := runs.find_training(profile, wanted):
         return finished[0], True
-    trained = training_run.train_or_resume(wanted, network, pictures, device, given["precision"])
-    return replace(wanted, **trained, status="ok"), False
+    return training_run.train_or_resume(wanted, network, pictures, device, given["precision"]), False
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,13 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> int:
         result, was_there = run(options.profile, options.job, runs.best_device())
         if result.status == "failed":
-            print("failed before: its loss blew up, and the result says so", file=sys.stderr)
+            print("failed: the loss blew up", file=sys.stderr)
             return 1
         print(f"trained {'before, ' if was_there else ''}in {result.seconds:.0f} s on {result.device}; now: "
               f"make reproduce PROFILE={options.profile}")
         return 0
 
-    return exit_status(work, batch.BatchError, Diverged, stopped="stopped")
+    return exit_status(work, batch.BatchError, stopped="stopped")
 
 
 if __name__ == "__main__":
