@@ -66,8 +66,8 @@ def _git(root: Path, *arguments: str) -> bytes:
     except FileNotFoundError:
         raise FetchError("git is not installed: use --from") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").partition("\n")[0]
-        raise FetchError(f"{root}: {said}: use --from") from None
+        reason = error.stderr.decode(errors="replace").partition("\n")[0]
+        raise FetchError(f"{root}: {reason}: use --from") from None
 
 
 def fetch(shipped: Path, source: str | None = None) -> None:

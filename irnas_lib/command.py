@@ -21,8 +21,8 @@ def exit_status(work: Callable[[], int | None], *expected: type[Exception],
         print(one_line(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
-        if said := str(interrupt) or stopped:
-            print(said, file=sys.stderr)
+        if message := str(interrupt) or stopped:
+            print(message, file=sys.stderr)
         return 130
 
 

@@ -78,9 +78,9 @@ print("content hash:", pictures.sha256 or f"{stored[dataset]} (of {dataset}, as 
 # picture?
 
 # %%
-twice = [(one.name, other.name) for other in pictures.test for one in pictures.train
-         if np.array_equal(one.clean, other.clean)]
-print(f"{len(twice)} in both", *(f"(training picture {one} is test picture {other})" for one, other in twice))
+twice = [(train_picture.name, test_picture.name) for test_picture in pictures.test for train_picture in pictures.train
+         if np.array_equal(train_picture.clean, test_picture.clean)]
+print(f"{len(twice)} in both", *("(training picture {} is test picture {})".format(*names) for names in twice))
 
 # %% [markdown]
 # And what do they look like? This page is published with what it shows, and the photographs of BSD500 and
@@ -146,10 +146,10 @@ show([to_array(crop) for crop in (*clean, *degraded)], ["clean"] * 8 + ["degrade
 
 # %%
 coffee = next(picture for picture in shown.train if "coffee" in picture.name)
-one = datasets.Picture("coffee", np.ascontiguousarray(square(coffee.clean)[-128:, -128:]))
+middle = datasets.Picture("coffee", np.ascontiguousarray(square(coffee.clean)[-128:, -128:]))
 turns = {}
 for rotations in (False, True):
-    _, batch = Patches([one], 128, sigmas=(0,), rotate=rotations).batch(200, 0)
+    _, batch = Patches([middle], 128, sigmas=(0,), rotate=rotations).batch(200, 0)
     turns[rotations] = torch.unique(batch, dim=0)
     print(f"rotate={rotations}: {len(turns[rotations])} different crops")
 
@@ -158,7 +158,7 @@ for rotations in (False, True):
 # thing; the two must agree.
 
 # %% alt="One crop of a coffee cup in its eight symmetries: four turns, each also mirrored"
-expected = [np.rot90(side, k) for side in (one.clean, one.clean[:, ::-1]) for k in range(4)]
+expected = [np.rot90(side, k) for side in (middle.clean, middle.clean[:, ::-1]) for k in range(4)]
 labels = [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in range(8)]
 found = {to_array(crop).tobytes() for crop in turns[True]}
 assert found == {np.ascontiguousarray(array).tobytes() for array in expected}
@@ -302,8 +302,8 @@ def statistics(error):
 def interval(values):
     """Mean over photographs and half the width of its interval; values: (patches, numbers)."""
     photographs = [pair.name.split("-")[-1] for pair in pairs.test]
-    means = np.array([np.mean([v for v, p in zip(values, photographs) if p == one], axis=0)
-                      for one in dict.fromkeys(photographs)])
+    means = np.array([np.mean([v for v, p in zip(values, photographs) if p == name], axis=0)
+                      for name in dict.fromkeys(photographs)])
     if len(means) == 1:
         return means[0], np.full_like(means[0], np.nan)  # one photograph says nothing of others
     return means.mean(axis=0), stats.t.ppf(0.975, len(means) - 1) * stats.sem(means)
@@ -364,10 +364,10 @@ else:
 # returns its input.
 
 # %%
-some = pictures.test[:4]
+few = pictures.test[:4]
 for sigma in SIGMAS if TASKS[task].sigmas else (None,):
     for protocol in TASKS[task].protocols:
-        score = protocols.evaluate(lambda x: x, some, protocol, sigma)
+        score = protocols.evaluate(lambda x: x, few, protocol, sigma)
         print(f"sigma {sigma or '-':<5}{protocol:10}{score.psnr:7.2f} dB   SSIM {score.ssim:.4f}   "
               f"({score.pictures} pictures)")
     if sigma:

@@ -201,7 +201,7 @@ print(f"Viterbi {path}, probability {chance[path]:.4f}")
 rows = len(search_space.source_rows(4))
 generator = torch.Generator().manual_seed(0)
 random_betas = [torch.randn(rows, 3, generator=generator) for _ in range(500)]
-losses = [decode.viterbi_path(one)[1] - decode.greedy_path(one)[1] for one in random_betas]
+losses = [decode.viterbi_path(logits)[1] - decode.greedy_path(logits)[1] for logits in random_betas]
 print(f"greedy misses the best path in {sum(loss > 0 for loss in losses)} of {len(losses)} random betas")
 worst = random_betas[max(range(len(losses)), key=losses.__getitem__)]
 print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable as greedy's")
@@ -240,9 +240,9 @@ gain = {path: chance[path] / math.exp(decode.path_log_probability(flat, path)) f
 relative, log_gain = decode.relative_path(beta)
 assert relative == record["relative_path"] and math.isclose(math.exp(log_gain), max(gain.values()))
 print("decode      path         probability   untouched    gain")
-for name, one in (("plain", path), ("relative", relative), ("untouched", decode.viterbi_path(flat)[0])):
-    print(f"{name:12}{','.join(map(str, one)):12}{chance[one]:12.4f}{chance[one] / gain[one]:12.4f}"
-          f"{gain[one]:8.3f}")
+for name, decoded in (("plain", path), ("relative", relative), ("untouched", decode.viterbi_path(flat)[0])):
+    print(f"{name:12}{','.join(map(str, decoded)):12}{chance[decoded]:12.4f}{chance[decoded] / gain[decoded]:12.4f}"
+          f"{gain[decoded]:8.3f}")
 print("plain and relative decode", "agree" if relative == path else "differ")
 
 # %% [markdown]
@@ -315,10 +315,10 @@ def agreement(genotype):
 
 generator = torch.Generator().manual_seed(0)
 by_chance = [agreement(decode.derive_cell(torch.randn(alpha.shape, generator=generator))) for _ in range(300)]
-mine = agreement(record["genotype"])
-print(f"agreement with the published cell: {mine:.0%}")
+searched = agreement(record["genotype"])
+print(f"agreement with the published cell: {searched:.0%}")
 print(f"of random cells: {sum(by_chance) / len(by_chance):.0%} on average; "
-      f"{sum(one >= mine for one in by_chance) / len(by_chance):.0%} of them agree at least as much")
+      f"{sum(share >= searched for share in by_chance) / len(by_chance):.0%} of them agree at least as much")
 print(f"path here {record['path']}, published {published.path}")
 if len(record["path"]) != len(published.path):
     print("the two supernets differ in depth: no comparison of the paths")

@@ -97,12 +97,12 @@ display(Markdown((f"**{writers.SMOKE_WARNING}**\n\n" if smoke else "") + compari
 # against it.
 
 # %%
-other = "IR-NAS + residual"
-for row in comparison.side_by_side(results, smoke=smoke, reference=other).rows:
+reference = "IR-NAS + residual"
+for row in comparison.side_by_side(results, smoke=smoke, reference=reference).rows:
     if row.verdict:
-        said = "has failed" if row.failed else f"is {row.verdict}"
-        print(f"{row.result.system:12} {said:10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
-              f"SSIM {row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}, over {other}")
+        verdict = "has failed" if row.failed else f"is {row.verdict}"
+        print(f"{row.result.system:12} {verdict:10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
+              f"SSIM {row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}, over {reference}")
 
 # %% [markdown]
 # **What to notice** in the trainings that come with the project, at 4,500 iterations of 4 crops of 32x32. In `strict`

@@ -78,8 +78,9 @@ for name in ("IR-NAS", "IR-NAS + residual"):
     if {name, "RESCAN"} <= gains.keys():
         rgb, luma = (ours - theirs for ours, theirs in zip(gains[name], gains["RESCAN"]))
         print(f"\n{name} over RESCAN, here: {rgb:+.2f} dB on RGB, {luma:+.2f} dB on luma", end="")
-said = {item.system: item.number for item in printed.load() if item.where == "3" and item.metric == "PSNR"}
-print(f"\nIR-NAS over RESCAN, printed: {said['IR-NAS'] - said['RESCAN']:+.2f} dB; which of the two it is, is not said")
+printed_psnr = {item.system: item.number for item in printed.load() if item.where == "3" and item.metric == "PSNR"}
+lead = printed_psnr["IR-NAS"] - printed_psnr["RESCAN"]
+print(f"\nIR-NAS over RESCAN, printed: {lead:+.2f} dB; the paper does not say on which of the two")
 
 # %% [markdown]
 # **What to notice** in the trainings that come with the project: at their budget the printed lead does not come out.

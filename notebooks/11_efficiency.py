@@ -88,10 +88,10 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
 
 # %% alt="Bars: the time and memory of each measured part as a ratio to what it is compared with"
 measured = {name: all.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
-for name, one in measured["bench"].items():
-    ratio = "" if one["ratio"] is None else f"{one['ratio']:7.3f} of {one['against']}"
-    spread = "" if one["spread"] is None else f"(spread {one['spread']:.3g})"
-    print(f"{name:28} {one['value']:9.4g} {one['unit']:8} {ratio} {spread}")
+for name, part in measured["bench"].items():
+    ratio = "" if part["ratio"] is None else f"{part['ratio']:7.3f} of {part['against']}"
+    spread = "" if part["spread"] is None else f"(spread {part['spread']:.3g})"
+    print(f"{name:28} {part['value']:9.4g} {part['unit']:8} {ratio} {spread}")
 display(bench_plots.ratios(measured["bench"]))
 
 # %% [markdown]
@@ -145,11 +145,11 @@ for sharing, equation in (("cell", "Eq. 5"), ("edge", "Eq. 6")):
 def saved_bytes(**options) -> int:
     torch.manual_seed(0)
     supernet, kept = Supernet(4, 5, 2, **options), {}
-    own = {p.untyped_storage().data_ptr() for p in (*supernet.parameters(), *supernet.buffers())}
+    parameters = {p.untyped_storage().data_ptr() for p in (*supernet.parameters(), *supernet.buffers())}
 
     def keep(tensor):
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in parameters:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

@@ -123,11 +123,11 @@ def by_place(error):
 found = {}
 for picture in tqdm(chosen, desc="three draws"):
     clean = to_tensor(picture.clean).unsqueeze(0)
-    one, two = errors(clean, picture.name, 1), errors(clean, picture.name, 2)
+    first, second = errors(clean, picture.name, 1), errors(clean, picture.name, 2)
     shifted = errors(clean, picture.name, 3, shift=TILE // 2)
-    same_place, both = (one * two).nanmean(), ~(one * shifted).isnan()
-    common = same_place * ((one + two) / 2 * shifted)[both].mean() / (one * two)[both].mean()
-    found[picture.name] = (by_place(one) + by_place(two)) / 2, same_place.item(), common.item()
+    same_place, both = (first * second).nanmean(), ~(first * shifted).isnan()
+    common = same_place * ((first + second) / 2 * shifted)[both].mean() / (first * second)[both].mean()
+    found[picture.name] = (by_place(first) + by_place(second)) / 2, same_place.item(), common.item()
 whole, always, everywhere = np.mean([(place.mean(), *shares) for place, *shares in found.values()], axis=0)
 border = np.mean([place[0].mean() / place[16:48, 16:48].mean() for place, *_ in found.values()])
 print(f"noise let through (V): {1 - always / whole:.3f} of the squared error T")
@@ -177,15 +177,15 @@ rows = np.array(rows)
 print("step   lift over strict: measured   predicted   difference   from two draws alone")
 lifts = []
 for step in np.unique(rows[:, 0])[::-1]:
-    _, measured, said, strict, simply = rows[rows[:, 0] == step].mean(axis=0)
-    lifts.append((step, measured - strict, said - strict))
-    print(f"{step:4.0f} {measured - strict:28.2f} {said - strict:11.2f} {said - measured:12.3f} "
+    _, measured, expected, strict, simply = rows[rows[:, 0] == step].mean(axis=0)
+    lifts.append((step, measured - strict, expected - strict))
+    print(f"{step:4.0f} {measured - strict:28.2f} {expected - strict:11.2f} {expected - measured:12.3f} "
           f"{simply - measured:+22.3f}  dB")
 
 # %% alt="PSNR over strict against the step between tiles: prediction and measurement rise together"
 fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
-x, measured, said = np.array(lifts).T
-ax.plot(x, said, "ks--", markerfacecolor="w", markersize=9, label="predicted")
+x, measured, expected = np.array(lifts).T
+ax.plot(x, expected, "ks--", markerfacecolor="w", markersize=9, label="predicted")
 ax.plot(x, measured, "ko-", markersize=4, label="measured")
 ax.axhline(0, color="0.6", linewidth=0.8)
 ax.axvline(TILE_STEP, color="0.6", linewidth=0.8, linestyle=":")

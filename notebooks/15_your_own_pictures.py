@@ -110,7 +110,7 @@ if chosen:
     print(f"a megapixel takes {seconds / megapixels:.0f} s on {runs.device_name(device)}; "
           f"{computing / megapixels:.0f} s of core time, whatever else this machine does")
 if clean:
-    before, after = (psnr(*(to_tensor(one).unsqueeze(0) for one in (array, clean.clean))).item()
+    before, after = (psnr(*(to_tensor(image).unsqueeze(0) for image in (array, clean.clean))).item()
                      for array in (photo.array, restored))
     print(f"PSNR against the clean picture: {before:.2f} dB before, {after:.2f} dB after")
 

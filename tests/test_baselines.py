@@ -239,7 +239,7 @@ def draws_by_loops(logits, k):
 def test_neighbours_are_drawn_as_in_the_paper():
     logits = 3 * torch.randn(2, 1, 4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     weights = neighbour_weights(logits, 5)
-    expected = np.stack([[draws_by_loops(row.numpy(), 5) for row in one[0]] for one in logits]).swapaxes(1, 2)
+    expected = np.stack([[draws_by_loops(row.numpy(), 5) for row in sample[0]] for sample in logits]).swapaxes(1, 2)
     torch.testing.assert_close(weights, torch.from_numpy(expected))
     torch.testing.assert_close(weights.sum(dim=3), torch.ones(2, 5, 4, dtype=torch.float64))
 
@@ -277,13 +277,13 @@ def n3_by_loops(x, embedded, log_temperature, norm, k):
         return range(first, min(first + 15, length))
 
     total, count = np.zeros((k, *x.shape)), np.zeros(x.shape[1:])
-    for own in np.ndindex(rows, columns):
-        others = [(a, b) for a in window(own[0], rows) for b in window(own[1], columns) if (a, b) != own]
-        distances = [((embedded[place(*own)] - embedded[place(*other)]) ** 2).sum() for other in others]
-        logits = norm(-np.array(distances)) / (0.1 * np.exp(log_temperature[place(*own)].mean()))
+    for query in np.ndindex(rows, columns):
+        others = [(a, b) for a in window(query[0], rows) for b in window(query[1], columns) if (a, b) != query]
+        distances = [((embedded[place(*query)] - embedded[place(*other)]) ** 2).sum() for other in others]
+        logits = norm(-np.array(distances)) / (0.1 * np.exp(log_temperature[place(*query)].mean()))
         neighbours = np.stack([x[place(*other)] for other in others])
-        total[place(*own)] += np.einsum("kn,nchw->kchw", draws_by_loops(logits, k), neighbours)
-        count[place(*own)] += 1
+        total[place(*query)] += np.einsum("kn,nchw->kchw", draws_by_loops(logits, k), neighbours)
+        count[place(*query)] += 1
     inside = (..., slice(around[1][0], around[1][0] + height), slice(around[2][0], around[2][0] + width))
     return (total / count - x)[inside]
 

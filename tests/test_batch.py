@@ -179,9 +179,9 @@ def test_a_closed_terminal_and_a_plain_kill_are_like_ctrl_c():
 
 
 def test_a_progress_bar_leaves_nothing_and_a_warning_stays(executed):
-    said = [output.text for cell in nbformat.read(executed[0], as_version=4).cells
+    warnings = [output.text for cell in nbformat.read(executed[0], as_version=4).cells
             for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
-    assert said == ["this may be wrong"]
+    assert warnings == ["this may be wrong"]
     assert "/50" not in text_of(executed[0])
 
 
@@ -686,8 +686,8 @@ def test_publish_copies_results_weights_and_notebooks(shipped):
 def test_publish_keeps_the_result_of_more_iterations(shipped):
     run, root = shipped
     result(root / "checkpoints", "old", b"o", iterations=501)
-    said = publish.publish("gpu", run, root)
-    assert "left out: new.json, for old.json has more iterations" in said
+    lines = publish.publish("gpu", run, root)
+    assert "left out: new.json, for old.json has more iterations" in lines
     assert [path.name for path in (root / "checkpoints" / "results").iterdir()] == ["old.json"]
     assert [path.name for path in (root / "checkpoints" / "weights").iterdir()] == ["old.safetensors"]
 
@@ -815,8 +815,8 @@ def test_publish_leaves_out_the_weights_that_are_too_large_and_keeps_their_resul
     result(run / "checkpoints", "loss", b"w" * 6, **{"lambda": 2.0})
     result(run / "checkpoints", "other", b"w" * 8, sigma=30)
     monkeypatch.setattr(publish, "WEIGHTS_LIMIT", 18)  # of 24 bytes, so that 6 of what no table shows must go
-    said = [line for line in publish.publish("gpu", run, root) if "loss.safetensors" in line]
-    assert said == ["left out, for over 1.8e-05 MB of weights: loss.safetensors"]  # and was not copied before
+    lines = [line for line in publish.publish("gpu", run, root) if "loss.safetensors" in line]
+    assert lines == ["left out, for over 1.8e-05 MB of weights: loss.safetensors"]  # and was not copied before
     assert {path.stem for path in (root / "checkpoints" / "weights").iterdir()} == {"shown", "other", "new"}
     assert {path.stem for path in (root / "checkpoints" / "results").iterdir()} == {"shown", "other", "new", "loss"}
     manifest.check(root / "checkpoints")

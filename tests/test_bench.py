@@ -74,10 +74,10 @@ def test_a_peak_is_what_was_held_at_once():
 
 
 def test_digests_tell_every_bit():
-    one = {"weight": torch.zeros(3), "history": [1, 2]}
-    assert resumption.digest(one) == resumption.digest({"weight": torch.zeros(3), "history": [1, 2]})
-    assert resumption.digest(one) != resumption.digest(one | {"history": [1, 3]})
-    assert resumption.digest(one) != resumption.digest(one | {"weight": torch.tensor([0.0, 0.0, -0.0])})
+    state = {"weight": torch.zeros(3), "history": [1, 2]}
+    assert resumption.digest(state) == resumption.digest({"weight": torch.zeros(3), "history": [1, 2]})
+    assert resumption.digest(state) != resumption.digest(state | {"history": [1, 3]})
+    assert resumption.digest(state) != resumption.digest(state | {"weight": torch.tensor([0.0, 0.0, -0.0])})
 
 
 def test_exponents_are_those_of_the_law():
@@ -105,11 +105,11 @@ def test_what_is_shipped_is_whole():
         pytest.skip("no benchmark is shipped")
     shipped = json.loads((SHIPPED / "bench.json").read_text())
     assert shipped.keys() >= PROMISED
-    for name, one in shipped.items():
-        assert one.keys() == KEYS, name
-        numbers = [one["value"], one["ratio"] or 0, one["spread"] or 0]
+    for name, measurement in shipped.items():
+        assert measurement.keys() == KEYS, name
+        numbers = [measurement["value"], measurement["ratio"] or 0, measurement["spread"] or 0]
         assert all(math.isfinite(number) and number >= 0 for number in numbers), name
-        assert (one["ratio"] is None) == (one["against"] is None), name
+        assert (measurement["ratio"] is None) == (measurement["against"] is None), name
 
 
 def test_the_shipped_growth_and_precision_are_whole():
@@ -121,11 +121,15 @@ def test_the_shipped_growth_and_precision_are_whole():
     assert json.loads((SHIPPED / "precision.json").read_text()).keys() == {"float32", "bfloat16"}
 
 
+def texts_of(figure):
+    return figure.findobj(lambda artist: hasattr(artist, "get_text"))
+
+
 def test_pictures_of_nothing_say_so_and_of_something_show_it():
     for draw in (bench_plots.ratios, bench_plots.growth, bench_plots.precision):
-        assert any("not run" in text.get_text() for text in draw({}).findobj(lambda one: hasattr(one, "get_text")))
+        assert any("not run" in text.get_text() for text in texts_of(draw({})))
     figure = bench_plots.ratios({"x": bench.entry(1.0, "s", "them", 0.25, 0.1), "rate": bench.entry(5.0, "1/s")})
-    texts = [text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text"))]
+    texts = [text.get_text() for text in texts_of(figure)]
     assert "0.25" in texts and "x\nagainst them" in texts and not any("rate" in text for text in texts)
 
 

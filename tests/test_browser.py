@@ -49,12 +49,12 @@ def lab(tmp_path_factory):
     # Every cell on the page, also those that are scrolled away.
     (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "MPLBACKEND"))}
-    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
+    jupyter = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
            "IPYTHONDIR": "ipython"}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyter", "lab", "--notebook-dir", notebooks, "--no-browser", "--allow-root"],
-            env=kept | {name: str(folder / value) for name, value in own.items()}, stdout=log, stderr=log)
+            env=kept | {name: str(folder / value) for name, value in jupyter.items()}, stdout=log, stderr=log)
     try:
         end = time.monotonic() + PATIENCE
         while not (found := list(folder.glob("runtime/jpserver-*.json"))):
@@ -94,8 +94,8 @@ def page(lab, browser):
             lambda _: condition())
 
     def ended():
-        errors = [one.text for one in all_of("[data-mime-type='application/vnd.jupyter.stderr']")
-                  if "Traceback" in one.text]
+        errors = [element.text for element in all_of("[data-mime-type='application/vnd.jupyter.stderr']")
+                  if "Traceback" in element.text]
         assert not errors, errors[0]
         return all(re.fullmatch(r"\[\d+\]:", prompt.text) for prompt in all_of(".jp-CodeCell .jp-InputPrompt"))
 

@@ -49,10 +49,10 @@ def test_undecided_is_one_for_even_rows_and_nought_for_certain_ones():
 
 
 def test_a_square_says_how_many_cells_take_an_input_and_with_what():
-    said = [text.get_text() for text in cell_plots.chosen_edges([DENOISING, DENOISING_R2]).axes[0].texts]
-    n4 = said[2 + 3 + 4:2 + 3 + 4 + 5]  # R2 rewires it: n3 and p2 become n2 and p1
+    texts = [text.get_text() for text in cell_plots.chosen_edges([DENOISING, DENOISING_R2]).axes[0].texts]
+    n4 = texts[2 + 3 + 4:2 + 3 + 4 + 5]  # R2 rewires it: n3 and p2 become n2 and p1
     assert n4 == ["1 of 2\ndef", "1 of 2\ndef", "0", "1 of 2\ndef", "1 of 2\ndef"]
-    assert said[0] == "2 of 2\nconv, conv"
+    assert texts[0] == "2 of 2\nconv, conv"
 
 
 def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():

@@ -65,13 +65,13 @@ def test_drawn_cells_differ_are_canonical_and_begin_with_the_same():
 @pytest.mark.parametrize("task, number, repeated, long", [("denoising", 200, 30, 20), ("deraining", 60, 10, 5)])
 def test_the_plan_has_what_is_promised(task, number, repeated, long):
     trainings = cell_table.plan(task)
-    assert len({(one.cell, one.seed, one.pixels) for one in trainings}) == len(trainings)
-    budget = min(one.pixels for one in trainings)
-    seeds = Counter(one.cell for one in trainings if one.pixels == budget)
+    assert len({(training.cell, training.seed, training.pixels) for training in trainings}) == len(trainings)
+    budget = min(training.pixels for training in trainings)
+    seeds = Counter(training.cell for training in trainings if training.pixels == budget)
     papers = {Genotype(edits.canonical(found.genotype)) for (of, _), found in PUBLISHED.items() if of == task}
     assert all(seeds.pop(cell) == 3 for cell in papers)
     assert len(seeds) >= number and sum(count == 3 for count in seeds.values()) >= repeated
-    slow = {one.cell for one in trainings if one.pixels == 10 * budget}
+    slow = {training.cell for training in trainings if training.pixels == 10 * budget}
     assert papers < slow and len(slow - papers) >= long and slow <= seeds.keys() | papers
 
 

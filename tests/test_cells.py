@@ -62,23 +62,23 @@ def test_agreement_counts_edges_and_then_operations():
 def test_each_profile_and_budget_keeps_its_own_groups_and_the_run_comes_before_the_shipped(tmp_path):
     run, shipped, budget = tmp_path / "run", tmp_path / "shipped", {"iterations": 10}
     genotype = [[list(edge) for edge in node] for node in PUBLISHED["denoising", "IR-NAS"].genotype]
-    one = {"name": "a", "genotype": genotype, "seed": 0, "psnr": 20.0, "ssim": 0.5, "seconds": None, "parameters": 9}
+    cell = {"name": "a", "genotype": genotype, "seed": 0, "psnr": 20.0, "ssim": 0.5, "seconds": None, "parameters": 9}
     record = {"task": "denoising", "group": "random", "profile": "laptop", "budget": budget, "cells": []}
-    cells.save(record | {"cells": [one]}, run)
+    cells.save(record | {"cells": [cell]}, run)
     cells.save(record, shipped)
     cells.save(record | {"group": "R1"}, shipped)
-    cells.save(record | {"profile": "gpu", "cells": [one] * 2}, run)
-    cells.save(record | {"budget": {"iterations": 20}, "cells": [one] * 3}, run)
-    cells.save(record | {"profile": "smoke", "cells": [one] * 9}, run)
-    cells.save(record | {"task": "deraining", "cells": [one] * 7}, run)
+    cells.save(record | {"profile": "gpu", "cells": [cell] * 2}, run)
+    cells.save(record | {"budget": {"iterations": 20}, "cells": [cell] * 3}, run)
+    cells.save(record | {"profile": "smoke", "cells": [cell] * 9}, run)
+    cells.save(record | {"task": "deraining", "cells": [cell] * 7}, run)
     found = cells.load([run, shipped], "denoising", "laptop", budget)
-    assert found == {"random": record | {"cells": [one]}, "R1": record | {"group": "R1"}}
+    assert found == {"random": record | {"cells": [cell]}, "R1": record | {"group": "R1"}}
     assert cells.load([run], "denoising", "paper", budget) == {}
     cells.save(record | {"budget": budget | {"pictures": 20, "data_sha256": "d"}, "profile": "huge"}, run)
     assert cells.load([run], "denoising", "huge", budget).keys() == {"random"}
     assert cells.load([run], "denoising", "huge", budget | {"data_sha256": "e"}) == {}
-    assert cells.best_known([run, shipped], "denoising")["random"]["cells"] == [one] * 3
-    assert cells.best_known([run, shipped], "denoising", smoke=True)["random"]["cells"] == [one] * 9
+    assert cells.best_known([run, shipped], "denoising")["random"]["cells"] == [cell] * 3
+    assert cells.best_known([run, shipped], "denoising", smoke=True)["random"]["cells"] == [cell] * 9
     (run / "denoising-R2-10-laptop.json").write_text("{")
     with pytest.raises(CheckpointError, match="denoising-R2-10-laptop.json: not readable as JSON"):
         cells.load([run], "denoising", "laptop", budget)
@@ -99,9 +99,9 @@ def test_every_pair_of_inputs_and_every_operation_is_equally_likely():
                                     {"genotype": [[["conv", "p1"]] * 2]}))
 def test_a_cell_with_what_is_no_score_or_no_cell_is_refused(tmp_path, change):
     genotype = [[list(edge) for edge in node] for node in PUBLISHED["denoising", "IR-NAS"].genotype]
-    one = {"name": "a", "genotype": genotype, "seed": 0, "psnr": 20.0, "ssim": 0.5, "seconds": None, "parameters": 9}
+    cell = {"name": "a", "genotype": genotype, "seed": 0, "psnr": 20.0, "ssim": 0.5, "seconds": None, "parameters": 9}
     cells.save({"task": "denoising", "group": "random", "profile": "laptop", "budget": {"iterations": 10},
-                "cells": [one | change]}, tmp_path)
+                "cells": [cell | change]}, tmp_path)
     with pytest.raises(CheckpointError, match="denoising-random-10-laptop.json: "):
         cells.best_known([tmp_path], "denoising")
 

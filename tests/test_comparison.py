@@ -64,8 +64,8 @@ def test_a_training_that_gains_too_little_has_failed():
     few = measured("RED", offset=-2, names=NAMES[:4])
     noisy = replace(measured("Noisy", offset=-9, trained=False), schedule=None)
     assert comparison.gains_too_little(few, noisy) and not comparison.gains_too_little(few, None)
-    said = [row["metric"] for row in writers.rows(1, [few, noisy]) if "counts as failed" in row["note"]]
-    assert said == ["PSNR", "SSIM"]  # of RED, not of the input
+    failed = [row["metric"] for row in writers.rows(1, [few, noisy]) if "counts as failed" in row["note"]]
+    assert failed == ["PSNR", "SSIM"]  # of RED, not of the input
 
 
 def test_what_is_missing_is_said():

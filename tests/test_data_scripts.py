@@ -197,8 +197,8 @@ def test_the_second_address_serves_where_the_first_does_not(tiny, tmp_path, monk
         "wrong pictures": make_zip(tmp_path / "bad.zip", {name: b"other" for name in FILES}).read_bytes(),
         "damaged": make_tar(tmp_path / "bad.tgz", {"big": os.urandom(50000)} | FILES).read_bytes()[:40000],
     }[bad]
-    with Server(first, status=404 if bad == "gone" else 200) as one, Server(good) as two:
-        monkeypatch.setattr(prepare, "SOURCES", {"Tiny": (one.url, two.url)})
+    with Server(first, status=404 if bad == "gone" else 200) as first_server, Server(good) as second_server:
+        monkeypatch.setattr(prepare, "SOURCES", {"Tiny": (first_server.url, second_server.url)})
         assert run(tiny) == 0
     assert tree(tiny) == FILES
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -314,11 +314,11 @@ def test_shipped_lists_match_the_layout_that_datasets_reads():
 def test_what_a_killed_run_left_is_cleared_and_what_is_the_users_stays(tiny, tmp_path):
     killed = subprocess.Popen([sys.executable, "-c", ""])
     killed.wait()
-    own = {"Tiny/train/.1.2024.txt": b"notes", f"Tiny/train/.1.{os.getpid()}.jpg": b"of a process that runs"}
-    make_folder(tiny, FILES | own | {f"Tiny/train/.1.{killed.pid}.jpg": b"half", ".download/Tiny-0.part": b"half"})
+    notes = {"Tiny/train/.1.2024.txt": b"notes", f"Tiny/train/.1.{os.getpid()}.jpg": b"of a process that runs"}
+    make_folder(tiny, FILES | notes | {f"Tiny/train/.1.{killed.pid}.jpg": b"half", ".download/Tiny-0.part": b"half"})
     os.utime(tiny / f"Tiny/train/.1.{os.getpid()}.jpg")
     assert run(tiny) == 0  # complete: nothing is downloaded
-    assert tree(tiny) == FILES | own
+    assert tree(tiny) == FILES | notes
 
 
 def test_a_home_that_nobody_has_is_a_missing_folder(tiny, tmp_path, monkeypatch):

@@ -188,8 +188,8 @@ def test_rain800_is_split_by_scene(small_rain800):
              "validation": [f"training/{pair.name}" for pair in data.validation],
              "test": [f"test_syn/{pair.name}" for pair in data.test]}
     sides = {side: {scenes[name] for name in of} for side, of in names.items()}
-    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        assert not sides[one] & sides[other]
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert not sides[first] & sides[second]
     assert len(names["test"]) == 100 and len(sides["test"]) == 76
     assert sorted([*names["train"], *names["validation"], "training/460"]) == sorted(
         name for name in scenes if name.startswith("training/"))
@@ -202,8 +202,8 @@ def test_scenes_are_linked_in_chains():
     rng = np.random.default_rng(0)
     base = [scenes_script.thumbnail(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)) for _ in range(3)]
 
-    def between(one, other, share):
-        mixed = (1 - share) * one + share * other
+    def between(first, second, share):
+        mixed = (1 - share) * first + share * second
         return mixed / np.linalg.norm(mixed)
     thumbnails = [base[0], base[1], between(base[0], base[2], 0.25), base[1], between(base[0], base[2], 0.5), base[2]]
     assert thumbnails[0] @ thumbnails[4] < 0.85 < min(thumbnails[0] @ thumbnails[2], thumbnails[2] @ thumbnails[4])
@@ -218,10 +218,10 @@ def test_the_listed_scenes_are_those_of_the_pictures():
     sample = [name for name in scenes if int(name.split("/")[1]) % 12 == 4] + ["training/460", "test_syn/6"]
     thumbnails = {name: scenes_script.thumbnail(read_pair(Path(DATA) / f"Rain800/{name}.jpg").clean)
                   for name in sample}
-    for one in sample:
-        for other in sample:
-            alike = thumbnails[one] @ thumbnails[other] > scenes_script.SAME_SCENE
-            assert alike == (scenes[one] == scenes[other]), (one, other)
+    for first in sample:
+        for second in sample:
+            alike = thumbnails[first] @ thumbnails[second] > scenes_script.SAME_SCENE
+            assert alike == (scenes[first] == scenes[second]), (first, second)
 
 
 def test_seam_of_a_jpeg_does_not_reach_the_pair(tmp_path):
@@ -252,9 +252,9 @@ def test_embedded_is_small_disjoint_and_the_same_each_time(task, train, validati
     for picture in data.validation + data.test:
         assert max(picture.clean.shape[:2]) <= 256
     again = load(task, "embedded")
-    for one, two in zip(data.train + data.test, again.train + again.test, strict=True):
-        assert one.name == two.name and np.array_equal(one.clean, two.clean)
-        assert one.degraded is two.degraded is None or np.array_equal(one.degraded, two.degraded)
+    for first, second in zip(data.train + data.test, again.train + again.test, strict=True):
+        assert first.name == second.name and np.array_equal(first.clean, second.clean)
+        assert first.degraded is second.degraded is None or np.array_equal(first.degraded, second.degraded)
     assert data.sha256 == again.sha256
 
 

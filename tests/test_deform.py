@@ -213,7 +213,7 @@ def test_several_threads_may_call_at_once():
     for worker in workers:
         worker.join()
     assert len(found) == 15
-    assert all(torch.equal(expected[name], one[name]) for one in found for name in expected)
+    assert all(torch.equal(expected[name], gradients[name]) for gradients in found for name in expected)
 
 
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])

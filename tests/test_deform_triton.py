@@ -146,12 +146,12 @@ def test_the_slow_operator_is_not_taken_silently(monkeypatch):
     input, offset, weight = (torch.empty(shape, device="meta") for shape in ((1, 4, 5, 5), (1, 36, 5, 5), (4, 4, 3, 3)))
     deform._gpu_operator.cache_clear()
     try:
-        with pytest.warns(UserWarning, match="^no Triton here, so torchvision's slower") as said:
+        with pytest.warns(UserWarning, match="^no Triton here, so torchvision's slower") as warned:
             for _ in range(2):
                 deform.deform_conv(input, offset, weight, padding=1)
     finally:
         deform._gpu_operator.cache_clear()
-    assert len(said) == 1 and said[0].filename == __file__
+    assert len(warned) == 1 and warned[0].filename == __file__
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def details_by_functions(network, x):
     def unit(name, y):
         return F.relu(f.norm(f"{name}.1", f.conv(f"{name}.0", y)))
 
-    base = np.stack([[by_scipy(channel) for channel in one] for one in x.numpy()])
+    base = np.stack([[by_scipy(channel) for channel in picture] for picture in x.numpy()])
     y = unit("first", x - torch.from_numpy(base))
     for i in range(12):
         y = unit(f"pairs.{i}.1", unit(f"pairs.{i}.0", y)) + y
@@ -240,7 +240,7 @@ def test_grey_pictures_go_through_too(network):
 def test_pictures_of_a_batch_do_not_see_each_other(network):
     network, x = randomised(network()), picture(3, 3, 12, 10)
     with torch.inference_mode():
-        torch.testing.assert_close(network(x), torch.cat([network(one) for one in x.split(1)]), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(network(x), torch.cat(list(map(network, x.split(1)))), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -14,8 +14,8 @@ SAME_TWICE = Genotype([[("conv", "p2"), ("def", "p1")], [("sep", "p2"), ("sep", 
 
 def all_cells(nodes):
     """Every cell once: for each node two different inputs, each with an operation."""
-    per_node = [[((one, a), (other, b)) for a, b in combinations(states(node), 2)
-                 for one, other in product(OPERATIONS[:-1], repeat=2)] for node in range(nodes)]
+    per_node = [[((first, a), (second, b)) for a, b in combinations(states(node), 2)
+                 for first, second in product(OPERATIONS[:-1], repeat=2)] for node in range(nodes)]
     return [Genotype(cell) for cell in product(*per_node)]
 
 

@@ -106,8 +106,8 @@ def test_the_chosen_pictures_are_test_pictures_and_hold_their_crops(task, datase
     if dataset != "embedded" and not os.environ.get("IRNAS_DATA"):
         pytest.skip("IRNAS_DATA is not set: no real pictures")
     chosen = panels.chosen(dataset, datasets.load(task, dataset).test)
-    own = [name for name in panels.CROPS[dataset] if dataset != "embedded" or ("-" in name) == (task == "deraining")]
-    assert sorted(picture.name for picture in chosen) == sorted(own)
+    names = [name for name in panels.CROPS[dataset] if dataset != "embedded" or ("-" in name) == (task == "deraining")]
+    assert sorted(picture.name for picture in chosen) == sorted(names)
     for picture in chosen:
         top, left, side = panels.CROPS[dataset][picture.name]
         assert picture.clean[top:top + side, left:left + side].shape[:2] == (side, side)
@@ -182,10 +182,10 @@ def test_a_training_curve_shows_what_was_logged():
         assert [list(line.get_ydata()) for line in axes.lines] == [[row[column] for row in RESULT.curve]] * 4
     assert {"IR-NAS, sigma 50, matched, seed 0", "DnCNN, sigma 50, matched, lambda 2, seed 0",
             "profile laptop"} <= set(texts(figure))
-    own, other = plots.training_panels([RESULT, replace(RESULT, system="DnCNN", curve=[[1, 0.1, 30], [2, 0.1, 31]]),
+    first, second = plots.training_panels([RESULT, replace(RESULT, system="DnCNN", curve=[[1, 0.1, 30], [2, 0.1, 31]]),
                                         replace(RESULT, curve=None)]).axes
-    assert [axes.get_title() for axes in (own, other)] == ["IR-NAS", "DnCNN"]
-    assert [list(axes.lines[-1].get_ydata()) for axes in (own, other)] == [[row[2] for row in RESULT.curve],
+    assert [axes.get_title() for axes in (first, second)] == ["IR-NAS", "DnCNN"]
+    assert [list(axes.lines[-1].get_ydata()) for axes in (first, second)] == [[row[2] for row in RESULT.curve],
                                                                            [30, 31]]
 
 
@@ -261,6 +261,6 @@ def test_damage_is_told_in_one_line(tmp_path, capsys):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "bad.json").write_text("{")
     assert all.main(["--checkpoints", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and "no such folder" in said[0] and "bad.json" in said[1]
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2 and "no such folder" in errors[0] and "bad.json" in errors[1]
     assert not (tmp_path / "out").exists()

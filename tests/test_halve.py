@@ -34,8 +34,8 @@ def test_rounded_weights_take_half_the_bytes_and_load_as_before(shipped):
     result, folder, network = shipped
     path = folder / result.weights["file"]
     size = path.stat().st_size
-    said = halve.halve(result, folder, None, 1)
-    assert "in half precision" in said and "stays" not in said
+    line = halve.halve(result, folder, None, 1)
+    assert "in half precision" in line and "stays" not in line
     assert path.stat().st_size < 0.55 * size
     (kept,) = results.load(folder / "results")
     again = systems.build("DnCNN", 1).eval()

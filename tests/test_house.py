@@ -29,7 +29,7 @@ PROFILES = ("smoke", "laptop", "gpu", "paper")
 
 def ranges(lines):
     found = [Requirement(line) for line in lines]
-    return {canonicalize_name(one.name): str(one.specifier) for one in found}
+    return {canonicalize_name(requirement.name): str(requirement.specifier) for requirement in found}
 
 
 def imported(source):
@@ -61,10 +61,10 @@ def test_the_lock_holds_one_version_in_range_for_everything_asked_for():
     lock = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines()
             if line and not line.startswith("#")]
     pinned = {}
-    for one in lock:
-        (pin,) = one.specifier
-        assert pin.operator == "==" and "+" not in pin.version, f"{one}: not a plain released version"
-        pinned[canonicalize_name(one.name)] = pin.version
+    for requirement in lock:
+        (pin,) = requirement.specifier
+        assert pin.operator == "==" and "+" not in pin.version, f"{requirement}: not a plain released version"
+        pinned[canonicalize_name(requirement.name)] = pin.version
     assert len(pinned) == len(lock)
     for line in HOUSE + EXTRAS["test"]:
         asked = Requirement(line)

@@ -182,6 +182,6 @@ def test_a_page_runs_as_it_is_without_data(name, clone, kernel):
     assert seconds < SECONDS
     shown = [output for _, _, output in outputs(notebook)]
     assert any({*PICTURES, "text/markdown"} & set(output.get("data", ())) for output in shown)
-    said = " ".join(output.text for output in shown if output.get("name") == "stdout")
-    assert ("is not on this machine. Results on this page are the stored ones" in said) == (name in NEED_DATA)
+    printed = " ".join(output.text for output in shown if output.get("name") == "stdout")
+    assert ("is not on this machine. Results on this page are the stored ones" in printed) == (name in NEED_DATA)
     assert not [*clone.glob("runs/*/checkpoints/**/*.json")], "something was recorded from embedded pictures"

@@ -63,10 +63,10 @@ def test_derived_claims_follow_from_the_tables(numbers):
 
 
 def test_slips_are_marked(numbers):
-    for name, said in (("t1-wnnm-sigma70-ssim", "0.6346"), ("t1-red-sigma30-ssim", "0.8019"),
+    for name, number in (("t1-wnnm-sigma70-ssim", "0.6346"), ("t1-red-sigma30-ssim", "0.8019"),
                        ("t5-nlrn-sigma30-ssim", "0.8423"), ("t4-denoising-ir_nas-psnr", "IN_NAS"),
                        ("t6-ir_nas_star_star-psnr", "swap")):
-        assert said in numbers[name].note
+        assert number in numbers[name].note
 
 
 # Table, task, sigmas, then the rows: system, PSNR and SSIM for each sigma or task; all typed from the paper

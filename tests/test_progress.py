@@ -38,7 +38,7 @@ def test_what_is_done_is_not_left(results, tmp_path):
     (tmp_path / "done" / "01_datasets").touch()
     assert remaining.finished("laptop") == {"01_datasets"}
     found = remaining.left("laptop", [job("01_datasets"), job("02_search_space")])
-    assert [str(one) for one in found] == ["02_search_space"]
+    assert [str(job_left) for job_left in found] == ["02_search_space"]
 
 
 def test_a_training_that_has_begun_goes_on_at_its_own_pace(results):
@@ -71,13 +71,13 @@ def test_what_is_trained_already_only_has_to_be_loaded(results):
     assert str(remaining.left("laptop", [job("slower", system="RED", schedule=2000)])[0]) == (
         "slower: 0 of 1,000 iterations, about 2 minutes")
     results.append(result(iterations=10, seconds=1.2))
-    assert [str(one) for one in remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
+    assert list(map(str, remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)]))) == [
         "same: trained", "other: 0 of 1,000 iterations, about 2 minutes"]
 
 
 def test_a_failed_training_is_over_and_gives_no_pace(results):
     results.append(result(seconds=None, status="failed"))
-    assert [str(one) for one in remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)])] == [
+    assert list(map(str, remaining.left("laptop", [job("same", sigma=50), job("other", sigma=30)]))) == [
         "same: trained", "other: 0 of 1,000 iterations, no measured time"]
 
 

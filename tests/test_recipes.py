@@ -1,6 +1,7 @@
 """Recipes: the printed one, the authors' one, ours."""
 
 import math
+from operator import attrgetter
 
 import pytest
 import torch
@@ -79,8 +80,8 @@ def test_a_group_learns_at_its_own_scale_of_the_rate():
 
 def test_every_number_of_the_recipes_is_that_of_the_decisions():
     def numbers(name):
-        one = recipes.recipe(name)
-        return one.optimizer, one.lr, one.schedule, one.weight_decay, one.momentum, one.warmup, one.loss_lambda
+        return attrgetter("optimizer", "lr", "schedule", "weight_decay", "momentum", "warmup", "loss_lambda")(
+            recipes.recipe(name))
     assert numbers("paper") == ("Adam", 0.05, "constant", 0, 0, 0, 0.5)
     assert numbers("authors") == ("SGD", 0.05, "polynomial", 4e-5, 0.9, 0, 0.6)
     assert numbers("matched") == ("AdamW", 1e-3, "cosine", 1e-4, 0, 500, 0.5)

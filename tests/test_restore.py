@@ -107,7 +107,7 @@ def test_tiles_see_as_far_as_is_said(down, right):
 
 
 def test_a_trained_network_leaves_no_mesh_of_tiles():
-    result = next(one for one in networks.known(runs.SHIPPED) if one.system == "DnCNN" and one.sigma == 50)
+    result = next(result for result in networks.known(runs.SHIPPED) if result.system == "DnCNN" and result.sigma == 50)
     array = noisy_file(Picture("", data.camera()[:150, :170, None]), 50).degraded
     network = runs.trained_network(result, runs.SHIPPED)
     whole, tiled = (through(network, array, tile).astype(int) for tile in (0, 64))

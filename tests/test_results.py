@@ -69,7 +69,7 @@ def test_the_protocols_are_those_that_measure():
     assert known | {"file"} == set(PROTOCOLS), "page 12 alone measures files; no table shows them"
 
 
-@pytest.mark.parametrize(("changes", "said"), [
+@pytest.mark.parametrize(("changes", "message"), [
     ({"task": "inpainting"}, "unknown task 'inpainting'"),
     ({"status": "done"}, "status is 'done'"),
     ({"metrics": {}}, "nothing was measured"),
@@ -92,8 +92,8 @@ def test_the_protocols_are_those_that_measure():
     ({"weights": {"file": "x"}}, "weights are neither"),
     ({"status": "not run"}, "status is 'not run'"),
 ])
-def test_impossible_results_are_refused_before_anything_is_written(tmp_path, changes, said):
-    with pytest.raises(results.ResultError, match=said) as error:
+def test_impossible_results_are_refused_before_anything_is_written(tmp_path, changes, message):
+    with pytest.raises(results.ResultError, match=message) as error:
         results.save(make(**changes), tmp_path / "results")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "results").exists()

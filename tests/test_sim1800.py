@@ -266,14 +266,14 @@ def test_errors_are_one_line(bsd500, tmp_path, monkeypatch, capsys):
 
 def test_a_default_build_is_compared_with_the_published_hashes(bsd500, tmp_path, monkeypatch, capsys):
     assert run("--data", tmp_path) == 0
-    assert "warning: 3624 of 3624 files differ" in (said := capsys.readouterr().err) and "libjpeg-turbo" in said
+    assert "warning: 3624 of 3624 files differ" in (output := capsys.readouterr().err) and "libjpeg-turbo" in output
     files = {name: content for name, content in tree(tmp_path).items() if name.startswith("SIM1800") and ".png" in name}
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
     (tmp_path / "SIM1800-BSD500.sha256").write_text("".join(lines))
     monkeypatch.setattr(prepare, "LISTS", tmp_path)
     assert run("--data", tmp_path) == 0
-    said = capsys.readouterr()
-    assert f"all {2 * 7} files are as published" in said.out and "warning" not in said.err
+    output = capsys.readouterr()
+    assert f"all {2 * 7} files are as published" in output.out and "warning" not in output.err
 
 
 def test_the_published_hashes_name_every_pair():

@@ -17,7 +17,7 @@ CPU = "CPU, 2 threads"
 
 def traced(name, *found, **measured):
     """The entry of one printed number."""
-    return next(one for one in trace.trace(found, **measured) if one.printed.id == name)
+    return next(entry for entry in trace.trace(found, **measured) if entry.printed.id == name)
 
 
 def redrawn(psnr=26.77, ssim=0.7635, **changes):
@@ -34,19 +34,19 @@ def taken(test_pictures, **seconds):
 @pytest.mark.parametrize("found", [[], [make(), redrawn(sigma=30), make(profile="smoke")]])
 def test_all_125_are_there_once_in_their_order_and_each_says_why(found):
     entries = trace.trace(found)
-    assert [one.printed for one in entries] == printed.load() and len(entries) == 125
-    for one in entries:
-        assert one.why and one.verdict in trace.VERDICTS
-        assert (one.measured is None) == (one.verdict in (NOT_RUN, FAILED))
-        assert (one.difference is not None) == (one.verdict in trace.COMPARED)
+    assert [entry.printed for entry in entries] == printed.load() and len(entries) == 125
+    for entry in entries:
+        assert entry.why and entry.verdict in trace.VERDICTS
+        assert (entry.measured is None) == (entry.verdict in (NOT_RUN, FAILED))
+        assert (entry.difference is not None) == (entry.verdict in trace.COMPARED)
 
 
 def test_without_results_only_what_needs_none_is_measured():
     entries = trace.trace([])
-    assert [one.printed.id for one in entries if one.measured is not None] == [
+    assert [entry.printed.id for entry in entries if entry.measured is not None] == [
         "t1-red-parameters", "t1-memnet-parameters", "t1-nlrn-parameters", "t1-n3net-parameters",
         "t1-ir_nas-parameters", "claim-parameters_vs_n3net", "claim-parameters_vs_nlrn"]
-    assert Counter(one.verdict for one in entries)["not run"] == 118
+    assert Counter(entry.verdict for entry in entries)["not run"] == 118
 
 
 def test_every_number_that_can_be_compared_has_a_tolerance():
@@ -60,7 +60,7 @@ def test_the_file_holds_the_list(tmp_path):
         rows = list(csv.DictReader(file))
     assert " ".join(rows[0]) == ("id where task system sigma metric printed measured protocol budget difference "
                                  "verdict why")
-    assert rows == [one.row(more_decimals=2) for one in entries]
+    assert rows == [entry.row(more_decimals=2) for entry in entries]
     row = next(row for row in rows if row["id"] == PSNR)
     assert list(row.values()) == [PSNR, "1", "denoising", "IR-NAS", "50", "PSNR", "26.77", "26.7000", "redrawn",
                                   "500 of 600,000 iterations, 12 crops each; profile laptop, cpu",
@@ -211,14 +211,14 @@ def test_another_papers_search_cannot_be_measured():
 
 def test_of_how_many_iterations_is_said_of_the_papers_own_network_alone():
     found = [make(system="N3Net"), make()]
-    budgets = {one.printed.id: one.budget for one in trace.trace(found)}
+    budgets = {entry.printed.id: entry.budget for entry in trace.trace(found)}
     assert budgets["t1-n3net-sigma50-psnr"] == "500 iterations, 12 crops each; profile laptop, cpu"
     assert budgets["t1-ir_nas-sigma50-psnr"] == "500 of 600,000 iterations, 12 crops each; profile laptop, cpu"
 
 
 def test_a_training_that_gained_too_little_is_said_where_it_is_not_compared_too():
     found = [comparable("IR-NAS", offset=-2), replace(comparable("Noisy", offset=-9, trained=False), schedule=None)]
-    entry = next(one for one in trace.trace(found) if one.printed.id == "t1-ir_nas-sigma50-psnr")
+    entry = next(entry for entry in trace.trace(found) if entry.printed.id == "t1-ir_nas-sigma50-psnr")
     assert entry.verdict == "not comparable" and entry.why.endswith("dB over its input at sigma 50")
 
 
@@ -235,7 +235,7 @@ def test_a_training_that_gained_too_little_is_said_where_it_is_not_compared_too(
 def test_the_tolerance_of_ratios_of_times(name, times, verdict):
     task = "denoising" if "N3Net" in times else "deraining"
     record = {"device": "CPU", "test_pictures": 100, "pictures": {"a": times}}
-    entry = next(one for one in trace.trace([], times={task: record}) if one.printed.id == name)
+    entry = next(entry for entry in trace.trace([], times={task: record}) if entry.printed.id == name)
     assert entry.verdict == verdict
 
 

@@ -308,9 +308,9 @@ def test_ctrl_c_saves_and_loses_nothing(tmp_path, monkeypatch):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode != 0
-    said = errors.strip().splitlines()[-1]
+    last_line = errors.strip().splitlines()[-1]
     at = checkpoints.load_state(tmp_path / "run.pt", KEY)["iteration"]
-    assert said == f"KeyboardInterrupt: stopped after {at} steps; run again to go on"
+    assert last_line == f"KeyboardInterrupt: stopped after {at} steps; run again to go on"
     assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
     assert_resumes_exactly(tmp_path / "run.pt", monkeypatch)
 

@@ -46,20 +46,20 @@ def test_what_lacks_is_taken_and_lies_as_if_trained_here(shipped, tmp_path, make
     source = make(tmp_path / name, {f"some/where/{name}": content for name, content in CONTENT.items()})
     assert weights.main(["--from", str(source)]) == 0
     assert found(shipped) == LACKING
-    own = runs.output_folder("laptop")
-    (result, folder) = next((result, own) for result in runs.all_results("laptop") if result.seed == 2)
+    run_output = runs.output_folder("laptop")
+    (result, folder) = next((result, run_output) for result in runs.all_results("laptop") if result.seed == 2)
     assert runs.at_hand(result, folder)
 
 
 def test_a_training_of_ones_own_under_the_same_name_is_left_alone(shipped, tmp_path, capsys):
     results = runs.output_folder("laptop") / "results"
     results.mkdir(parents=True)
-    (record,) = (one for one in weights.not_shipped(shipped).values() if one.seed == 2)
-    own = json.dumps(record.record() | {"batch": 99})
-    (results / f"{record.stem}.json").write_text(own)
+    (record,) = (lacking for lacking in weights.not_shipped(shipped).values() if lacking.seed == 2)
+    changed = json.dumps(record.record() | {"batch": 99})
+    (results / f"{record.stem}.json").write_text(changed)
     assert weights.main(["--from", str(make_zip(tmp_path / "a.zip", CONTENT))]) == 0
     assert found(shipped) == {"net1.safetensors": CONTENT["net1.safetensors"]}
-    assert (results / f"{record.stem}.json").read_text() == own
+    assert (results / f"{record.stem}.json").read_text() == changed
     assert "net2.safetensors: left alone, runs/laptop has a training of its own" in capsys.readouterr().out
 
 
@@ -118,8 +118,8 @@ def test_the_history_gives_back_what_was_shipped_once(shipped, capsys):
 
 def test_without_a_history_it_says_so_in_a_line(shipped, capsys):
     assert weights.main([]) == 1
-    said = capsys.readouterr().err
-    assert "use --from" in said and len(said.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert "use --from" in message and len(message.splitlines()) == 1
 
 
 def test_what_is_packed_can_be_taken_elsewhere(shipped, tmp_path, capsys):

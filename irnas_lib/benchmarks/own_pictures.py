@@ -81,7 +81,7 @@ def measure(chosen: Iterable[Picture], side: int, methods: Sequence[str], file: 
                 continue
             began = time.monotonic()
             array = restored(method, noisy, sigma)
-            score = psnr(*(to_tensor(one).unsqueeze(0) for one in (array, picture.clean))).item()
+            score = psnr(*(to_tensor(image).unsqueeze(0) for image in (array, picture.clean))).item()
             append(file, row | {"psnr": f"{score:.4f}", "seconds": f"{time.monotonic() - began:.2f}"})
 
 

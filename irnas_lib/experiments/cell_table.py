@@ -198,7 +198,8 @@ def append(record: dict, folder: str | Path) -> None:
 def left(task: str, profile: str) -> list[Training]:
     """The trainings of the plan that the table lacks."""
     done = set(map(key, read(task, profile)))
-    return [one for one in plan(task) if (task, edits.canonical(one.cell), one.seed, one.pixels) not in done]
+    return [training for training in plan(task)
+            if (task, edits.canonical(training.cell), training.seed, training.pixels) not in done]
 
 
 @contextlib.contextmanager
@@ -218,14 +219,14 @@ def fill(task: str, pictures: Dataset, profile: str, device: torch.device | str 
     """Trains what the table lacks, line by line; processes beside each other share the work."""
     passed_over = set()
     with tqdm(total=len(plan(task)), desc=f"cells, {task}") as bar:
-        while todo := [one for one in left(task, profile) if one not in passed_over]:
+        while todo := [training for training in left(task, profile) if training not in passed_over]:
             bar.update(bar.total - len(todo) - len(passed_over) - bar.n)
-            one, state = todo[0], state_file(task, todo[0], profile)
-            with claimed(state) as ours:
-                if not ours or one not in left(task, profile):  # another process has it, or has just finished it
-                    passed_over.add(one)
+            training, state = todo[0], state_file(task, todo[0], profile)
+            with claimed(state) as free:
+                if not free or training not in left(task, profile):  # another process has it, or has just finished it
+                    passed_over.add(training)
                     continue
-                append(make(task, one, pictures, profile, device), runs.output_folder(profile))
+                append(make(task, training, pictures, profile, device), runs.output_folder(profile))
                 state.unlink(missing_ok=True)
 
 
@@ -240,7 +241,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.left:
         todo = left(options.task, options.profile)
-        print(f"{len(todo)} of {len(plan(options.task))} are left: {sum(one.pixels for one in todo):,} pixels")
+        pixels = sum(training.pixels for training in todo)
+        print(f"{len(todo)} of {len(plan(options.task))} are left: {pixels:,} pixels")
         return 0
     torch.set_num_threads(1)  # several processes fill more cores than several threads of these small steps
     numba.set_num_threads(1)

@@ -97,13 +97,13 @@ def _setting(task: str, genotype: Genotype) -> tuple[int, Architecture]:
     return TASKS[task].channels, PUBLISHED[task, "IR-NAS"]._replace(genotype=genotype)
 
 
-def agreement(one: Genotype, other: Genotype) -> tuple[float, float]:
+def agreement(first: Genotype, second: Genotype) -> tuple[float, float]:
     """The share of edges (node and input) that two cells have in common, and of edges with the same operation."""
     def share(a: set, b: set) -> float:
         return len(a & b) / len(a)
 
-    inputs = [{(node, edge.source) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
-    whole = [{(node, *edge) for node, pair in enumerate(cell) for edge in pair} for cell in (one, other)]
+    inputs = [{(node, edge.source) for node, pair in enumerate(cell) for edge in pair} for cell in (first, second)]
+    whole = [{(node, *edge) for node, pair in enumerate(cell) for edge in pair} for cell in (first, second)]
     return share(*inputs), share(*whole)
 
 

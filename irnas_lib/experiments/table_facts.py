@@ -49,10 +49,9 @@ def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
     degrees = sum(len(values) - 1 for values in several)
     over_seeds = math.sqrt(sum(np.var(values) * len(values) for values in several) / degrees) if degrees else math.nan
     first = [seeds[0] for seeds in cells.values() if 0 in seeds]
-    variance = np.var(first, ddof=1) if len(first) > 1 else math.nan
-    own = 0.0 if math.isnan(over_seeds) else over_seeds ** 2
-    return Noise(over_seeds, len(several), math.sqrt(max(0.0, variance - own)) if len(first) > 1 else math.nan,
-                 len(first))
+    of_seeds = 0.0 if math.isnan(over_seeds) else over_seeds ** 2
+    over_cells = math.sqrt(max(0.0, np.var(first, ddof=1) - of_seeds)) if len(first) > 1 else math.nan
+    return Noise(over_seeds, len(several), over_cells, len(first))
 
 
 class Rank(NamedTuple):

@@ -243,11 +243,11 @@ class Upload(widgets.VBox):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             source.write_bytes(uploaded["content"])
-            before, after, said = self.restore(source, target)
+            before, after, caption = self.restore(source, target)
         except (PictureError, OSError) as error:
             self.line.value = str(error)
             return
-        self.line.value, self.shown.children = f"{said}; saved as {target.name}", (Divider(before, after),)
+        self.line.value, self.shown.children = f"{caption}; saved as {target.name}", (Divider(before, after),)
 
 
 def _png(array: np.ndarray) -> bytes:

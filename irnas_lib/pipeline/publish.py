@@ -150,10 +150,10 @@ def _profile(path: Path) -> str | None:
     return record.get("profile")
 
 
-def _same(record: Result, other: Result | None, shipped: Path) -> bool:
+def _same(record: Result, published: Result | None, shipped: Path) -> bool:
     """Whether a result is shipped already, its weights too, maybe rounded (see `halve`)."""
-    return (other is not None and replace(record, weights=None) == replace(other, weights=None)
-            and (record.weights is None or runs.at_hand(other, shipped)))
+    return (published is not None and replace(record, weights=None) == replace(published, weights=None)
+            and (record.weights is None or runs.at_hand(published, shipped)))
 
 
 def _results(checkpoints: Path) -> dict[Path, Result]:

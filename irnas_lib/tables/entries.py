@@ -192,9 +192,9 @@ def _systems(number: int, here: list[printed.Printed], settings: list[tuple[str,
     if LAYOUTS[number].is_open:
         task = settings[0][0]
         elsewhere = {item.system for item in printed.load()}
-        others = {result.system for result in results if result.task == task} - elsewhere
+        unprinted = {result.system for result in results if result.task == task} - elsewhere
         shown = [TASKS[task].unrestored, *shown] + sorted(
-            system for system in others
+            system for system in unprinted
             if any(best(results, task, system, _level(sigma), smoke=smoke) for _, sigma in settings))
     return list(dict.fromkeys(shown))
 
