@@ -13,19 +13,23 @@
 # %% [markdown]
 # # 6. Table 1: denoising BSD500
 #
-# The paper's main table, three times over: once for every protocol under which a number in it may have been
-# measured. A cell holds what the paper prints, what was measured here, or "not run". At the end you will know which
-# of the printed rows may be compared with each other, and how ours compare.
+# **What you will learn.** Which networks lead when all are trained alike, how that compares with two methods that learn
+# nothing, and which of the printed numbers of the paper's main table can be compared with anything measured here.
+#
+# **Why it matters.** A table of denoisers is read as a ranking. It is one only if its rows saw the same pictures, the
+# same noise, the same protocol and the same training.
+#
+# **What it needs.** The idea of PSNR and of the protocols ([notebook 5](05_training.ipynb); more in [notebook
+# 12](12_protocols.ipynb)). Everything on this page is made from stored results: no data, a few seconds.
 
 # %%
-
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from irnas_lib import files
 from irnas_lib.experiments import runs, times
-from irnas_lib.figures import plots
+from irnas_lib.figures import comparison_plots, plots
 from irnas_lib.pipeline import profiles
-from irnas_lib.tables import comparison, writers
+from irnas_lib.tables import comparison, frames, trace, writers
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
@@ -34,44 +38,70 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
-# ## The results at hand
+# ## At one budget, who is ahead?
 #
-# The table is made from result files alone: those of this run and, unless it is a smoke run, those that come with
-# the project. Each says how it was trained.
+# These systems were trained alike: as many steps on the same batches, measured on the same pictures with the same
+# noise. Every picture gives a pair of scores, so that a difference can be told from the luck of the pictures; not from
+# that of the seed, for there is one. The loss is Eq. 7, for IR-NAS* without its second term, for MemNet with all of its
+# six outputs in it.
+#
+# What the others are compared with is `IR-NAS + residual`, the paper's network with its input added to its output. The
+# network as printed has no path around its batch norms, and what that costs with small batches ([notebook
+# 10](10_tables_5_6_ablation.ipynb)) says little about its cell.
 
-# %%
-results = runs.all_results(profile)
-for result in results:
-    if result.task == "denoising":
-        print(f"{result.system:24} sigma {result.sigma}  {result.iterations or 0:>7} iterations  "
-              f"seed {result.seed}  {result.recipe or '-':8} {result.status}  on {result.dataset}")
+# %% alt="PSNR of each system over IR-NAS + residual with its interval over the test pictures, the best on top"
+results, smoke = runs.all_results(profile), profile == "smoke"
+compared = comparison.side_by_side(results, smoke=smoke, reference="IR-NAS + residual")
+display(comparison_plots.ranking(compared))
+warning = f"{writers.SMOKE_WARNING} " if smoke else ""
+title = compared.title if compared.rows else "Systems at one budget"
+display(frames.show(frames.at_one_budget(compared), warning + title))
+print(*(f"{system}: {why}" for system, why in compared.missing.items()), sep="; ")
 
 # %% [markdown]
-# ## The table
+# **What to notice** in the trainings that come with the project, 18 million pixels each. BM3D and WNNM, which learn
+# nothing, are ahead of every network in PSNR: this budget, 0.06% of the paper's, says nothing about where the networks
+# end. Among the networks N3Net and MemNet lead, and RED is level with `IR-NAS + residual`. DnCNN is behind it only by a
+# frame of a few pixels that this loss leaves untrained: inside of it DnCNN is ahead ([notebook
+# 10](10_tables_5_6_ablation.ipynb) measures it on eight pictures). The network as printed is last in PSNR, and in SSIM
+# level with `IR-NAS + residual`.
 #
-# `strict` is the whole picture with one noise field, `half` a picture of half the size, `redrawn` overlapping tiles
-# with fresh noise in each ([notebook 12](12_protocols.ipynb)). A difference is given only where the printed number
-# agrees with the same protocol, which is inferred there: the rows BM3D to NLRN agree with `half`, N3Net's with
-# `strict`, IR-NAS's with `redrawn`. The training budget stands beside each measured number; the paper's own is 600,000
-# iterations.
+# NLRN has failed: its loss jumps from beginning to end, it lets much of the noise through, and its tiles of 43x43,
+# which hardly overlap here, show their seams. Its authors clip the norm of its gradient, which the recipe that all
+# share does not; whether that is why was not tested.
+
+# %% [markdown]
+# ## Which printed numbers can be compared?
 #
-# Beside the printed rows: DnCNN as a yardstick; RED with the 128 channels of its paper, (128), where the printed count
-# fits 64; `IR-NAS + residual`, the paper's network with its input added to its output; `IR-NAS (searched here)`, the
-# cell and path that our own search found. **Rows may differ in budget**: each has the system's longest training of
-# those measured on most pictures, so that this table is no ranking. The ranking at one budget is below.
+# The paper does not say how it measured. [Notebook 12](12_protocols.ipynb) infers it: the rows BM3D to NLRN agree with
+# `half` (pictures of half the size), N3Net's with `strict` (whole pictures, one noise field), IR-NAS's with `redrawn`
+# (overlapping tiles, each with fresh noise), which flatters. Here each printed number stands beside ours under its own
+# protocol, from the system's longest training. So **no two rows of different protocols are a ranking**, neither
+# printed nor here.
 
 # %%
-smoke = profile == "smoke"
 taken = {} if smoke else times.load()
-csv, markdown, latex = writers.write(1, results, files.run_folder(profile) / "figures", smoke, taken)
-display(Markdown(markdown.read_text()))
+traced = trace.trace(results, taken)
+display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigma 50, printed and here"))
+
+# %% [markdown]
+# **What to notice.** The two methods that need no training come out as printed, so that the pictures and the protocol
+# are right. No training here is long enough to say anything about a printed number of a network: `undertrained` means
+# that it saw less than a tenth of the paper's pixels.
+#
+# The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
+# [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in
+# [table1.tex](../figures/table1.tex).
+
+# %%
+for path in writers.write(1, results, files.run_folder(profile) / "figures", smoke, taken):
+    print("written:", path.name)
 
 # %% [markdown]
 # ## What it looks like
 #
-# Crops of the same picture from every system that has run, each as the training that the table shows has left it:
-# some, like their rows, with a much longer training than others. The scores below each crop are of the crop, not of the
-# whole test set.
+# Crops of the same picture from every system that has run, each as its longest training has left it. The scores below
+# each crop are of the crop.
 
 # %% alt="Crops of two BSD500 test pictures at sigma 50: noisy, restored by each system, clean"
 shown = runs.output_folder(profile) / "panels"
@@ -80,44 +110,20 @@ if not shown.is_dir():
 display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50))
 
 # %% [markdown]
-# ## At one budget
+# ## What does a decibel cost?
 #
-# The table takes each system's longest training, and those differ in length. Here are the ones that were trained alike:
-# as many iterations on the same batches, measured on the same pictures with the same noise. The loss is Eq. 7, for
-# IR-NAS* without its second term, for MemNet with all of its six outputs in it. Every picture is a pair of scores, so
-# that a difference can be told from the luck of the pictures; not from that of the seed, for there is one.
+# The paper argues with parameters and with time. What do the systems of one budget reach for theirs?
 
-# %%
-compared = comparison.side_by_side(results, smoke=smoke)
-display(Markdown((f"**{writers.SMOKE_WARNING}**\n\n" if smoke else "") + comparison.markdown(compared)))
+# %% alt="Two scatter plots: PSNR of each system against its parameters and against its time"
+display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
 
 # %% [markdown]
-# IR-NAS as printed has no path around its batch norms ([notebook 10](10_tables_5_6_ablation.ipynb) shows what that
-# costs with small batches), which says little about its cell. With the input added to its output the others stand so
-# against it.
-
-# %%
-reference = "IR-NAS + residual"
-for row in comparison.side_by_side(results, smoke=smoke, reference=reference).rows:
-    if row.verdict:
-        verdict = "has failed" if row.failed else f"is {row.verdict}"
-        print(f"{row.result.system:12} {verdict:10}: {row.ahead:+6.2f} ± {row.error:.2f} dB, "
-              f"SSIM {row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}, over {reference}")
-
-# %% [markdown]
-# **What to notice** in the trainings that come with the project, at 4,500 iterations of 4 crops of 32x32. In `strict`
-# IR-NAS as printed is behind DnCNN, RED, MemNet and N3Net in PSNR, by 1.3 to 1.9 dB; in SSIM it is behind N3Net alone,
-# and level with the other three. With its input added it is ahead of DnCNN, level with RED, and behind MemNet and N3Net
-# in PSNR. BM3D and WNNM, which learn nothing, are ahead of all of them in PSNR; so nothing is said here about where
-# these networks end. NLRN has failed: its loss jumps from beginning to end, it lets much of the noise through, and its
-# tiles of 43x43, which hardly overlap here, show their seams. Its authors clip the norm of its gradient, which the
-# recipe that all share does not; whether that is why was not tested.
-
-# %% [markdown]
-# The paper argues with parameters and with time. What do these systems reach for theirs?
-
-# %% alt="Three scatter plots: PSNR of each system against its parameters, multiply-adds and time"
-display(plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
+# **What to take away.** A ranking needs one budget, one protocol and an error. At a small budget the cell of the paper
+# is one good network among several; whether it leads at a large one is a question for longer trainings. Further
+# reading: [DnCNN](https://arxiv.org/abs/1608.03981), [RED](https://arxiv.org/abs/1603.09056),
+# [MemNet](https://arxiv.org/abs/1708.02209), [NLRN](https://arxiv.org/abs/1806.02919),
+# [N3Net](https://arxiv.org/abs/1810.12575), [BM3D](https://doi.org/10.1109/TIP.2007.901238) and
+# [WNNM](https://doi.org/10.1109/CVPR.2014.366).
 
 # %% [markdown]
 # ## Exercises

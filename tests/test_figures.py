@@ -1,6 +1,7 @@
 """Figures show what the records hold; panels keep the very pixels."""
 
 import json
+import math
 import os
 import re
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from irnas_lib.data import datasets
 from irnas_lib.decode import viterbi_path
 from irnas_lib.evaluation.protocols import Restored
 from irnas_lib.experiments import results
-from irnas_lib.figures import all, panels, plots
+from irnas_lib.figures import all, comparison_plots, panels, plots
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supernet import Supernet
 from irnas_lib.tables import comparison, writers
@@ -133,7 +134,9 @@ def test_a_figure_without_crops_says_not_run(tmp_path):
     assert "sim1800, SIM1800 (rebuilt from BSD500): not run" in texts(
         plots.restored_panel(tmp_path, "sim1800", "SIM1800-BSD500"))
     assert "Training curve: not run" in texts(plots.training_curve([]))
-    assert "PSNR against parameters and time: not run" in texts(plots.psnr_against_cost(comparison.side_by_side([])))
+    nothing = comparison.side_by_side([])
+    assert "PSNR against parameters and time: not run" in texts(comparison_plots.psnr_against_cost(nothing))
+    assert "Systems at one budget: not run" in texts(comparison_plots.ranking(nothing))
 
 
 def test_search_curves_show_the_record(record):
@@ -193,13 +196,27 @@ def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
     rows = [comparison.Row(replace(RESULT, system=system, parameters=count), psnr, 0.7, 9.0, 0.0, 0.1, 0.0, 0.01)
             for system, count, psnr in (("IR-NAS", 661693, 26.0), ("DnCNN", 555137, 25.0), ("BM3D", None, 25.5),
                                         ("Noisy", None, 15.0))]
-    figure = plots.psnr_against_cost(comparison.Comparison(rows, {}, "strict", "IR-NAS"), {"IR-NAS": 90.0, "BM3D": 900})
+    compared = comparison.Comparison(rows, {}, "strict", "IR-NAS")
+    figure = comparison_plots.psnr_against_cost(compared, {"IR-NAS": 90.0, "BM3D": 900})
     size, time = figure.axes
     assert figure.get_suptitle().startswith("BSD500, sigma 50, strict, 200 test pictures")
     points = [{line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines}
               for axes in (size, time)]
     assert points == [{"IR-NAS": (661693, 26.0), "DnCNN": (555137, 25.0)},
                       {"IR-NAS": (90.0, 26.0), "BM3D": (900.0, 25.5)}]
+
+
+def test_a_ranking_shows_each_system_with_its_interval_over_the_pictures():
+    unknown = [math.nan] * 4
+    rows = [comparison.Row(replace(RESULT, system="BM3D", iterations=None), 26.0, 0.7, 11.0, 0.5, 0.1, 0.0, 0.0),
+            comparison.Row(replace(RESULT, system="IR-NAS"), 25.5, 0.7, 10.5, *unknown),
+            comparison.Row(replace(RESULT, system="DnCNN"), 25.3, 0.7, 10.3, -0.2, 0.05, 0.0, 0.0),
+            comparison.Row(replace(RESULT, system="Noisy", iterations=None), 15.0, 0.2, 0.0, -10.5, 0.1, 0.0, 0.0)]
+    (axes,) = comparison_plots.ranking(comparison.Comparison(rows, {}, "strict", "IR-NAS")).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["DnCNN  25.30 dB", "BM3D  26.00 dB"]
+    ends = [bars.get_segments()[0][:, 0] for bars in axes.collections]
+    assert np.allclose(ends, [[-0.2 - 1.96 * 0.05, -0.2 + 1.96 * 0.05], [0.5 - 1.96 * 0.1, 0.5 + 1.96 * 0.1]])
+    assert "IR-NAS (25.50 dB)" in axes.get_xlabel()
 
 
 def test_a_notebook_shows_a_figure_as_png():

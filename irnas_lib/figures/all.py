@@ -14,7 +14,7 @@ from irnas_lib.command import exit_status
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import derive_cell
 from irnas_lib.experiments import cells, manifest, records, results, runs, times
-from irnas_lib.figures import bench_plots, cell_plots, drawing, panels, plots
+from irnas_lib.figures import bench_plots, cell_plots, comparison_plots, drawing, panels, plots
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
@@ -80,7 +80,7 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     taken = {} if smoke else times.load(checkpoints / times.FILE.name)
     compared = comparison.side_by_side(measured, smoke=smoke)
-    plot("psnr_against_cost", plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
+    plot("psnr_against_cost", comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
     files.append(out / "denoising_at_one_budget.md")
     with atomically(files[-1]) as partial:
         warning = f"**{writers.SMOKE_WARNING}**\n\n" if smoke else ""

@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tasks import TITLES
@@ -24,7 +24,6 @@ from irnas_lib.figures import drawing, panels
 from irnas_lib.files import atomically
 from irnas_lib.metrics import psnr, ssim
 from irnas_lib.search_space import MOVES, OPERATIONS, layers_for, levels, move_log_probabilities, source_rows
-from irnas_lib.tables import comparison
 
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = "osD^vP*X<>hp"
@@ -290,45 +289,6 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
     level = "" if sigma is None else f", sigma {sigma:g}"
     scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
     plot.supxlabel(f"{title}{level}.{scores}", size=8)
-    return plot
-
-
-@matplotlib.rc_context(STYLE)
-def psnr_against_cost(compared: comparison.Comparison, taken: Mapping[str, float] | None = None) -> Figure:
-    """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
-    the test set.
-
-    compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
-    """
-    rows = [row for row in compared.rows if row.result.parameters or row.result.system in (taken or {})]
-    if not rows:
-        return not_run("PSNR against parameters and time")
-    plot = Plot(7.6, 3.4)
-    plot.suptitle(compared.title.replace("; ", "\n"), size=8)
-    sides = plot.subplots(1, 2, sharey=True)
-    for i, row in enumerate(rows):
-        name, count = row.result.system, row.result.parameters
-        label = f"{name} (failed)" if row.failed else name
-        for axes, cost in zip(sides, (count, (taken or {}).get(name))):
-            if cost:
-                axes.plot(cost, row.psnr, MARKERS[i % len(MARKERS)], color=drawing.COLOURS[i % len(drawing.COLOURS)],
-                          markersize=7, markeredgecolor="k", linestyle="none", label=label)
-    sides[0].set(xlabel="registered parameters", ylabel="PSNR (dB)", xscale="log")
-    sides[1].set(xlabel="seconds for the whole test set", xscale="log")
-    if not taken:
-        sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
-    for axes, ticks in zip(sides, ((1, 2, 5), (1, 3))):
-        axes.margins(0.15)
-        axes.xaxis.set_major_locator(LogLocator(subs=ticks))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        if not axes.lines:
-            axes.set_xticks([])
-    untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
-    if taken and untimed:
-        plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=7)
-    points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
-    plot.legend(points.values(), points.keys(), loc="outside right upper")
     return plot
 
 

@@ -39,7 +39,8 @@ COUNTED = "counted; needs no training"
 
 class Traced(NamedTuple):
     """A printed number and its counterpart here; measured and difference (here minus printed) are None where there is
-    none. protocol: of the measured. budget: what that took, in words. verdict: one of VERDICTS."""
+    none. protocol: of the measured. budget: what that took, in words; pixels: that the training saw, where there was
+    one. verdict: one of VERDICTS."""
 
     printed: printed.Printed
     measured: float | None
@@ -48,6 +49,7 @@ class Traced(NamedTuple):
     difference: float | None
     verdict: str
     why: str
+    pixels: int | None = None
 
     def row(self, more_decimals: int = 0) -> dict[str, str]:
         """As text, by COLUMNS; ours with as many decimals as printed (at least two), or more."""
@@ -148,7 +150,8 @@ def _in_table(of_number: list[entries.Entry]) -> Traced:
     obstacle = entry.obstacle()
     if obstacle and entry.too_little:
         obstacle += f"; {entries.TOO_LITTLE}"
-    return _judged(item, entry.number, _budget(result), entry.protocol, obstacle, entry.notes(), short)
+    judged = _judged(item, entry.number, _budget(result), entry.protocol, obstacle, entry.notes(), short)
+    return judged._replace(pixels=pixels(result))
 
 
 def _budget(result: Result) -> str:

@@ -1,0 +1,74 @@
+"""Pictures of systems that were trained at one budget: who is ahead, and what each one costs."""
+
+from collections.abc import Mapping
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+from irnas_lib.figures import drawing
+from irnas_lib.figures.plots import MARKERS, STYLE, Plot, not_run
+from irnas_lib.tables.comparison import Comparison
+
+
+@matplotlib.rc_context(STYLE)
+def ranking(compared: Comparison) -> Figure:
+    """How far each system is ahead of the reference in PSNR (dB), picture by picture, with its 95% interval over the
+    pictures; the best on top. The input, systems without an interval and failed ones are left out.
+
+    compared: of `comparison.side_by_side`.
+    """
+    rows = [row for row in compared.rows if row.verdict and row.gain and not row.failed]
+    if not rows:
+        return not_run("Systems at one budget")
+    plot = Plot(6.4, 0.9 + 0.28 * len(rows))
+    axes = plot.subplots()
+    for i, row in enumerate(reversed(rows)):
+        axes.errorbar(row.ahead, i, xerr=1.96 * row.error, fmt="ko", capsize=3,
+                      markerfacecolor="k" if row.result.iterations else "w")
+    axes.axvline(0, color="0.5", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [f"{row.result.system}  {row.psnr:.2f} dB" for row in reversed(rows)])
+    reference = next((row.psnr for row in compared.rows if row.result.system == compared.reference), None)
+    level = "" if reference is None else f" ({reference:.2f} dB)"
+    axes.set_xlabel(f"PSNR over {compared.reference}{level}, in dB\nBars: 95% over the pictures. Hollow: not trained.")
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = None) -> Figure:
+    """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
+    the test set.
+
+    compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
+    """
+    rows = [row for row in compared.rows if row.result.parameters or row.result.system in (taken or {})]
+    if not rows:
+        return not_run("PSNR against parameters and time")
+    plot = Plot(8.4, 3.4)
+    plot.suptitle(compared.title.replace("; ", "\n").replace(", recipe", "\nrecipe"), size=8)
+    sides = plot.subplots(1, 2, sharey=True)
+    for i, row in enumerate(rows):
+        name, count = row.result.system, row.result.parameters
+        label = f"{name} (failed)" if row.failed else name
+        for axes, cost in zip(sides, (count, (taken or {}).get(name))):
+            if cost:
+                axes.plot(cost, row.psnr, MARKERS[i % len(MARKERS)], color=drawing.COLOURS[i % len(drawing.COLOURS)],
+                          markersize=7, markeredgecolor="k", linestyle="none", label=label)
+    sides[0].set(xlabel="registered parameters", ylabel="PSNR (dB)", xscale="log")
+    sides[1].set(xlabel="seconds for the whole test set", xscale="log")
+    if not taken:
+        sides[1].text(0.5, 0.5, "time: not run", ha="center", va="center", transform=sides[1].transAxes)
+    for axes, ticks in zip(sides, ((1, 2, 5), (1, 3))):
+        axes.margins(0.15)
+        axes.xaxis.set_major_locator(LogLocator(subs=ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if not axes.lines:
+            axes.set_xticks([])
+    untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
+    if taken and untimed:
+        plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=7)
+    points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
+    plot.legend(points.values(), points.keys(), loc="outside right upper")
+    return plot
