@@ -13,21 +13,33 @@
 # %% [markdown]
 # # 5b. Methods that are not trained, and doing nothing
 #
-# BM3D, WNNM and DSC remove noise or rain from one picture alone, by what patches of a picture have in common; LP first
-# fits a mixture of Gaussians to clean patches, in a minute. There is nothing to train that a checkpoint would have to
-# hold, so measuring is all that this page does. It also
-# measures the degraded picture itself: what doing nothing scores is the first row of a table.
+# **What you will learn.** How BM3D and WNNM remove noise without having seen another picture: by what like patches of
+# one picture have in common. You will write the core of BM3D in fifteen lines.
+#
+# **Why it matters.** These methods learn nothing, and every network of this course has to pass them before its training
+# is worth anything. None did at the budgets of the first trainings here ([notebook 6](06_table1_bsd500.ipynb)).
+#
+# **What it needs.** A little linear algebra: a cosine transform, singular values. Without the data set the page shows
+# the stored measurement; what it computes itself, on an embedded picture, takes a few seconds.
 
 # %%
 import os
+from itertools import product
 
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
 from IPython.display import display
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import fft
 
 from irnas_lib.data import datasets
+from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import classical, protocols
 from irnas_lib.experiments import results, runs, training_run
 from irnas_lib.figures import panels, plots
+from irnas_lib.metrics import psnr
 
 print(runs.versions("torch", "numba", "numpy", "scikit-image"), "on", runs.device_name(runs.CPU))
 
@@ -50,7 +62,119 @@ every = 1
 test_pictures = 0
 
 # %% [markdown]
-# ## The pictures and the method
+# ## Like patches
+#
+# A picture repeats itself: an edge, a texture, a flat wall come again a few pixels further. Take a patch of 8x8 pixels
+# and look for the patches that are most like it. If $m$ patches show the same thing, each with noise of its own, then
+# their mean has noise of $\sigma / \sqrt{m}$.
+
+# %% alt="A noisy photograph with an edge and the fifteen patches most like it marked; these patches; their mean, clean"
+SIZE, NOISE = 8, 50 / 255
+photograph = to_tensor(datasets.load("denoising", "embedded").test[0].clean)[None, :, 60:156, 80:176]
+noisy = protocols.add_noise(photograph, 50, 0, "like patches")[0, 0].double().numpy()
+
+
+def like(patches, place, members):
+    """The numbers of the patches (rows of an array) that are nearest to one of them, the nearest first."""
+    return np.argsort(((patches - patches[place]) ** 2).sum(axis=1))[:members]
+
+
+windows = sliding_window_view(noisy, (SIZE, SIZE))  # every patch: (rows, columns, 8, 8)
+rows, columns = windows.shape[:2]
+patches = windows.reshape(-1, SIZE ** 2)
+clean = sliding_window_view(photograph[0, 0].double().numpy(), (SIZE, SIZE)).reshape(-1, SIZE ** 2)
+reference = clean.var(axis=1).argmax()  # the patch that varies most: an edge
+group = like(patches, reference, 16)
+
+fig = plt.figure(figsize=(8.6, 3.2), layout="constrained")
+parts = fig.subfigures(1, 3, width_ratios=(1.3, 1.2, 0.5))
+axes = parts[0].subplots()
+axes.imshow(noisy, cmap="gray", vmin=0, vmax=1)
+for place in reversed(group):
+    axes.add_patch(plt.Rectangle((place % columns - 0.5, place // columns - 0.5), SIZE, SIZE, fill=False,
+                                 color="tab:orange", linewidth=3 if place == reference else 1))
+axes.set_axis_off()
+for axes, place in zip(parts[1].subplots(4, 4).flat, group):
+    axes.imshow(patches[place].reshape(SIZE, SIZE), cmap="gray", vmin=0, vmax=1)
+    axes.set_axis_off()
+for axes, patch, name in zip(parts[2].subplots(2, 1), (patches[group].mean(axis=0), clean[reference]),
+                             ("their mean", "clean")):
+    axes.imshow(patch.reshape(SIZE, SIZE), cmap="gray", vmin=0, vmax=1)
+    axes.set_title(name, fontsize=9)
+    axes.set_axis_off()
+plt.show()
+
+# %% [markdown]
+# ## BM3D in fifteen lines
+#
+# Patches that are alike are not equal, so a plain mean would blur. [BM3D](https://doi.org/10.1109/TIP.2007.901238)
+# stacks them and takes a cosine transform in three dimensions, across and along the stack. What the patches share ends
+# up in a few large coefficients; the noise, which nothing shares, is spread evenly over all of them, each with standard
+# deviation $\sigma$. So every coefficient below $2.7\,\sigma$ is set to zero and the transform undone. A pixel lies in
+# many patches; what they say of it is averaged.
+
+# %%
+def sparse(stack):
+    """A stack of like patches, (m, 64), without the coefficients that may be noise."""
+    spectrum = fft.dctn(stack.reshape(-1, SIZE, SIZE), norm="ortho")
+    spectrum[np.abs(spectrum) < 2.7 * NOISE] = 0
+    return fft.idctn(spectrum, norm="ortho").reshape(stack.shape)
+
+
+def denoised(members, step=4):
+    """The picture from all its groups, of a reference patch every `step` pixels."""
+    total, count = np.zeros_like(noisy), np.zeros_like(noisy)
+    for top, side in product(range(0, rows, step), range(0, columns, step)):
+        alike = like(patches, top * columns + side, members)
+        for place, patch in zip(alike, sparse(patches[alike])):
+            window = np.s_[place // columns:place // columns + SIZE, place % columns:place % columns + SIZE]
+            total[window] += patch.reshape(SIZE, SIZE)
+            count[window] += 1
+    return total / count
+
+
+def quality(picture):
+    return psnr(torch.from_numpy(picture)[None, None], photograph.double()).item()
+
+
+by_hand = {members: denoised(members) for members in (1, 4, 32)}
+print(f"noisy: {quality(noisy):.2f} dB", *(f"{members} like patches: {quality(picture):.2f} dB"
+                                           for members, picture in by_hand.items()), sep="\n")
+
+# %% [markdown]
+# ## WNNM: a stack is a matrix of low rank
+#
+# [WNNM](https://doi.org/10.1109/CVPR.2014.366) writes a group as a matrix $Y$, a patch a row. Rows that are alike span
+# few dimensions, so the clean matrix has few large singular values, and noise adds a little to all of them. Each is
+# shrunk by an amount that falls with its size, $w_i = c \sqrt{m}\, \sigma^2 / s_i$: the large ones, which carry the
+# picture, are hardly touched. The method repeats this, and puts a little of what it removed back in each time.
+
+# %% alt="Singular values of a group, clean and noisy; and the photograph noisy, by hand, by WNNM and clean"
+group = like(patches, reference, 64)
+wnnm = classical.method("WNNM", "denoising", 50, ())(photograph.new_tensor(noisy)[None, None])[0, 0].double().numpy()
+fig = plt.figure(figsize=(8.6, 2.4), layout="constrained")
+left, right = fig.subfigures(1, 2, width_ratios=(1, 2.6))
+axes = left.subplots()
+for stack, style, label in ((clean, "ko-", "clean"), (patches, "ks--", "noisy")):
+    centred = stack[group] - stack[group].mean(axis=0)
+    axes.plot(np.linalg.svd(centred, compute_uv=False)[:24], style, markersize=3, markerfacecolor="w", label=label)
+axes.set(xlabel="number", ylabel="singular value")
+axes.legend()
+shown = {"noisy": noisy, "by hand": by_hand[32], "WNNM": wnnm, "clean": photograph[0, 0].double().numpy()}
+for axes, (name, picture) in zip(right.subplots(1, 4), shown.items()):
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    axes.set_title(name if name == "clean" else f"{name}\n{quality(picture):.2f} dB", fontsize=9)
+    axes.set_axis_off()
+plt.show()
+
+# %% [markdown]
+# **What to notice.** One patch alone is worth much already: its own transform is sparse. Its likes add to that. BM3D
+# itself does more: it matches patches that were thresholded first, and uses the result of this first pass to weight the
+# coefficients in a second one. Both methods do best on flat parts and long edges. Detail that repeats nowhere, such as
+# the eyes, they have to guess from noise alone; a network that has seen other photographs can do better there.
+
+# %% [markdown]
+# ## The pictures and the method that are measured
 #
 # Only test pictures are measured. LP alone looks at the training pairs: it fits a mixture of clean patches to them.
 

@@ -27,7 +27,7 @@ from irnas_lib.evaluation import systems
 from irnas_lib.experiments import cells, edits, results, runs
 from irnas_lib.figures import all, cell_plots, drawing
 from irnas_lib.genotypes import PUBLISHED
-from irnas_lib.tables import comparison, writers
+from irnas_lib.tables import comparison, frames, trace, writers
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
@@ -117,12 +117,17 @@ for task in ("denoising", "deraining"):
     display(Markdown(f"**{task}**"), cell_plots.scores(known))
 
 # %% [markdown]
-# ## The table
+# ## Table 4, printed and here
+#
+# The whole table with its notes: [table4.md](../figures/table4.md), [table4.csv](../figures/table4.csv),
+# [table4.tex](../figures/table4.tex).
 
 # %%
 measured, smoke = runs.all_results(profile), profile == results.SMOKE
-csv, markdown, latex = writers.write(4, measured, files.run_folder(profile) / "figures", smoke=smoke)
-display(Markdown(markdown.read_text()))
+writers.write(4, measured, files.run_folder(profile) / "figures", smoke=smoke)
+traced = [] if smoke else trace.trace(measured)
+for task, title in (("denoising", "Denoising, sigma 30"), ("deraining", "De-raining")):
+    display(frames.show(frames.beside_printed(traced, 4, task=task), f"Table 4, {title}"))
 
 # %% [markdown]
 # ## Is it the cell, or the term in the loss?

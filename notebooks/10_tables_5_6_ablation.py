@@ -21,8 +21,9 @@
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from irnas_lib import files, losses, metrics
 from irnas_lib.benchmarks import frame
@@ -35,7 +36,7 @@ from irnas_lib.experiments import runs
 from irnas_lib.experiments.config import pixels
 from irnas_lib.figures import plots
 from irnas_lib.pipeline import profiles
-from irnas_lib.tables import comparison, writers
+from irnas_lib.tables import comparison, frames, trace, writers
 from irnas_lib.training.recipes import RECIPES
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
@@ -78,23 +79,18 @@ for sigma in (5, 25, 50):
           f"of the SSIM term {pulls[1]:.5f} ({pulls[1] / pulls[0]:.1f} times)")
 
 # %% [markdown]
-# ## Table 5: BSD500
+# ## Tables 5 and 6, printed and here
 #
-# Each row is the system's longest training, and two rows may differ in their budget, as their notes say: then a
-# difference between them is none of the loss. What the term is worth is told by trainings of one budget, below the
-# tables.
+# Each row is the system's longest training, and two rows may differ in their budget: then a difference between them is
+# none of the loss. What the term is worth is told by trainings of one budget, below. The whole tables with SSIM and
+# notes: [table5.md](../figures/table5.md) and [table6.md](../figures/table6.md).
 
 # %%
 results, smoke = runs.all_results(profile), profile == "smoke"
-csv, markdown, latex = writers.write(5, results, files.run_folder(profile) / "figures", smoke=smoke)
-display(Markdown(markdown.read_text()))
-
-# %% [markdown]
-# ## Table 6: Rain800
-
-# %%
-csv, markdown, latex = writers.write(6, results, files.run_folder(profile) / "figures", smoke=smoke)
-display(Markdown(markdown.read_text()))
+traced = [] if smoke else trace.trace(results)
+for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Table 6, Rain800")):
+    writers.write(number, results, files.run_folder(profile) / "figures", smoke=smoke)
+    display(frames.show(frames.beside_printed(traced, number, sigma=sigma), title))
 
 # %% [markdown]
 # ## The weight of the term
@@ -242,20 +238,19 @@ else:
 # (Since then the loss is padded: recipe `best` and notebook 10b.)
 
 # %%
-frames = files.read_json(frame.FILE) if frame.FILE.is_file() and not smoke else {}
-shipped = {result.stem: result for result in results if result.stem in frames}
-rows = sorted(shipped.items(), key=lambda item: frames[item[0]]["frame"] - frames[item[0]]["psnr"])
+rings = files.read_json(frame.FILE) if frame.FILE.is_file() and not smoke else {}
+shipped = {result.stem: result for result in results if result.stem in rings}
+rows = sorted(shipped.items(), key=lambda item: rings[item[0]]["frame"] - rings[item[0]]["psnr"])
 if not rows:
     display(plots.not_run("PSNR of the frame"))
 else:
-    table = ("| network | lambda | million pixels seen | all pixels | outermost | without a border |\n"
-             "|:--|--:|--:|--:|--:|--:|\n")
-    for stem, result in rows:
-        scores = frames[stem]
-        name = result.system.replace("*", r"\*")
-        table += (f"| {name} | {result.loss_lambda:g} | {pixels(result) / 1e6:.0f} | {scores['psnr']:.2f} | "
-                  f"{scores['frame']:.2f} | {scores['inside']:.2f} |\n")
-    display(Markdown(f"PSNR in dB at sigma 50 on {scores['pictures']} test pictures, `strict`\n\n{table}"))
+    table = pd.DataFrame({
+        "network": result.system, "lambda": f"{result.loss_lambda:g}",
+        "million pixels seen": f"{pixels(result) / 1e6:.0f}", "all pixels": f"{rings[stem]['psnr']:.2f}",
+        "outermost": f"{rings[stem]['frame']:.2f}", "without a border": f"{rings[stem]['inside']:.2f}"}
+        for stem, result in rows)
+    pictures = rings[rows[0][0]]["pictures"]
+    display(frames.show(table, f"PSNR in dB at sigma 50 on {pictures} test pictures, strict"))
 
 # %% [markdown]
 # ## Exercises

@@ -38,6 +38,7 @@ def test_a_shown_table_has_its_caption_its_cells_and_the_same_bytes_every_time()
     assert page == frames.show(frame, "At one budget").data
     assert "<caption>At one budget</caption>" in page
     assert all(re.search(rf">{re.escape(cell)}<", page) for cell in (*frame.index, *frame.columns))
+    assert 'class="row_heading' not in frames.show(frame.reset_index(), "Numbered").data
     assert frames.show(frame.iloc[:0], "Nothing").data == "<p>Nothing: not run</p>"
 
 

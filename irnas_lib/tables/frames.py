@@ -81,13 +81,17 @@ def _frame(rows: Iterable[dict]) -> pd.DataFrame:
 
 
 def show(frame: pd.DataFrame, caption: str) -> HTML:
-    """A frame as a page shows it: its caption above, text to the left, numbers to the right."""
+    """A frame as a page shows it: its caption above, text to the left, numbers to the right; its index where that has a
+    name."""
     if frame.empty:
         return HTML(f"<p>{caption}: not run</p>")
     words = [name for name, column in frame.items() if column.str.contains("[a-z]").any()]
     name = hashlib.sha256(caption.encode()).hexdigest()[:8]  # tables of one page must not share it
     styled = frame.rename_axis(None).style.set_caption(caption).set_uuid(name)
     styled = styled.set_properties(**{"text-align": "right"}).set_properties(subset=words, **{"text-align": "left"})
+    if frame.index.name is None:
+        styled = styled.hide(axis="index")
     return HTML(styled.set_table_styles([
         {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
-        {"selector": "th", "props": "text-align: left"}]).to_html())
+        {"selector": "th", "props": "text-align: left"},
+        {"selector": "th.row_heading", "props": "white-space: nowrap"}]).to_html())
