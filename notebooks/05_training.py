@@ -13,12 +13,21 @@
 # %% [markdown]
 # # 5. Training one system and measuring it
 #
-# One system, one task, one noise level, one seed, one recipe: this page trains it, measures it under named protocols,
-# and leaves a result file that the tables are made from. The system may be the network of the paper's Figure 6, or the
-# one whose cell and path the search of [notebook 3](03_search.ipynb) has just found, or a comparison system; nothing in
-# the loop knows which.
+# **What you will learn.** What a network of this course learns from, how its training loop goes (it stands on this
+# page, and gives the same weights as the library's), how to read a training curve, and why one network has several
+# PSNRs.
+#
+# **Why it matters.** Each number in the tables of notebooks 6 to 10 comes from a run of this page: one system, one
+# task, one noise level, one seed, one recipe. The system may be the network of the paper's Figure 6, the one whose cell
+# and path the search of [notebook 3](03_search.ipynb) has found, or a comparison system; nothing in the loop knows
+# which.
+#
+# **What it needs.** PyTorch, and [notebook 2](02_search_space.ipynb) for the network. Without the data set the page
+# shows the stored record of the real run and computes on embedded pictures, within a minute; a training of its own
+# takes from minutes to days.
 
 # %%
+import copy
 import math
 
 import matplotlib.pyplot as plt
@@ -26,6 +35,7 @@ import numpy as np
 import torch
 from IPython.display import display
 
+from irnas_lib import losses
 from irnas_lib.data import datasets
 from irnas_lib.data.patches import Patches, training_options
 from irnas_lib.data.pictures import to_array, to_tensor
@@ -33,6 +43,7 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference, protocols, systems
 from irnas_lib.experiments import results, runs, training_run
 from irnas_lib.figures import drawing, interactive, panels, plots
+from irnas_lib.training import loop, recipes
 
 device = runs.best_device()
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
@@ -114,7 +125,7 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
       f"{systems.macs_per_pixel(network, pictures.channels):,} multiply-adds a pixel")
 
 # %% [markdown]
-# ## Training, or loading what is trained
+# ## The loss
 #
 # The loss of [the paper](https://arxiv.org/abs/1909.08228) has two terms. With $x$ for the degraded picture, $y$ for
 # the clean one, both in [0, 1], and $f$ for the network:
@@ -140,8 +151,42 @@ interactive.loss_explorer(photograph, protocols.add_noise(photograph, 50, 0, "la
 # %% [markdown]
 # **What to notice.** Squared error alone ($\lambda$ = 0) takes a weaker blur, which keeps edges and some noise; the
 # SSIM term takes a stronger one. As $\lambda$ rises PSNR falls and SSIM rises.
+
+# %% [markdown]
+# ## The loop
 #
-# The recipe `matched` is AdamW at a learning rate of 0.001 with a cosine decay and up to 500 steps of warm-up.
+# This is all that a training is: a batch, the loss, its gradient, a step. The recipe `matched` is AdamW with a learning
+# rate that warms up to 0.001 and then falls along a cosine.
+
+# %%
+def train_by_hand(network, patches, steps):
+    recipe = recipes.recipe("matched")
+    network.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay, fused=True)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = recipes.learning_rate(recipe, step, steps)
+        degraded, clean = patches.batch(2, seed, loop.TRAINING_STREAM, step)
+        loss = losses.restoration_loss(network(degraded), clean, loss_lambda)  # Eq. 7
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+crops = Patches(datasets.load(task, "embedded").train, 32, **options)
+torch.manual_seed(seed)
+by_hand = systems.build("DnCNN", pictures.channels)
+by_library = copy.deepcopy(by_hand)
+train_by_hand(by_hand, crops, 4)
+loop.train(by_library, crops, recipes.recipe("matched"), 4, 2, seed, loss_lambda)
+apart = max((a - b).abs().max().item() for a, b in zip(by_hand.state_dict().values(), by_library.state_dict().values()))
+print(f"after four steps of DnCNN the two loops' weights differ by at most {apart:.1g}")
+
+# %% [markdown]
+# What the library's loop ([`training/loop.py`](../irnas_lib/training/loop.py)) adds is what a run of hours needs: a
+# state that is saved every minute, so that it can go on after any interruption to the same bytes; a curve; a stop where
+# the loss blows up; and what recipes may ask for, such as averaged weights.
+#
+# ## Training, or loading what is trained
 #
 # A training that is finished, with these parameters on these pictures, is loaded and never repeated. One that was
 # interrupted goes on where it stopped. One whose loss is no longer finite, or a hundred times that of the first batch,
