@@ -13,11 +13,17 @@
 # %% [markdown]
 # # 2. The search space
 #
-# Before anything is searched: what is there to be found? This page builds the space from the inside out,
-# operations, cells, supernet, and checks every step by hand against the library. At the end you will know how
-# many networks the space holds, how Eq. 2 makes a choice among operations differentiable, why Eq. 5 needs
-# less memory than Eq. 6, and where the parameters sit. Figures 1 and 2 of the paper are drawn here from the
-# very objects that the search runs. Equations have the numbers of [the paper](https://arxiv.org/abs/1909.08228).
+# **What you will learn.** What there is to be found before anything is searched: six operations, cells, a supernet of
+# three widths. How many networks that is, how Eq. 2 makes a choice among operations differentiable, why Eq. 5 needs
+# less memory than Eq. 6, and where the parameters sit.
+#
+# **Why it matters.** A search can only find what its space holds. In this one the widths decide the size of a network,
+# and one cell is used everywhere.
+#
+# **What it needs.** [Page 1b](01b_search_from_scratch.ipynb), where a search is built from scratch. Nothing is trained
+# here and no picture is needed; half a minute to run, forty minutes to read. Figures 1 and 2 of [the
+# paper](https://arxiv.org/abs/1909.08228) are drawn from the very objects that the search runs, and its equations keep
+# their numbers.
 
 # %%
 import inspect
@@ -389,7 +395,15 @@ if task == "denoising":
 # **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ
 # several-fold. For denoising one path alone agrees with the printed number at this width. For de-raining the paper
 # prints no size; the path used here is its analogue, an inference and not a fact.
-#
+
+# %% [markdown]
+# **What to take away.** The space holds one cell of two inputs a node and one path of widths; softmax makes both
+# choices differentiable; sharing one cell among all paths into a width saves memory. The widths, not the cell, decide
+# the size. Further reading: [DARTS](https://arxiv.org/abs/1806.09055),
+# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the widths come, and [deformable
+# convolutions](https://arxiv.org/abs/1811.11168).
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. `none` takes part in the softmax. What would change in the search if it did not?

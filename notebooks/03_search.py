@@ -13,10 +13,15 @@
 # %% [markdown]
 # # 3. Searching for a cell and its widths
 #
-# Section 3.3 of the paper. One supernet holds every candidate at once. Gradient descent moves three things: its
-# weights, the mixture `alpha` of operations on every edge, and the transition probabilities `beta` between widths.
-# At the end of this page you will have seen all three move, and you will hold the cell and the path that came out.
-# The next notebook looks into how the path is chosen; the one after it trains the result.
+# **What you will learn.** How the paper's search goes: one supernet that holds every candidate, and gradient descent on
+# three things, its weights, the mixture `alpha` of operations on every edge, and the probabilities `beta` of moves
+# between widths. And why, in a short search, alpha decides nothing.
+#
+# **Why it matters.** This is the heart of the paper (Section 3.3). Whoever runs such a search should be able to tell
+# whether it has decided, and what would let it.
+#
+# **What it needs.** Pages [1b](01b_search_from_scratch.ipynb) and [2](02_search_space.ipynb). The page shows a stored
+# search, or runs one of a few seconds on embedded pictures; half an hour to read.
 
 # %%
 import dataclasses
@@ -253,6 +258,13 @@ display(drawing.draw_cell(record["genotype"]))
 published = genotypes.PUBLISHED[task, "IR-NAS"]
 print(textwrap.fill(f"published: {published.genotype}", 100))
 display(drawing.draw_cell(published.genotype))
+
+# %% [markdown]
+# **What to take away.** A search that has run has not always decided. Look at the entropy of alpha and at the margins
+# before you believe a cell; a logit cannot travel further than its learning rate times the number of steps; and given
+# that travel, alpha may decide for nothing at all. Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
+# searches collapse to skips](https://arxiv.org/abs/1909.09656), and [P-DARTS](https://arxiv.org/abs/1904.12760), which
+# drops operations in stages.
 
 # %% [markdown]
 # ## Exercises

@@ -13,11 +13,15 @@
 # %% [markdown]
 # # 4. From numbers to a network: decoding
 #
-# The search ends with two tables of numbers, alpha and beta. A network has no mixtures: each layer has one
-# width, each node two inputs. This page makes the choice. At the end you will be able to run Viterbi's
-# algorithm with a pencil, know why the best path is not a chain of best steps, and see how much of the answer
-# was there before the search began. [The paper](https://arxiv.org/abs/1909.08228) gives it a sentence, in
-# Section 3.2.
+# **What you will learn.** To run Viterbi's algorithm with a pencil, why the best path is not a chain of best steps, how
+# a cell is read off alpha, and how much of the answer was there before the search began.
+#
+# **Why it matters.** The search ends with two tables of numbers, alpha and beta. A network has no mixtures: each layer
+# has one width, each node two inputs. [The paper](https://arxiv.org/abs/1909.08228) gives this choice a sentence
+# (Section 3.2), and much is hidden in it.
+#
+# **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. A few seconds
+# to run, half an hour to read. In JupyterLab beta has sliders.
 
 # %%
 import inspect
@@ -329,7 +333,14 @@ if len(record["path"]) != len(published.path):
 # very cell and path if its `genotype` is "searched", and [notebook 9](09_table4_architecture_analysis.ipynb) asks the
 # same of the paper's own modified cells. (Of the searches that come with the project, the row "IR-NAS (searched here)"
 # is the one of profile `gpu`.)
-#
+
+# %% [markdown]
+# **What to take away.** Decoding always answers, however close the race: ask by how much the answer leads, and what an
+# untouched table would have answered. The path of the published denoising network is one of the two that a flat beta
+# prefers. Further reading: [Viterbi's algorithm, told by Forney](https://doi.org/10.1109/PROC.1973.9030), and
+# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), which decodes its widths in the same way.
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Beta could also be normalised over the moves *into* a cell. Is the product along a path still a

@@ -274,6 +274,12 @@ for name, score in result.metrics.items():
           f"{result.dataset}")
 
 # %% [markdown]
+# **What to take away.** A training is a loop of six lines; what makes its result mean something is all around it: which
+# pictures, which loss, how long, from which seed, measured how. Further reading:
+# [Adam](https://arxiv.org/abs/1412.6980), [AdamW](https://arxiv.org/abs/1711.05101), [a loss with
+# SSIM](https://doi.org/10.1109/TCI.2016.2644865).
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Train with `recipe = "paper"`. What does Adam at 0.05 do to the first hundred iterations?

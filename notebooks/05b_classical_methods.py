@@ -228,6 +228,12 @@ if not finished and method not in ("Noisy", "Rainy"):
 display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 
 # %% [markdown]
+# **What to take away.** A photograph repeats itself, and that alone is worth ten decibels. What learns has to bring
+# more. Further reading: [non-local means](https://doi.org/10.1109/CVPR.2005.38),
+# [BM3D](https://doi.org/10.1109/TIP.2007.901238), [WNNM](https://doi.org/10.1109/CVPR.2014.366), and
+# [N3Net](https://arxiv.org/abs/1810.12575), which makes the search for like patches a layer of a network.
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. BM3D and WNNM are told `sigma`. Tell one of them a number that is 20 too high, and one that is 20 too low. Which

@@ -13,9 +13,16 @@
 # %% [markdown]
 # # 10. Tables 5 and 6: what the log-SSIM term is worth
 #
-# IR-NAS* is trained with mean squared error alone, IR-NAS** with the log-SSIM term of Eq. 7 beside it. (Section 4.4
-# of the paper exchanges the two names once.) This page shows the term itself, then the two tables, and then three
-# choices that the paper makes without a table: the weight of the term, the recipe, and the residual that is missing.
+# **What you will learn.** What the second term of the loss does, what three choices are worth that the paper makes
+# without a table (the weight of the term, the recipe, the residual that is missing), and how a batch norm can hide the
+# brightness of a picture from a network.
+#
+# **Why it matters.** IR-NAS* is trained with mean squared error alone, IR-NAS** with the log-SSIM term of Eq. 7 beside
+# it (Section 4.4 of the paper exchanges the two names once). The experiment with batch norms explains most of the odd
+# results of this course.
+#
+# **What it needs.** [Notebook 5](05_training.ipynb). Trained networks come with the project; some minutes to run, half
+# an hour to read.
 
 # %%
 from dataclasses import replace
@@ -251,6 +258,13 @@ else:
         for stem, result in rows)
     pictures = rings[rows[0][0]]["pictures"]
     display(frames.show(table, f"PSNR in dB at sigma 50 on {pictures} test pictures, strict"))
+
+# %% [markdown]
+# **What to take away.** What a term of the loss is worth depends on the network, on its budget and on which pixels
+# count: the term costs the network as printed PSNR, because with it the network does not learn the brightness of its
+# pictures, and it leaves the frame of a crop untrained. [Notebook 10b](10b_what_a_recipe_is_worth.ipynb) measures each
+# choice of a recipe on its own. Further reading: [losses for image
+# restoration](https://doi.org/10.1109/TCI.2016.2644865) and [batch normalisation](https://arxiv.org/abs/1502.03167).
 
 # %% [markdown]
 # ## Exercises

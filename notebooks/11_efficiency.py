@@ -13,8 +13,13 @@
 # %% [markdown]
 # # 11. Efficiency: parameters, multiply-adds, time, memory, search cost
 #
-# The paper claims a small and fast network, a search that takes a third of Auto-DeepLab's memory and six hours. This
-# page counts what can be counted, measures on the machine at hand, and puts both beside what is printed.
+# **What you will learn.** To count what can be counted (parameters, multiply-adds, kept activations), to measure the
+# rest fairly, and what of the paper's claims on cost comes out.
+#
+# **Why it matters.** The paper claims a small and fast network, and a search that takes a third of Auto-DeepLab's
+# memory and six hours. A count is the same everywhere, a time is not.
+#
+# **What it needs.** [Notebook 2](02_search_space.ipynb). A minute to run, twenty minutes to read.
 
 # %%
 
@@ -178,6 +183,11 @@ for job in profiles.load(profile):
         print(f"{record['task']}, seed {settings['seed']}: {record['seconds'] / 60:.1f} minutes on {record['device']}; "
               f"L={settings['layers']}, N={settings['nodes']}, W={settings['width']}, batch {settings['batch']}, "
               f"crop {settings['crop']}, {record['history'][-1]['iteration']} iterations")
+
+# %% [markdown]
+# **What to take away.** Counts travel, times do not: compare two times only from one run on one machine, as a ratio
+# with its spread. A network with few multiply-adds can still be slow where it moves much memory for each of them.
+# Further reading: [the roofline model](https://doi.org/10.1145/1498765.1498785).
 
 # %% [markdown]
 # ## Exercises

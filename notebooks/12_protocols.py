@@ -13,10 +13,15 @@
 # %% [markdown]
 # # 12. How an evaluation can flatter
 #
-# Table 1 of the paper seems to compare numbers that were measured in three ways. None of them is wrong, and no two of
-# them can be compared. This page takes one denoiser, does nothing to it, and moves its PSNR by more than the
-# differences that papers are written about. Then it predicts by how much, from first principles, and goes back to Table
-# 1 with what was learned.
+# **What you will learn.** How one denoiser that nobody touches can have three PSNRs, how to predict the differences
+# from first principles, and what that means for the paper's main table.
+#
+# **Why it matters.** Table 1 of the paper seems to compare numbers that were measured in three ways. None of them is
+# wrong, and no two of them can be compared: the protocol moves PSNR by more than the differences that papers are
+# written about.
+#
+# **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for the protocols' names. About a minute to
+# run, forty minutes to read.
 
 # %%
 
@@ -326,7 +331,13 @@ for named, strict, filed, *shift in sorted(lost, key=lambda row: (row[2] - row[1
 # darker, a shift that no averaging over neighbours takes out and that these networks have not learned. So networks for
 # one's own pictures have to learn from noise that was clipped and rounded; page 15 says which one
 # `python -m irnas_lib.restore` takes.
-#
+
+# %% [markdown]
+# **What to take away.** Before two PSNRs are compared, ask for the protocol of each. The lift of overlapping tiles can
+# be predicted from what two restorations of one picture have in common, and it helps those denoisers most that let
+# noise through.
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. C + (T - C) / n holds for fresh noise in every tile. What is it where the tiles are cut from *one* noise field,

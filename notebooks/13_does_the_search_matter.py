@@ -13,10 +13,14 @@
 # %% [markdown]
 # # 13. Does the search matter?
 #
-# Everybody who has a search is asked three questions. Does it give the same cell twice? Is that cell better than one
-# drawn at random? And how much do small changes cost? The paper answers the third with two examples, the others not at
-# all. This page compares the searches that notebook 3 has run from several seeds, draws cells at random, changes the
-# published cell in every way that the library lists, and trains a sample of each at one small budget.
+# **What you will learn.** How to ask three questions of any search so that the answer has an error: does it give the
+# same cell twice, is that cell better than one drawn at random, and how much do small changes cost?
+#
+# **Why it matters.** The paper answers the third question with two examples, the others not at all. A random cell costs
+# nothing to find.
+#
+# **What it needs.** Notebooks [3](03_search.ipynb) and [9](09_table4_architecture_analysis.ipynb); what a confidence
+# interval is. Everything is made from stored trainings; half a minute to run, half an hour to read.
 
 # %%
 import math
@@ -290,6 +294,12 @@ if searches:
 # **What to notice** in the searches that come with the project: before any learning two paths are half as likely again
 # as any other, and no path has gained more than a fifth. So beta could only choose between these two, and did; which
 # paths have gained most differs from seed to seed. Most of the decoded path was there before the search.
+
+# %% [markdown]
+# **What to take away.** Compare a searched cell with random ones of its size, from the same seeds, with an interval;
+# count what the search cost in trainings; and say which difference would have been seen. At this budget the search is
+# not seen to matter, and a difference below half a decibel would have stayed hidden. Further reading: [random search as
+# a rival](https://arxiv.org/abs/1902.07638) and [how to evaluate a search](https://arxiv.org/abs/1912.12522).
 
 # %% [markdown]
 # ## Exercises

@@ -13,10 +13,17 @@
 # %% [markdown]
 # # 14. Searching in a table
 #
-# A search method is judged by what it finds after how many trainings, over many repetitions, because each of them draws
-# at random somewhere. Nobody can pay for that with real trainings, so cells are trained once and for all, and methods
-# look their scores up. Such tables exist for classification (NAS-Bench-101 and its successors); this one is for image
-# restoration: cells drawn uniformly from the paper's own space, each trained in a minute or two on one core.
+# **What you will learn.** How random search, local search, evolution and a model-guided search compare when each may
+# look up the same trained cells, and where the paper's own cells stand among cells drawn at random.
+#
+# **Why it matters.** A search method is judged by what it finds after how many trainings, over many repetitions,
+# because each of them draws at random somewhere. Nobody can pay for that with real trainings, so cells are trained once
+# and for all. Such tables exist for classification ([NAS-Bench-101](https://arxiv.org/abs/1902.09635) and its
+# successors); this one is for image restoration: cells drawn uniformly from the paper's own space, each trained in a
+# minute or two on one core.
+#
+# **What it needs.** [Notebook 13](13_does_the_search_matter.ipynb). Everything is looked up; under a minute to run,
+# twenty minutes to read.
 
 # %%
 import numpy as np
@@ -133,6 +140,13 @@ else:
 for kind in ("process", "trees") if enough else ():
     fit = searching.cross_validated(table.codes, table.test, kind)
     print(f"{kind}: R2 {fit.r2:.2f}, Kendall's tau {fit.tau:.2f}, error {fit.error:.3f} dB")
+
+# %% [markdown]
+# **What to take away.** A table turns a day of trainings into a lookup, so that methods can be compared over hundreds
+# of repetitions; it is only as good as its noise is small. Further reading:
+# [NAS-Bench-101](https://arxiv.org/abs/1902.09635), [surrogates in the place of
+# tables](https://arxiv.org/abs/2008.09777), [regularised evolution](https://arxiv.org/abs/1802.01548) and [local
+# search](https://arxiv.org/abs/2005.02960).
 
 # %% [markdown]
 # ## Exercises

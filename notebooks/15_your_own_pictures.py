@@ -13,10 +13,16 @@
 # %% [markdown]
 # # 15. Your own pictures
 #
-# The other pages measure networks on noise that somebody has added and knows. Your own picture is a file: nobody says
-# how strong its noise is, its values are clipped at black and white and rounded to 8 bits, and nobody has the clean
-# one. This page takes one file through the steps of `python -m irnas_lib.restore`: estimate the noise, take the network
-# that fits, restore, compare, save. The last cell takes a picture of your own.
+# **What you will learn.** To restore a picture of your own in five steps, which are those of `python -m
+# irnas_lib.restore`: estimate the noise, take the network that fits, restore, compare, save. And when to leave a
+# picture alone.
+#
+# **Why it matters.** The other pages measure networks on noise that somebody has added and knows. Your picture is a
+# file: nobody says how strong its noise is, its values are clipped at black and white and rounded to 8 bits, and nobody
+# has the clean one.
+#
+# **What it needs.** Nothing but a picture, and not even that: the page takes a photograph that comes with scikit-image.
+# Half a minute to run, ten minutes to read.
 
 # %%
 import time
@@ -169,7 +175,13 @@ interactive.upload(restored_file, folder)
 # | `python -m irnas_lib.restore noisy.png restored.png --sigma 50` | the network of sigma 50, whatever the estimate |
 # | `python -m irnas_lib.restore large.tif restored.tif --tile 192` | in less memory, and more time |
 # | `python -m irnas_lib.restore --list` | the networks that come with the project |
-#
+
+# %% [markdown]
+# **What to take away.** Estimate first, restore second, and look at what has gone with the noise. Further reading: [the
+# noise estimate](https://doi.org/10.1093/biomet/81.3.425) and [denoising of real
+# photographs](https://arxiv.org/abs/1807.04686).
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Set `sigma = 8`. What does the page do with the picture, and why?
