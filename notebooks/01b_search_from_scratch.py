@@ -588,7 +588,7 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 # | result | $\alpha$ after the last step | $\alpha$ and $\beta$ of the best validation after the warm-up |
 # | rates | SGD 0.025, Adam 0.1 | SGD 0.025, falling to 0.001; Adam 0.001, as the paper prints them |
 #
-# ## Take-aways
+# ## What to take away
 #
 # - A softmax turns the choice of an operation into numbers that have a gradient.
 # - Weights and architecture move in turn, on different halves of the data. First order ignores that the architecture

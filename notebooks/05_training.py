@@ -182,7 +182,7 @@ apart = max((a - b).abs().max().item() for a, b in zip(by_hand.state_dict().valu
 print(f"after four steps of DnCNN the two loops' weights differ by at most {apart:.1g}")
 
 # %% [markdown]
-# What the library's loop ([`training/loop.py`](../irnas_lib/training/loop.py)) adds is what a run of hours needs: a
+# What [the library's loop](../irnas_lib/training/loop.py) adds is what a run of hours needs: a
 # state that is saved every minute, so that it can go on after any interruption to the same bytes; a curve; a stop where
 # the loss blows up; and what recipes may ask for, such as averaged weights.
 #

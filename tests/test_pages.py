@@ -86,11 +86,18 @@ def broken_links(notebook):
 
 def leads_to_a_page(target):
     file, _, anchor = target.partition("#")
-    if not (NOTEBOOKS / file).is_file():
-        return False
+    if not anchor or not (NOTEBOOKS / file).is_file():
+        return (NOTEBOOKS / file).is_file()
     headings = re.findall(r"(?m)^#+ (.*)$", "\n".join(
         cell.source for cell in nbformat.read(NOTEBOOKS / file, as_version=4).cells if cell.cell_type == "markdown"))
-    return not anchor or anchor in [heading.strip().replace(" ", "-") for heading in headings]
+    return anchor in [heading.strip().replace(" ", "-") for heading in headings]
+
+
+def missing_parts(notebook):
+    """What a page of the course, which has exercises, says at its beginning and at its end, if it does not."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [part for part in ("What you will learn", "Why it matters", "What it needs", "What to take away")
+            if "## Exercises" in text and not re.search(rf"\*\*{part}\.\*\*|## {part}\n", text)]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +105,8 @@ def pages():
     return {name: nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4) for name in PAGES}
 
 
-@pytest.mark.parametrize("problems", [error_boxes, undescribed_pictures, containers, broken_words, broken_links])
+@pytest.mark.parametrize("problems", [error_boxes, undescribed_pictures, containers, broken_words, broken_links,
+                                      missing_parts])
 def test_the_pages_have_none_of(problems, pages):
     assert not [f"{name}, {problem}" for name in PAGES for problem in problems(pages[name])]
 
@@ -119,6 +127,9 @@ PICTURE = v4.new_output("display_data", data={"image/png": "", "text/plain": ""}
     (broken_links, v4.new_markdown_cell("[the paper](https://arxiv.org/abs/190908228)")),
     (broken_links, v4.new_markdown_cell("see `exercises/eq99.py`")),
     (broken_links, v4.new_markdown_cell("run `python -m data_scripts.nothing`")),
+    (broken_links, v4.new_markdown_cell("[a table](../figures/table9.md)")),
+    (missing_parts, v4.new_markdown_cell(
+        "**What you will learn.** **Why it matters.** **What it needs.**\n## Exercises")),
 ])
 def test_a_fault_is_found(problems, cell):
     sound = v4.new_markdown_cell("[here](02_search_space.ipynb#Six-operations), `exercises/eq2.py`, well-known")
