@@ -1,12 +1,12 @@
 """Speed and memory, as ratios: `python -m irnas_lib.benchmarks.bench`, which `make bench` calls.
 
 Both sides of a ratio run in the same process, in turn, so that whatever else the machine does hits both; the ratio is
-the median over the turns. Peak memory is measured in a fresh process each. Three files in checkpoints/ are written:
+the median over the turns. Peak memory is measured in a fresh process each. Three files in checkpoints/ are written::
 
-bench.json      name -> {value, unit, against, ratio, spread}. value: ours; ratio: ours over the other side's, smaller
-                is better; spread: of the ratios over the turns, the largest minus the smallest
-growth.json     time and peak memory of a supernet step against width, nodes, layers, batch and side of the crops
-precision.json  the loss of a short training in float32 and in bfloat16, and both times
+    bench.json      name -> {value, unit, against, ratio, spread}. value: ours; ratio: ours over the other side's,
+                    smaller is better; spread: of the ratios over the turns, the largest minus the smallest
+    growth.json     time and peak memory of a supernet step against width, nodes, layers, batch and side of the crops
+    precision.json  the loss of a short training in float32 and in bfloat16, and both times
 """
 
 import argparse
