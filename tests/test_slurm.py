@@ -162,8 +162,8 @@ def test_the_whole_smoke_batch_by_the_documented_command(slurm, tmp_path, capfd)
         shutil.rmtree(tmp_path / "runs")
     overhead = (empty[1] - empty[0]) / 4
     with capfd.disabled():
-        print(f"\n{jobs} jobs of the smoke scale in {whole:.0f} s, again in {again:.0f} s; {overhead:.1f} s of overhead "
-              f"a job; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        print(f"\n{jobs} jobs of the smoke scale in {whole:.0f} s, again in {again:.0f} s; overhead "
+              f"of {overhead:.1f} s a job; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     assert overhead < 8
 
 
