@@ -9,7 +9,7 @@ ifneq ($(strip $(DATA)),)
 export IRNAS_DATA := $(DATA)
 endif
 
-.PHONY: help install reproduce test publish figures bench lab lint lock
+.PHONY: help install reproduce test publish figures book bench lab lint lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +22,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and was not found' >&2; exit 1; }
 	@$(PY) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV), a few minutes the first time'
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,test,book]'
 	@touch $@
 
 reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
@@ -37,6 +37,9 @@ publish: install ## promote the results and notebooks of PROFILE to checkpoints/
 
 figures: install ## make figures/ again from checkpoints/ alone
 	@$(PY) -m irnas_lib.figures.all
+
+book: install ## build the web book from the executed pages, into build/book
+	@$(PY) -m sphinx -q -W --keep-going -b html -c book . build/book && echo 'build/book/index.html'
 
 bench: install ## measure speed and memory into checkpoints/bench.json
 	@$(PY) -m irnas_lib.benchmarks.bench

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from irnas_lib.kernels.deform import deform_conv
 from irnas_lib.kernels.depthwise import depthwise_conv
+from irnas_lib.kernels.dilated import convolve
 from irnas_lib.search_space import OPERATIONS
 
 OFFSET_GROUPS = 2
@@ -26,9 +27,9 @@ def dilated_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     number of channels that is no multiple of 16 (torch 2.14.1).
     """
     if x.device.type != "cpu":
-        return F.conv2d(x, weight, bias, padding=2, dilation=2)
+        return convolve(x, weight, bias)
     with torch.autocast("cpu", enabled=False):
-        return F.conv2d(x.to(weight.dtype), weight, bias, padding=2, dilation=2).to(x.dtype)
+        return convolve(x.to(weight.dtype), weight, bias).to(x.dtype)
 
 
 class Dilated(nn.Conv2d):
@@ -61,7 +62,7 @@ class Depthwise(nn.Conv2d):
 
     def _conv_forward(self, input, weight, bias):
         if bias is not None:
-            return super()._conv_forward(input, weight, bias)
+            return convolve(input, weight, bias, self.dilation[0])
         return depthwise_conv(input, weight, self.dilation[0])
 
 

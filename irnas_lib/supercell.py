@@ -135,7 +135,7 @@ class Supercell(nn.Module):
 
 
 def recomputed(cell: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    """cell(*inputs), of which only the inputs are kept for the backward pass; there it is computed once more."""
+    """`cell(*inputs)`, of which only the inputs are kept for the backward pass; there it is computed once more."""
     return checkpoint(cell, *inputs, use_reentrant=False, preserve_rng_state=False,
                       context_fn=lambda: (contextlib.nullcontext(), frozen_statistics(cell)))
 

@@ -61,8 +61,8 @@ def test_interpreted_kernel_is_torchvisions_operator():
     assert run.returncode == 0, run.stderr
 
 
-on_gpu = pytest.mark.skipif(not (torch.cuda.is_available() and deform_triton.available()),
-                            reason="needs a CUDA GPU, Triton and a C compiler")
+on_gpu = pytest.mark.skipif(not (torch.cuda.is_available() and deform_triton.missing() == ""),
+                            reason="needs a CUDA GPU, Triton, a C compiler and Python's headers")
 
 
 @on_gpu

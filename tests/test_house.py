@@ -22,6 +22,7 @@ from irnas_lib.training import search
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+TESTED = [found[1] for one in PROJECT["classifiers"] if (found := re.search(r"Python :: (3\.\d+)$", one))]
 HOUSE = PROJECT["dependencies"] + EXTRAS["notebooks"]  # what the library and the notebooks need
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PROFILES = ("smoke", "laptop", "gpu", "paper")
@@ -42,11 +43,23 @@ def imported(source):
 
 
 def test_conda_installs_what_make_installs():
+    """A Python of those that are tested, for conda would take the newest."""
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert "python" + PROJECT["requires-python"] in conda
+    oldest, newest = TESTED[0], TESTED[-1]
+    assert PROJECT["requires-python"] == f">={oldest}"
+    assert f"python>={oldest},<3.{int(newest.partition('.')[2]) + 1}" in conda
     (by_pip,) = [line["pip"] for line in conda if isinstance(line, dict)]
     command = re.search(r"pip install .* (-c constraints.txt) (-e) '(.+)'", (ROOT / "Makefile").read_text())
     assert by_pip == [command[1], f"{command[2]} {command[3]}"]
+
+
+def test_the_container_installs_what_make_installs():
+    lines = (ROOT / "Containerfile").read_text().splitlines()
+    assert "RUN make install" in lines and "COPY . ." in lines
+    (python,) = (re.fullmatch(r"FROM python:(\d+\.\d+)-slim", line)[1] for line in lines if line.startswith("FROM"))
+    assert python in TESTED
+    needed = {"pyproject.toml", "constraints.txt", "Makefile", "setup.py", "README.md", "checkpoints", "irnas_lib"}
+    assert not needed & set((ROOT / ".containerignore").read_text().split())
 
 
 def test_the_packages_of_the_specification_are_asked_for():

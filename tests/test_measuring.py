@@ -51,7 +51,7 @@ def test_what_is_kept_is_not_measured_again(pictures, tmp_path, monkeypatch):
 
     def not_again(*_, **__):
         raise AssertionError("measured again")
-    monkeypatch.setattr(measuring, "_measure_one", not_again)
+    monkeypatch.setattr(measuring, "_measure_batch", not_again)
     assert measuring.measure(classical.unchanged, pictures, ["strict"], 50, 0, kept, jobs=1) == {"strict": found}
 
 
@@ -61,6 +61,27 @@ def test_a_failure_is_raised_and_the_others_scores_stay(pictures, tmp_path):
         measuring.measure(only_wide, pictures, ["strict"], 50, 0, kept, jobs=1)
     assert kept.read_text().startswith('"p, 0",') and "p, 1" not in kept.read_text()
 
+
+def test_away_from_a_cpu_pictures_of_one_size_go_together(tmp_path, monkeypatch):
+    """The device is pretended: that of the network is the CPU."""
+    rng = np.random.default_rng(0)
+    sides = [(40, 60), (60, 40), (40, 60), (40, 60), (60, 40), (90, 90)]
+    pictures = [Picture(f"p{i}", rng.integers(0, 256, (*side, 1), dtype=np.uint8)) for i, side in enumerate(sides)]
+    seen = []
+
+    def restore(degraded):
+        seen.append(tuple(degraded.shape))
+        return blurred(degraded)
+    restore.device = torch.device("meta")
+    monkeypatch.setattr(measuring, "TOGETHER", 5000)
+    found = measuring.measure(restore, pictures, ["strict"], 50, 1, tmp_path / "kept.csv")["strict"]
+    assert seen == [(2, 1, 40, 60), (1, 1, 40, 60), (2, 1, 60, 40), (1, 1, 90, 90)]
+    expected = protocols.evaluate(blurred, pictures, "strict", 50, 1)
+    assert found[:3] == pytest.approx(expected[:3], abs=1e-12)
+    for picture in pictures:
+        alone = protocols.evaluate(blurred, [picture], "strict", 50, 1)
+        assert found.each[picture.name] == [round(alone.psnr, 4), round(alone.ssim, 6)]
+    assert list(found.each) == [picture.name for picture in pictures]
 
 def test_methods_by_name(monkeypatch):
     x = torch.rand(1, 1, 40, 40)

@@ -11,7 +11,7 @@ from install_package import build
 from irnas_lib import __version__, pipeline
 from irnas_lib.files import ROOT
 
-HEAVY = {"torch", "torchvision", "numba", "numpy", "scipy", "skimage", "matplotlib"}
+HEAVY = {"torch", "torchvision", "numba", "numpy", "scipy", "skimage", "matplotlib", "lark"}
 
 
 def imported(code: str) -> set[str]:
@@ -31,7 +31,8 @@ def test_what_needs_no_network_imports_none(code):
 
 
 def test_the_batch_starts_a_notebook_without_torch():
-    assert imported("import irnas_lib.pipeline.batch") & {"torch", "matplotlib", "numba"} == set()
+    """And without lark, of which jsonschema makes a grammar for a second."""
+    assert imported("import irnas_lib.pipeline.batch") & {"torch", "matplotlib", "numba", "lark"} == set()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 from loopback_slurm import cluster
 
 from irnas_lib.files import ROOT
+from irnas_lib.pipeline import profiles
 
 STEPS = 100
 PROFILES = '''
@@ -49,9 +50,13 @@ for _ in range(STEPS):
     X = (5 * X + 3) % 1_000_003
 
 
+def documented(profile: str) -> str:
+    """The README's command for a cluster."""
+    return re.search(rf"^make reproduce PROFILE={profile} .*LAUNCH='.+'$", (ROOT / "README.md").read_text(), re.M)[0]
+
+
 def launch() -> str:
-    """The LAUNCH of the README's command."""
-    return re.search(r"LAUNCH='([^']+)'", (ROOT / "README.md").read_text())[1]
+    return re.search("LAUNCH='(.+)'", documented("paper"))[1]
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +120,51 @@ def test_the_documented_command_runs_the_batch(project, slurm):
     cores = re.search(r"--cpus-per-task=(\d+)", launch())[1]
     assert re.search(rf"cores {cores} on \w+", (pages / "training.ipynb").read_text())
     assert "on None" in (pages / "table.ipynb").read_text(), "a light job takes no machine of its own"
+
+
+@faults
+def test_the_whole_smoke_batch_by_the_documented_command(slurm, tmp_path, capfd):
+    """A copy of what git holds, and a .venv that is this environment. Then the same with notebooks of which nothing but
+    the overhead is left."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv/installed").touch()
+    # a reader's environment: no data, and threads as the batch gives them
+    environment = {name: value for name, value in slurm.environment.items()
+                   if name != "IRNAS_DATA" and not name.endswith("_NUM_THREADS")} | {"PYTHONPATH": str(tmp_path)}
+
+    def seconds(jobs: int, command: str = documented("smoke")) -> float:
+        began = time.monotonic()
+        subprocess.run(command, shell=True, cwd=tmp_path, env=environment, check=True)
+        marks = {path.name for path in (tmp_path / "runs/smoke/done").iterdir()}
+        assert len(marks) == jobs + 1, "each job, and the figures"
+        return time.monotonic() - began
+    jobs = len(profiles.load("smoke"))
+    whole = seconds(jobs)
+    again = seconds(jobs)
+    shutil.rmtree(tmp_path / "runs")
+    shutil.rmtree(tmp_path / "notebooks")
+    (tmp_path / "notebooks").mkdir()
+    empty = []
+    for number in (1, 5):
+        names = [f"empty{i}" for i in range(number)]
+        for name in names:
+            (tmp_path / f"notebooks/{name}.py").write_text(TABLE)
+        entries = "".join(f'[[jobs]]\nnotebook = "{name}"\n' for name in names)
+        (tmp_path / "profiles.toml").write_text(f'{entries}[smoke.datasets]\ndenoising = "embedded"\n')
+        empty.append(seconds(number, re.sub(r"JOBS=\d+", "JOBS=1", documented("smoke"))))
+        shutil.rmtree(tmp_path / "runs")
+    overhead = (empty[1] - empty[0]) / 4
+    with capfd.disabled():
+        print(f"\n{jobs} jobs of the smoke scale in {whole:.0f} s, again in {again:.0f} s; overhead "
+              f"of {overhead:.1f} s a job; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    assert overhead < 8
 
 
 @faults

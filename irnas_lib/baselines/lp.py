@@ -1,7 +1,9 @@
 """LP (Li et al. 2016, "Rain streak removal using layer priors"): Gaussian mixtures of patches for either layer.
 
-A re-implementation from the paper's objective: on the luma, O = B + R with 0 <= B, R <= O,
+A re-implementation from the paper's objective: on the luma, O = B + R with 0 <= B, R <= O, ::
+
     |O - B - R|^2 + alpha |grad B|_1 + beta |R|^2 - gamma log GMM_B(patches of B) - gamma log GMM_R(patches of R),
+
 by half-quadratic splitting with a growing weight omega. The priors are of patches less their means. The growth of
 omega and the choice of the region that the rain is learnt from are ours.
 """
@@ -129,7 +131,8 @@ def separate(observed: torch.Tensor, background_prior: GMM, rain_prior: GMM) -> 
 
 def solve(observed: torch.Tensor, background: torch.Tensor, rain: torch.Tensor, gradient: Sequence[torch.Tensor],
           omega: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The layers B and R, (H, W) each, that minimise
+    """The layers B and R, (H, W) each, that minimise ::
+
         |observed - B - R|^2 + BETA |R|^2 + omega (|B - background|^2 + |R - rain|^2 + |grad B - gradient|^2).
 
     gradient: differences of neighbours along the rows' and the columns' dimension, (H - 1, W) and (H, W - 1).

@@ -1,16 +1,17 @@
 """Speed and memory, as ratios: `python -m irnas_lib.benchmarks.bench`, which `make bench` calls.
 
 Both sides of a ratio run in the same process, in turn, so that whatever else the machine does hits both; the ratio is
-the median over the turns. Peak memory is measured in a fresh process each. Three files in checkpoints/ are written:
+the median over the turns. Peak memory is measured in a fresh process each. Three files in checkpoints/ are written::
 
-bench.json      name -> {value, unit, against, ratio, spread}. value: ours; ratio: ours over the other side's, smaller
-                is better; spread: of the ratios over the turns, the largest minus the smallest
-growth.json     time and peak memory of a supernet step against width, nodes, layers, batch and side of the crops
-precision.json  the loss of a short training in float32 and in bfloat16, and both times
+    bench.json      name -> {value, unit, against, ratio, spread}. value: ours; ratio: ours over the other side's,
+                    smaller is better; spread: of the ratios over the turns, the largest minus the smallest
+    growth.json     time and peak memory of a supernet step against width, nodes, layers, batch and side of the crops
+    precision.json  the loss of a short training in float32 and in bfloat16, and both times
 """
 
 import argparse
 import contextlib
+import copy
 import functools
 import json
 import statistics
@@ -74,14 +75,21 @@ def network_of(system: str) -> nn.Module:
     return systems.build(system, 1, systems.published("denoising"))
 
 
-def training_step(system: str, bf16: bool = False, layout: torch.memory_format = torch.channels_last,
+def training_step(system: str | nn.Module, bf16: bool = False, layout: torch.memory_format = torch.channels_last,
                   batch: int = 4, side: int = 64) -> Callable:
-    """One step of `loop.train`."""
-    network = network_of(system).to(best_device(), memory_format=layout)
+    """One step of `loop.train`, of a system or of a copy of a network."""
+    network = network_of(system) if isinstance(system, str) else copy.deepcopy(system)
+    network.to(best_device(), memory_format=layout)
     optimizer = recipes.make_optimizer(recipes.recipe("matched"), network.parameters(), best_device())
     degraded, clean = random(batch, 1, side, side), random(batch, 1, side, side, seed=1)
     objective = loop.Objective(network, 0.5, bf16)
     return as_trained(lambda: loop.step(objective, optimizer, degraded, clean))
+
+
+def step_operations(network: nn.Module, batch: int, side: int = 64) -> int:
+    """The multiplications and additions of a training step on grey crops; it counts as three passes, for backward is as
+    much as two."""
+    return 3 * 2 * systems.macs_per_pixel(network, 1) * batch * side ** 2
 
 
 def inference(system: str) -> Callable:
@@ -222,13 +230,12 @@ def memory(ours: dict, theirs: dict, against: str) -> dict:
 
 def matrix_share(batch: int = 12) -> dict:
     """The rate of a training step's arithmetic in percent of that of a large matrix product on the same device, the
-    fastest of five, in turn: in bfloat16 on a GPU, in float32 on a CPU. A step counts as three passes, for backward is
-    as much as two."""
+    fastest of five, in turn: in bfloat16 on a GPU, in float32 on a CPU."""
     on_gpu = best_device().type == "cuda"
     step = training_step("IR-NAS", bf16=on_gpu, batch=batch)
     side = 8192 if on_gpu else 2048
     matrix = random(side, side).to(torch.bfloat16 if on_gpu else torch.float32)
-    of_step = 3 * 2 * systems.macs_per_pixel(network_of("IR-NAS"), 1) * batch * 64 * 64
+    of_step = step_operations(network_of("IR-NAS"), batch)
     times = [(seconds(step), min(seconds(lambda: matrix @ matrix) for _ in range(5)))
              for _ in range(TURNS + 1)][1:]
     shares = [100 * (of_step / step_seconds) / (2 * side ** 3 / product_seconds)

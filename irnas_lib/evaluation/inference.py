@@ -36,7 +36,7 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def restorer(network: nn.Module, device: torch.device | str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A trained network as a function from degraded to restored batches of any size, on `device`.
+    """A trained network as a function from degraded to restored batches of any size, on its `device`.
 
     It works on a folded copy: what happens to the network later does not touch it. Above LARGE pixels a picture goes
     through in pieces.
@@ -50,6 +50,7 @@ def restorer(network: nn.Module, device: torch.device | str) -> Callable[[torch.
 
     def restore(degraded: torch.Tensor) -> torch.Tensor:
         return in_pieces(whole, degraded) if degraded.shape[-2:].numel() > LARGE else whole(degraded)
+    restore.device = torch.device(device)
     return restore
 
 

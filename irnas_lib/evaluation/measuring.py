@@ -17,6 +17,7 @@ from irnas_lib.evaluation.protocols import Restore, Score, grouped, mean_score, 
 from irnas_lib.files import atomically
 
 Row = list[float]  # seconds, then the three scores of each protocol
+TOGETHER = 2 ** 19  # pixels that a GPU restores at a time
 
 
 def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[str], sigma: float | None, seed: int,
@@ -26,7 +27,8 @@ def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[s
     protocols: those that score the same restored pictures, as `protocols.grouped` puts them together; ValueError for
     others. kept: a CSV file of this very measurement, in which the scores are kept picture by picture; what an earlier
     call has left there is not measured again. jobs: processes of one thread each that restore a picture each, for a
-    `restore` that can be pickled; 1: this process.
+    `restore` that can be pickled; 1: this process. Where `restore` has a `device` that is no CPU, pictures of one size
+    are restored several at a time, and scored there.
     """
     if len(grouped(protocols)) != 1:
         raise ValueError(f"{', '.join(protocols)}: not scores of the same restored pictures")
@@ -34,11 +36,14 @@ def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[s
     missing = [picture for picture in pictures if picture.name not in done]
     with atomically(kept) as partial:
         _append(partial, [(name, *values) for name, values in done.items()])
-    work = functools.partial(_measure_one, restore, protocols, sigma, seed)
-    for name, row in tqdm(_each(work, missing, jobs), total=len(pictures), initial=len(pictures) - len(missing),
-                          desc=", ".join(protocols)):
-        done[name] = row
-        _append(kept, [(name, *row)])
+    on_cpu = getattr(restore, "device", torch.device("cpu")).type == "cpu"
+    batches = [[picture] for picture in missing] if on_cpu else together(missing, TOGETHER)
+    work = functools.partial(_measure_batch, restore, protocols, sigma, seed)
+    with tqdm(total=len(pictures), initial=len(pictures) - len(missing), desc=", ".join(protocols)) as bar:
+        for rows in _each(work, batches, jobs):
+            done.update(rows)
+            _append(kept, [(name, *row) for name, row in rows.items()])
+            bar.update(len(rows))
     table = torch.tensor([done[picture.name] for picture in pictures], dtype=torch.float64)
     seconds, scores = table[:, 0].mean().item(), table[:, 1:].unflatten(1, (len(protocols), 3))
     found = {}
@@ -49,14 +54,23 @@ def measure(restore: Restore, pictures: Sequence[Picture], protocols: Sequence[s
     return found
 
 
-def _each(work: Callable[[Picture], tuple[str, Row]], pictures: Sequence[Picture],
-          jobs: int) -> Iterator[tuple[str, Row]]:
+def together(pictures: Sequence[Picture], pixels: int) -> list[list[Picture]]:
+    """The pictures in batches of one size, each of at most so many pixels, or of one picture."""
+    by_size: dict[tuple, list[Picture]] = {}
+    for picture in pictures:
+        by_size.setdefault(picture.clean.shape, []).append(picture)
+    return [same[start:start + number] for size, same in by_size.items()
+            for number in [max(1, pixels // (size[0] * size[1]))] for start in range(0, len(same), number)]
+
+
+def _each(work: Callable[[list[Picture]], dict[str, Row]], batches: list[list[Picture]],
+          jobs: int) -> Iterator[dict[str, Row]]:
     if jobs == 1:
-        yield from map(work, pictures)
+        yield from map(work, batches)
         return
     # Fresh interpreters: a process forked beside torch's threads may hang.
     with multiprocessing.get_context("spawn").Pool(jobs, _begin) as pool:
-        yield from pool.imap_unordered(work, pictures)
+        yield from pool.imap_unordered(work, batches)
 
 
 def _begin() -> None:
@@ -66,13 +80,16 @@ def _begin() -> None:
     numba.set_num_threads(1)
 
 
-def _measure_one(restore: Restore, protocols: Sequence[str], sigma: float | None, seed: int,
-                 picture: Picture) -> tuple[str, Row]:
-    """The picture's name and its row of `kept`."""
+def _measure_batch(restore: Restore, protocols: Sequence[str], sigma: float | None, seed: int,
+                   pictures: list[Picture]) -> dict[str, Row]:
+    """By the names of pictures of one size, which are restored together, their rows of `kept`."""
     began = time.monotonic()
-    (item,) = restored_pictures(lambda x: restore(x).cpu(), [picture], protocols[0], sigma, seed)  # a GPU waits there
-    seconds = time.monotonic() - began
-    return picture.name, [seconds, *torch.cat([score(item, protocol) for protocol in protocols]).tolist()]
+    items = list(restored_pictures(restore, pictures, protocols[0], sigma, seed, len(pictures)))
+    if items[0].restored.is_cuda:
+        torch.cuda.synchronize(items[0].restored.device)
+    seconds = (time.monotonic() - began) / len(pictures)
+    scores = torch.stack([torch.cat([score(item, protocol) for protocol in protocols]) for item in items])
+    return {item.name: [seconds, *row] for item, row in zip(items, scores.tolist())}
 
 
 def _read(kept: Path, columns: int) -> dict[str, Row]:

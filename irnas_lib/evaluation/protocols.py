@@ -80,21 +80,31 @@ def restore_redrawn(restore: Restore, clean: torch.Tensor, sigma: float, seed: i
 
 
 def restored_pictures(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,
-                      seed: int = 0) -> Iterator[Restored]:
-    """Takes each picture through a protocol. Raises ValueError for an unknown or unfitting protocol."""
+                      seed: int = 0, batch: int = 1) -> Iterator[Restored]:
+    """Takes each picture through a protocol; pictures of one size may go through `batch` at a time.
+
+    Raises ValueError for an unknown or unfitting protocol.
+    """
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r} (known: {', '.join(PROTOCOLS)})")
-    for picture in pictures:
-        fitting = ("strict", "redrawn", "half", "file") if picture.degraded is None else ("strict", "strict_y")
-        if protocol not in fitting:
-            raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
-        clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
-        seen = noisy_file(picture, sigma, seed) if protocol == "file" else picture
-        degraded = degraded_side(seen, clean, sigma, seed)
-        if protocol == "redrawn":
-            yield Restored(picture.name, clean, degraded, restore_redrawn(restore, clean, sigma, seed, picture.name))
+    for start in range(0, len(pictures), batch):
+        names, cleans, degraded = zip(*(_sides(picture, protocol, sigma, seed)
+                                        for picture in pictures[start:start + batch]))
+        if protocol == "redrawn":  # batches of its own, of tiles
+            restored = [restore_redrawn(restore, clean, sigma, seed, name) for name, clean in zip(names, cleans)]
         else:
-            yield Restored(picture.name, clean, degraded, restore(degraded))
+            restored = restore(torch.cat(degraded)).split(1)
+        yield from map(Restored, names, cleans, degraded, restored)
+
+
+def _sides(picture: Picture, protocol: str, sigma: float | None, seed: int) -> tuple[str, torch.Tensor, torch.Tensor]:
+    """Name, clean and degraded side of a picture in a protocol."""
+    fitting = ("strict", "redrawn", "half", "file") if picture.degraded is None else ("strict", "strict_y")
+    if protocol not in fitting:
+        raise ValueError(f"protocol {protocol!r} does not fit {picture.name}")
+    clean = to_tensor(half_size(picture.clean) if protocol == "half" else picture.clean).unsqueeze(0)
+    seen = noisy_file(picture, sigma, seed) if protocol == "file" else picture
+    return picture.name, clean, degraded_side(seen, clean, sigma, seed)
 
 
 def evaluate(restore: Restore, pictures: Sequence[Picture], protocol: str, sigma: float | None = None,
@@ -121,7 +131,8 @@ def mean_score(protocol: str, scores: torch.Tensor, seconds: float | None = None
 
 
 def score(item: Restored, protocol: str) -> torch.Tensor:
-    """PSNR, SSIM and zero-padded SSIM (nan but in `redrawn`) of one picture, (3,) float64."""
+    """PSNR, SSIM and zero-padded SSIM (nan but in `redrawn`) of one picture, (3,) float64, computed where `restored`
+    lies."""
     restored = item.restored.clamp(0, 1)
     clean = item.clean.to(restored.device)
     if protocol == "strict_y":

@@ -1,9 +1,11 @@
 """A table of cells: drawn uniformly from the search space, each trained at one small budget and scored.
 
+::
+
     python -m irnas_lib.experiments.cell_table denoising --minutes 60
 
 trains what is missing, one training after another on one thread, and may be stopped at any time. The table is
-checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these keys:
+checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these keys::
 
     task, name        such as "random 17", or the paper's own: "IR-NAS", "IR-NAS, R1", "IR-NAS, R2"
     cell              [[[operation, source], [operation, source]], ...], a node each, its two edges sorted

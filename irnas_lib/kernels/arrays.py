@@ -26,7 +26,7 @@ def threads() -> Iterator[None]:
 
 
 def last(tensor: Tensor, *parts: int) -> np.ndarray:
-    """(B, C, H, W) as an array (B, H, W, C), or (B, H, W, *parts); where the tensor lies channels last, nothing is
+    """(B, C, H, W) as an array (B, H, W, C), or `(B, H, W, *parts)`; where the tensor lies channels last, nothing is
     copied. bfloat16 becomes uint16."""
     tensor = tensor.detach().permute(0, 2, 3, 1).contiguous()
     array = (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -7,9 +7,9 @@ times. Here only that gradient is a kernel of our own; the input's is a convolut
 import torch
 from numba import prange
 from torch import Tensor
-from torch.nn import functional as F
 
 from irnas_lib.kernels.arrays import last, threads
+from irnas_lib.kernels.dilated import FORMS, convolve, library
 from irnas_lib.kernels.vectors import LANES, load, multiply_add, store
 from irnas_lib.runtime import njit
 
@@ -23,14 +23,15 @@ def depthwise_conv(input: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
     if input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         input, weight = input.to(dtype), weight.to(dtype)
-    if dilation == 1 or input.device.type != "cpu" or not weight.requires_grad or len(weight) % LANES:
-        return F.conv2d(input, weight, padding=dilation, dilation=dilation, groups=len(weight))
-    return _Depthwise.apply(input, weight, dilation)
+    slow_in_pytorch = input.device.type == "cpu" and dilation > 1 and weight.requires_grad
+    if slow_in_pytorch and len(weight) % LANES == 0 and FORMS["cpu"].depthwise == "library":
+        return _Depthwise.apply(input, weight, dilation)
+    return convolve(input, weight, dilation=dilation)
 
 
 def _convolve(input: Tensor, weight: Tensor, dilation: int) -> Tensor:
     with torch.autocast("cpu", enabled=False):
-        return F.conv2d(input, weight, padding=dilation, dilation=dilation, groups=len(weight))
+        return library(input, weight, None, dilation)
 
 
 class _Depthwise(torch.autograd.Function):

@@ -4,6 +4,10 @@ import sys
 
 from irnas_lib.files import INSTALLED
 
+# jsonschema, by which nbformat checks notebooks, would compile a grammar of IRIs that no notebook's schema asks for: a
+# second of every job. Where the package is missing it does without.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 
 def main() -> int:
     """The command `irnas`, which is `python -m irnas_lib.pipeline.batch`; its exit status."""

@@ -1,4 +1,4 @@
-"""Promote what a real run made: runs/PROFILE/ to checkpoints/ and notebooks/*.ipynb."""
+"""Promote what a real run made: runs/PROFILE/ to checkpoints/ and `notebooks/*.ipynb`."""
 
 import shutil
 from dataclasses import replace
