@@ -27,9 +27,15 @@ class CheckpointError(ValueError):
     """A checkpoint or record that is missing, damaged or made for another network; the message is one line."""
 
 
+def runs_folder() -> Path:
+    """The folder that all runs write to: IRNAS_RUNS, else runs/ in the project. A relative IRNAS_RUNS is one below the
+    project, wherever a notebook runs."""
+    return ROOT / os.path.expanduser(os.environ.get("IRNAS_RUNS") or "runs")
+
+
 def run_folder(profile: str) -> Path:
     """The folder that a profile writes to, with notebooks/, checkpoints/ and figures/ inside."""
-    return ROOT / "runs" / profile
+    return runs_folder() / profile
 
 
 def data_folder(argument: str | Path | None = None) -> Path:
