@@ -1,10 +1,13 @@
 # One rule for each job of a profile (profiles.toml); `make reproduce` calls this, and so can you:
 #   snakemake --cores all --config profile=gpu jobs=2 --dry-run
 # launch: what runs a notebook on another machine, such as Slurm's srun; the light ones run here.
+# Snakemake's own state lies with the runs, so that the project may be read-only.
 import sys
 
+from irnas_lib.files import ROOT, runs_folder
 from irnas_lib.pipeline import marks, profiles
 
+root = str(ROOT)
 profile = config.get("profile", "smoke")
 launch = config.get("launch", "")
 planned = profiles.load(profile)
@@ -12,9 +15,12 @@ if workflow.is_main_process:
     marks.remove_stale(profile, [*planned, marks.figures(planned)])
 
 
+workdir: str(runs_folder())
+
+
 def done(name):
     """The mark of a finished job. The notebook itself must survive a failure, so it is not an output."""
-    return f"runs/{profile}/done/{name}"
+    return f"{profile}/done/{name}"
 
 
 rule everything:
@@ -29,7 +35,7 @@ rule figures:
     output:
         done("figures"),
     shell:
-        "{sys.executable:q} -m irnas_lib.pipeline.batch figures {profile:q}"
+        "cd {root:q} && {sys.executable:q} -m irnas_lib.pipeline.batch figures {profile:q}"
 
 
 for place, job in enumerate(profiles.by_worth(planned)):
@@ -48,5 +54,5 @@ for place, job in enumerate(profiles.by_worth(planned)):
         threads: max(1, (workflow.cores or 1) // int(config.get("jobs", 1))),
         priority: len(planned) - place
         shell:
-            "{params.launch} {sys.executable:q} -m irnas_lib.pipeline.batch run {profile:q} {params.job:q}"
+            "cd {root:q} && {params.launch} {sys.executable:q} -m irnas_lib.pipeline.batch run {profile:q} {params.job:q}"
             " {params.launched}"

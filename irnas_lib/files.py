@@ -27,9 +27,15 @@ class CheckpointError(ValueError):
     """A checkpoint or record that is missing, damaged or made for another network; the message is one line."""
 
 
+def runs_folder() -> Path:
+    """The folder that all runs write to: IRNAS_RUNS, else runs/ in the project. A relative IRNAS_RUNS is one below the
+    project, wherever a notebook runs."""
+    return ROOT / os.path.expanduser(os.environ.get("IRNAS_RUNS") or "runs")
+
+
 def run_folder(profile: str) -> Path:
     """The folder that a profile writes to, with notebooks/, checkpoints/ and figures/ inside."""
-    return ROOT / "runs" / profile
+    return runs_folder() / profile
 
 
 def data_folder(argument: str | Path | None = None) -> Path:
@@ -88,8 +94,18 @@ def _is_written(partial: Path, process: int) -> bool:
 
 
 def read_json(path: str | Path):
-    """What a JSON file holds, all numbers in it finite and integers below 2^63. Raises ValueError, in one line that
-    names the file, where it is missing or damaged."""
+    """What a JSON file holds, as `from_json` has it. Raises ValueError, in one line that names the file, where it is
+    missing or damaged."""
+    try:
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from None
+
+
+def from_json(text: str):
+    """What a text in JSON says, all numbers in it finite and integers below 2^63. Raises ValueError for other texts."""
     def integer(text: str) -> int:
         if len(text) > 20 or abs(int(text)) >= LARGEST:
             raise ValueError(f"{text[:20]}... is too large")
@@ -100,12 +116,9 @@ def read_json(path: str | Path):
             raise ValueError(f"{text[:20]} is not finite")
         return value
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), parse_int=integer, parse_float=real,
-                          parse_constant=real)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from None
+        return json.loads(text, parse_int=integer, parse_float=real, parse_constant=real)
+    except RecursionError:
+        raise ValueError("too deeply nested") from None
 
 
 def problem(record: object, kind: TypeAdapter) -> str | None:
@@ -121,9 +134,9 @@ def problem(record: object, kind: TypeAdapter) -> str | None:
 
 
 def write_json(path: str | Path, content) -> None:
-    """Writes JSON for people and programs, whole or not at all."""
+    """Writes JSON for people and programs, whole or not at all. Raises ValueError for a number that is not finite."""
     with atomically(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def sha256(path: str | Path) -> str:

@@ -4,11 +4,13 @@ A genotype is a plain nested tuple, so `json.dumps(DENOISING)` is its file forma
 [[["conv", "p2"], ["conv", "p1"]], [["dil", "n1"], ["dil", "p1"]], ...], one entry a node.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
+from irnas_lib.files import SHOWN, read_json
 from irnas_lib.search_space import LEVELS, OPERATIONS, states
+
+BOUNDS = {"layers": 32, "nodes": 32, "width": 1024}  # of networks that a file may describe, so that they can be built
 
 
 class GenotypeError(ValueError):
@@ -30,6 +32,8 @@ class Genotype(tuple):
     def __new__(cls, nodes):
         if not isinstance(nodes, (list, tuple)) or not nodes:
             raise GenotypeError("a genotype is a list with one entry a node")
+        if len(nodes) > BOUNDS["nodes"]:
+            raise GenotypeError(f"{len(nodes)} nodes are more than {BOUNDS['nodes']}")
         return super().__new__(cls, (_node(node, i, len(nodes)) for i, node in enumerate(nodes, 1)))
 
     def __str__(self):
@@ -62,6 +66,8 @@ def check_path(path, layers: int | None = None) -> tuple[int, ...]:
     Raises GenotypeError for levels outside 0..2, for larger moves and for a length other than `layers`.
     """
     path = tuple(path)
+    if len(path) > BOUNDS["layers"]:
+        raise GenotypeError(f"a path of {len(path)} levels is longer than {BOUNDS['layers']}")
     previous = 0
     for level in path:
         if level not in range(LEVELS) or abs(level - previous) > 1:
@@ -84,15 +90,16 @@ def load_architecture(path: Path) -> Architecture:
     """Reads an architecture from JSON, {"genotype": [[[operation, source], [operation, source]], ...], "path": levels,
     "width": W}; GenotypeError, naming the file, where it holds none."""
     try:
-        content = json.loads(Path(path).read_text())
-        width = int(content["width"])
-        if width < 1:
-            raise GenotypeError("width must be at least 1")
-        return Architecture(Genotype(content["genotype"]), check_path(content["path"]), width)
-    except OSError as error:
-        raise GenotypeError(f"{path}: {error.strerror}") from error
+        content = read_json(path)
+    except ValueError as error:
+        raise GenotypeError(str(error)) from None
+    try:
+        genotype, levels, width = (content[name] for name in Architecture._fields)
+        if type(width) is not int or not 1 <= width <= BOUNDS["width"]:
+            raise GenotypeError(f"width must be 1 to {BOUNDS['width']}")
+        return Architecture(Genotype(genotype), check_path(levels), width)
     except (KeyError, TypeError, ValueError) as error:
-        raise GenotypeError(f"{path}: not an architecture file: {error}") from error
+        raise GenotypeError(f"{path}: not an architecture file: {str(error)[:SHOWN]}") from error
 
 
 # Figure 6 (b): what the paper found. The paths are not printed; 0,0,0,1 is the only one that gives the printed

@@ -43,8 +43,10 @@ def small_plan(monkeypatch, *trainings):
 
 
 def line(seed=0, psnr=24.0, **changes):
+    scores = {"psnr": psnr, "ssim": 0.5, "each": [psnr]}
     return {"task": "denoising", "name": "random 1", "cell": json.loads(json.dumps(SMALL)), "seed": seed,
-            "pixels": 100, "validation": {"psnr": psnr}} | changes
+            "pixels": 100, "iterations": 1, "parameters": 9, "macs_per_pixel": 9, "validation": scores, "test": scores,
+            "curve": [], "status": "ok", "seconds": 1.0} | changes
 
 
 def test_every_cell_of_one_node_is_drawn_equally_often():

@@ -9,8 +9,10 @@ import hashlib
 import io
 import json
 import lzma
+import math
 import os
 import random
+import shutil
 import tarfile
 import zipfile
 from collections import Counter
@@ -23,11 +25,14 @@ from safetensors.torch import save
 from test_batch import PROFILES, write_source
 
 from data_scripts import fetch, prepare
-from irnas_lib import command, decode
+from irnas_lib import command, decode, files
+from irnas_lib.benchmarks import frame
 from irnas_lib.data.pictures import read_picture
-from irnas_lib.experiments import cells, choices, results, runs, times
+from irnas_lib.experiments import cell_table, cells, choices, results, runs, search_choices, times
 from irnas_lib.figures import all as figures
 from irnas_lib.files import ROOT
+from irnas_lib.genotypes import PUBLISHED, load_architecture
+from irnas_lib.network import RestorationNetwork
 from irnas_lib.pipeline import batch, profiles
 from irnas_lib.training import checkpoints
 
@@ -219,12 +224,45 @@ def consume_times(path):
         assert all(seconds >= 0 for seconds in times.scaled(record).values())
 
 
+def consume_choices(path):
+    found = choices.load([path.parent])
+    assert all(math.isfinite(row.psnr) for row in choices.worth(found, "IR-NAS + residual", 10 ** 7))
+
+
+def consume_search_choices(path):
+    records = search_choices.load([path.parent.parent])
+    assert all(0 <= row.entropy <= 1.001 for row in search_choices.decided(records, "small"))
+    assert all(record["alpha_signal"]["untouched"]["batches"] >= 0 for record in records)
+
+
+def consume_frame(path):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(frame, "FILE", path)
+        assert all(score["frame"] < 200 for score in frame.load().values())
+
+
+def consume_cell_table(path):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runs, "folders", lambda profile: [path.parent.parent])
+        for record in cell_table.read("denoising", seed=0):
+            assert record["status"] == "failed" or record["test"]["psnr"] < 200
+
+
+def consume_architecture(path):
+    with torch.device("meta"):
+        RestorationNetwork(*load_architecture(path), 1)
+
+
 RECORDS = {
     "results": ("results/denoising-ir_nas-sigma50-seed0-matched-5000-gpu.json", consume_result),
     "searches": ("searches/denoising-seed0-gpu.json", consume_search),
     "cells": ("cells/denoising-random-1000-laptop.json", consume_cells),
-    "choices": (None, lambda path: choices.load([path.parent])),
+    "choices": ("choices/ir_nas_residual-base-10M-seed0.json", consume_choices),
     "times": ("times.json", consume_times),
+    "search choices": ("search_choices/small-printed-seed0.json", consume_search_choices),
+    "frame": ("frame.json", consume_frame),
+    "table of cells": ("cell_table/denoising.jsonl", consume_cell_table),
+    "architecture": ("architecture.json", consume_architecture),
     "bench": ("bench.json", lambda path: figures.measurements(path.parent, "bench")),
     "growth": ("growth.json", lambda path: figures.measurements(path.parent, "growth")),
     "precision": ("precision.json", lambda path: figures.measurements(path.parent, "precision"))}
@@ -233,14 +271,18 @@ RECORDS = {
 @pytest.mark.parametrize("name", RECORDS)
 def test_records(name, tmp_path, capfd):
     place, work = RECORDS[name]
-    source = SHIPPED / place if place else min((SHIPPED / "choices").glob("*.json"))
-    whole = json.loads(source.read_text())
-    file = tmp_path / source.name
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    if name == "architecture":
+        files.write_json(file, PUBLISHED["denoising", "IR-NAS"]._asdict())
+    else:
+        shutil.copy(SHIPPED / place, file)
+    whole = file.read_bytes()
+    record, rest = (whole, b"") if file.suffix == ".json" else whole.split(b"\n", 1)
 
     def make(rng):
-        file.write_bytes(nasty(whole, rng) if rng.random() < 0.8 else damaged(source.read_bytes(), rng))
+        file.write_bytes(nasty(json.loads(record), rng) + b"\n" + rest if rng.random() < 0.8 else damaged(whole, rng))
         return file
-    file.write_bytes(source.read_bytes())
     work(file)
     fuzz(name, 60, make, work, capfd)
 

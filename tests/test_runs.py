@@ -238,7 +238,7 @@ def test_an_architecture_file(tmp_path):
     (tmp_path / "broken.json").write_text(json.dumps(architecture._asdict() | {"path": [2, 2, 2]}))
     with pytest.raises(GenotypeError, match="broken.json: not an architecture file"):
         runs.architecture(str(tmp_path / "broken.json"), "denoising", "IR-NAS", "laptop")
-    with pytest.raises(GenotypeError, match="nothing: No such file"):
+    with pytest.raises(GenotypeError, match="nothing: cannot be read"):
         runs.architecture("nothing", "denoising", "IR-NAS", "laptop")
 
 

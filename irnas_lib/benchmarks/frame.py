@@ -16,8 +16,8 @@ from tqdm import tqdm
 from irnas_lib.command import exit_status
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import inference, validation
-from irnas_lib.experiments import results, runs
-from irnas_lib.files import read_json, write_json
+from irnas_lib.experiments import records, results, runs
+from irnas_lib.files import write_json
 from irnas_lib.metrics import frame_psnr, psnr
 
 FILE = runs.SHIPPED / "frame.json"
@@ -41,6 +41,11 @@ def measure(result: results.Result, checkpoints: Path, data: str | None, picture
     return dict(zip(("psnr", "frame", "inside"), means)) | {"pictures": len(chosen)}
 
 
+def load() -> dict:
+    """What has been measured, by the name of the result; empty where nothing has."""
+    return records.read(FILE, records.FRAME) if FILE.is_file() else {}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status is returned."""
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.frame",
@@ -49,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def work() -> None:
-        found = read_json(FILE) if FILE.is_file() else {}
+        found = load()
         shipped = [result for result in results.load(runs.SHIPPED / "results")
                    if (result.task, result.sigma) == ("denoising", SIGMA) and runs.at_hand(result, runs.SHIPPED)]
         for result in tqdm([result for result in shipped if result.stem not in found], unit="network"):

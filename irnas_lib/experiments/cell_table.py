@@ -50,8 +50,9 @@ from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import systems, validation
 from irnas_lib.evaluation.inference import spread
-from irnas_lib.experiments import cells, edits, runs, training_run
+from irnas_lib.experiments import cells, edits, records, runs, training_run
 from irnas_lib.experiments.config import slug
+from irnas_lib.files import from_json, problem
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training.recipes import Recipe
@@ -175,10 +176,12 @@ def read(task: str, profile: str = "laptop", **wanted) -> list[dict]:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else ()
         for number, line in enumerate(lines, 1):
             try:
-                record = json.loads(line)
-                found[key(record)] = record
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: no training of a cell ({error})") from error
+                record = from_json(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: not readable as JSON ({error})") from None
+            if wrong := problem(record, records.CELL_TRAINING):
+                raise ValueError(f"{path}, line {number}: no training of a cell ({wrong})")
+            found[key(record)] = record
     return [record for record in found.values() if all(record[name] == value for name, value in wanted.items())]
 
 

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.files import LARGEST, CheckpointError, problem, read_json
-from irnas_lib.genotypes import Genotype, check_path
+from irnas_lib.genotypes import BOUNDS, Genotype, check_path
 from irnas_lib.search_space import MOVES, OPERATIONS, edges, source_rows
 
 
@@ -32,6 +32,12 @@ def _rows(grown: dict) -> dict:
         if any(row.keys() != {axis, "megabytes", "seconds"} for row in rows):
             raise ValueError(f"a row of {axis} is not {axis}, megabytes and seconds")
     return grown
+
+
+def _trained(line: dict) -> dict:
+    if (line["status"] == "ok") != (line["validation"] is not None and line["test"] is not None):
+        raise ValueError(f"status is {line['status']}, which its scores are not")
+    return line
 
 
 def _whole_search(record: dict) -> dict:
@@ -56,6 +62,7 @@ Ssim = Annotated[Real, Field(ge=-1, le=1)]
 Task = Annotated[str, AfterValidator(_task)]
 Cell = Annotated[list, AfterValidator(Genotype)]
 Levels = Annotated[list, AfterValidator(check_path)]
+Width = Annotated[int, Strict(), Field(ge=1, le=BOUNDS["width"])]
 Alpha = list[Annotated[list[Real], Field(min_length=len(OPERATIONS), max_length=len(OPERATIONS))]]
 Beta = list[Annotated[list[Real], Field(min_length=len(MOVES), max_length=len(MOVES))]]
 Curve = list[tuple[Count, Real, Real]]  # iteration, loss, PSNR
@@ -75,9 +82,9 @@ class Settings(TypedDict):
     seed: Count
 
 
-class Search(TypedDict):
-    task: Task
-    dataset: str
+class Searched(TypedDict):
+    """What a search has found and how, whatever it was made for."""
+
     profile: str
     data_sha256: str
     device: str
@@ -91,6 +98,24 @@ class Search(TypedDict):
     best: Count
     history: list[Validation]
     seconds: Seconds
+
+
+class Search(Searched):
+    task: Task
+    dataset: str
+
+
+class Signal(TypedDict):
+    size: Seconds
+    spread: Seconds
+    batches: Seconds
+
+
+class SearchChoice(Searched):
+    name: str
+    question: str
+    scale: str
+    alpha_signal: dict[Literal["as left", "untouched"], Signal]
 
 
 class TrainedCell(TypedDict):
@@ -109,6 +134,30 @@ class Cells(TypedDict):
     profile: str
     budget: Annotated[dict[str, str | Count | Real | None], AfterValidator(_budget)]
     cells: list[TrainedCell]
+
+
+class CellScores(TypedDict):
+    psnr: Decibels
+    ssim: Ssim
+    each: list[Decibels]
+
+
+class CellTraining(TypedDict):
+    """A line of the table of cells."""
+
+    task: Task
+    name: str
+    cell: Cell
+    seed: Count
+    pixels: Number
+    iterations: Number
+    parameters: Number
+    macs_per_pixel: Positive
+    validation: CellScores | None
+    test: CellScores | None
+    curve: list[tuple[Count, Decibels]]
+    status: Literal["ok", "failed"]
+    seconds: Seconds | None
 
 
 class Choice(TypedDict):
@@ -138,6 +187,13 @@ class Benchmark(TypedDict):
     device: str
 
 
+class Frame(TypedDict):
+    psnr: Decibels
+    frame: Decibels
+    inside: Decibels
+    pictures: Number
+
+
 Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
                                                                                Field(min_length=2)]]})
 
@@ -161,6 +217,7 @@ class Result(TypedDict):
     sigma: Annotated[Real, Field(gt=0, le=255)] | None
     genotype: Cell | None
     path: Levels | None
+    width: Width | None
     metrics: dict[str, Scores]
     versions: dict[str, str]
     curve: NotRequired[Curve | None]
@@ -168,8 +225,11 @@ class Result(TypedDict):
 
 
 SEARCH = TypeAdapter(Annotated[Search, AfterValidator(_whole_search)])
+SEARCH_CHOICE = TypeAdapter(Annotated[SearchChoice, AfterValidator(_whole_search)])
 CELLS = TypeAdapter(Cells)
+CELL_TRAINING = TypeAdapter(Annotated[CellTraining, AfterValidator(_trained)])
 CHOICE = TypeAdapter(Choice)
+FRAME = TypeAdapter(dict[str, Frame])
 TIMES = TypeAdapter(dict[Task, Timed])
 BENCH = TypeAdapter(dict[str, Benchmark])
 GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])

@@ -24,9 +24,9 @@ from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
 from irnas_lib.decode import derive_cell, undecided
 from irnas_lib.evaluation import validation
-from irnas_lib.experiments import cells, runs
+from irnas_lib.experiments import cells, records, runs
 from irnas_lib.experiments.config import slug
-from irnas_lib.files import atomically, read_json
+from irnas_lib.files import atomically
 from irnas_lib.genotypes import Genotype
 from irnas_lib.losses import restoration_loss
 from irnas_lib.search_space import OPERATIONS, edges, states
@@ -36,6 +36,7 @@ from irnas_lib.training.search import ARCHITECTURE_STREAM, SearchSettings, searc
 # The printed schedule: 80 epochs of 430 steps at 0.001 after the warm-up.
 PRINTED_TRAVEL = 34.4
 SIDE = 64  # of the squares that a supernet is validated on
+NEVER = 1e12  # batches, which JSON can hold
 
 
 class Choice(NamedTuple):
@@ -169,7 +170,7 @@ def gradients(supernet: Supernet, patches: Patches, settings: SearchSettings, ba
 
 class Signal(NamedTuple):
     """Means over the logits: the size of the gradient's mean over batches, its standard deviation from batch to batch,
-    and the batches after which the mean's own standard error is a third of its size."""
+    and the batches after which the mean's own standard error is a third of its size, at most NEVER."""
 
     size: float
     spread: float
@@ -182,7 +183,8 @@ def signal(found: torch.Tensor) -> Signal:
     spread = found.std(dim=0)
     size = (found.mean(dim=0).square() - spread.square() / len(found)).mean().clamp(min=0).sqrt()
     spread = spread.square().mean().sqrt()
-    return Signal(size.item(), spread.item(), 9 * (spread / size).square().item())
+    batches = 9 * (spread / size).square().nan_to_num().clamp(max=NEVER)
+    return Signal(size.item(), spread.item(), batches.item())
 
 
 # ---- records ----
@@ -195,7 +197,7 @@ def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, pro
     record = {"name": choice.name, "question": choice.question, "scale": scale, "settings": settings.recorded()}
     for folder in runs.folders(profile):
         if file(folder, record).is_file():
-            return read_json(file(folder, record))
+            return records.read(file(folder, record), records.SEARCH_CHOICE)
     torch.manual_seed(seed)
     supernet = Supernet(settings.layers, settings.nodes, settings.width, pictures.channels)
     squares = validation.middle(split_pictures(pictures.train, seed)[2], SIDE)
@@ -225,7 +227,7 @@ def load(folders: Iterable[str | Path]) -> list[dict]:
     for folder in folders:
         for path in sorted((Path(folder) / "search_choices").glob("[!.]*.json")):
             found.setdefault(path.name, path)
-    return [read_json(path) for path in found.values()]
+    return [records.read(path, records.SEARCH_CHOICE) for path in found.values()]
 
 
 def _lines(records: Sequence[dict], scale: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets import Float
 
 from irnas_lib import command
-from irnas_lib.files import ROOT, atomically, run_folder
+from irnas_lib.files import ROOT, atomically, run_folder, runs_folder
 from irnas_lib.pipeline import marks, profiles, stamps
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -224,9 +224,10 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     folder, before, began = run_folder(profile), remaining.finished(profile), time.time()
     for line in synchronise(folder / "notebooks", ((job.name, job.notebook) for job in planned)):
         print(line)
-    arguments = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--cores",
-                 str(jobs) if launch else "all", "--nolock", "--rerun-incomplete", "--config", f"profile={profile}",
-                 f"jobs={jobs}", f"launch={json.dumps(launch)}", "--retries", str(RETRIES if launch else 0), "--quiet"]
+    arguments = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--directory", str(runs_folder()),
+                 "--cores", str(jobs) if launch else "all", "--nolock", "--rerun-incomplete", "--config",
+                 f"profile={profile}", f"jobs={jobs}", f"launch={json.dumps(launch)}", "--retries",
+                 str(RETRIES if launch else 0), "--quiet"]
     arguments += ["host", "rules", "progress", "--dry-run"] if dry_run else ["all"]
     arguments += ["--keep-going"] if minutes or launch else []
     with alone(folder / ".lock", f"profile {profile}") as lock:  # Snakemake's own lock outlives a killed run
@@ -254,7 +255,7 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
                 print(f"failed: {', '.join(broken)}", file=sys.stderr)
             return 1 if broken else status
     if status == 0 and not dry_run:
-        print(f"{profile}: {len(planned)} notebooks up to date in {folder.relative_to(ROOT)}")
+        print(f"{profile}: {len(planned)} notebooks up to date in {os.path.relpath(folder)}")
     return status
 
 

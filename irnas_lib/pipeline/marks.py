@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jupytext
 
-from irnas_lib.files import ROOT, atomically, run_folder, sha256
+from irnas_lib.files import ROOT, atomically, read_json, run_folder, sha256
 from irnas_lib.pipeline import stamps
 from irnas_lib.pipeline.profiles import Job
 
@@ -70,7 +70,7 @@ def read(profile: str, name: str) -> dict | None:
     if not path.is_file():
         return None
     try:
-        mark = json.loads(path.read_text(encoding="utf-8"))
+        mark = read_json(path)
     except ValueError:
         return {}
     return mark if isinstance(mark, dict) else {}

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments.config import slug
 from irnas_lib.files import LARGEST, ROOT, problem
+from irnas_lib.genotypes import BOUNDS
 from irnas_lib.training.recipes import RECIPES
 
 SOURCE = ROOT / "profiles.toml"
@@ -39,7 +40,8 @@ JOBS, PATTERNS, PROFILES = TypeAdapter(list[Entry]), TypeAdapter(list[str]), Typ
 LISTS = ("jobs", "worth", "light")  # at the top of the file; what else stands there is a profile
 # What parameters may be, whichever notebook has them; 0 often stands for "as it is".
 RANGES = {"sigma": (0, 255), "seed": (0, LARGEST - 1), "iterations": (1, 10 ** 8), "schedule": (0, 10 ** 8),
-          "batch": (1, 4096), "crop": (1, 4096), "layers": (1, 32), "nodes": (1, 32), "width": (0, 1024),
+          "batch": (1, 4096), "crop": (1, 4096), "layers": (1, BOUNDS["layers"]), "nodes": (1, BOUNDS["nodes"]),
+          "width": (0, BOUNDS["width"]),
           "epochs": (1, 10 ** 6), "warmup_epochs": (0, 10 ** 6), "crops_per_picture": (1, 10 ** 6),
           "validate_every": (1, 10 ** 8), "loss_lambda": (0, 1000), "every": (1, 10 ** 6), "number": (1, 10 ** 6),
           "test_pictures": (0, 10 ** 6), "pixels": (1, 10 ** 15)}

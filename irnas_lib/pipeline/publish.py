@@ -5,15 +5,16 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from irnas_lib.experiments import manifest, results, runs
+from irnas_lib.experiments import manifest, records, results, runs
 from irnas_lib.experiments.config import RIVALS, length
 from irnas_lib.experiments.results import Result
-from irnas_lib.files import atomically, read_json, sha256
+from irnas_lib.files import atomically, sha256
 from irnas_lib.pipeline import profiles, stamps
 from irnas_lib.runtime import interrupts_held
 from irnas_lib.tables import comparison
 
 PANELS_LIMIT = 5 * 2**20  # bytes of the data sets' picture content that may be shipped
+KINDS = {"searches": records.SEARCH, "cells": records.CELLS}  # of records, by their folder
 WEIGHTS_LIMIT = 56 * 10**6  # bytes, so that all of checkpoints/ stays under 60 MB
 
 
@@ -45,8 +46,8 @@ def publish(profile: str, run: Path, root: Path) -> list[str]:
     made_here = _results(made)  # read once: a training that runs meanwhile may add to it
     everything = _results(shipped) | made_here
     pairs, dropped, lines = _chosen(made_here, everything, made, shipped)
-    for path in sorted([*(made / "searches").glob("[!.]*.json"), *(made / "cells").glob("[!.]*.json")]):
-        _real(path, _profile(path))
+    for path in sorted(path for folder in KINDS for path in (made / folder).glob("[!.]*.json")):
+        _real(path, records.read(path, KINDS[path.parent.name])["profile"])
         pairs.append((path, shipped / path.relative_to(made)))
     pairs += _panels(profile, made_here, everything, made, shipped)
     pages, missing = _pages(jobs, run, root)
@@ -140,14 +141,6 @@ def _real(path: Path, profile: str | None) -> None:
     """Raises PublishError for a record of the profile `smoke`."""
     if profile == results.SMOKE:
         raise PublishError(f"{path.name}: made at smoke scale, which is no result")
-
-
-def _profile(path: Path) -> str | None:
-    """Of a search or of cells. Raises PublishError for what is no record."""
-    record = read_json(path)
-    if not isinstance(record, dict):
-        raise PublishError(f"{path.name}: is not a JSON object")
-    return record.get("profile")
 
 
 def _same(record: Result, published: Result | None, shipped: Path) -> bool:

@@ -3,6 +3,7 @@
 A stamp is the notebook's metadata `irnas`: source (its file name), profile, job, parameters, commit, versions, seconds.
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from irnas_lib.files import ROOT, atomically, commit, data_folder
+from irnas_lib.files import ROOT, atomically, commit, data_folder, runs_folder
 
 PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-image", "jupytext", "papermill")
 # Not preceded by a letter, so that the path of a web address is none of ours.
@@ -33,7 +34,8 @@ def make(source: Path, profile: str, job: str, parameters: dict) -> dict:
 
 def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
     """The notebook with known folders in its outputs relative: project, data, Python, home, cell files."""
-    known = {str(ROOT): ".", str(data_folder().resolve()): "data", sys.prefix: ".venv", str(Path.home()): "~"}
+    known = {str(ROOT): ".", str(runs_folder()): "runs", str(data_folder().resolve()): "data", sys.prefix: ".venv",
+             os.path.expanduser("~"): "~"}
     known.pop("/", None)  # a container's home may be the root, which stands in every fraction and every tag
     folders = sorted(known.items(), key=lambda pair: -len(pair[0]))
 
