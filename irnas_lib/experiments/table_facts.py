@@ -92,6 +92,12 @@ def detectable(deviation: float, first: int, second: int, power: float = 0.8) ->
         stats.t.ppf(0.975, degrees) + stats.t.ppf(power, degrees))
 
 
+def pooled(first: Sequence[float], second: Sequence[float]) -> float:
+    """The standard deviation within two groups of at least two numbers, one for both."""
+    degrees = len(first) - 1, len(second) - 1
+    return math.sqrt(np.average([np.var(first, ddof=1), np.var(second, ddof=1)], weights=degrees))
+
+
 def power(difference: float, deviation: float, first: int, second: int, draws: int = 20_000) -> float:
     """The chance that Welch's t test at 5% sees a difference between the means of two groups of so many cells, all in
     the same units; by simulation, from a fixed seed."""

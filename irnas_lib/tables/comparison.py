@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Of the system against the reference in PSNR, where it is known: `level` within two standard errors, those over
+        """Of the system against the reference in PSNR, where it is known: `level` within two standard errors, over
         pictures and over seeds together."""
         if math.isnan(self.error):
             return ""
