@@ -8,6 +8,8 @@ import pytest
 from scipy import stats
 from test_results import make
 
+from irnas_lib.experiments import results
+from irnas_lib.files import ROOT
 from irnas_lib.tables import comparison, writers
 
 NAMES = [f"{i:04}" for i in range(8)]
@@ -21,6 +23,10 @@ def measured(system, offset=0.0, names=NAMES, ssim=0.7, **changes):
     untrained = {} if changes.pop("trained", True) else dict.fromkeys(("iterations", "recipe", "batch", "parameters"))
     strict = {"psnr": psnr, "ssim": ssim, "pictures": len(names), "each": each}
     return make(system=system, metrics={"strict": strict}, crop=32, schedule=500, **untrained, **changes)
+
+
+def shipped():
+    return results.load(ROOT / "checkpoints" / "results")
 
 
 def psnr_of(result, names=NAMES):
@@ -135,6 +141,15 @@ def test_a_training_of_another_budget_is_not_compared(change):
 @pytest.mark.parametrize(("ahead", "verdict"), ((0.19, "level"), (-0.19, "level"), (0.21, "ahead"), (-0.21, "behind")))
 def test_level_is_within_two_standard_errors(ahead, verdict):
     assert comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.1, 0.0, 0.0).verdict == verdict
+    assert comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.06, 0.0, 0.0, over_seeds=0.08).verdict == verdict
+
+
+def test_other_seeds_move_a_difference_of_two_trainings_more_than_one_to_what_is_not_trained():
+    rows = comparison.side_by_side([measured("IR-NAS"), measured("DnCNN", offset=-0.4),
+                                    measured("BM3D", offset=0.4, trained=False)], over_seeds=0.17).rows
+    found = {row.result.system: row for row in rows}
+    assert found["BM3D"].over_seeds == 0.17 and found["BM3D"].verdict == "ahead"
+    assert found["DnCNN"].over_seeds == pytest.approx(0.2404, abs=1e-4) and found["DnCNN"].verdict == "level"
 
 
 def test_results_on_other_pictures_than_the_papers_are_not_compared():
@@ -162,7 +177,24 @@ def test_the_table_shows_what_was_compared():
                         "661,693", "1,000,000"]
 
 
-@pytest.mark.parametrize(("gain", "failed"), ((7.9, True), (8.1, False)))
-def test_eight_decibels_over_the_input_are_the_bar(gain, failed):
-    assert comparison.Row(make(), 22.0, 0.7, gain, 0.0, 0.1, 0.0, 0.0).failed == failed
-    assert not comparison.Row(make(sigma=30), 22.0, 0.7, gain, 0.0, 0.1, 0.0, 0.0).failed
+@pytest.mark.parametrize(("sigma", "gain", "failed"), ((50, 7.2, True), (50, 7.4, False), (30, 5.9, True),
+                                                       (30, 6.1, False), (70, 7.9, True), (70, 8.1, False)))
+def test_a_gain_below_the_bar_has_failed_at_every_noise_level(sigma, gain, failed):
+    assert comparison.Row(make(sigma=sigma), 22.0, 0.7, gain, 0.0, 0.1, 0.0, 0.0).failed == failed
+
+
+def test_the_bar_is_two_thirds_of_what_bm3d_gains_and_nlrn_alone_is_below_it():
+    psnr = {(result.system, result.sigma): result.metrics["strict"] for result in shipped()
+            if result.task == "denoising" and result.metrics.get("strict", {}).get("each")
+            and result.recipe in (None, "matched") and result.loss_lambda in (None, 0, 0.5)}
+    failed = set()
+    for sigma, bar in comparison.LEAST_GAIN.items():
+        noisy, bm3d = psnr["Noisy", sigma]["each"], psnr["BM3D", sigma]["psnr"]
+        gain = bm3d - np.mean([score[0] for score in noisy.values()])
+        assert bar == pytest.approx(2 / 3 * gain, abs=0.05)
+        for (system, level), scores in psnr.items():
+            each = scores["each"]
+            gain = np.mean([score[0] - noisy[name][0] for name, score in each.items()])
+            if level == sigma and system not in ("Noisy", "BM3D", "WNNM") and gain < bar:
+                failed.add((system, sigma))
+    assert failed == {("NLRN", 30), ("NLRN", 50), ("NLRN", 70)}

@@ -50,7 +50,7 @@ def test_without_results_only_what_needs_none_is_measured():
 
 
 def test_every_number_that_can_be_compared_has_a_tolerance():
-    never = {"time", "search_time", "search_speed_vs_falsr"}
+    never = {"time", "search_time", "search_speed_vs_falsr", "time_saved_vs_n3net", "speed_vs_rescan"}
     assert {item.metric for item in printed.load()} == never | trace.ABSOLUTE.keys() | trace.RELATIVE.keys()
 
 
@@ -101,7 +101,9 @@ def test_what_is_not_trained_has_no_budget_to_excuse_it():
 def test_another_protocol_is_shown_and_not_compared():
     entry = traced(PSNR, make())  # strict
     assert (entry.measured, entry.protocol, entry.difference) == (26.25, "strict", None)
-    assert (entry.verdict, entry.why) == ("not comparable", "ours is strict, the printed number agrees with redrawn")
+    first, short = entry.why.split("; ")
+    assert (entry.verdict, first) == ("not comparable", "ours is strict, the printed number agrees with redrawn")
+    assert short.startswith("our training saw less than 10%")
 
 
 def test_the_printed_protocol_is_preferred_whatever_else_was_measured():
@@ -113,7 +115,7 @@ def test_the_printed_protocol_is_preferred_whatever_else_was_measured():
 
 def test_fewer_pictures_are_said_and_not_compared():
     entry = traced(PSNR, make(metrics={"redrawn": SCORES | {"psnr": 26.77, "pictures": 40}}))
-    assert (entry.verdict, entry.why) == ("not comparable", "ours is from 40 of 200 test pictures")
+    assert (entry.verdict, entry.why.split("; ")[0]) == ("not comparable", "ours is from 40 of 200 test pictures")
 
 
 def test_an_unknown_protocol_is_not_compared():
@@ -127,7 +129,8 @@ def test_other_pictures_are_not_compared():
     simulated = make(task="sim1800", dataset="SIM1800-BSD500", sigma=None,
                      metrics={"strict": SCORES | {"psnr": 27.23, "pictures": 212}})
     entry = traced("t2-ir_nas-psnr", simulated)
-    assert (entry.verdict, entry.why) == ("not comparable", "other pictures: ours is SIM1800 (rebuilt from BSD500)")
+    assert entry.verdict == "not comparable"
+    assert entry.why.startswith("other pictures: ours is SIM1800 (rebuilt from BSD500)")
 
 
 def test_failed_smoke_and_missing():
@@ -160,7 +163,7 @@ def test_parameters_are_counted_whatever_was_trained(name, measured, verdict):
     assert entry.measured == pytest.approx(measured, rel=1e-9) and entry.verdict == verdict
 
 
-def test_a_time_is_never_compared_and_ratios_are():
+def test_neither_a_time_nor_a_ratio_of_times_is_ever_compared():
     measured = {"times": {"denoising": taken(200, **{"IR-NAS": 0.7, "N3Net": 1.0}),
                           "deraining": taken(100, **{"IR-NAS": 2.0, "RESCAN": 1.0})}}
     time = traced("t1-ir_nas-time", **measured)
@@ -168,9 +171,10 @@ def test_a_time_is_never_compared_and_ratios_are():
     assert time.budget == f"1 of 200 test pictures; {CPU}"
     assert traced("t3-rescan-time", **measured).measured == pytest.approx(100)
     saved = traced("claim-time_saved_vs_n3net", **measured)  # printed: 31.26 %
-    assert saved.measured == pytest.approx(30) and saved.verdict == "reproduced"
     speed = traced("claim-speed_vs_rescan", **measured)  # 2.03
-    assert speed.measured == pytest.approx(0.5) and speed.verdict == "differs"
+    assert (saved.measured, speed.measured) == (pytest.approx(30), pytest.approx(0.5))
+    for ratio in (saved, speed):
+        assert ratio.verdict == "not comparable" and ratio.why.startswith(f"times of other hardware: {CPU}")
 
 
 @pytest.mark.parametrize("name", ["t1-nlrn-time", "t3-ir_nas-time", "claim-time_saved_vs_n3net",
@@ -219,24 +223,7 @@ def test_of_how_many_iterations_is_said_of_the_papers_own_network_alone():
 def test_a_training_that_gained_too_little_is_said_where_it_is_not_compared_too():
     found = [comparable("IR-NAS", offset=-2), replace(comparable("Noisy", offset=-9, trained=False), schedule=None)]
     entry = next(entry for entry in trace.trace(found) if entry.printed.id == "t1-ir_nas-sigma50-psnr")
-    assert entry.verdict == "not comparable" and entry.why.endswith("dB over its input at sigma 50")
-
-
-@pytest.mark.parametrize(("name", "times", "verdict"), (
-    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.639, "N3Net": 1.0}, "reproduced"),  # 36.1 for 31.26 %, +- 5
-    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.636, "N3Net": 1.0}, "differs"),
-    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.735, "N3Net": 1.0}, "reproduced"),
-    ("claim-time_saved_vs_n3net", {"IR-NAS": 0.739, "N3Net": 1.0}, "differs"),
-    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 2.23}, "reproduced"),      # 2.03 +- a tenth
-    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 2.24}, "differs"),
-    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 1.83}, "reproduced"),
-    ("claim-speed_vs_rescan", {"IR-NAS": 1.0, "RESCAN": 1.82}, "differs"),
-))
-def test_the_tolerance_of_ratios_of_times(name, times, verdict):
-    task = "denoising" if "N3Net" in times else "deraining"
-    record = {"device": "CPU", "test_pictures": 100, "pictures": {"a": times}}
-    entry = next(entry for entry in trace.trace([], times={task: record}) if entry.printed.id == name)
-    assert entry.verdict == verdict
+    assert entry.verdict == "not comparable" and "; counts as failed: gains less" in entry.why
 
 
 def test_what_was_inferred_from_a_number_does_not_reproduce_it():
@@ -253,3 +240,11 @@ def test_how_long_is_enough_goes_by_pixels():
     verdicts = [traced(PSNR, redrawn(20, iterations=iterations, crop=crop)).verdict
                 for iterations, crop in ((59_999, 64), (60_000, 64), (60_000, 32), (240_000, 32))]
     assert verdicts == ["undertrained", "differs", "undertrained", "differs"]
+
+
+def test_a_short_training_is_an_obstacle_of_its_own_beside_another():
+    """4,500 steps of 4 crops of 32x32 are 0.06% of the paper's pixels, and ours is from 20 of 200 pictures."""
+    few = {"redrawn": {"psnr": 20.0, "ssim": 0.5, "pictures": 20}}
+    entry = traced(PSNR, make(metrics=few, iterations=4500, batch=4, crop=32, schedule=4500))
+    assert entry.verdict == "not comparable"
+    assert "20 of 200 test pictures" in entry.why and "less than 10% of the paper's pixels" in entry.why

@@ -9,9 +9,11 @@ import functools
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import NamedTuple
 
 import torch
+from scipy import stats
 from torch import nn
 
 from irnas_lib.data.datasets import Dataset, Picture
@@ -175,6 +177,43 @@ def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
     trained = {name: list(groups[name]["cells"]) if name in groups else [] for name in GROUPS}
     trained["published"] += groups["again"]["cells"] if "again" in groups else []
     return {name: cells for name, cells in trained.items() if cells}
+
+
+def over_seeds(groups: Mapping[str, dict]) -> float:
+    """The standard deviation, in dB, of the published cell's PSNR over its training seeds; 0 where it has fewer than
+    three, of which nothing can be said."""
+    psnrs = [cell["psnr"] for cell in by_group(groups).get("published", ()) if cell["psnr"] is not None]
+    return stdev(psnrs) if len(psnrs) > 2 else 0.0
+
+
+class Standing(NamedTuple):
+    """The published cell, trained from several seeds, against all other trained cells: how many trainings of each, by
+    how many dB the others' mean is above its own, and the two-sided p of the exact Mann-Whitney test."""
+
+    published: int
+    others: int
+    above: float
+    p: float
+
+
+def standing(groups: Mapping[str, dict]) -> Standing | None:
+    """None where one of the two sides has no training."""
+    trained = {name: [cell["psnr"] for cell in group if cell["psnr"] is not None]
+               for name, group in by_group(groups).items()}
+    published, others = trained.pop("published", []), [psnr for group in trained.values() for psnr in group]
+    if not published or not others:
+        return None
+    test = stats.mannwhitneyu(published, others, method="exact")
+    return Standing(len(published), len(others), mean(others) - mean(published), float(test.pvalue))
+
+
+def over_the_same_seed(groups: Mapping[str, dict]) -> dict[str, float]:
+    """By how many dB each other cell is above the published one that was trained from the same seed, and so began with
+    the same first weights and saw the same batches, by the cell's name."""
+    trained = by_group(groups)
+    published = {cell["seed"]: cell["psnr"] for cell in trained.pop("published", [])}
+    return {cell["name"]: cell["psnr"] - published[cell["seed"]] for group in trained.values() for cell in group
+            if cell["psnr"] is not None and published.get(cell["seed"]) is not None}
 
 
 def _setting_of(record: dict) -> tuple:

@@ -21,7 +21,8 @@ DECIMALS = {"PSNR": 2, "SSIM": 4, "parameters": 2, "time": 2}  # as printed; the
 
 # The same training under another name: what Tables 5 and 6 call IR-NAS** is IR-NAS of Tables 1, 3 and 4.
 SAME_TRAINING = {"IR-NAS**": "IR-NAS"}
-TOO_LITTLE = f"counts as failed: gains less than {LEAST_GAIN[50]:g} dB over its input at sigma 50"
+TOO_LITTLE = "counts as failed: gains less over its input than " + ", ".join(
+    f"{gain:g} dB at sigma {sigma}" for sigma, gain in LEAST_GAIN.items())
 REBUILT = ("sim1800",)  # tasks on pictures other than the paper's, which were never published
 
 

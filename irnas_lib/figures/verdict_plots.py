@@ -1,0 +1,73 @@
+"""Pictures of what holds: the intervals of all claims at once, and how often each verdict was given."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from irnas_lib.figures.plots import STYLE, Plot, not_run
+from irnas_lib.tables.trace import VERDICTS, Traced
+from irnas_lib.tables.verdicts import Verdict
+
+FILLS = (("0.15", ""), ("0.45", ""), ("w", "xxxx"), ("w", "///"), ("0.88", ""), ("w", "..."), ("w", ""))
+
+
+@matplotlib.rc_context(STYLE)
+def intervals(found: Sequence[Verdict]) -> Figure:
+    """Each difference in PSNR that has an error, with its 95% interval: thick over test pictures, thin with training
+    seeds as well. A cross: what the paper says."""
+    shown = [one for one in found if one.unit == "dB" and not math.isnan(one.both)]
+    if not shown:
+        return not_run("Claims and their intervals")
+    topics = list(dict.fromkeys(one.topic for one in shown))
+    plot = Plot(8.2, 0.9 + 0.19 * (len(shown) + 1.3 * len(topics)))
+    axes = plot.subplots()
+    row, ticks = 0.0, {}
+    for topic in topics:
+        axes.text(-0.005, row, topic, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
+        for one in (one for one in shown if one.topic == topic):
+            row += 1
+            ticks[row] = one.claim
+            for half, width in ((one.both, 0.9), (one.pictures, 3.5)):
+                axes.plot([one.measured - half, one.measured + half], [row, row], "k-", linewidth=width,
+                          solid_capstyle="butt")
+            axes.plot(one.measured, row, "ko", markersize=5, markerfacecolor="w", label="measured here")
+            axes.plot(one.printed, row, "kx", markersize=6, markeredgewidth=1.5, label="in the paper")
+            axes.text(1.01, row, one.verdict, transform=axes.get_yaxis_transform(), va="center")
+        row += 1.3
+    axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
+    axes.set(yticks=list(ticks), yticklabels=ticks.values(), ylim=(row - 0.5, -0.7), xlabel="difference in PSNR (dB)")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="0.92")
+    axes.set_axisbelow(True)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels())))
+    plot.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2,
+                title="thick: 95% over test pictures; thin: with training seeds as well", title_fontsize=8)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def ledger(groups: Mapping[str, Sequence[Traced]]) -> Figure:
+    """How many printed numbers of each group, such as a table, have each verdict of `trace`."""
+    plot = Plot(8.2, 0.9 + 0.3 * len(groups))
+    axes = plot.subplots()
+    for row, traced in enumerate(groups.values()):
+        counts, left = Counter(one.verdict for one in traced), 0
+        for verdict, (colour, hatch) in zip(VERDICTS, FILLS):
+            if counts[verdict]:
+                axes.barh(row, counts[verdict], left=left, color=colour, hatch=hatch, edgecolor="k", linewidth=0.6,
+                          height=0.72)
+                axes.text(left + counts[verdict] / 2, row, str(counts[verdict]), ha="center", va="center",
+                          color="w" if colour in ("0.15", "0.45") else "k",
+                          bbox=dict(facecolor="w", edgecolor="none", pad=1) if hatch else None)
+            left += counts[verdict]
+    given = Counter(one.verdict for traced in groups.values() for one in traced)
+    handles = [matplotlib.patches.Patch(facecolor=colour, hatch=hatch, edgecolor="k", linewidth=0.6,
+                                        label=f"{verdict} ({given[verdict]})")
+               for verdict, (colour, hatch) in zip(VERDICTS, FILLS) if given[verdict]]
+    axes.set(yticks=range(len(groups)), yticklabels=groups, ylim=(len(groups) - 0.5, -0.5), xlabel="printed numbers")
+    axes.tick_params(axis="y", length=0)
+    plot.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=1.5, columnspacing=1.2)
+    return plot

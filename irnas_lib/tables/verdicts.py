@@ -1,0 +1,360 @@
+"""What the paper claims, what was measured here, and how strong that is: one line for each claim.
+
+`trace` sets single numbers side by side. Most claims are about a difference of two numbers, which has an error: over
+the test pictures, and over the seeds of the trainings.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
+from typing import NamedTuple
+
+import torch
+from scipy import stats
+
+from irnas_lib import decode
+from irnas_lib.experiments import cells, choices, records, runs, table_facts, times
+from irnas_lib.experiments.config import PAPER_PIXELS, pixels
+from irnas_lib.experiments.results import SMOKE, Result, best, has_usual_loss
+from irnas_lib.genotypes import PUBLISHED
+from irnas_lib.search_space import source_rows
+from irnas_lib.tables import comparison, printed, trace
+from irnas_lib.tables.entries import NOT_RUN
+
+UNDECIDED = "undecided"
+VERDICTS = (*trace.VERDICTS, UNDECIDED)
+SIGMAS = (30, 50, 70)
+TITLES = {"denoising": "denoising", "deraining": "de-raining"}
+COSTS = {  # a printed number that stands for itself: the claim in words
+    "t1-ir_nas-parameters": "the denoising network has 0.63M parameters",
+    "claim-parameters_vs_n3net": "its parameters, as a share of N3Net's",
+    "claim-parameters_vs_nlrn": "its parameters, as a share of NLRN's",
+    "claim-search_memory_vs_auto_deeplab": "the search's memory, as a share of Auto-DeepLab's",
+    "claim-search_time": "the search takes six hours on one GPU",
+    "claim-search_speed_vs_falsr": "the search is 96 times as fast as FALSR's",
+    "claim-time_saved_vs_n3net": "time saved over N3Net on BSD500",
+    "claim-speed_vs_rescan": "speed over RESCAN's on Rain800",
+}
+
+
+class Verdict(NamedTuple):
+    """claim: of the paper. printed, measured: one number in `unit`, such as a difference of two PSNRs; nan where there
+    is none. pictures, both: half the 95% interval of the measured one, over test pictures, and over pictures and
+    training seeds; nan where nothing is known of it. evidence: how it was had. verdict: one of VERDICTS. page: the
+    notebook that shows it."""
+
+    topic: str
+    claim: str
+    printed: float
+    measured: float
+    unit: str
+    pictures: float
+    both: float
+    evidence: str
+    verdict: str
+    page: str
+
+
+class Evidence(NamedTuple):
+    """cells: trained cells, by task and group; recipes: of `choices.load`; traced: of `trace.trace`."""
+
+    results: Sequence[Result]
+    cells: Mapping[str, Mapping]
+    recipes: Sequence[dict]
+    searches: Sequence[Mapping]
+    traced: Sequence[trace.Traced]
+
+
+def evidence(profile: str) -> Evidence:
+    """All that a profile can see: its own, and unless it is smoke what is shipped."""
+    folders = runs.folders(profile)[:1 if profile == SMOKE else 2]
+    measured, bench = runs.all_results(profile), runs.SHIPPED / "bench.json"
+    benchmarks, searches = records.read(bench, records.BENCH) if bench.is_file() else {}, runs.all_searches(profile)
+    traced = trace.trace(measured, times.load(), benchmarks, searches)
+    trained = {task: cells.best_known([folder / "cells" for folder in folders], task)
+               for task in ("denoising", "deraining")}
+    return Evidence(measured, trained, choices.load(folder / "choices" for folder in folders), searches, traced)
+
+
+def verdicts(known: Evidence) -> list[Verdict]:
+    """Every claim, by topic, in the order of the paper's tables."""
+    return [*_classical(known), *_denoising(known), *_simulated(known), *_rain(known), *_cell(known), *_loss(known),
+            *(_of_trace(known, name, "Size, memory, time", claim, "11_efficiency") for name, claim in COSTS.items())]
+
+
+def judged(printed: float, measured: float, half: float, short: bool) -> str:
+    """The verdict on a difference and its interval, measured ± half. printed: nan where the paper says no more than
+    that it is above zero. short: whether the trainings are too short to refute anything."""
+    if math.isnan(measured):
+        return NOT_RUN
+    agrees = measured > 0 if math.isnan(printed) else abs(measured - printed) <= half
+    if abs(measured) <= half and (agrees or math.isnan(printed)):
+        return UNDECIDED
+    return trace.REPRODUCED if agrees else trace.UNDERTRAINED if short else trace.DIFFERS
+
+
+def over_seeds(groups: Mapping, trainings: int = 2) -> float:
+    """Half the 95% interval that other seeds give a difference of so many trainings, in dB: by Student's t, from the
+    published cell's trainings in `groups`. nan where there are fewer than three."""
+    count, deviation = len(cells.by_group(groups).get("published", ())), cells.over_seeds(groups)
+    return float(stats.t.ppf(0.975, count - 1)) * deviation * math.sqrt(trainings) if deviation else math.nan
+
+
+def _over_pictures(error: float, pictures: int) -> float:
+    return error * float(stats.t.ppf(0.975, pictures - 1)) if pictures > 1 else math.nan
+
+
+def _together(*halves: float) -> float:
+    """Of independent errors, those that are known; nan where none is."""
+    known = [half for half in halves if not math.isnan(half)]
+    return math.hypot(*known) if known else math.nan
+
+
+def _printed(where: str, system: str, sigma: int | None = None, task: str = "") -> float:
+    """A PSNR of one of the paper's tables, in dB."""
+    return next(item.number for item in printed.load() if (item.where, item.system, item.metric) == (
+        where, system, "PSNR") and item.sigma == str(sigma or "") and task in ("", item.task))
+
+
+def _share(seen: int) -> str:
+    return f"{100 * seen / PAPER_PIXELS:.1g}% of the paper's pixels"
+
+
+# ---- the five that matter most ----
+
+class Finding(NamedTuple):
+    """In words: what was found, the numbers, how far they can be trusted."""
+
+    finding: str
+    measured: str
+    strength: str
+
+
+def findings(known: Evidence) -> list[Finding]:
+    """Five findings on the paper; those for which something is not measured are left out."""
+    claims = {one.claim: one for one in verdicts(known)}
+    return [found for make in (_pictures, _tiles, _bm3d, _search, _schedule) if (found := make(known, claims))]
+
+
+def _pictures(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    bm3d, wnnm = (claims[f"{system} at sigma 50, pictures of half size"] for system in ("BM3D", "WNNM"))
+    whole = best(known.results, "denoising", "BM3D", 50, "strict")
+    if whole is None or math.isnan(bm3d.measured + wnnm.measured):
+        return None
+    score = whole.metrics["strict"]
+    return Finding("The paper's Table 1 compares scores of different pictures.",
+                   f"BM3D, printed {bm3d.printed:.2f} dB: {bm3d.measured:.2f} on pictures of half size, "
+                   f"{score['psnr']:.2f} on whole ones. WNNM, printed {wnnm.printed:.2f}: {wnnm.measured:.2f} on those "
+                   "of half size.",
+                   f"Strong: {score['pictures']} pictures, nothing trained. That half size was meant is inferred from "
+                   "BM3D; WNNM confirms it.")
+
+
+def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    alike = [result.metrics for result in known.results if (result.task, result.sigma, result.recipe) == (
+        "denoising", 50, "matched") and has_usual_loss(result)]
+    lifts = [scores["redrawn"]["psnr"] - scores["strict"]["psnr"] for scores in alike
+             if {"redrawn", "strict"} <= scores.keys()]
+    if not lifts:
+        return None
+    return Finding("Noise drawn anew in overlapping tiles flatters every network.",
+                   f"Measured so, as by the authors' test program, networks gain {min(lifts):.2f} to {max(lifts):.2f} "
+                   "dB and stay as they are. The printed lead of IR-NAS over N3Net is "
+                   f"{claims['IR-NAS over N3Net, as printed'].printed:.2f} dB.",
+                   f"Strong: all {len(lifts)} networks measured at sigma 50, and a formula predicts it. That the paper "
+                   "measured so is inferred.")
+
+
+def _bm3d(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    whole = [result for result in known.results if (result.task, result.sigma) == ("denoising", 50)
+             and result.metrics.get("strict", {}).get("pictures") == 200]
+    bm3d = next((result for result in whole if result.system == "BM3D"), None)
+    trained = [result for result in whole if result.iterations]
+    if bm3d is None or not trained:
+        return None
+    first = max(trained, key=lambda result: result.metrics["strict"]["psnr"])
+    scores, seeds = [one.metrics["strict"]["psnr"] for one in (bm3d, first)], cells.over_seeds(known.cells["denoising"])
+    said = "No network trained here is yet" if scores[0] > scores[1] else "The best network trained here is"
+    return Finding(f"{said} ahead of BM3D, which learns nothing.",
+                   f"At sigma 50 BM3D has {scores[0]:.2f} dB, the best of {len(trained)} networks ({first.system}) "
+                   f"{scores[1]:.2f}.",
+                   f"Fair: 200 pictures, but one seed each (another one moves a network by about {seeds:.2f} dB), and "
+                   f"{_share(pixels(first) or 0)}.")
+
+
+def _search(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    groups, rain = known.cells["denoising"], cells.standing(known.cells["deraining"])
+    lead = claims["searched cells over random ones, denoising"]
+    if math.isnan(lead.measured) or rain is None:
+        return None
+    found, drawn = _psnrs(groups, ["searched"]), _psnrs(groups, ["random"])
+    power = table_facts.power(0.5, table_facts.pooled(found, drawn), len(found), len(drawn))
+    return Finding("Whether the search matters cannot be said yet.",
+                   f"Denoising: searched cells are {lead.measured:+.2f} ± {lead.both:.2f} dB from random ones. "
+                   f"De-raining: the published cell is {rain.above:.2f} dB below the mean of {rain.others} other cells "
+                   f"(p = {rain.p:.3f}).",
+                   f"Weak: {len(found)} cells against {len(drawn)} show a difference of 0.5 dB with a chance of "
+                   f"{power:.0%}, and the trainings are very short.")
+
+
+def _schedule(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    entropies = [decode.undecided(torch.tensor(search["alpha"], dtype=torch.float64).softmax(dim=1)).mean().item()
+                 for search in known.searches]
+    if not entropies:
+        return None
+    return Finding("A short search with the paper's settings decides nothing.",
+                   f"Entropy of the candidates' weights at the end: {min(entropies):.3f} to {max(entropies):.3f} of "
+                   "the largest, that of equal weights. The published path of widths is one of the two likeliest "
+                   "before any learning.",
+                   f"Fair: {len(entropies)} searches, far shorter than the paper's. Which path is likeliest depends "
+                   "on how its chances are normalised, which the paper does not say.")
+
+
+# ---- Tables 1 to 3 ----
+
+def _classical(known: Evidence) -> Iterator[Verdict]:
+    topic, page = "Table 1: methods that are not trained", "12_protocols"
+    for one in known.traced:
+        item = one.printed
+        if (item.where, item.metric) == ("1", "PSNR") and item.system in ("BM3D", "WNNM"):
+            yield _of_trace(known, item.id, topic, f"{item.system} at sigma {item.sigma}, pictures of half size", page)
+    for sigma in SIGMAS:
+        lead = _printed("1", "WNNM", sigma) - _printed("1", "BM3D", sigma)
+        pair = [best(known.results, "denoising", system, sigma, "half") for system in ("WNNM", "BM3D")]
+        ahead, half, count = math.nan, math.nan, 0
+        if all(pair):
+            (ahead, error), _ = comparison.difference(*pair, "half")
+            count = min(result.metrics["half"]["pictures"] for result in pair)
+            half = _over_pictures(error, count)
+        yield Verdict(topic, f"WNNM over BM3D at sigma {sigma}", lead, ahead, "dB", half, half, f"{count} pictures",
+                      judged(lead, ahead, half, False), page)
+
+
+def _denoising(known: Evidence) -> Iterator[Verdict]:
+    topic, page = "Table 1: networks at sigma 50", "06_table1_bsd500"
+    yield _of_trace(known, "t1-ir_nas-sigma50-psnr", topic, "IR-NAS, fresh noise in overlapping tiles", page)
+    for rival in ("N3Net", "MemNet", "RED"):
+        lead = _printed("1", "IR-NAS", 50) - _printed("1", rival, 50)
+        rows = comparison.side_by_side(known.results, reference=rival).rows
+        for ours, how in (("IR-NAS", "as printed"), ("IR-NAS + residual", "input added")):
+            yield _of_row(known, "denoising", topic, f"IR-NAS over {rival}, {how}", lead, rows, ours, page)
+
+
+def _simulated(known: Evidence) -> Iterator[Verdict]:
+    lead = _printed("2", "IR-NAS") - _printed("2", "N3Net")
+    for ours, how in (("IR-NAS", "as printed"), ("IR-NAS + residual", "input added")):
+        yield _of_best(known, "sim1800", "Table 2: simulated photographs", f"IR-NAS over N3Net on SIM1800, {how}", lead, ours,
+                       "N3Net", "07_table2_sim1800", trace.NOT_COMPARABLE, "; other pictures than the paper's")
+
+
+def _rain(known: Evidence) -> Iterator[Verdict]:
+    lead = _printed("3", "IR-NAS") - _printed("3", "RESCAN")
+    for ours, how in (("IR-NAS", "as printed"), ("IR-NAS + residual", "input added")):
+        yield _of_best(known, "deraining", "Table 3: rain", f"IR-NAS over RESCAN, {how}", lead, ours, "RESCAN",
+                       "08_table3_rain800")
+
+
+# ---- Section 4.3: the cell; Section 4.4: the loss ----
+
+def _cell(known: Evidence) -> Iterator[Verdict]:
+    topic, page = "Section 4.3: is the cell a proper one?", "13_does_the_search_matter"
+    for task, sigma in (("denoising", 30), ("deraining", None)):
+        groups = known.cells[task]
+        gains, half = cells.over_the_same_seed(groups), over_seeds(groups)
+        for change in ("R1", "R2"):
+            drop = _printed("4", f"IR-NAS, {change}", sigma, task) - _printed("4", "IR-NAS", sigma, task)
+            gain = gains.get(f"IR-NAS, {change}", math.nan)
+            yield Verdict(topic, f"{change} over the cell as found, {TITLES[task]}", drop, gain, "dB", math.nan, half,
+                          f"one seed, the same for both; {_budget(groups)}", judged(drop, gain, half, True), page)
+    for task, claim, first, others in (
+            ("denoising", "searched cells over random ones", ("searched",), ("random",)),
+            ("deraining", "the cell as found over all others", ("published",), [name for name in cells.GROUPS
+                                                                                if name != "published"])):
+        groups = known.cells[task]
+        one, other = (_psnrs(groups, names) for names in (first, others))
+        gain, half, test = math.nan, math.nan, ""
+        if min(len(one), len(other)) > 1:
+            low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval()
+            gain, half = mean(one) - mean(other), (high - low) / 2
+            test = f"{len(one)} trainings against {len(other)}"
+        if first == ("published",) and (stood := cells.standing(groups)):
+            test += f", exact Mann-Whitney p = {stood.p:.3f}"
+        yield Verdict(topic, f"{claim}, {TITLES[task]}", math.nan, gain, "dB", math.nan, half,
+                      f"{test}; {_budget(groups)}", judged(math.nan, gain, half, True), page)
+    path = PUBLISHED["denoising", "IR-NAS"].path
+    untouched = torch.zeros(len(source_rows(len(path))), 3)
+    chances = {one: decode.path_log_probability(untouched, one) for one in decode.all_paths(len(path))}
+    likelier = sum(chance > chances[path] + 1e-9 for chance in chances.values())
+    yield Verdict(topic, "the search makes the last cell the widest", math.nan, math.nan, "", math.nan, math.nan,
+                  f"before any learning {likelier} of {len(chances)} paths are likelier than the published one, as "
+                  "beta is normalised here", UNDECIDED, "04_viterbi_decoding")
+
+
+def _psnrs(groups: Mapping, names: Sequence[str]) -> list[float]:
+    trained = cells.by_group(groups)
+    return [cell["psnr"] for name in names for cell in trained.get(name, ()) if cell["psnr"] is not None]
+
+
+def _budget(groups: Mapping) -> str:
+    if not groups:
+        return "not run"
+    budget = next(iter(groups.values()))["budget"]
+    return f"{budget['pictures']} pictures, " + _share(budget["iterations"] * budget["batch"] * budget["crop"] ** 2)
+
+
+def _loss(known: Evidence) -> Iterator[Verdict]:
+    topic, page = "Section 4.4: what the log-SSIM term adds", "10_tables_5_6_ablation"
+    for task, where, sigmas in (("denoising", "5", SIGMAS), ("deraining", "6", (None,))):
+        for sigma in sigmas:
+            gain = _printed(where, "IR-NAS**", sigma) - _printed(where, "IR-NAS*", sigma)
+            rows = comparison.side_by_side(known.results, task, sigma, reference="IR-NAS*").rows
+            level = TITLES[task] if sigma is None else f"sigma {sigma}"
+            yield _of_row(known, task, topic, f"as printed, {level}", gain, rows, "IR-NAS", page)
+    system, seen = choices.BASE.system, max((record["pixels"] for record in known.recipes), default=0)
+    found = next((row for row in choices.worth(known.recipes, system, seen) if row.choice == "lambda 0"), None)
+    gain, half, said = math.nan, math.nan, ""
+    if found:
+        gain, half = -found.gain, over_seeds(known.cells["denoising"]) / math.sqrt(found.seeds)
+        said = f"{found.seeds} seeds, pictures kept out of training, {_share(seen)}; SSIM {-found.ssim_gain:+.3f}"
+    paper = _printed("5", "IR-NAS**", 50) - _printed("5", "IR-NAS*", 50)
+    yield Verdict(topic, "input added, sigma 50", paper, gain, "dB", math.nan, half, said,
+                  judged(paper, gain, half, True), "10b_what_a_recipe_is_worth")
+
+
+# ---- one line ----
+
+def _of_row(known: Evidence, task: str, topic: str, claim: str, lead: float, rows: Sequence[comparison.Row], ours: str,
+            page: str) -> Verdict:
+    """Of a comparison at one budget, picture by picture."""
+    row = next((row for row in rows if row.result.system == ours and not math.isnan(row.error)), None)
+    if row is None:
+        return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
+    count = row.result.metrics["strict"]["pictures"]
+    pictures = _over_pictures(row.error, count)
+    both = _together(pictures, over_seeds(known.cells[task]))
+    said = f"one seed, {count} pictures, {_share(pixels(row.result) or 0)}; SSIM {row.ssim_ahead:+.3f}"
+    return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, said, judged(lead, row.ahead, both, True), page)
+
+
+def _of_best(known: Evidence, task: str, topic: str, claim: str, lead: float, ours: str, rival: str, page: str,
+             verdict: str = "", also: str = "") -> Verdict:
+    """Of two trainings that keep no score for each picture."""
+    pair = [best(known.results, task, system, None, "strict") for system in (ours, rival)]
+    if not all(pair):
+        return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
+    psnr, ssim = (pair[0].metrics["strict"][key] - pair[1].metrics["strict"][key] for key in ("psnr", "ssim"))
+    half = over_seeds(known.cells.get(task, {}))
+    said = (f"one seed, {pair[0].metrics['strict']['pictures']} pictures, {_share(pixels(pair[0]) or 0)}; "
+            f"SSIM {ssim:+.3f}{also}")
+    verdict = verdict or judged(lead, psnr, half, True)
+    return Verdict(topic, claim, lead, psnr, "dB", math.nan, half, said, verdict, page)
+
+
+def _of_trace(known: Evidence, name: str, topic: str, claim: str, page: str) -> Verdict:
+    """Of a printed number that stands for itself."""
+    one = next(one for one in known.traced if one.printed.id == name)
+    measured = math.nan if one.measured is None else one.measured
+    said = "; ".join(filter(None, [one.budget.partition("; profile")[0], "" if one.verdict == trace.REPRODUCED
+                                   else one.why.partition(";")[0]]))
+    return Verdict(topic, claim, one.printed.number, measured, one.printed.unit, math.nan, math.nan, said, one.verdict,
+                   page)

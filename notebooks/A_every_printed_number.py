@@ -1,0 +1,234 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A. Every printed number
+#
+# The paper prints 125 numbers. Against each stands a measurement of this project, or the reason why there is none. This
+# appendix is for looking things up: first how often the paper's number comes out, then what the verdicts mean, then the
+# whole list, folded, with the results behind it and the place where each figure and table is made. What the numbers add
+# up to is said claim by claim in [notebook 16](16_verdicts.ipynb); the way in is [the start page](00_start_here.ipynb).
+
+# %%
+import importlib
+from html import escape
+
+import pandas as pd
+from IPython.display import HTML, display
+
+from irnas_lib.experiments import results, runs, times
+from irnas_lib.figures import all, verdict_plots
+from irnas_lib.files import ROOT, run_folder
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import printed, trace, writers
+
+print(runs.versions("torch", "numpy", "pandas", "matplotlib"), "on", runs.device_name(runs.best_device()))
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+
+# %% [markdown]
+# ## How often does the paper's number come out?
+
+# %% alt="Stacked bars: how many of the printed numbers of each table and of the text have each verdict"
+numbers = printed.load()
+measured = list({result.stem: result
+                 for folder in runs.folders(profile) for result in results.load(folder / "results")}.values())
+traced = trace.trace(measured, times.load(), all.measurements(runs.SHIPPED, "bench"), runs.all_searches(profile))
+assert [one.printed for one in traced] == numbers and len(numbers) == 125
+titles = {str(number): f"Table {number}: {layout.caption.partition(',')[0]}"
+          for number, layout in writers.LAYOUTS.items()} | {"claim": "Claims of the text"}
+groups = {title: [one for one in traced if one.printed.where == where] for where, title in titles.items()}
+display(verdict_plots.ledger(groups))
+
+# %%
+rows = {title: {"printed": len(some), "measured here": sum(one.measured is not None for one in some)}
+        | {verdict: sum(one.verdict == verdict for one in some) for verdict in trace.VERDICTS}
+        for title, some in ({"all": traced} | groups).items()}
+counts = pd.DataFrame.from_dict(rows, orient="index")
+(counts.style.set_uuid("counts").format(lambda count: count or "")
+ .set_properties(subset=pd.IndexSlice[["all"], :], **{"font-weight": "bold"}))
+
+# %% [markdown]
+# **What to notice.** Most of what is measured cannot be compared: other pictures than the paper's, a protocol that the
+# paper does not name, another machine's time, or every tenth picture of the test set. What can be compared and agrees
+# is of methods that nobody trains, or was inferred from the very number.
+#
+# ## What the verdicts mean
+#
+# - **reproduced**: ours can be compared, and lies as near as the next table says.
+# - **fitted**: it lies as near, but something of the measurement had been inferred from this number: the protocol
+#   `half` from BM3D's rows, RED's channels and IR-NAS's path of widths from their parameter counts.
+# - **differs**: ours can be compared and lies further off.
+# - **undertrained**: it lies further off, but our training saw less than a tenth of the paper's pixels, so that the
+#   difference says nothing.
+# - **not comparable**: other pictures, fewer pictures, an unknown protocol, or times of other hardware, of which
+#   neither seconds nor ratios compare.
+# - **failed**: our training of it came to nothing. **not run**: nothing is measured.
+#
+# How far ours may lie from a printed number and count as reproduced:
+
+# %%
+near = [(metric.replace("_", " "), trace.tolerance(next(item for item in numbers if item.metric == metric))[1])
+        for metric in [*trace.ABSOLUTE, *trace.RELATIVE]]
+pd.DataFrame(near, columns=["number", "may be off by"]).style.set_uuid("near").hide(axis="index")
+
+# %% [markdown]
+# ## The list
+#
+# Table by table; click to unfold. With more decimals, as a file for programs: `figures/trace.csv`. The protocols are
+# `strict` (a whole picture with one noise field), `redrawn` (overlapping tiles with fresh noise in each), `half` (a
+# picture at half size) and, for rain, `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains them.
+
+
+# %%
+def folded(title, columns, lines):
+    """A table that a click unfolds."""
+    frame = pd.DataFrame([[escape(str(cell)) for cell in line] for line in lines], columns=columns)
+    display(HTML(f"<details><summary>{escape(title)}</summary>"
+                 f"{frame.to_html(index=False, escape=False, border=0)}</details>"))
+
+
+for title, some in groups.items():
+    lines = []
+    for one in some:
+        item, row = one.printed, one.row()
+        system = item.system + (f", sigma {item.sigma}" if item.sigma else "")
+        lines.append((system, item.metric.replace("_", " "), f"{item.value} {item.unit}", row["measured"],
+                      one.protocol, row["difference"], one.budget, f"{one.verdict}: {one.why}"))
+    folded(f"{title}: {len(some)} numbers",
+           ["system", "metric", "printed", "measured", "protocol", "difference", "budget", "verdict"], lines)
+
+# %% [markdown]
+# **What to notice.** No training changes a parameter count: those of MemNet, N3Net and NLRN are not the printed ones,
+# and so neither are the shares of N3Net's and NLRN's that the text claims.
+#
+# The printed numbers themselves are not all what they seem. These notes travel with them into every table:
+
+# %%
+slips = {}
+for item in numbers:
+    for note in item.note.split("; "):
+        if note.startswith("slip") or "swap" in note:
+            noise = f" at sigma {item.sigma}" if item.sigma else ""
+            slips.setdefault(note, []).append(f"Table {item.where}, {item.metric} of {item.system}{noise}")
+folded(f"{len(slips)} slips in the printed tables", ["note", "concerns"],
+       [(note, where[0] + (f" and {len(where) - 1} more" if where[1:] else "")) for note, where in slips.items()])
+
+# %% [markdown]
+# ## The results behind it
+#
+# Behind each measured number stands a result file of `checkpoints/results/`, one for each training. How much training
+# that is:
+
+# %%
+real = [result for result in measured if result.profile != results.SMOKE]
+hours = sum(result.seconds or 0 for result in real if result.iterations) / 3600
+print(f"{len(real)} results, {sum(bool(result.iterations) for result in real)} of them trainings of {hours:.0f} hours "
+      f"together; {len(measured) - len(real)} at smoke scale, which show only that it runs")
+folded("all results", ["scale", "data", "sigma", "system", "iterations", "PSNR (dB) by protocol"], [
+    (result.profile, result.dataset, "" if result.sigma is None else result.sigma, result.system,
+     f"{result.iterations:,}" if result.iterations else "no training",
+     ", ".join(f"{name} {score['psnr']:.2f}" for name, score in result.metrics.items()) or result.status)
+    for result in measured])
+
+# %% [markdown]
+# ## Where each thing of the paper is made
+#
+# The notebook that explains it, the function that makes it, the file of `figures/` that comes out. The lists are data,
+# so that they can be checked: a name that is not there stops this page.
+
+# %%
+ANALYSIS = "09_table4_architecture_analysis"
+FIGURES = [  # what, notebook, function, file
+    ("Figure 1: supercell and compact cell", "02_search_space", "figures.drawing.draw_cell_search", "figure1.svg"),
+    ("Figure 2: supernet and final network", "02_search_space", "figures.drawing.draw_width_search", "figure2.svg"),
+    ("Figure 3: pictures, BSD500", "06_table1_bsd500", "figures.plots.restored_panel", "figure3.png"),
+    ("Figure 4: pictures, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "figures.plots.restored_panel",
+     "figure4.png"),
+    ("Figure 5: pictures, Rain800", "08_table3_rain800", "figures.plots.restored_panel", "figure5.png"),
+    ("Figure 6 (a): the networks", ANALYSIS, "figures.drawing.draw_network", "figure6a_denoising.svg"),
+    ("Figure 6 (b): the cells", ANALYSIS, "figures.drawing.draw_cell", "figure6b_denoising.svg"),
+    ("Figure 6 (c): other operations, R1", ANALYSIS, "figures.drawing.changes", "figure6c_denoising.svg"),
+    ("Figure 6 (d): other connections, R2", ANALYSIS, "figures.drawing.changes", "figure6d_denoising.svg"),
+    ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.writers.write", "table1.csv"),
+    ("Table 2: denoising, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "tables.writers.write", "table2.csv"),
+    ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.writers.write", "table3.csv"),
+    ("Table 4: modified cells", ANALYSIS, "tables.writers.write", "table4.csv"),
+    ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.writers.write", "table5.csv"),
+    ("Table 6: the loss, Rain800", "10_tables_5_6_ablation", "tables.writers.write", "table6.csv"),
+]
+METHOD = [  # what, notebook, function
+    ("Eq. 1 to 3: a cell as a mixture", "02_search_space", "supercell.PlainSupercell"),
+    ("Eq. 4 to 6: widths as a mixture, one cell for all ways in", "02_search_space", "supernet.Layer"),
+    ("Section 3.1: keep two inputs of each node", "04_viterbi_decoding", "decode.derive_cell"),
+    ("Section 3.2: the most probable path of widths", "04_viterbi_decoding", "decode.viterbi"),
+    ("Section 3.3: the search", "03_search", "training.search.search"),
+    ("Eq. 7: the loss", "05_training", "losses.restoration_loss"),
+    ("Eq. 8: log-SSIM", "05_training", "losses.log_ssim"),
+    ("Section 4.1: pictures, noise, crops", "01_datasets", "data.datasets.load"),
+    ("Section 4.1: search settings", "03_search", "training.search.SearchSettings"),
+    ("Section 4.1: training settings", "05_training", "training.recipes.RECIPES"),
+    ("Section 4.3: the widest cell is nearest to the output", "04_viterbi_decoding", "decode.relative_path"),
+    ("Section 4.3: no separable convolution is chosen", ANALYSIS, "genotypes.PUBLISHED"),
+    ("Section 4.3: other operations or connections are worse", ANALYSIS, "genotypes.PUBLISHED"),
+    ("Section 4.4: log-SSIM raises PSNR and SSIM", "10_tables_5_6_ablation", "losses.log_ssim"),
+]
+CLAIMS = {  # the numbers in the text: notebook, function
+    "search_time": ("11_efficiency", "training.search.search"),
+    "search_memory_vs_auto_deeplab": ("11_efficiency", "supernet.Supernet"),
+    "search_speed_vs_falsr": ("11_efficiency", "training.search.search"),
+    "parameters_vs_n3net": ("11_efficiency", "evaluation.systems.parameter_count"),
+    "parameters_vs_nlrn": ("11_efficiency", "evaluation.systems.parameter_count"),
+    "time_saved_vs_n3net": ("11_efficiency", "evaluation.inference.restorer"),
+    "speed_vs_rescan": ("11_efficiency", "evaluation.inference.restorer"),
+}
+
+
+# %%
+claims = [(f"{item.metric.replace('_', ' ')}: {item.value} {item.unit}".strip(), *CLAIMS[item.metric])
+          for item in numbers if item.where == "claim"]
+known = {source.stem for source in (ROOT / "notebooks").glob("*.py")}
+for _, notebook, function, *_ in [*FIGURES, *METHOD, *claims]:
+    module, _, name = function.rpartition(".")
+    assert hasattr(importlib.import_module(f"irnas_lib.{module}"), name), f"there is no {function}"
+    assert notebook in known, f"there is no notebook {notebook}"
+
+places = [folder / "figures" for folder in (ROOT, run_folder(profile))]
+there = sum(any((folder / file).is_file() for folder in places) for *_, file in FIGURES)
+folded(f"{len(FIGURES)} figures and tables", ["figure or table", "notebook", "function", "file in figures/"], FIGURES)
+folded(f"{len(METHOD) + len(claims)} sections, equations and claims", ["of the text", "notebook", "function"],
+       [*METHOD, *claims])
+print(f"{there} of the {len(FIGURES)} files were there when this page ran; the end of a run draws them all")
+
+# %% [markdown]
+# ## What a profile runs
+#
+# A job is a notebook and its parameters. A search or training that is finished is found by its parameters and loaded,
+# so running again costs little, and a change of prose costs nothing. The scales are data, in `profiles.toml`; what is
+# left of a profile, and about how long it takes, says `python -m irnas_lib.pipeline.batch left gpu`.
+
+# %%
+for name in profiles.names():
+    jobs = profiles.load(name)
+    folded(f"{name}: {len(jobs)} jobs on {', '.join(dict.fromkeys(profiles.datasets(name).values()))}",
+           ["job", "parameters"], [(job.name, ", ".join(
+               f"{key} = {value}" for key, value in job.parameters.items() if key != "profile")) for job in jobs])
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Choose one number of the paper's Table 1. Which files would have to change for its "measured" to change?
+# 2. The paper calls its network's 0.63M parameters 92.65% of N3Net's. Which of the notes above makes you doubt the
+#    comparison?
+# 3. Take a claim whose verdict is "differs". Is the paper wrong, is this project, or do the two count different things?
