@@ -76,6 +76,7 @@ def test_a_choice_is_searched_once(tmp_path, monkeypatch):
     record = search_choices.find_or_search(choice, "smoke", 1, DATASET, "smoke")
     assert record["settings"]["architecture_travel"] == 34.4 and record["settings"]["seed"] == 1
     assert record["alpha_signal"].keys() == {"as left", "untouched"} and np.abs(record["alpha"]).max() > 1
+    assert record["inherited"]["mixture"] != record["inherited"]["decoded"] and record["inherited"]["random"] == []
     monkeypatch.setattr(search_choices, "search", lambda *_: pytest.fail("searched again"))
     again = search_choices.find_or_search(choice, "smoke", 1, DATASET, "smoke")
     assert again == json.loads(json.dumps(record)) and search_choices.load([tmp_path]) == [again]

@@ -111,11 +111,18 @@ class Signal(TypedDict):
     batches: Seconds
 
 
+class Inherited(TypedDict):
+    mixture: Decibels
+    decoded: Decibels
+    random: list[Decibels]
+
+
 class SearchChoice(Searched):
     name: str
     question: str
     scale: str
     alpha_signal: dict[Literal["as left", "untouched"], Signal]
+    inherited: NotRequired[Inherited]
 
 
 class TrainedCell(TypedDict):

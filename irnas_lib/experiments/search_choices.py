@@ -24,7 +24,7 @@ from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
 from irnas_lib.decode import derive_cell, undecided
 from irnas_lib.evaluation import validation
-from irnas_lib.experiments import cells, records, runs
+from irnas_lib.experiments import cell_table, cells, one_shot, records, runs
 from irnas_lib.experiments.config import slug
 from irnas_lib.files import atomically
 from irnas_lib.genotypes import Genotype
@@ -36,6 +36,7 @@ from irnas_lib.training.search import ARCHITECTURE_STREAM, SearchSettings, searc
 # The printed schedule: 80 epochs of 430 steps at 0.001 after the warm-up.
 PRINTED_TRAVEL = 34.4
 SIDE = 64  # of the squares that a supernet is validated on
+RANKED = 60  # cells of the table that a supernet of its size ranks by the weights that they inherit
 NEVER = 1e12  # batches, which JSON can hold
 
 
@@ -65,6 +66,8 @@ CHOICES = (
     Choice("travel 10, no decay, without none, longer warm-up", "none", CHOOSING | {
         "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5}),
     Choice("travel 34, no decay, without none, sharpened", "sharpening", CHOOSING | {"temperature_end": 0.2}),
+    Choice("travel 10, no decay, without none, longer warm-up, sharpened", "sharpening", CHOOSING | {
+        "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1}),
     Choice("sharpened", "sharpening", {"temperature_end": 0.02, "take_last": True}),
     Choice("travel 34, no decay, sharpened", "sharpening", FREE | {"temperature_end": 0.2}),
     Choice("dropped", "dropping", {"drops": (0.2, 0.4, 0.6, 0.8), "take_last": True}),
@@ -192,7 +195,8 @@ def signal(found: torch.Tensor) -> Signal:
 def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, profile: str,
                    device: torch.device | str = "cpu") -> dict:
     """The record of a choice's search, looked for first; one that was begun goes on. Beside what `search` returns it
-    holds the gradient's `Signal` at the weights of the end, with alpha untouched and as it was left."""
+    holds, at the weights of the end, the gradient's `Signal` with alpha untouched and as it was left, and "inherited":
+    the PSNR in dB that `one_shot` gives the mixture, the decoded cell, and the first random cells of the table."""
     device, settings = torch.device(device), replace(SCALES[scale], **choice.changes, seed=seed)
     record = {"name": choice.name, "question": choice.question, "scale": scale, "settings": settings.recorded()}
     for folder in runs.folders(profile):
@@ -203,7 +207,13 @@ def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, pro
     squares = validation.middle(split_pictures(pictures.train, seed)[2], SIDE)
     state = runs.state_file(profile, f"search_choices-{file(Path(), record).stem}")
     record |= search(supernet, pictures.train, settings, device, squares, state) | {"alpha_signal": {}}
-    patches = Patches(split_pictures(pictures.train, seed)[1], settings.crop, settings.sigmas or (0,), device=device)
+    train_w, train_a, _ = split_pictures(pictures.train, seed)
+    patches = Patches(train_w, settings.crop, settings.sigmas or (0,), device=device)
+    drawn = cell_table.drawn(settings.nodes, RANKED) if scale == "laptop" else []
+    mixture, decoded_cell, *ranked = one_shot.inherited(supernet, [None, record["genotype"], *drawn], patches, squares,
+                                                        settings)
+    record["inherited"] = {"mixture": mixture, "decoded": decoded_cell, "random": ranked}
+    patches = Patches(train_a, settings.crop, settings.sigmas or (0,), device=device)
     for name in ("as left", "untouched"):
         record["alpha_signal"][name] = signal(gradients(supernet, patches, settings, 30))._asdict()
         with torch.no_grad():
