@@ -126,9 +126,9 @@ def parameters_of(notebook: NotebookNode, name: str) -> dict:
     return found
 
 
-def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
+def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS, systems: bool = True) -> NotebookNode:
     """The notebook of a job, not yet run. BatchError if it is missing, or a parameter is none that it declares, of
-    another type than its default or out of range."""
+    another type than its default or out of range. systems: their names are checked too, which imports torch."""
     source = notebooks / f"{job.notebook}.py"
     if not source.is_file():
         raise BatchError(f"job {job.name}: there is no notebook {source.name}")
@@ -138,7 +138,7 @@ def prepare(job: profiles.Job, notebooks: Path = NOTEBOOKS) -> NotebookNode:
         raise BatchError(f"job {job.name}: {source.name} declares no parameter {', '.join(unknown)}; "
                          f"it has {', '.join(declared)}")
     for key, value in job.parameters.items():
-        if wrong := profiles.misfit(key, value, declared[key]):
+        if (systems or key != "system") and (wrong := profiles.misfit(key, value, declared[key])):
             raise BatchError(f"job {job.name}: {wrong}")
     notebook.metadata.setdefault("kernelspec", KERNEL)
     return notebook
@@ -150,7 +150,7 @@ def run(job: profiles.Job, folder: Path, notebooks: Path = NOTEBOOKS) -> Path:
     Cells run in `notebooks` as their working directory. BatchError names notebook, cell and error if one
     fails; what had run by then stays in the file. On a terminal the cells' progress bars are shown.
     """
-    notebook = prepare(job, notebooks)
+    notebook = prepare(job, notebooks, systems=False)  # the kernel, which imports torch anyway, refuses unknown ones
     with alone(folder / f".{job.name}.lock", f"job {job.name}"), one_gpu(folder.parent.parent):
         return _execute(notebook, job, folder, notebooks)
 
