@@ -1,6 +1,7 @@
 # `make` lists the targets. Every target that needs Python first makes .venv, once.
 PROFILE ?= smoke
 VENV    := .venv
+BOOK    := build/book
 PY      := $(VENV)/bin/python
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -39,7 +40,7 @@ figures: install ## make figures/ again from checkpoints/ alone
 	@$(PY) -m irnas_lib.figures.all
 
 book: install ## build the web book from the executed pages, into build/book
-	@$(PY) -m sphinx -q -W --keep-going -b html -c book . build/book && echo 'build/book/index.html'
+	@$(PY) -m sphinx -q -W --keep-going -b html -c book . $(BOOK) && echo '$(BOOK)/index.html'
 
 bench: install ## measure speed and memory into checkpoints/bench.json
 	@$(PY) -m irnas_lib.benchmarks.bench

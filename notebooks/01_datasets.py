@@ -459,9 +459,44 @@ print("every training picture in one part, no test picture in any")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Split Rain800's training pairs at random, one in ten for validation. How many validation pairs have a twin in
-#    training, and what would a network that remembers its training pictures score on them?
-# 2. Work out what `redrawn` would give to a picture that is covered by four tiles everywhere but at its border. At
-#    which step would these tiles of 64x64 do that?
-# 3. The noise of a camera grows with brightness. Plot the error's spread against the clean picture's brightness, for
-#    both kinds of noise. Which of the checks on this page would have noticed?
+# **1** (medium). Split Rain800's training pairs at random, one in ten for validation. How many validation pairs have a
+# twin in training, and what would a network that remembers its training pictures score on them?
+#
+# <details><summary>Solution</summary>
+#
+# A validation pair has a twin in training unless all other pairs of its photograph are in the validation, too. How many
+# pairs a photograph has is in `irnas_lib/data/rain800_scenes.csv`. Over all random splits, 50 of the 70 validation
+# pairs have a twin on average. A network that remembers returns the very clean picture: an error of zero, a PSNR
+# without bound, and a mean over the validation that says nothing of new pictures. A real network remembers a part, and
+# its validation keeps rising while it learns scenes by heart.
+#
+# </details>
+#
+# **2** (medium). Work out what `redrawn` would give to a picture that is covered by four tiles everywhere but at its
+# border. At which step would these tiles of 64x64 do that?
+#
+# <details><summary>Solution</summary>
+#
+# The average of four independent draws has a quarter of the noise power, so a network that returns its input gains 10
+# log10 4 = 6.02 dB over `strict` (before clipping). A step of 32, half a tile, puts two tiles over each pixel along
+# each axis, four in all. At the border there are fewer, and where the last tiles are moved in to fit there are more:
+# over a picture of 481x321 pixels 28% of the noise power is left on average, a gain of 5.52 dB.
+#
+# </details>
+#
+# **3** (hard). On a camera's sensor noise grows with brightness. Does it in the finished picture? Plot the error's
+# spread against the clean picture's brightness, for `camera.photograph` and for white noise. Which of the checks on
+# this page would have noticed?
+#
+# <details><summary>Solution</summary>
+#
+# It falls. Take the `coffee` photograph, the parameters of this page, and five equal ranges of brightness. Right after
+# the sensor the noise has a standard deviation of 14 grey levels in the darkest range and of 27 in the brightest: more
+# light, more variance. In the finished picture it is 19 in the darkest and 13 in the brightest, for the sRGB curve is
+# steep in the dark and stretches the noise there. White noise has 50 in all ranges if its `sigma` is 50.
+#
+# No check on this page asks about brightness. The histogram beside the normal density, drawn for the camera, would have
+# given a hint: noise of several spreads, mixed, has a higher peak and longer tails than normal noise (excess kurtosis
+# 0.8, where normal noise has 0).
+#
+# </details>

@@ -643,8 +643,8 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 #
 # </details>
 #
-# **5** (hard, checks itself). Write the second-order gradient for tensors of any shape, by automatic differentiation,
-# in `exercises/second_order.py`. It is tested on the example of one weight and on a small network. A solution is in
+# **5** checks itself. Write the second-order gradient for tensors of any shape, by automatic differentiation, in
+# `exercises/second_order.py` (hard). It is tested on the example of one weight and on a small network. A solution is in
 # `exercises/solutions/second_order.py`.
 
 # %%

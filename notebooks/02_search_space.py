@@ -406,13 +406,43 @@ if task == "denoising":
 # %% [markdown]
 # ## Exercises
 #
-# 1. `none` takes part in the softmax. What would change in the search if it did not?
-# 2. How many compact cells would there be if a node could keep any number of its edges?
-# 3. With a fourth level (8W), how many ways in would a layer have, and what would Eq. 5 save?
+# **1** (medium). `none` takes part in the softmax. What would change in the search if it did not?
+#
+# <details><summary>Solution</summary>
+#
+# The weights of the other five would add up to one on every edge, so that no edge could fade as a whole: a useless edge
+# would have to mix five operations evenly. The strongest weight, by which a node ranks its edges, would then tell how
+# sure an edge is of its operation, and not how much the node needs it. On the other hand `none` can take over, since
+# less of everything is an easy gain while the weights are young. [Notebook 3](03_search.ipynb) has searches with and
+# without it.
+#
+# </details>
+#
+# **2** (medium). How many compact cells would there be if a node could keep any number of its edges, but at least one?
+#
+# <details><summary>Solution</summary>
+#
+# Node i has i + 1 edges. Each carries one of five operations or is left out: six choices, independent of each other,
+# less the one in which all are left out. With five nodes:
+#
+# $$\prod_{i=1}^{5} \left(6^{\,i+1} - 1\right) = 3{,}534{,}881{,}537{,}796{,}875 \approx 3.5 \cdot 10^{15},$$
+#
+# 134,064 times as many as with two edges a node.
+#
+# </details>
+#
+# **3** (easy). With a fourth level (8W), how many ways in would a layer have, and what would Eq. 5 save?
+#
+# <details><summary>Solution</summary>
+#
+# The two outer levels have two ways in each, the two inner ones three: ten. Eq. 6 needs ten cells, Eq. 5 four, so that
+# Eq. 5 saves a factor of 2.5 (with three levels 7/3).
+#
+# </details>
 
 # %% [markdown]
-# Two more check themselves: write Eq. 2 in `exercises/eq2.py`, and count the supernet's weights in
-# `exercises/count.py`. Each file says what is wanted; solutions are in `exercises/solutions/`.
+# Two more check themselves: write Eq. 2 in `exercises/eq2.py` (easy), and count the supernet's weights in
+# `exercises/count.py` (hard). Each file says what is wanted; solutions are in `exercises/solutions/`.
 
 # %%
 check("eq2")

@@ -277,7 +277,7 @@ display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # One more checks itself. How little does it take to collapse to a cell of nothing but skip connections? Write such an
-# alpha, hardly different from an untouched one, in `exercises/collapse.py`.
+# alpha, hardly different from an untouched one, in `exercises/collapse.py` (easy).
 
 # %%
 check("collapse")

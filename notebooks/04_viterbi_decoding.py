@@ -343,14 +343,45 @@ if len(record["path"]) != len(published.path):
 # %% [markdown]
 # ## Exercises
 #
-# 1. Beta could also be normalised over the moves *into* a cell. Is the product along a path still a
-#    probability, and what would the flat prior favour then?
-# 2. `viterbi` breaks ties in favour of the narrower level. Which path does an untouched beta decode to, and
-#    which one with the opposite rule?
-# 3. Change `decode.viterbi` in your head so that it returns the second-best path. What must it remember?
+# **1** (hard). Beta could also be normalised over the moves *into* a cell. Is the product along a path still a
+# probability, and what would the flat prior favour then?
+#
+# <details><summary>Solution</summary>
+#
+# The products no longer add up to one over all paths. Those of the paths that end at a given level do: the weights into
+# a cell add up to one, so by induction over the layers the sum over all ways to it is one. With three last levels the
+# total is 3. Read backwards it is a probability again: draw the last level evenly, then walk back, each time to one of
+# the levels that lead here.
+#
+# Whoever has few ways in is favoured now. In layers 1 and 2 the widest level has one way in only, which costs nothing:
+# untouched, 1,2,2,2 leads with 1/4, and 0,0,0,1, which shares the lead of the other reading, has 1/12. So what beta
+# prefers before any learning depends on a choice that the paper does not state.
+#
+# </details>
+#
+# **2** (easy). `viterbi` breaks ties in favour of the narrower level. Which path does an untouched beta decode to, and
+# which one with the opposite rule?
+#
+# <details><summary>Solution</summary>
+#
+# To 0,0,0,0; its probability, 1/16, is that of 0,0,0,1, which the opposite rule would take: the two are level until the
+# last move, and all other paths are less probable.
+#
+# </details>
+#
+# **3** (medium). Change `decode.viterbi` in your head so that it returns the second-best path. What must it remember?
+#
+# <details><summary>Solution</summary>
+#
+# For each level the *two* best ways to it, since the second-best path may come by a second-best way. A level then
+# compares up to six candidates, two from each of three sources, and keeps two; at the end the second of all that are
+# left is the answer. Two are enough: if a beginning of the second-best path were only the third best to where it ends,
+# the two better ones with the same continuation would both beat it.
+#
+# </details>
 
 # %% [markdown]
-# One more checks itself: break the greedy shortcut. Find a beta that misleads it, in `exercises/greedy.py`.
+# One more checks itself: break the greedy shortcut. Find a beta that misleads it, in `exercises/greedy.py` (medium).
 
 # %%
 check("greedy")

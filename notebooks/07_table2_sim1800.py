@@ -91,5 +91,15 @@ display(plots.restored_panel(shown, "sim1800", profiles.datasets(profile)["sim18
 # %% [markdown]
 # ## Exercises
 #
-# 1. Noise that was demosaiced and compressed is correlated between neighbouring pixels. Why does this hurt a method
-#    that was made for white noise?
+# **1** (medium). Noise that was demosaiced and compressed is correlated between neighbouring pixels. Why does this hurt
+# a method that was made for white noise?
+#
+# <details><summary>Solution</summary>
+#
+# Such a method averages pixels that should look alike, and expects n of them to have 1/n of the noise power. With the
+# correlations of [notebook 1](01_datasets.ipynb), 0.49 between neighbours, two neighbours keep (1 + 0.49) / 2 = 75%
+# instead of 50%, and nine in a row 32% instead of 11%. What is left forms blotches of several pixels, which look like
+# detail of the picture and are kept as such. And noise that the method estimates from differences of neighbours seems
+# weaker than it is, so that it filters too little.
+#
+# </details>

@@ -181,13 +181,33 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # %% [markdown]
 # ## Exercises
 #
-# 1. Work out by hand why 40 cells differ from the published denoising cell in one operation, and why only 20 in one
-#    input.
-# 2. In the paper two changed cells lost. How many would you have to try before you believe that the search found a good
-#    one?
+# **1** (medium). Work out by hand why 40 cells differ from the published denoising cell in one operation, and why only
+# 20 in one input.
+#
+# <details><summary>Solution</summary>
+#
+# The cell has ten edges, and on each any of four other operations may stand: 40. An input may change only to a state
+# before the node that the node does not use yet. Node i has i + 1 states before it and uses two, so each of its two
+# edges has i - 1 others: 2 (0 + 1 + 2 + 3 + 4) = 20. (For the four nodes of the de-raining cell, 2 (0 + 1 + 2 + 3) =
+# 12.)
+#
+# </details>
+#
+# **2** (hard). In the paper two changed cells lost. How many would you have to try before you believe that the search
+# found a good one?
+#
+# <details><summary>Solution</summary>
+#
+# Suppose that the found cell were no better than its changes, so that any of the k + 1 is equally likely to come out
+# best. Then it beats all k with probability 1 / (k + 1): for the paper's two this is 1/3. Below 5% it takes k = 19,
+# drawn at random and all of them worse. And each score must be sure enough to rank them: with as much noise between two
+# seeds as between two cells the best of twenty is drawn by lot, and several seeds of each are needed.
+#
+# </details>
 
 # %% [markdown]
-# One more checks itself: list all cells that differ from a cell in one operation, in `exercises/neighbours.py`.
+# One more checks itself: list all cells that differ from a cell in one operation, in `exercises/neighbours.py`
+# (medium).
 
 # %%
 check("neighbours")

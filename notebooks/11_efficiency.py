@@ -192,6 +192,25 @@ for job in profiles.load(profile):
 # %% [markdown]
 # ## Exercises
 #
-# 1. Count the incoming paths of a layer with five widths. What would Eq. 5 save there?
-# 2. The network has fewer multiply-adds than its time suggests. Which of its operations touches most memory for each
-#    multiplication?
+# **1** (easy). Count the incoming paths of a layer with five widths. What would Eq. 5 save there?
+#
+# <details><summary>Solution</summary>
+#
+# The outer two have two each, the inner three have three each: 13. Eq. 5 has five cells, so it saves a factor of 13 / 5
+# = 2.6. (With more and more widths it tends to 3, which the paper prints for three of them.)
+#
+# </details>
+#
+# **2** (hard). The network has fewer multiply-adds than its time suggests. Which of its operations touches most memory
+# for each multiplication?
+#
+# <details><summary>Solution</summary>
+#
+# `def`. For each pixel and each of its nine taps it reads 20 channels at a place between pixels, so at four of them:
+# 720 numbers, which nobody else uses, for 9 · 20 · 20 = 3,600 multiplications, one read for 5. An ordinary convolution
+# of as many multiplications reads 20 new numbers a pixel, one for 180, since the nine taps of neighbouring pixels share
+# what they read. (The 54 offsets and masks of a pixel come from an ordinary convolution and are read once more.) In the
+# search space `sep` is worse in one half of its work: its depthwise convolution has one multiplication for each number
+# in a tap; the published cell has none.
+#
+# </details>

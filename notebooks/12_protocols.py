@@ -340,14 +340,45 @@ for named, strict, filed, *shift in sorted(lost, key=lambda row: (row[2] - row[1
 # %% [markdown]
 # ## Exercises
 #
-# 1. C + (T - C) / n holds for fresh noise in every tile. What is it where the tiles are cut from *one* noise field,
-#    so that a pixel has the same noise in all of them?
-# 2. Find the leak: somebody reports PSNR as the mean over 64x64 patches instead of pictures, and gains 1.2 dB. Why?
-# 3. Two denoisers have the same PSNR in `strict`; one has V / T = 0.2, the other 0.5, and for both B = C.
-#    Which one wins in `redrawn`, and by how much at n = 2?
+# **1** (hard). C + (T - C) / n holds for fresh noise in every tile. What is it where the tiles are cut from *one* noise
+# field, so that a pixel has the same noise in all of them?
+#
+# <details><summary>Solution</summary>
+#
+# The same formula with another C. What the errors of two tiles have in common is now also the noise that both let
+# through: replace C by C', the mean product of the errors of two shifted tiles that share their noise. It lies between
+# C and T, and near T where a pixel is far from the tiles' borders, since there both tiles see the same noisy
+# surroundings and return nearly the same value. What is still averaged, T - C', is what the borders of the tiles spoil.
+# So hardly more than `strict` is left, which is what an honest protocol with tiles should give.
+#
+# </details>
+#
+# **2** (medium). Find the leak: somebody reports PSNR as the mean over 64x64 patches instead of pictures, and gains 1.2
+# dB. Why?
+#
+# <details><summary>Solution</summary>
+#
+# PSNR is a logarithm of the error, and -log is convex: the mean of the patches' PSNR is never below the PSNR of their
+# mean error (Jensen's inequality). Two patches, one smooth with a squared error of 0.001 and one textured with 0.004,
+# have 30.00 and 23.98 dB, 26.99 on average; the picture that they form has 26.02. Smooth patches, which are easy, count
+# as much as textured ones, and the more the patches of a picture differ the larger the gain. Nothing was restored
+# better.
+#
+# </details>
+#
+# **3** (easy). Two denoisers have the same PSNR in `strict`; one has V / T = 0.2, the other 0.5, and for both B = C.
+# Which one wins in `redrawn`, and by how much at n = 2?
+#
+# <details><summary>Solution</summary>
+#
+# With B = C, T - C = V, so the error is T - V + V / n = T (1 - V / (2 T)) at n = 2: 0.9 T for the first, 0.75 T for the
+# second. They gain 0.46 dB and 1.25 dB. The second wins by 0.79 dB: the protocol rewards whoever lets more noise
+# through.
+#
+# </details>
 
 # %% [markdown]
-# One more checks itself: find the leak in `redrawn` and mend it, in `exercises/one_field.py`.
+# One more checks itself: find the leak in `redrawn` and mend it, in `exercises/one_field.py` (hard).
 
 # %%
 check("one_field")

@@ -304,10 +304,42 @@ if searches:
 # %% [markdown]
 # ## Exercises
 #
-# 1. With the spread of the random cells, how many searched and how many random cells would you have to train to see a
-#    difference of 0.05 dB?
-# 2. The published cell is one cell from several training seeds, the random ones are many cells from one. Which of the
-#    two standard deviations tells whether R1 and R2 are worse, and which whether the search matters? How much of the
-#    second is training noise?
-# 3. The paper compares a cell with two changed ones. Where would the published cell have to rank among all its changes
-#    to support "a proper structure"?
+# **1** (medium). With the spread of the random cells, how many searched and how many random cells would you have to
+# train to see a difference of 0.05 dB?
+#
+# <details><summary>Solution</summary>
+#
+# To see it means, say, with a power of 80% in a two-sided test at 5%. Two groups of n with a standard deviation of
+# 0.263 dB each need
+#
+# $$n = 2 \left(\frac{(1.96 + 0.84) \cdot 0.263}{0.05}\right)^2 \approx 434$$
+#
+# cells each. At five minutes a training that is three days of one core. The three and six of this page see 0.5 dB about
+# every second time.
+#
+# </details>
+#
+# **2** (medium). The published cell is one cell from several training seeds, the random ones are many cells from one.
+# Which of the two standard deviations tells whether R1 and R2 are worse, and which whether the search matters? How much
+# of the second is training noise?
+#
+# <details><summary>Solution</summary>
+#
+# R1 and R2 are single cells, so what has to be known is how far another training of one cell lies: the first, 0.174 dB.
+# Whether the search matters is a question about draws of cells, each trained once: the second, 0.263 dB, which contains
+# the first. Variances add, so (0.174 / 0.263)² = 44% of the second variance is training noise, if all cells have as
+# much of it as the published one (from four trainings, so roughly).
+#
+# </details>
+#
+# **3** (hard). The paper compares a cell with two changed ones. Where would the published cell have to rank among all
+# its changes to support "a proper structure"?
+#
+# <details><summary>Solution</summary>
+#
+# There are 40 + 20 + 1 + 16 = 77 of them. A cell like any other is among the best three of 78 with a probability of 3 /
+# 78 = 3.8%, so a rank of 3 or better would be evidence at the usual 5%, if the noise between seeds is well below the
+# differences between cells. Here nine changes have been trained, and at the same seed four of them are ahead of the
+# published cell (23.58 dB, the best of its own four seeds): rank 5 of 10, in the middle.
+#
+# </details>

@@ -1,6 +1,30 @@
+"""Settings of all tests, and a browser for those that look at pages."""
+
 import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 if os.environ.get("IRNAS_DATA"):  # some tests run in another folder
     os.environ["IRNAS_DATA"] = str(Path(os.environ["IRNAS_DATA"]).expanduser().resolve())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window. Where it is promised, as in CI, its absence is a failure."""
+    from selenium import webdriver
+    chromium, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
+    if not (chromium and driver):
+        assert os.environ.get("IRNAS_BROWSER") != "required", "no Chromium, where IRNAS_BROWSER says that it is required"
+        pytest.skip("no Chromium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})  # what it asks the network for
+    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    started.set_script_timeout(120)
+    yield started
+    started.quit()

@@ -13,7 +13,6 @@ import time
 import nbformat
 import pytest
 import torch
-from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -26,10 +25,6 @@ from irnas_lib.pipeline import batch
 
 NAME, PROFILE = "04_viterbi_decoding", "laptop"  # the shipped page's
 PATIENCE = 120
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-# Where a browser is promised, as in CI, its absence is a failure.
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER) and os.environ.get("IRNAS_BROWSER") != "required",
-                                reason="no Chromium")
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +63,6 @@ def lab(tmp_path_factory):
             server.wait(30)
         except subprocess.TimeoutExpired:
             server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM and DRIVER, "no Chromium, where IRNAS_BROWSER says that one is required"
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,1000"):
-        options.add_argument(argument)
-    started = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    started.set_script_timeout(PATIENCE)
-    yield started
-    started.quit()
 
 
 @pytest.fixture(scope="module")

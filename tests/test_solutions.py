@@ -1,0 +1,317 @@
+"""The written exercises of the pages: each has a difficulty and a solution, and the numbers in it are computed here."""
+
+import csv
+import itertools
+import math
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from irnas_lib import decode
+from irnas_lib.data import camera, datasets
+from irnas_lib.data.tiles import corners
+from irnas_lib.experiments import edits, results, searching
+from irnas_lib.files import ROOT, read_json
+from irnas_lib.genotypes import PUBLISHED
+from irnas_lib.search_space import OPERATIONS, edges, levels, states
+from irnas_lib.tables import printed
+
+NOTEBOOKS = ROOT / "notebooks"
+SOLVED = re.compile(r"^\*\*(\d+)\*\* \((easy|medium|hard)\)\. (.+?)\n\n<details><summary>Solution</summary>\n\n(.+?)\n\n"
+                    r"</details>$", re.MULTILINE | re.DOTALL)
+UNDER_WAY = {"00_start_here"}  # its exercises move to a page of their own
+
+
+def prose(page):
+    cells = nbformat.read(NOTEBOOKS / f"{page}.ipynb", as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def printed_on(page):
+    cells = nbformat.read(NOTEBOOKS / f"{page}.ipynb", as_version=4).cells
+    return "\n".join(output.get("text") or output.get("data", {}).get("text/markdown", "")
+                     for cell in cells if cell.cell_type == "code" for output in cell.outputs)
+
+
+def solution(page, number):
+    (name,) = [path.stem for path in NOTEBOOKS.glob(f"{page}_*.ipynb")]
+    (found,) = [text for n, _, _, text in SOLVED.findall(prose(name)) if n == str(number)]
+    return " ".join(found.split())
+
+
+WITH_EXERCISES = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))
+                  if "## Exercises\n" in prose(path.stem) and path.stem not in UNDER_WAY]
+
+
+@pytest.mark.parametrize("page", WITH_EXERCISES)
+def test_every_exercise_has_a_difficulty_and_a_solution(page):
+    section = prose(page).split("## Exercises\n")[1]
+    solved = SOLVED.findall(section)
+    assert [int(number) for number, *_ in solved] == list(range(1, len(solved) + 1)) and solved
+    assert len(solved) == section.count("<details>") == section.count("</details>")
+    checked = re.findall(r"`exercises/(\w+)\.py`( \((?:easy|medium|hard)\))?", section)
+    assert all(level for _, level in checked), "an exercise that checks itself has no difficulty"
+    without = re.sub(r"<details>.+?</details>", "", section, flags=re.DOTALL)
+    assert not re.search(r"^\d+\. ", without, re.MULTILINE), "a written exercise without a solution"
+
+
+def test_the_page_for_lecturers_lists_every_exercise():
+    said = printed_on("L_for_lecturers")
+    for page in WITH_EXERCISES:
+        section = prose(page).split("## Exercises\n")[1]
+        for number, level, text, _ in SOLVED.findall(section):
+            row = f"({page}.ipynb#Exercises) | {number} | {' '.join(text.split())[:60]}"
+            assert row in said.split(f"**{level.capitalize()}**")[1].split("\n**")[0], (page, number)
+        for name in re.findall(r"`exercises/(\w+)\.py` \(", section):
+            assert f"({page}.ipynb#Exercises) | `{name}` |" in said
+
+
+def twins():
+    with open(datasets.SCENES, encoding="utf-8") as file:
+        pairs = Counter(row["photograph"] for row in csv.DictReader(file) if row["picture"].startswith("training"))
+    total, held = sum(pairs.values()), sum(pairs.values()) // 10
+    alone = {size: math.prod((held - 1 - i) / (total - 1 - i) for i in range(size - 1)) for size in pairs.values()}
+    expected = sum(size * held / total * (1 - alone[size]) for size in pairs.values())
+    return [f"{expected:.0f} of the {held} validation pairs"] if expected % 1 < 0.5 else [
+        f"{math.floor(expected)} of the {held} validation pairs"]
+
+
+def four_tiles():
+    cover = np.zeros((321, 481))
+    for top, left in corners((1, 1, 321, 481), 64, 32):
+        cover[top:top + 64, left:left + 64] += 1
+    left_over = np.mean(1 / cover)
+    return [f"{10 * math.log10(4):.2f} dB", f"{left_over:.0%} of the noise power", f"{-10 * math.log10(left_over):.2f} dB"]
+
+
+def camera_noise():
+    (coffee,) = [one.clean for one in datasets.load("deraining", "embedded").train if "coffee" in one.name]
+    side = min(coffee.shape[:2]) // 2 * 2
+    clean = coffee[:side, :side] / 255
+    linear = camera.srgb_to_linear(clean)
+    strong = camera.Parameters(shot=0.1, read=0.05, luma_space=0.5, luma_range=0.3, chroma_space=8, chroma_range=0.1,
+                               sharpening=0.2, jpeg_level=4)
+    raw, rng = camera.mosaic(linear), np.random.default_rng(0)
+    sensed = camera.add_read_noise(camera.add_shot_noise(raw, strong.shot, rng), strong.read, rng)
+    error = camera.photograph(linear, strong, np.random.default_rng(0)) / 255 - clean
+
+    def spread(of, brightness, lowest):
+        return 255 * of[(brightness >= lowest) & (brightness < lowest + 0.2)].std()
+    return [f"{spread(sensed - raw, raw, 0):.0f} grey levels in the darkest range and of "
+            f"{spread(sensed - raw, raw, 0.8):.0f} in the brightest",
+            f"{spread(error, clean, 0):.0f} in the darkest and {spread(error, clean, 0.8):.0f} in the brightest",
+            f"excess kurtosis {stats.kurtosis(error, axis=None):.1f}"]
+
+
+def cells_of_any_size():
+    total = math.prod(6 ** sum(node == name for _, node in edges(5)) - 1 for name in states(5)[2:])
+    two = math.prod(math.comb(i + 1, 2) * 25 for i in range(1, 6))
+    return [f"{total:,}".replace(",", "{,}"), f"{total / two:,.0f} times"]
+
+
+def ways(widths):
+    return sum(abs(a - b) <= 1 for a in range(widths) for b in range(widths))
+
+
+def incoming():
+    """Untouched beta, normalised over the moves into a cell: each path's product."""
+    chance = {}
+    for path in decode.all_paths(4):
+        sources = [sum(abs(source - to) <= 1 for source in (levels(layer) if layer else [0]))
+                   for layer, to in enumerate(path)]
+        chance[path] = 1 / math.prod(sources)
+    for last in range(3):
+        assert math.isclose(sum(p for path, p in chance.items() if path[-1] == last), 1)
+    best = max(chance, key=chance.get)
+    return [f"total is {sum(chance.values()):.0f}", f"{','.join(map(str, best))} leads with 1/{1 / chance[best]:.0f}",
+            f"0,0,0,1, which shares the lead of the other reading, has 1/{1 / chance[0, 0, 0, 1]:.0f}"]
+
+
+def ties():
+    flat = torch.zeros(9, 3)
+    chance = {path: math.exp(decode.path_log_probability(flat, path)) for path in decode.all_paths(4)}
+    best = [path for path in chance if math.isclose(chance[path], max(chance.values()))]
+    assert len(best) == 2 and decode.viterbi_path(flat)[0] == best[0]
+    return [f"To {','.join(map(str, best[0]))}; its probability, 1/{1 / chance[best[0]]:.0f}, is that of "
+            f"{','.join(map(str, best[1]))}"]
+
+
+def second_best():
+    for beta in torch.randn(100, 9, 3, generator=torch.Generator().manual_seed(0)):
+        best = {0: [((), 0.0)]}
+        for layer in decode.transition_scores(beta):
+            reached = {}
+            for (source, level), score in layer.items():
+                reached.setdefault(level, []).extend(((*path, level), sum_ + score) for path, sum_ in best[source])
+            assert max(map(len, reached.values())) <= 6
+            best = {level: sorted(ways, key=lambda way: -way[1])[:2] for level, ways in reached.items()}
+        ranked = sorted(decode.all_paths(4), key=lambda path: -decode.path_log_probability(beta, path))
+        assert sorted(itertools.chain(*best.values()), key=lambda way: -way[1])[1][0] == ranked[1]
+    return ["six candidates, two from each of three sources"]
+
+
+def steps_of_adam():
+    settings = nbformat.read(NOTEBOOKS / "03_search.ipynb", as_version=4).metadata["irnas"]["parameters"]
+    per_epoch = 147 * settings["crops_per_picture"] // settings["batch"]
+    steps = per_epoch * (settings["epochs"] - settings["warmup_epochs"])
+    return [f"{math.log(5):.2f}", f"= {math.log(5) / 0.002:.0f} steps", f"This search had {steps}"]
+
+
+def curves():
+    def read(recipe):
+        return dict((step, psnr) for step, _, psnr in read_json(
+            ROOT / f"checkpoints/results/denoising-ir_nas-sigma50-seed0-{recipe}-laptop.json")["curve"])
+    paper, matched = read("paper-1000"), read("matched-4500")
+    assert 9.5 < matched[45] < 10.5 and 10.5 < matched[90] < 11.5 and min(paper[90], paper[130]) < 15
+    return [f"{1 / math.sqrt(9 * 20):.3f}", f"{paper[10]:.1f} dB after 10 iterations", f"{paper[60]:.1f} dB after 60"]
+
+
+def on_page(page, *patterns):
+    """What groups of patterns match in a page's outputs."""
+    said = printed_on(page)
+    return [group for pattern in patterns for group in re.search(pattern, said, re.DOTALL).groups()]
+
+
+def identity():
+    power, lift = on_page("01_datasets", r"noise power left on average: ([\d.]+), so ([\d.]+) dB")
+    return [power, f"{lift} dB", *(f"{gain} dB" for gain in on_page("12_protocols", r"Noisy, seed 0 .*?\+([\d.]+)"))]
+
+
+def printed_lead():
+    number = {item.system: float(item.number) for item in printed.load()
+              if (item.where, item.task, item.sigma, item.metric) == ("1", "denoising", 50, "PSNR")}
+    (ours,) = [result for result in results.load(ROOT / "checkpoints" / "results")
+               if result.stem == "denoising-ir_nas-sigma50-seed0-matched-5000-gpu"]
+    redrawn, half = (ours.metrics[name]["psnr"] for name in ("redrawn", "half"))
+    return [f"{number['IR-NAS']:.2f} - {number['RED']:.2f} = {number['IR-NAS'] - number['RED']:.2f} dB",
+            f"{redrawn:.2f} dB in `redrawn` and {half:.2f} in `half`", f"{redrawn - half:.2f} dB apart"]
+
+
+def averages():
+    rho = [float(on_page("01_datasets", rf"shifted by {lag} +camera \+([\d.]+)")[0]) for lag in range(9)]
+    nine = (9 + 2 * sum((9 - lag) * rho[lag] for lag in range(1, 9))) / 81
+    return [f"(1 + {rho[1]:.2f}) / 2 = {(1 + rho[1]) / 2:.0%}", f"nine in a row {nine:.0%} instead of {1 / 9:.0%}"]
+
+
+def rescan():
+    number = {item.system: float(item.number) for item in printed.load() if (item.where, item.metric) == ("3", "PSNR")}
+    ours, theirs = number["IR-NAS"], number["RESCAN"]
+    return [f"26.42 - {theirs:.2f} = {26.42 - theirs:.2f} dB", f"{ours:.2f} - {theirs:.2f} = {ours - theirs:.2f} dB"]
+
+
+def changes():
+    counts = {task: {kind: len(change(PUBLISHED[task, "IR-NAS"].genotype)) for kind, change in edits.KINDS.items()}
+              for task in ("denoising", "deraining")}
+    assert 10 * (len(OPERATIONS) - 2) == counts["denoising"]["operation"]
+    return [f"operations may stand: {counts['denoising']['operation']}.",
+            f"2 (0 + 1 + 2 + 3 + 4) = {counts['denoising']['input']}", f"2 (0 + 1 + 2 + 3) = {counts['deraining']['input']}"]
+
+
+def worth_believing():
+    base, off = ([read_json(ROOT / f"checkpoints/choices/ir_nas_residual-{name}-10M-seed{seed}.json")["validation"]
+                  for seed in (0, 1)] for name in ("base", "lambda_0"))
+
+    def after(pixels, runs):
+        return [min(run, key=lambda point: abs(point[0] * 2 * 64 ** 2 - pixels))[1] for run in runs]
+    tenth, fifth = ([after(pixels, runs) for runs in (base, off)] for pixels in (1e6, 2e6))
+    return ["the base has {:.1f} and {:.1f} dB with its two seeds, lambda 0 has {:.1f} and {:.1f}".format(
+        *tenth[0], *tenth[1]), "{:.1f} and {:.1f} against {:.1f} and {:.1f}".format(*fifth[0], *fifth[1])]
+
+
+def break_even():
+    measured = read_json(ROOT / "checkpoints" / "bench.json")
+    bm3d = float(on_page("05b_classical_methods", r"([\d.]+) s a picture, one thread")[0])
+    infer, step = 2 * measured["network_infer"]["value"], 2 * measured["network_train"]["value"]
+    pictures = 5000 * step / (bm3d - infer)
+    return [f"{bm3d:.1f} core seconds", f"{infer:.1f} of", f"{5000 * step:,.0f} core seconds",
+            f"about {round(pictures, -2):,.0f} pictures"]
+
+
+def averaged():
+    lifts = [-10 * math.log10(1 - share / 2) for share in (0.2, 0.5)]
+    return [f"{lifts[0]:.2f} dB", f"{lifts[1]:.2f} dB", f"{lifts[1] - lifts[0]:.2f} dB"]
+
+
+def power():
+    spread = float(on_page("13_does_the_search_matter", r"random +6 trainings .*?deviation ([\d.]+)")[0])
+    each = 2 * ((1.96 + 0.84) * spread / 0.05) ** 2
+    shift = 0.5 / (spread * math.sqrt(1 / 3 + 1 / 6))
+    assert 0.4 < stats.nct.sf(stats.t.ppf(0.975, 7), 7, shift) < 0.65, "every second time"
+    return [f"{spread} dB each", rf"\approx {each:.0f}"]
+
+
+def shares():
+    spreads = on_page("13_does_the_search_matter", r"published +4 trainings .*?deviation ([\d.]+)",
+                      r"random +6 trainings .*?deviation ([\d.]+)")
+    one, cells = map(float, spreads)
+    return [f"{one} dB", f"{cells} dB", f"({one} / {cells})² = {(one / cells) ** 2:.0%}"]
+
+
+def rank():
+    counts = [len(change(PUBLISHED["denoising", "IR-NAS"].genotype)) for change in edits.KINDS.values()]
+    said = printed_on("13_does_the_search_matter")
+    changed = [float(psnr) for psnr in re.findall(r"^(?:operation|input|R1|R2) .*?parameters .*?([\d.]+) dB", said, re.M)]
+    published = float(re.search(r"^published IR-NAS  .*?([\d.]+) dB", said, re.M)[1])
+    ahead = {4: "four"}[sum(psnr > published for psnr in changed)]
+    assert len(changed) == 9
+    return [f"{' + '.join(map(str, counts))} = {sum(counts)}", f"3 / {sum(counts) + 1} = {3 / (sum(counts) + 1):.1%}",
+            f"{ahead} of them are ahead", f"{published:.2f} dB", "rank 5 of 10"]
+
+
+def random_cells_needed():
+    n = math.log(0.05) / math.log(0.95)
+    assert 1 - 0.95 ** 59 >= 0.95 > 1 - 0.95 ** 58
+    return [f"{n:.1f}", f"{math.ceil(n)} cells"]
+
+
+@pytest.mark.parametrize("page, number, computed", [
+    ("01", 1, twins), ("01", 2, four_tiles), ("01", 3, camera_noise), ("02", 2, cells_of_any_size),
+    ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 3, steps_of_adam),
+    ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, identity),
+    ("05b", 2, break_even), ("06", 1, printed_lead), ("07", 1, averages), ("08", 1, rescan), ("09", 1, changes),
+    ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
+    ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank), ("14", 3, random_cells_needed)])
+def test_the_numbers_of_a_solution(page, number, computed):
+    text, wanted = solution(page, number), computed()
+    assert wanted and not [one for one in wanted if one not in text], text
+
+
+@pytest.mark.parametrize("page, number, source, patterns", [
+    ("05", 2, "10_tables_5_6_ablation", [r"IR-NAS, trained .*?mode: ([\d.]+) dB.*?([\d.]+) dB with 16",
+                                         r"IR-NAS \+ residual, trained .*?mode: ([\d.]+) dB.*?([\d.]+) dB with 16"]),
+    ("05", 1, "10_tables_5_6_ablation", [r"paper +after 1,000 iterations: strict ([\d.]+) dB"]),
+    ("06", 2, "06_table1_bsd500", [r"protocol strict, sigma 30.*?IR-NAS [^|]*\| 29\.14 \| ([\d.]+)",
+                                   r"protocol strict, sigma 30.*?IR-NAS \+ residual[^|]*\|  \| ([\d.]+)"]),
+    ("10", 1, "10_tables_5_6_ablation", [r"lambda  0\.0 .*?\+([\d.]+) ± "]),
+    ("10b", 1, "10b_what_a_recipe_is_worth", [r"\| lambda 0 \|.*?-([\d.]+) ± ", r"DnCNN.*?\| lambda 0 \|.*?-([\d.]+) \|",
+                                              r"4 crops of 64 \|.*?-([\d.]+) \|"])])
+def test_a_solution_quotes_what_a_page_measured(page, number, source, patterns):
+    text = solution(page, number)
+    assert not [found for found in on_page(source, *patterns) if found not in text]
+
+
+def test_the_method_of_page_14_beats_random_search_where_edges_add_up():
+    (code,) = re.findall(r"```python\n(.+?)\n```", prose("14_searching_in_a_table"), re.DOTALL)
+    rng = np.random.default_rng(0)
+    alphas = torch.randn(200, len(edges(5)), len(OPERATIONS), generator=torch.Generator().manual_seed(0))
+    cells = [decode.derive_cell(alpha) for alpha in alphas]
+    codes = np.array([searching.encode(cell) for cell in cells])
+    psnr = codes @ rng.normal(size=codes.shape[1])
+    scope = {"searching": searching, "np": np,
+             "table": searching.Table(cells, psnr + 0.3 * rng.normal(size=200), psnr, codes)}
+    exec(code, scope)
+    assert scope["after"]["line"].mean() < np.quantile(scope["after"]["random"], 0.25)
+
+
+def test_the_written_exercises_are_run_by_the_same_name_everywhere():
+    listed = subprocess.run([sys.executable, "-c", "import exercises; print(*exercises.NAMES)"], cwd=NOTEBOOKS,
+                            capture_output=True, text=True, check=True).stdout.split()
+    on_pages = {name for page in WITH_EXERCISES for name in re.findall(r"`exercises/(\w+)\.py`", prose(page))}
+    assert on_pages == set(listed)
