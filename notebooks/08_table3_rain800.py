@@ -84,13 +84,15 @@ print(f"\nIR-NAS over RESCAN, printed: {said['IR-NAS'] - said['RESCAN']:+.2f} dB
 # %% [markdown]
 # **What to notice** in the trainings that come with the project: at their budget the printed lead does not come out.
 # IR-NAS as printed is behind RESCAN, on luma by less than on RGB, for it has not learned the mean of each colour
-# channel of a batch ([notebook 10](10_tables_5_6_ablation.ipynb)). With the input added it is ahead of RESCAN, by a
-# tenth of what is printed; JORDER and JORDER-R, printed 4 dB below IR-NAS, are ahead of both. All of them have seen
+# channel of a batch ([notebook 10](10_tables_5_6_ablation.ipynb)). With the input added it is above RESCAN by a
+# tenth of what is printed, which another seed could undo ([notebook 16](16_verdicts.ipynb)); JORDER and JORDER-R,
+# printed 4 dB below IR-NAS, are above both. All of them have seen
 # 32,000 small crops and would go on learning, so this says what the networks are worth early, and nothing about where
 # they end.
 #
 # And the other half of the claim, twice the speed. All systems restored the same pictures in turn, on one machine with
-# nothing else to do; LP and DSC take a quarter of a minute for one there, and restored fewer.
+# nothing else to do; LP and DSC take a quarter of a minute for one there, and restored fewer. That machine has two CPU
+# cores and the paper's a GTX 980, so that neither the seconds nor their ratio can be compared with the printed ones.
 
 # %%
 timed = times.load().get("deraining")
@@ -115,8 +117,8 @@ if not shown.is_dir():
 display(plots.restored_panel(shown, "deraining", profiles.datasets(profile)["deraining"], None))
 
 # %% [markdown]
-# The rain of Rain800 was painted by an editor. Here are photographs of real rain, which nobody has seen without it; so
-# there are no numbers, only eyes.
+# The rain of Rain800 was painted by an editor. Here are photographs of real rain. Nobody has them without the rain, so
+# that they can be compared by eye alone.
 
 # %% alt="Crops of two photographs of real rain: as taken, and restored by each system"
 display(plots.restored_panel(shown, "deraining", "real-rain"))
