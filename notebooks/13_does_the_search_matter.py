@@ -223,9 +223,9 @@ for each in ("denoising", "deraining"):
     if stood is None or stood.published < 3:
         print(f"{each}: not run")
         continue
-    print(f"{each}: over the published cell from the same seed " + ", ".join(
+    print(f"{each}, over the published cell from the same seed: " + ", ".join(
         f"{name} {gains[name]:+.2f} dB" for name in ("IR-NAS, R1", "IR-NAS, R2") if name in gains)
-        + f"; {sum(gain > 0 for gain in gains.values())} of {len(gains)} cells are above it")
+        + f";\n    {sum(gain > 0 for gain in gains.values())} of {len(gains)} cells are above it")
     print(f"    {stood.published} trainings of the published cell against {stood.others} other cells: these are "
           f"{stood.above:+.2f} dB on average, p = {stood.p:.3f}")
     if each != task:

@@ -203,7 +203,7 @@ def _schedule(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
                  for search in known.searches]
     if not entropies:
         return None
-    return Finding("A short search with the paper's settings decides nothing.",
+    return Finding("A short search at the paper's learning rates decides nothing.",
                    f"Entropy of the candidates' weights at the end: {min(entropies):.3f} to {max(entropies):.3f} of "
                    "the largest, that of equal weights. The published path of widths is one of the two likeliest "
                    "before any learning.",
