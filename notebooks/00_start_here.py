@@ -89,6 +89,9 @@ known = verdicts.evidence(profile)
  .set_properties(subset=["finding"], **{"font-weight": "bold", "width": "26%"}))
 
 # %% [markdown]
+# (BM3D and WNNM are classical methods, which learn nothing. IR-NAS + residual is the paper's network with its input
+# added to its output. ± is half a 95% interval, and p the chance that luck alone does as much.)
+#
 # Where they are shown: the first two in [notebook 12](12_protocols.ipynb), the third in [notebook
 # 6](06_table1_bsd500.ipynb), the fourth in [notebook 13](13_does_the_search_matter.ipynb), the fifth in notebooks
 # [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb). All claims of the paper, one line each with its error:
@@ -147,7 +150,8 @@ def costs(source):
 
 (pd.DataFrame(map(costs, sorted((ROOT / "notebooks").glob("*.py"))),
               columns=["page", "reading, minutes", "computing", "behind it"]).style.set_uuid("pages")
- .hide(axis="index").set_properties(subset=["page"], **{"text-align": "left"}))
+ .hide(axis="index").set_properties(subset=["page"], **{"text-align": "left"})
+ .set_table_styles([{"selector": "th.col0", "props": [("text-align", "left")]}]))
 
 # %% [markdown]
 # To install and run everything, two commands: `make reproduce`, which goes through all stages in minutes on pictures

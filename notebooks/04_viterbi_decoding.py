@@ -232,6 +232,26 @@ print("favourites before any learning:", *top)
 # **What to notice.** The two favourites are 0,0,0,0 and 0,0,0,1, and the second is the very path of the
 # published denoising network. "The last cell is the widest" is therefore weak evidence of something learned.
 #
+# That holds for this project's reading of beta, normalised over the moves *out of* a cell, so that the product along a
+# path is a probability. The paper does not say which it is, and Viterbi's algorithm works on any scores. Normalised
+# over the moves *into* a cell, untouched beta has another favourite:
+
+# %%
+def incoming(path):
+    """The product along a path of four layers where the ways into a cell share its weight evenly."""
+    return math.prod(1 / sum(abs(source - level) <= 1 for source in search_space.levels(layer))
+                     for layer, level in enumerate(path))
+
+
+other = sorted(prior, key=incoming, reverse=True)
+print(f"moves into a cell: {other[0]} has {incoming(other[0]):.3f}, and (0, 0, 0, 1) has {incoming((0, 0, 0, 1)):.3f}, "
+      f"place {1 + sum(incoming(path) > incoming((0, 0, 0, 1)) + 1e-9 for path in prior)} of {len(prior)}")
+print(f"moves out of it:   {(0, 0, 0, 1)} has {prior[0, 0, 0, 1]:.4f}, place 1 of {len(prior)}, with {(0, 0, 0, 0)}")
+
+# %% [markdown]
+# **What to notice.** What a search has learned can only be said against what it began with, and that depends on a
+# choice which looks like a detail. All that follows is for the first reading.
+#
 # A fairer question is which path has *gained* most, as a ratio to what the flat prior gave it. That is
 # Viterbi again, on differences of log probabilities:
 

@@ -66,9 +66,10 @@ for name in ("IR-NAS", "IR-NAS + residual"):
 # %% [markdown]
 # **What to notice** in the trainings that come with the project: at 33 million pixels, 0.1% of the paper's, the printed
 # lead does not come out. IR-NAS as printed is behind RESCAN, on luma by less than on RGB, for it has not learned the
-# mean of each colour channel of a batch ([notebook 10](10_tables_5_6_ablation.ipynb)). With the input added it is ahead
-# of RESCAN, by a tenth of what is printed; JORDER and JORDER-R, printed 4 dB below IR-NAS, are ahead of both. All of
-# them would go on learning: this says what the networks are worth early, and nothing about where they end.
+# mean of each colour channel of a batch ([notebook 10](10_tables_5_6_ablation.ipynb)). With the input added it is above
+# RESCAN by a tenth of what is printed, which another seed could undo ([notebook 16](16_verdicts.ipynb)); JORDER and
+# JORDER-R, printed 4 dB below IR-NAS, are above both. All of them would go on learning: this says what the networks are
+# worth early, and nothing about where they end.
 #
 # The whole table with its notes: [table3.md](../figures/table3.md), [table3.csv](../figures/table3.csv),
 # [table3.tex](../figures/table3.tex).
@@ -81,9 +82,10 @@ for path in writers.write(3, results, files.run_folder(profile) / "figures", smo
 # %% [markdown]
 # ## Twice the speed?
 #
-# The other half of the claim does not come out on a CPU either: RESCAN takes a little less time than IR-NAS there. On a
-# GPU, where the paper measured, it was not tried. All systems restored the same pictures in turn, on one machine with
-# nothing else to do; LP and DSC, which take a quarter of a minute for one there, restored fewer.
+# The other half of the claim does not come out on a CPU either: RESCAN takes a little less time than IR-NAS there. The
+# paper measured on a GTX 980, so that neither the seconds nor their ratio can be compared with the printed ones. All
+# systems restored the same pictures in turn, on one machine with nothing else to do; LP and DSC, which take a quarter
+# of a minute for one there, restored fewer.
 
 # %%
 if "deraining" in timed:

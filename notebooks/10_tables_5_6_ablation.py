@@ -129,8 +129,9 @@ else:
 # %% [markdown]
 # **What to notice** in the trainings that come with the project (4,500 iterations, small batches, no input added). The
 # term buys .02 SSIM with 1.2 dB of PSNR; a fifth of its weight buys the same SSIM for half of that; four times its
-# weight changes nothing. Some of the price is another's: the last section of this page shows that with the term these
-# networks no longer learn how bright a batch is.
+# weight changes nothing. Part of that price is not for the SSIM: with the term these networks no longer learn how
+# bright a batch is, as the section on the missing residual shows. With the input added the term costs nothing so early
+# in a training: there it adds both PSNR and SSIM ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)).
 
 # %% [markdown]
 # ## Three recipes, one start
@@ -232,9 +233,11 @@ else:
 # does not follow the batch's brightness even after training (0.003 of 0.2), and what training mode scores depends on
 # how many crops share a mean: 15 dB with one. With MSE alone the same network learns it in great part (0.145), though
 # its batches were smaller and its training shorter; how, was not tested: the zero-padded borders are where brightness
-# gets past a batch norm. SSIM hardly minds a picture that is a little too bright, so the term does not press for it.
-# In PSNR, then, the paper's network does better with MSE alone, and the paper's loss better with the input added; in
-# SSIM neither gains. The fourth pair, the input added and MSE alone, has not been trained.
+# gets past a batch norm. SSIM hardly minds a picture that is a little too bright, so the term does not press for it. In
+# PSNR, then, the paper's network does better with MSE alone, and the paper's loss better with the input added. The
+# fourth pair, the input added and MSE alone, turns the conclusion around: [notebook
+# 10b](10b_what_a_recipe_is_worth.ipynb) trains it, and there the term adds PSNR as well as SSIM. So the term has no
+# price of its own; it has one for a network that cannot pass the brightness of its input on.
 
 # %% [markdown]
 # ## The frame

@@ -54,7 +54,8 @@ for claim in printed.load():
 # %% [markdown]
 # ## Parameters and multiply-adds
 #
-# The network and DnCNN need about the same arithmetic for a pixel. If one is slower, it is not for its arithmetic.
+# The network and DnCNN need about the same arithmetic for a pixel. Where their times differ, something else decides,
+# such as how much memory an operation touches.
 
 # %%
 networks = {system: systems.build(system, 1, systems.published("denoising")) for system in ("IR-NAS", "DnCNN")}

@@ -79,8 +79,9 @@ counts = pd.DataFrame.from_dict(rows, orient="index")
 # How far ours may lie from a printed number and count as reproduced:
 
 # %%
-near = [(metric.replace("_", " "), trace.tolerance(next(item for item in numbers if item.metric == metric))[1])
-        for metric in [*trace.ABSOLUTE, *trace.RELATIVE]]
+near = [(metric.replace("_vs_", " as a share: ").replace("_", " "), trace.tolerance(item)[1])
+        for metric in [*trace.ABSOLUTE, *trace.RELATIVE]
+        for item in [next(item for item in numbers if item.metric == metric)]]
 pd.DataFrame(near, columns=["number", "may be off by"]).style.set_uuid("near").hide(axis="index")
 
 # %% [markdown]

@@ -210,12 +210,14 @@ def test_a_ranking_shows_each_system_with_its_interval_over_the_pictures():
     unknown = [math.nan] * 4
     rows = [comparison.Row(replace(RESULT, system="BM3D", iterations=None), 26.0, 0.7, 11.0, 0.5, 0.1, 0.0, 0.0),
             comparison.Row(replace(RESULT, system="IR-NAS"), 25.5, 0.7, 10.5, *unknown),
-            comparison.Row(replace(RESULT, system="DnCNN"), 25.3, 0.7, 10.3, -0.2, 0.05, 0.0, 0.0),
+            comparison.Row(replace(RESULT, system="DnCNN"), 25.3, 0.7, 10.3, -0.2, 0.05, 0.0, 0.0, 0.12),
             comparison.Row(replace(RESULT, system="Noisy", iterations=None), 15.0, 0.2, 0.0, -10.5, 0.1, 0.0, 0.0)]
     (axes,) = comparison_plots.ranking(comparison.Comparison(rows, {}, "strict", "IR-NAS")).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["DnCNN  25.30 dB", "BM3D  26.00 dB"]
     ends = [bars.get_segments()[0][:, 0] for bars in axes.collections]
-    assert np.allclose(ends, [[-0.2 - 1.96 * 0.05, -0.2 + 1.96 * 0.05], [0.5 - 1.96 * 0.1, 0.5 + 1.96 * 0.1]])
+    expected = [[middle - 1.96 * error, middle + 1.96 * error]
+                for middle, errors in ((-0.2, (0.13, 0.05)), (0.5, (0.1, 0.1))) for error in errors]
+    assert np.allclose(ends, expected)
     assert "IR-NAS (25.50 dB)" in axes.get_xlabel()
 
 
@@ -245,7 +247,8 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
         f"figure6{letter}_{task}" for letter in "abcd" for task in ("denoising", "deraining")}
     plotted = {"figure3", "figure4", "figure5", "figure5_real_rain", "search-denoising-seed0-laptop-curves",
                "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500-sigma50-laptop", "psnr_against_cost",
-               "cells_denoising", "cells_deraining", "efficiency-bench", "efficiency-growth", "efficiency-precision"}
+               "cells_denoising", "cells_deraining", "efficiency-bench", "efficiency-growth", "efficiency-precision",
+               "before_after", "verdicts"}
     assert written == {f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png")} | {
         f"{name}.png" for name in plotted} | {
         f"table{number}.{suffix}" for number in range(1, 7) for suffix in ("csv", "md", "tex")} | {

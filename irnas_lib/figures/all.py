@@ -13,15 +13,15 @@ from matplotlib.figure import Figure
 from irnas_lib.command import exit_status
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import derive_cell
-from irnas_lib.experiments import cells, manifest, records, results, runs, times
-from irnas_lib.figures import bench_plots, cell_plots, comparison_plots, drawing, panels, plots
+from irnas_lib.experiments import cells, choices, manifest, records, results, runs, times
+from irnas_lib.figures import bench_plots, cell_plots, comparison_plots, drawing, panels, plots, verdict_plots
 from irnas_lib.files import ROOT, atomically, run_folder
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.supercell import Supercell
 from irnas_lib.supernet import Supernet
-from irnas_lib.tables import comparison, trace, writers
+from irnas_lib.tables import comparison, trace, verdicts, writers
 
 MEASUREMENTS = {"bench": records.BENCH, "growth": records.GROWTH, "precision": records.PRECISION}
 SIGMAS = (50, 30, 70)  # which noise level a figure shows: the first that there is
@@ -63,8 +63,9 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         graph(f"search-{name}-cell", drawing.draw_cell(record["genotype"]))
         plot(f"search-{name}-curves", plots.search_curves(record))
         plot(f"search-{name}-trellis", plots.draw_trellis(torch.tensor(record["beta"]), record["path"]))
-    for task in ("denoising", "deraining"):
-        plot(f"cells_{task}", cell_plots.scores(cells.best_known([checkpoints / "cells"], task, smoke)))
+    trained = {task: cells.best_known([checkpoints / "cells"], task, smoke) for task in ("denoising", "deraining")}
+    for task, groups_of_cells in trained.items():
+        plot(f"cells_{task}", cell_plots.scores(groups_of_cells))
     groups = {}  # other recipes and weights of the loss have their figures in notebook 10
     for result in measured:
         if result.curve and results.has_usual_loss(result) and result.recipe == "matched":
@@ -74,12 +75,14 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
     for name, group in sorted(groups.items()):
         plot(name, plots.training_curve(group) if len(group) < 4 else plots.training_panels(group))
     if not smoke:  # a benchmark belongs to a machine, not to a profile; real rain to Rain800
+        plot("before_after", plots.restored_panel(checkpoints / "panels", "denoising", "BSD500", 50,
+                                                  ("BM3D", "IR-NAS + residual")))
         plot("figure5_real_rain", plots.restored_panel(checkpoints / "panels", "deraining", "real-rain"))
         for name, draw in (("bench", bench_plots.ratios), ("growth", bench_plots.growth),
                            ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     taken = {} if smoke else times.load(checkpoints / times.FILE.name)
-    compared = comparison.side_by_side(measured, smoke=smoke)
+    compared = comparison.side_by_side(measured, smoke=smoke, over_seeds=cells.over_seeds(trained["denoising"]))
     plot("psnr_against_cost", comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
     files.append(out / "denoising_at_one_budget.md")
     with atomically(files[-1]) as partial:
@@ -88,8 +91,11 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
     for number in writers.LAYOUTS:
         files += writers.write(number, measured, out, smoke, taken)
     if not smoke:  # which traces to nothing
-        files.append(trace.write(
-            trace.trace(measured, taken, measurements(checkpoints, "bench"), searches.values()), out))
+        traced = trace.trace(measured, taken, measurements(checkpoints, "bench"), searches.values())
+        files.append(trace.write(traced, out))
+        recipes = choices.load([checkpoints / "choices"])
+        known = verdicts.Evidence(measured, trained, recipes, list(searches.values()), traced)
+        plot("verdicts", verdict_plots.intervals(verdicts.verdicts(known)))
     return files
 
 

@@ -1,5 +1,6 @@
 """Pictures of systems that were trained at one budget: who is ahead, and what each one costs."""
 
+import math
 from collections.abc import Mapping
 
 import matplotlib
@@ -14,7 +15,8 @@ from irnas_lib.tables.comparison import Comparison
 @matplotlib.rc_context(STYLE)
 def ranking(compared: Comparison) -> Figure:
     """How far each system is ahead of the reference in PSNR (dB), picture by picture, with its 95% interval over the
-    pictures; the best on top. The input, systems without an interval and failed ones are left out.
+    pictures (thick) and over pictures and seeds (thin); the best on top. The input, systems without an interval and
+    failed ones are left out.
 
     compared: of `comparison.side_by_side`.
     """
@@ -24,13 +26,16 @@ def ranking(compared: Comparison) -> Figure:
     plot = Plot(6.4, 0.9 + 0.28 * len(rows))
     axes = plot.subplots()
     for i, row in enumerate(reversed(rows)):
-        axes.errorbar(row.ahead, i, xerr=1.96 * row.error, fmt="ko", capsize=3,
+        both = math.hypot(row.error, row.over_seeds)
+        axes.errorbar(row.ahead, i, xerr=1.96 * both, fmt="none", ecolor="k", capsize=3, elinewidth=0.8)
+        axes.errorbar(row.ahead, i, xerr=1.96 * row.error, fmt="ko", elinewidth=3, ecolor="0.6",
                       markerfacecolor="k" if row.result.iterations else "w")
     axes.axvline(0, color="0.5", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [f"{row.result.system}  {row.psnr:.2f} dB" for row in reversed(rows)])
     reference = next((row.psnr for row in compared.rows if row.result.system == compared.reference), None)
     level = "" if reference is None else f" ({reference:.2f} dB)"
-    axes.set_xlabel(f"PSNR over {compared.reference}{level}, in dB\nBars: 95% over the pictures. Hollow: not trained.")
+    axes.set_xlabel(f"PSNR over {compared.reference}{level}, in dB\n"
+                    "95% over the pictures (thick) and over other seeds too (thin). Hollow: not trained.")
     axes.set_ylim(-0.6, len(rows) - 0.4)
     return plot
 

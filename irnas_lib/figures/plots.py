@@ -253,10 +253,15 @@ def _run_name(result: Result) -> str:
 
 
 @matplotlib.rc_context(STYLE)
-def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None) -> Figure:
+def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None,
+                   only: Sequence[str] | None = None) -> Figure:
     """Figures 3 to 5: the kept crops of a task, one row a picture, two where systems are many: degraded, each system
-    that ran, clean (where it is known: nobody has the clean side of real rain)."""
+    that ran, or of these `only` some, and clean (where it is known: nobody has the clean side of real rain)."""
     shown, title = panels.load(folder, task, dataset, sigma), TITLES.get(dataset, dataset)
+    if only is not None:
+        kept = {panels.DEGRADED, *only, panels.CLEAN}
+        shown = {picture: {name: crop for name, crop in crops.items() if name in kept}
+                 for picture, crops in shown.items()}
     if not shown:
         return not_run(f"{task}, {title}")
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops))

@@ -1,0 +1,228 @@
+"""The verdicts and findings: every number recomputed from the shipped files by other means."""
+
+import json
+import math
+from itertools import combinations
+from statistics import mean, stdev
+
+import numpy as np
+import pytest
+
+from irnas_lib.experiments import cells, table_facts
+from irnas_lib.figures import verdict_plots
+from irnas_lib.files import ROOT
+from irnas_lib.tables import printed, trace, verdicts
+
+SHIPPED = ROOT / "checkpoints"
+T_975 = {2: 4.303, 3: 3.182, 19: 2.093, 199: 1.972}  # of a table of Student's t
+
+
+@pytest.fixture(scope="module")
+def known():
+    return verdicts.evidence("gpu")
+
+
+@pytest.fixture(scope="module")
+def found(known):
+    return {one.claim: one for one in verdicts.verdicts(known)}
+
+
+def trained(task):
+    """PSNR by group, name and seed, from the shipped files themselves."""
+    psnr = {}
+    for path in (SHIPPED / "cells").glob(f"{task}-*.json"):
+        record = json.loads(path.read_text())
+        psnr[record["group"]] = {(cell["name"], cell["seed"]): cell["psnr"] for cell in record["cells"]}
+    return psnr
+
+
+def each(name, protocol):
+    """PSNR of each picture in a shipped result."""
+    record = json.loads((SHIPPED / "results" / f"{name}.json").read_text())
+    return {picture: score[0] for picture, score in record["metrics"][protocol]["each"].items()}
+
+
+# ---- statistics of cells ----
+
+def test_the_exact_p_is_that_of_all_ways_to_choose_four_of_eighteen(known):
+    psnr = trained("deraining")
+    published = [*psnr.pop("published").values(), *psnr.pop("again").values()]
+    others = [value for group in psnr.values() for value in group.values()]
+    assert (len(published), len(others)) == (4, 14)
+
+    def wins(some, rest):
+        return sum(one > other for one in some for other in rest)
+    together, middle = published + others, 4 * 14 / 2
+    ways = [wins([together[i] for i in chosen], [together[i] for i in range(18) if i not in chosen])
+            for chosen in combinations(range(18), 4)]
+    extreme = abs(wins(published, others) - middle)
+    p = mean(abs(way - middle) >= extreme for way in ways)
+    stood = cells.standing(known.cells["deraining"])
+    assert stood.p == pytest.approx(p) and p == pytest.approx(0.0046, abs=1e-4)
+    assert (stood.published, stood.others) == (4, 14)
+    assert stood.above == pytest.approx(mean(others) - mean(published))
+
+
+def test_a_changed_cell_is_compared_with_the_published_one_of_its_own_seed(known):
+    for task, best in (("denoising", True), ("deraining", False)):
+        psnr, gains = trained(task), cells.over_the_same_seed(known.cells[task])
+        start = psnr["published"]["IR-NAS", 0]
+        for change in ("R1", "R2"):
+            assert gains[f"IR-NAS, {change}"] == pytest.approx(psnr[change][f"IR-NAS, {change}", 0] - start)
+        assert (start > max(psnr["again"].values())) == best
+    groups = {"published": {"cells": [{"name": "a", "seed": 0, "psnr": 20.0}, {"name": "b", "seed": 1, "psnr": 30.0}]},
+              "R1": {"cells": [{"name": "c", "seed": 1, "psnr": 31.0}, {"name": "d", "seed": 2, "psnr": 31.0}]}}
+    assert cells.over_the_same_seed(groups) == {"c": 1.0}
+    assert cells.over_seeds(groups) == 0.0 and math.isnan(verdicts.over_seeds(groups))
+
+
+def test_power_is_the_share_of_experiments_that_see_the_difference():
+    """By Welch's formulas written out, on draws of another generator."""
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(0.5, 0.26, (40_000, 3)), rng.normal(0, 0.26, (40_000, 6))
+    va, vb = a.var(axis=1, ddof=1) / 3, b.var(axis=1, ddof=1) / 6
+    t = np.abs(a.mean(axis=1) - b.mean(axis=1)) / np.sqrt(va + vb)
+    degrees = (va + vb) ** 2 / (va ** 2 / 2 + vb ** 2 / 5)
+    grid = np.linspace(2, 7.01, 60)
+    quantile = np.interp(degrees, grid, [student(df) for df in grid])
+    assert table_facts.power(0.5, 0.26, 3, 6) == pytest.approx((t > quantile).mean(), abs=0.012)
+    assert table_facts.power(0.0, 1.0, 20, 20) == pytest.approx(0.05, abs=0.01)
+    assert table_facts.power(5.0, 1.0, 20, 20) == 1
+
+
+def student(df):
+    """The 97.5% quantile of Student's t by its density, summed."""
+    x = np.linspace(0, 300, 60_001)
+    below = np.cumsum((1 + x ** 2 / df) ** (-(df + 1) / 2))
+    return x[np.searchsorted(below, 0.95 * below[-1])]
+
+
+def test_the_deviation_within_two_groups_is_one_for_both():
+    assert table_facts.pooled([1, 3], [10, 10, 13]) == pytest.approx(math.sqrt((2 + 6) / 3))
+
+
+# ---- verdicts ----
+
+@pytest.mark.parametrize(("printed", "measured", "half", "short", "verdict"), [
+    (0.3, 0.4, 0.2, True, "reproduced"), (0.3, 0.4, 0.5, True, "undecided"), (0.3, -0.1, 0.2, True, "undertrained"),
+    (0.3, -0.1, 0.2, False, "differs"), (-0.3, -0.4, 0.2, True, "reproduced"), (0.0, 0.9, 0.5, True, "undertrained"),
+    (0.0, 0.1, 0.5, True, "undecided"), (0.3, math.nan, math.nan, True, "not run"),
+    (math.nan, 0.4, 0.2, True, "reproduced"), (math.nan, 0.1, 0.2, True, "undecided"),
+    (math.nan, -0.4, 0.2, True, "undertrained"),
+])
+def test_the_verdict_on_a_difference(printed, measured, half, short, verdict):
+    assert verdicts.judged(printed, measured, half, short) == verdict
+
+
+def test_every_claim_is_there_once_with_its_page_and_a_known_verdict(found, known):
+    assert len(found) == len(verdicts.verdicts(known))
+    assert {one.verdict for one in found.values()} <= set(verdicts.VERDICTS)
+    for one in found.values():
+        assert (ROOT / "notebooks" / f"{one.page}.py").is_file() and one.evidence
+        assert math.isnan(one.pictures) or math.isnan(one.both) or one.pictures <= one.both + 1e-12
+
+
+def test_a_difference_of_networks_has_the_error_of_pictures_and_of_seeds(found):
+    stem = "denoising-{}-sigma50-seed0-matched-4500-laptop"
+    ours, theirs = (each(stem.format(name), "strict") for name in ("ir_nas_residual", "n3net"))
+    gains = [ours[name] - theirs[name] for name in theirs]
+    one = found["IR-NAS over N3Net, input added"]
+    pictures = T_975[19] * stdev(gains) / math.sqrt(20)
+    psnr = trained("denoising")
+    deviation = stdev([*psnr["published"].values(), *psnr["again"].values()])
+    assert one.measured == pytest.approx(mean(gains)) and one.pictures == pytest.approx(pictures, rel=1e-3)
+    assert one.both == pytest.approx(math.hypot(pictures, T_975[3] * deviation * math.sqrt(2)), rel=1e-3)
+    assert one.printed == pytest.approx(26.77 - 26.50) and one.verdict == "undecided"
+
+
+@pytest.mark.parametrize(("sigma", "pictures", "printed", "verdict"), [
+    (30, 200, 0.17, "reproduced"), (50, 200, 0.20, "differs"), (70, 20, 0.13, "reproduced")])
+def test_wnnm_over_bm3d(sigma, pictures, printed, verdict, found):
+    ours, theirs = (each(f"denoising-{name}-sigma{sigma}-seed0-laptop", "half") for name in ("wnnm", "bm3d"))
+    gains, one = [ours[name] - theirs[name] for name in ours], found[f"WNNM over BM3D at sigma {sigma}"]
+    assert len(gains) == pictures and one.measured == pytest.approx(mean(gains))
+    assert one.pictures == pytest.approx(T_975[pictures - 1] * stdev(gains) / math.sqrt(pictures), rel=1e-3)
+    assert one.printed == pytest.approx(printed) and one.verdict == verdict
+
+
+def test_the_log_ssim_term_with_the_input_added_is_that_of_the_shipped_pairs(found):
+    gains = []
+    for seed in (0, 1):
+        with_term, without = (np.mean(list(json.loads((SHIPPED / "choices" / (
+            f"ir_nas_residual-{name}-10M-seed{seed}.json")).read_text())["scores"].values()), axis=0)
+            for name in ("base", "lambda_0"))
+        gains.append(with_term - without)
+    one, (psnr, ssim, *_) = found["input added, sigma 50"], np.mean(gains, axis=0)
+    assert one.measured == pytest.approx(psnr) and one.evidence.endswith(f"SSIM {ssim:+.3f}")
+    assert psnr > 0 and ssim > 0, "it adds both"
+    for sigma in (30, 50, 70):
+        assert found[f"as printed, sigma {sigma}"].measured < 0
+
+
+def test_nothing_is_measured_in_a_smoke_run_but_what_needs_no_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(verdicts.runs, "output_folder", lambda profile: tmp_path)
+    smoke = verdicts.evidence("smoke")
+    measured = [one for one in verdicts.verdicts(smoke) if one.unit == "dB" and not math.isnan(one.measured)]
+    assert not measured and verdicts.findings(smoke) == []
+    assert {one.verdict for one in verdicts.verdicts(smoke) if one.unit == "dB"} <= {"not run", "not comparable"}
+
+
+# ---- findings ----
+
+def test_five_findings_name_the_numbers_of_the_shipped_files(known):
+    said = " ".join(" ".join(finding) for finding in verdicts.findings(known))
+    assert len(verdicts.findings(known)) == 5
+    for number in headline().values():
+        assert number in said, number
+
+
+def headline():
+    """The numbers of the start page and the README."""
+    folder = SHIPPED / "results"
+    results = [json.loads(path.read_text()) for path in folder.glob("denoising-*sigma50*.json")]
+    usual = [result["metrics"] for result in results if result["recipe"] == "matched" and result["lambda"] in (0.5, 0)
+             and (result["lambda"] == 0) == (result["system"] == "IR-NAS*")]
+    lifts = [scores["redrawn"]["psnr"] - scores["strict"]["psnr"] for scores in usual if "redrawn" in scores]
+    best = max(result["metrics"]["strict"]["psnr"] for result in results if result["iterations"]
+               and result["metrics"].get("strict", {}).get("pictures") == 200)
+    psnr = trained("denoising")
+    searched, drawn = (list(psnr[name].values()) for name in ("searched", "random"))
+    return {"BM3D, half": f"{mean(each('denoising-bm3d-sigma50-seed0-laptop', 'half').values()):.2f}",
+            "BM3D, whole": f"{mean(each('denoising-bm3d-sigma50-seed0-laptop', 'strict').values()):.2f}",
+            "WNNM, half": f"{mean(each('denoising-wnnm-sigma50-seed0-laptop', 'half').values()):.2f}",
+            "lifts": f"{min(lifts):.2f} to {max(lifts):.2f}", "best": f"{best:.2f}",
+            "searched": f"{mean(searched) - mean(drawn):.2f} ± 0.51", "power": "53%"}
+
+
+def test_the_first_screen_of_the_readme_names_the_same_numbers(found):
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split("## Two commands")[0].split())
+    for number in headline().values():
+        assert number in text, number
+    assert found["searched cells over random ones, denoising"].both == pytest.approx(0.51, abs=0.005)
+    words = {20: "twenty", 21: "twenty-one", 22: "twenty-two", 23: "twenty-three", 24: "twenty-four", 25: "twenty-five"}
+    assert f"{words[len(list((ROOT / 'notebooks').glob('*.py')))]} notebooks" in text
+
+
+def test_the_start_page_links_to_every_other_page():
+    text = (ROOT / "notebooks" / "00_start_here.py").read_text(encoding="utf-8")
+    pages = {path.stem for path in (ROOT / "notebooks").glob("*.py")} - {"00_start_here"}
+    assert not [page for page in pages if f"({page}.ipynb)" not in text]
+
+
+# ---- pictures ----
+
+def test_the_intervals_of_all_differences_are_drawn(found):
+    axes, = verdict_plots.intervals(list(found.values())).axes
+    shown = [one for one in found.values() if one.unit == "dB" and not math.isnan(one.both)]
+    measured = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "measured here"]
+    assert measured == pytest.approx([one.measured for one in shown]) and len(shown) > 20
+    assert [label.get_text() for label in axes.get_yticklabels()] == [one.claim for one in shown]
+    assert "not run" in verdict_plots.intervals([]).axes[0].texts[0].get_text()
+
+
+def test_the_bars_of_the_ledger_are_as_long_as_there_are_numbers(known):
+    groups = {where: [one for one in known.traced if one.printed.where == where]
+              for where in dict.fromkeys(item.where for item in printed.load())}
+    axes, = verdict_plots.ledger(groups).axes
+    assert sum(bar.get_width() for bar in axes.patches) == 125
+    assert len(verdict_plots.FILLS) == len(trace.VERDICTS)
