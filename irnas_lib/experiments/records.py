@@ -55,7 +55,7 @@ Decibels = Annotated[Real, Field(ge=-100, le=200)]
 Ssim = Annotated[Real, Field(ge=-1, le=1)]
 Task = Annotated[str, AfterValidator(_task)]
 Cell = Annotated[list, AfterValidator(Genotype)]
-Levels = Annotated[list, AfterValidator(check_path)]
+Levels = Annotated[list, AfterValidator(lambda levels: check_path(levels))]  # pydantic 2.7 would give it two arguments
 Alpha = list[Annotated[list[Real], Field(min_length=len(OPERATIONS), max_length=len(OPERATIONS))]]
 Beta = list[Annotated[list[Real], Field(min_length=len(MOVES), max_length=len(MOVES))]]
 Curve = list[tuple[Count, Real, Real]]  # iteration, loss, PSNR
