@@ -106,7 +106,7 @@ def pictures_in(source: Path, target: Path, recursive: bool) -> Iterable[tuple[P
     strange = []
     for folder, below, names in os.walk(source, onerror=lambda error: print(error, file=sys.stderr)):
         below[:] = sorted(name for name in below if recursive and not name.startswith(".")
-                          and Path(folder, name).resolve() != target.resolve())
+                          and os.path.realpath(Path(folder, name)) != os.path.realpath(target))
         files = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
         yield Path(folder), [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
         strange += [path.name for path in files if path.suffix.lower() not in SUFFIXES]
