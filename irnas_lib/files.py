@@ -34,7 +34,10 @@ def runs_folder() -> Path:
 
 
 def run_folder(profile: str) -> Path:
-    """The folder that a profile writes to, with notebooks/, checkpoints/ and figures/ inside."""
+    """The folder that a profile writes to, with notebooks/, checkpoints/ and figures/ inside. Raises ValueError for a
+    name that would lead out of the folder of the runs."""
+    if profile in ("", ".", "..") or not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", profile):
+        raise ValueError(f"profile {profile[:SHOWN]!r}: no name of a folder")
     return runs_folder() / profile
 
 
@@ -137,6 +140,29 @@ def write_json(path: str | Path, content) -> None:
     """Writes JSON for people and programs, whole or not at all. Raises ValueError for a number that is not finite."""
     with atomically(path) as partial:
         partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def whole_lines(path: str | Path) -> list[str]:
+    """The lines of a text file that programs add to; not a last one that a kill has cut short, and none where there is
+    no file. Raises ValueError, which names the file, for what is no text."""
+    try:
+        return Path(path).read_text(encoding="utf-8").split("\n")[:-1] if Path(path).is_file() else []
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as text ({error})") from None
+
+
+def append_line(path: str | Path, line: str) -> None:
+    """Adds a line to a text file, behind the last whole one; several processes may do so."""
+    import filelock  # which restoring pictures does without
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        filelock.lock_descriptor(file.fileno())
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sha256(path: str | Path) -> str:

@@ -222,8 +222,9 @@ for name, score in result.metrics.items():
 # The crops that the figures show, beside those of the other systems that have run in the same folder.
 
 # %% alt="Crops of two test pictures: noisy, restored by BM3D and by other systems, clean"
-if not finished and method not in ("Noisy", "Rainy"):
-    for item in protocols.restored_pictures(restore, panels.chosen(dataset, pictures.test), "strict", sigma, seed):
+if folder == runs.output_folder(profile) and method not in ("Noisy", "Rainy"):
+    lacking = panels.lacking(folder / "panels", task, dataset, sigma, method, pictures.test)
+    for item in protocols.restored_pictures(restore, lacking, "strict", sigma, seed):
         panels.save(folder / "panels", task, dataset, sigma, method, item)
 display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 

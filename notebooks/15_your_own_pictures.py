@@ -35,7 +35,7 @@ from irnas_lib.data.pictures import to_tensor, write_picture
 from irnas_lib.evaluation import inference
 from irnas_lib.experiments import runs
 from irnas_lib.figures import interactive
-from irnas_lib.files import ROOT, run_folder
+from irnas_lib.files import run_folder
 from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks, pictures
 
@@ -141,7 +141,7 @@ interactive.divider(photo.array, restored)
 folder = run_folder(profile) / "pictures"
 folder.mkdir(parents=True, exist_ok=True)
 write_picture(folder / "restored.png", restored, photo.profile, photo.alpha)
-print((folder / "restored.png").relative_to(ROOT))
+print(folder / "restored.png")
 
 # %% [markdown]
 # ## A picture of your own

@@ -101,6 +101,16 @@ def test_all_panels_of_every_printed_system_stay_below_5_mb(tmp_path):
     assert 2 * (3 * 14 * grey + 14 * colour) < 5 * 2**20  # noise, which compresses worst; two pictures a task
 
 
+def test_a_panel_that_a_kill_has_kept_from_being_made_is_lacking(tmp_path):
+    test = [datasets.Picture(name, None) for name in ("astronaut", "camera", "coffee")]  # no panel is kept of the last
+
+    def lacking(system="BM3D", sigma=50):
+        return [one.name for one in panels.lacking(tmp_path, "denoising", "embedded", sigma, system, test)]
+    assert lacking() == ["astronaut", "camera"]
+    panels.save(tmp_path, "denoising", "embedded", 50, "BM3D", item("astronaut"))
+    assert lacking() == ["camera"] and lacking("WNNM") == lacking(sigma=30) == ["astronaut", "camera"]
+
+
 @pytest.mark.parametrize(("task", "dataset"), [("denoising", "embedded"), ("deraining", "embedded"),
                                                ("denoising", "BSD500"), ("deraining", "Rain800")])
 def test_the_chosen_pictures_are_test_pictures_and_hold_their_crops(task, dataset):

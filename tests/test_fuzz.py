@@ -7,11 +7,13 @@ The damage is drawn from a seed. By hand, fifty times as much and with the count
 
 import hashlib
 import io
+import itertools
 import json
 import lzma
 import math
 import os
 import random
+import re
 import shutil
 import tarfile
 import zipfile
@@ -24,8 +26,8 @@ from PIL import Image
 from safetensors.torch import save
 from test_batch import PROFILES, write_source
 
-from data_scripts import fetch, prepare
-from irnas_lib import command, decode, files
+from data_scripts import fetch, prepare, sim1800, weights
+from irnas_lib import command, decode, files, restore
 from irnas_lib.benchmarks import frame
 from irnas_lib.data.pictures import read_picture
 from irnas_lib.experiments import cell_table, cells, choices, results, runs, search_choices, times
@@ -33,7 +35,7 @@ from irnas_lib.figures import all as figures
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import PUBLISHED, load_architecture
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.pipeline import batch, profiles
+from irnas_lib.pipeline import batch, profiles, train
 from irnas_lib.training import checkpoints
 
 TIMES = int(os.environ.get("IRNAS_FUZZ", 1))
@@ -327,3 +329,51 @@ def test_weights(tmp_path, capfd):
         checkpoints.load_weights(path, network, hashlib.sha256(path.read_bytes()).hexdigest())
         assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
     fuzz("weights", 200, make, work, capfd)
+
+
+# ---- odd arguments ----
+
+ODD = ("", " ", "nan", "-1", "1e400", "9" * 5000, "../../x", "/dev/null", "~nosuchuser/x", "a\nb.png", "\x1b[31m.png",
+       "\udcff.png", "x" * 5000, "$(touch x)", "--", "noisy.png", "noisy.png/x.png", "folder", "loop", "loop/x", "text")
+ARGUMENTS = (
+    (restore, ("{}", "out"), ("noisy.png", "{}"), ("--recursive", "{}", "out"), ("--sigma", "{}", "noisy.png", "out"),
+     ("--tile", "{}", "noisy.png", "out"), ("--checkpoint", "{}", "noisy.png", "out")),
+    (batch, ("left", "{}"), ("run", "smoke", "{}"), ("publish", "{}"), ("all", "{}"), ("figures", "{}"),
+     ("all", "smoke", "--minutes", "{}"), ("all", "smoke", "--jobs", "{}"), ("{}",)),
+    (train, ("smoke", "{}"), ("{}", "x")),
+    (search_choices, ("smoke", "{}"), ("small", "--profile", "{}"), ("small", "--seeds", "{}")),
+    (cell_table, ("deraining", "--left", "--profile", "{}"), ("deraining", "--left", "--minutes", "{}"), ("{}",)),
+    (figures, ("--profile", "{}", "--out", "out"), ("--checkpoints", "{}", "--out", "out")),
+    (prepare, ("BSD500", "--from", "{}", "--data", "data"), ("BSD500", "--data", "{}", "--from", "text"), ("{}",)),
+    (weights, ("--from", "{}"), ("--pack", "{}")),
+    (sim1800, ("--from", "{}", "--data", "out", "--jobs", "1"), ("--data", "{}", "--from", "folder"),
+     ("--jobs", "{}", "--from", "folder")))
+
+
+@pytest.mark.parametrize("place", range(len(ARGUMENTS)), ids=[main.__name__ for main, *_ in ARGUMENTS])
+def test_arguments(place, tmp_path, monkeypatch, capfd):
+    """Of commands in a folder with a picture, a folder, a file of text and a link to itself: nothing that is asked for
+    ends in a traceback, a profile leads out of the runs, and no name steers the terminal."""
+    home = tmp_path / "a" / "b"
+    (home / "folder").mkdir(parents=True)
+    (home / "text").write_text("x")
+    (home / "loop").symlink_to("loop")
+    (home / "folder/loop").symlink_to("loop")
+    (home / "noisy.png").write_bytes(pictures()["png"])
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("IRNAS_RUNS", str(home / "runs"))
+    monkeypatch.setattr(batch, "run_all", lambda *_: 0)
+    monkeypatch.setattr(figures, "write_all", lambda *_: [])
+    monkeypatch.setattr(weights, "run_folder", lambda profile: home / "runs" / profile)
+    command_of, *forms = ARGUMENTS[place]
+    for form, odd in itertools.product(forms, ODD):
+        capfd.readouterr()
+        try:
+            status = command_of.main([odd if part == "{}" else part for part in form])
+        except SystemExit as stopped:
+            assert stopped.code in (0, 2)
+            continue
+        said = capfd.readouterr().err
+        assert status in (0, 1) and (status == 0 or said.splitlines()), (form, odd)
+        assert all(line.isprintable() for line in re.split(r"[\r\n]", said)), (form, odd, said)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]  # where ../../x below runs/ would be

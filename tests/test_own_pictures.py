@@ -78,3 +78,15 @@ def test_the_pictures_are_of_both_sources_in_turn_and_clean(monkeypatch):
     assert [picture.name for picture in chosen[:4]] == ["astronaut", "0", "chelsea", "10"]
     assert all(picture.degraded is None and picture.clean.shape == (32, 32, 3) for picture in chosen)
     assert len(own_pictures.pictures(3, 32)) == 3
+
+
+def test_what_a_kill_has_cut_short_is_measured_again_and_damage_is_named(file):
+    own_pictures.measure([CLEAN], 0, ["input"], file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    own_pictures.measure([CLEAN], 0, ["input"], file)
+    assert [row["sigma"] for row in own_pictures.read(file)] == list(map(str, FILE_SIGMAS))
+    for damage in (b"x,y\n", b"small,0,5,input,,high,1\n", b"\xff\n"):
+        file.write_bytes(whole + damage)
+        with pytest.raises(ValueError, match=r"scores.csv(, line 9)?: "):
+            own_pictures.read(file)

@@ -6,7 +6,7 @@ from test_results import make
 
 from irnas_lib.experiments import runs
 from irnas_lib.genotypes import Architecture, Genotype
-from irnas_lib.pipeline import profiles, remaining
+from irnas_lib.pipeline import marks, profiles, remaining
 
 DEFAULTS = {"task": "denoising", "dataset": "BSD500", "system": "DnCNN", "sigma": 50, "seed": 0, "recipe": "matched",
             "loss_lambda": 0.5, "iterations": 1000, "schedule": 0, "batch": 4, "crop": 32}
@@ -29,14 +29,14 @@ def results(monkeypatch, tmp_path):
     known = []
     monkeypatch.setattr(runs, "all_results", lambda profile: known)
     monkeypatch.setattr(runs, "run_folder", lambda profile: tmp_path)
-    monkeypatch.setattr(remaining, "run_folder", lambda profile: tmp_path)
+    monkeypatch.setattr(marks, "run_folder", lambda profile: tmp_path)
     return known
 
 
 def test_what_is_done_is_not_left(results, tmp_path):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "01_datasets").touch()
-    assert remaining.finished("laptop") == {"01_datasets"}
+    assert marks.finished("laptop") == {"01_datasets"}
     found = remaining.left("laptop", [job("01_datasets"), job("02_search_space")])
     assert [str(job_left) for job_left in found] == ["02_search_space"]
 

@@ -70,8 +70,9 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the house with a notebook that trains for ten seconds, and one that draws."""
+    """A copy of the house with a notebook that trains for ten seconds, one for a table, and nothing to draw."""
     shutil.copytree(ROOT / "irnas_lib", tmp_path / "irnas_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "irnas_lib/figures/all.py").write_text("def main(arguments):\n    pass\n")
     shutil.copy(ROOT / "Snakefile", tmp_path)
     (tmp_path / "profiles.toml").write_text(PROFILES)
     notebooks = tmp_path / "notebooks"

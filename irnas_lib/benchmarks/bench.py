@@ -357,7 +357,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(measured_step(**options.step)))
         return 0
     if unknown := [name for name in options.names if name not in (*BENCHES, "growth", "precision")]:
-        print(f"unknown: {', '.join(unknown)}; --help lists the known ones", file=sys.stderr)
+        print(one_line(f"unknown: {', '.join(unknown)}; --help lists the known ones"), file=sys.stderr)
         return 1
     keep_freed_memory()
     print(f"torch {torch.__version__} on {device_name(best_device())}")

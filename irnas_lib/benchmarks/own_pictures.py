@@ -8,6 +8,7 @@ measured again where it takes another network than it did.
 
 import argparse
 import csv
+import io
 import itertools
 import sys
 import tempfile
@@ -16,8 +17,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 from skimage import data as photographs
 from tqdm import tqdm
+from typing_extensions import TypedDict
 
 from irnas_lib import command, restore
 from irnas_lib.baselines.bm3d import bm3d_rgb
@@ -27,6 +30,7 @@ from irnas_lib.data.pictures import to_array, to_tensor, write_picture
 from irnas_lib.evaluation.inference import spread
 from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import runs
+from irnas_lib.files import append_line, problem, whole_lines
 from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks
 from irnas_lib.restore import pictures as restoring
@@ -35,6 +39,7 @@ FILE = runs.SHIPPED / "own_pictures.csv"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 METHODS = ("input", "restore", "BM3D, true sigma", "BM3D, estimate")
 COLUMNS = ("picture", "side", "sigma", "method", "network", "psnr", "seconds")  # side: 0 for whole pictures
+ROW = TypeAdapter(TypedDict("Row", dict.fromkeys(COLUMNS[:5], str) | {"psnr": float, "seconds": float}))
 
 
 def pictures(number: int, side: int, folder: str | None = None) -> list[Picture]:
@@ -91,21 +96,21 @@ def key(row: dict) -> tuple:
 
 
 def read(file: Path = FILE) -> list[dict]:
-    """The rows that are known, none where there is no file."""
-    if not file.is_file():
-        return []
-    with open(file, newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
+    """The rows that are known, none where there is no file. Raises ValueError, which names the file, for a damaged
+    one."""
+    rows = list(csv.DictReader(whole_lines(file)))
+    for number, row in enumerate(rows, 2):
+        if wrong := problem(row, ROW):
+            raise ValueError(f"{file}, line {number}: {wrong}")
+    return rows
 
 
 def append(file: Path, row: dict) -> None:
     """Adds a row, and the header before the first."""
-    new = not file.is_file()
-    with open(file, "a", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    for values in [row] if whole_lines(file) else [{name: name for name in COLUMNS}, row]:
+        text = io.StringIO()
+        csv.DictWriter(text, COLUMNS, lineterminator="").writerow(values)
+        append_line(file, text.getvalue())
 
 
 def table(rows: Sequence[dict], side: int) -> str:
@@ -138,8 +143,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.own_pictures",
                                      description=__doc__.splitlines()[0])
-    parser.add_argument("--number", type=int, default=24, help="pictures (default 24)")
-    parser.add_argument("--side", type=int, default=0, help="of the middle that is taken; default: whole pictures")
+    parser.add_argument("--number", type=command.number(1), default=24, help="pictures (default 24)")
+    parser.add_argument("--side", type=command.number(0), default=0,
+                        help="of the middle that is taken; default: whole pictures")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
     parser.add_argument("--minutes", type=command.minutes, default=float("inf"), help="begin nothing new after so many")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")

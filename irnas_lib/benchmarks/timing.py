@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from irnas_lib.command import exit_status
+from irnas_lib.command import exit_status, number
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Picture
 from irnas_lib.data.pictures import to_tensor
@@ -101,13 +101,11 @@ def small(picture: Picture, side: int = 64) -> Picture:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.timing", description=__doc__.splitlines()[0])
     parser.add_argument("task", choices=SYSTEMS)
-    parser.add_argument("--pictures", type=int, default=10, metavar="N",
+    parser.add_argument("--pictures", type=number(1), default=10, metavar="N",
                         help="of the test set, spread evenly (default: 10)")
-    parser.add_argument("--classical", type=int, metavar="N", help="of these, how many go through the methods that are "
-                        "not trained too, some of which take minutes a picture (default: all)")
+    parser.add_argument("--classical", type=number(0), metavar="N", help="of these, how many go through the methods "
+                        "that are not trained too, some of which take minutes a picture (default: all)")
     options = parser.parse_args(arguments)
-    if options.pictures < 1 or (options.classical or 0) < 0:
-        parser.error("--pictures must be at least 1, --classical at least 0")
 
     def work():
         record = run(options.task, options.pictures, options.classical)

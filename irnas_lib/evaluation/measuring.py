@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from irnas_lib.data.datasets import Picture
 from irnas_lib.evaluation.protocols import Restore, Score, grouped, mean_score, restored_pictures, score
-from irnas_lib.files import atomically
+from irnas_lib.files import atomically, whole_lines
 
 Row = list[float]  # seconds, then the three scores of each protocol
 TOGETHER = 2 ** 19  # pixels that a GPU restores at a time
@@ -94,10 +94,11 @@ def _measure_batch(restore: Restore, protocols: Sequence[str], sigma: float | No
 
 def _read(kept: Path, columns: int) -> dict[str, Row]:
     """By picture: seconds, then the three scores of each protocol; a row that a crash has cut short does not count."""
-    if not kept.is_file():
-        return {}
-    *whole, _ = kept.read_text(encoding="utf-8").split("\n")
-    return {name: [float(value) for value in values] for name, *values in csv.reader(whole) if len(values) == columns}
+    rows = csv.reader(whole_lines(kept))
+    try:
+        return {name: [float(value) for value in values] for name, *values in rows if len(values) == columns}
+    except ValueError as error:
+        raise ValueError(f"{kept}: damaged; delete it to measure again ({error})") from None
 
 
 def _append(kept: Path, rows: Iterable[Sequence]) -> None:

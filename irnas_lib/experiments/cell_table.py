@@ -33,6 +33,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -45,6 +46,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from irnas_lib import command
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.tasks import TASKS
@@ -52,7 +54,7 @@ from irnas_lib.evaluation import systems, validation
 from irnas_lib.evaluation.inference import spread
 from irnas_lib.experiments import cells, edits, records, runs, training_run
 from irnas_lib.experiments.config import slug
-from irnas_lib.files import from_json, problem
+from irnas_lib.files import append_line, from_json, problem, whole_lines
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training.recipes import Recipe
@@ -173,8 +175,7 @@ def read(task: str, profile: str = "laptop", **wanted) -> list[dict]:
     found = {}
     for folder in reversed(runs.folders(profile)):
         path = file(folder, task)
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else ()
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(whole_lines(path), 1):
             try:
                 record = from_json(line)
             except ValueError as error:
@@ -186,16 +187,8 @@ def read(task: str, profile: str = "laptop", **wanted) -> list[dict]:
 
 
 def append(record: dict, folder: str | Path) -> None:
-    """Adds a line to a table, behind the last whole one; several processes may do so."""
-    path = file(folder, record["task"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as table:
-        filelock.lock_descriptor(table.fileno())
-        table.seek(0)
-        table.truncate(table.read().rfind(b"\n") + 1)
-        table.write(json.dumps(record).encode() + b"\n")
-        table.flush()
-        os.fsync(table.fileno())
+    """Adds a line to a table; several processes may do so."""
+    append_line(file(folder, record["task"]), json.dumps(record, allow_nan=False))
 
 
 # ---- the command ----
@@ -239,32 +232,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m irnas_lib.experiments.cell_table",
                                      description="Fill the table of cells, where it was left.")
     parser.add_argument("task", choices=PLANS)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many minutes (default: never)")
+    parser.add_argument("--minutes", type=command.minutes, default=math.inf,
+                        help="stop after so many minutes (default: never)")
     parser.add_argument("--profile", default="laptop", help="whose folder, runs/PROFILE/checkpoints, is added to")
     parser.add_argument("--data", default="", help="folder of the data sets (default: IRNAS_DATA)")
     parser.add_argument("--left", action="store_true", help="say what is left, and train nothing")
     options = parser.parse_args(arguments)
-    if options.left:
-        todo = left(options.task, options.profile)
-        pixels = sum(training.pixels for training in todo)
-        print(f"{len(todo)} of {len(plan(options.task))} are left: {pixels:,} pixels")
-        return 0
-    torch.set_num_threads(1)  # several processes fill more cores than several threads of these small steps
-    numba.set_num_threads(1)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if options.minutes < math.inf:
+    end = time.monotonic() + 60 * options.minutes
+
+    def work() -> None:
+        if options.left:
+            todo = left(options.task, options.profile)
+            pixels = sum(training.pixels for training in todo)
+            print(f"{len(todo)} of {len(plan(options.task))} are left: {pixels:,} pixels")
+            return
+        torch.set_num_threads(1)  # several processes fill more cores than several threads of these small steps
+        numba.set_num_threads(1)
         timer = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True
-        timer.start()
-    try:
-        pictures = datasets.load(options.task, TASKS[options.task].dataset, options.data)
-        fill(options.task, pictures, options.profile)
-    except KeyboardInterrupt as stopped:
-        print(stopped or "stopped; run again to go on", file=sys.stderr)
-    except (datasets.DatasetError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        try:
+            if options.minutes < math.inf:
+                timer.start()
+            pictures = datasets.load(options.task, TASKS[options.task].dataset, options.data)
+            fill(options.task, pictures, options.profile)
+        except KeyboardInterrupt:
+            if time.monotonic() < end:
+                raise
+            print("the time is over; the same command goes on from here")
+
+    with command.told_to_end():
+        return command.exit_status(work)
 
 
 if __name__ == "__main__":

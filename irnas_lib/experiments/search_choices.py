@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 
-from irnas_lib.command import exit_status
+from irnas_lib.command import exit_status, number
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import Dataset
 from irnas_lib.data.patches import Patches
@@ -26,7 +26,7 @@ from irnas_lib.decode import derive_cell, undecided
 from irnas_lib.evaluation import validation
 from irnas_lib.experiments import cell_table, cells, one_shot, records, runs
 from irnas_lib.experiments.config import slug
-from irnas_lib.files import atomically
+from irnas_lib.files import LARGEST, atomically
 from irnas_lib.genotypes import Genotype
 from irnas_lib.losses import restoration_loss
 from irnas_lib.search_space import OPERATIONS, edges, states
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
                                      description="Search with one choice, and show what all of them have decided.")
     parser.add_argument("scale", choices=SCALES)
     parser.add_argument("names", nargs="*", help="of the choices, each in quotes; none: only show what is known")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=number(0, LARGEST - 1), nargs="+", default=[0])
     parser.add_argument("--profile", default="laptop", help="whose folder, runs/PROFILE/checkpoints, is added to")
     parser.add_argument("--data", default="", help="folder of the data sets (default: IRNAS_DATA)")
     options = parser.parse_args(arguments)

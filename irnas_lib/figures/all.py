@@ -125,10 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--checkpoints", type=Path, help="folder of results/, searches/ and panels/")
     parser.add_argument("--out", type=Path, help="folder to write to")
     given = parser.parse_args(arguments)
-    home = run_folder(given.profile) if given.profile else ROOT
-    checkpoints = given.checkpoints or home / "checkpoints"
 
     def work():
+        home = run_folder(given.profile) if given.profile else ROOT
+        checkpoints = given.checkpoints or home / "checkpoints"
         if given.profile and not home.is_dir():
             raise FileNotFoundError(f"profile {given.profile} has not run here: make reproduce PROFILE={given.profile}")
         if given.checkpoints and not checkpoints.is_dir():

@@ -44,6 +44,13 @@ def chosen(dataset: str, test: Iterable[Picture]) -> list[Picture]:
     return [picture for picture in test if picture.name in CROPS.get(dataset, {})]
 
 
+def lacking(folder: str | Path, task: str, dataset: str, sigma: float | None, system: str,
+            test: Iterable[Picture]) -> list[Picture]:
+    """Those that `chosen` names and of which a folder holds no panel of a system."""
+    return [picture for picture in chosen(dataset, test)
+            if not _file(folder, task, dataset, sigma, picture.name, slug(system)).is_file()]
+
+
 def save(folder: str | Path, task: str, dataset: str, sigma: float | None, system: str, item: Restored) -> list[Path]:
     """Writes the crops clean, degraded and restored of one picture, clipped to [0, 1]; returns the files.
 
@@ -60,7 +67,7 @@ def save(folder: str | Path, task: str, dataset: str, sigma: float | None, syste
         if picture is None:
             continue
         cut = picture[0, :, crop.top:crop.top + crop.side, crop.left:crop.left + crop.side]
-        paths.append(Path(folder) / f"{_prefix(task, dataset, sigma)}{item.name}-{kind}.png")
+        paths.append(_file(folder, task, dataset, sigma, item.name, kind))
         pictures.write_picture(paths[-1], pictures.to_array(cut))
     return paths
 
@@ -85,6 +92,10 @@ def load(folder: str | Path, task: str, dataset: str, sigma: float | None) -> di
 
     return {picture: {name: crops[name] for name in sorted(crops, key=place)}
             for picture, crops in sorted(found.items())}
+
+
+def _file(folder: str | Path, task: str, dataset: str, sigma: float | None, picture: str, kind: str) -> Path:
+    return Path(folder) / f"{_prefix(task, dataset, sigma)}{picture}-{kind}.png"
 
 
 def _prefix(task: str, dataset: str, sigma: float | None) -> str:

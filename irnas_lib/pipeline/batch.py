@@ -219,9 +219,7 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
     planned = profiles.load(profile)
     for job in planned:
         prepare(job)
-    from irnas_lib.pipeline import remaining
-
-    folder, before, began = run_folder(profile), remaining.finished(profile), time.time()
+    folder, before, began = run_folder(profile), marks.finished(profile), time.time()
     for line in synchronise(folder / "notebooks", ((job.name, job.notebook) for job in planned)):
         print(line)
     arguments = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--directory", str(runs_folder()),
@@ -249,7 +247,7 @@ def run_all(profile: str, jobs: int = 1, dry_run: bool = False, minutes: float =
             print(f"{profile}: stopped after {minutes:g} minutes; the same command goes on from here")
             status = 0
         if minutes:
-            print(f"done now: {', '.join(sorted(remaining.finished(profile) - before)) or 'no job'}")
+            print(f"done now: {', '.join(sorted(marks.finished(profile) - before)) or 'no job'}")
             print_left(profile)
             if broken := failed(folder / "notebooks", began):
                 print(f"failed: {', '.join(broken)}", file=sys.stderr)
@@ -298,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     every = commands.add_parser("all", help="run what is stale of a profile")
     every.add_argument("profile")
-    every.add_argument("--jobs", type=int, default=max(1, len(gpus())),
+    every.add_argument("--jobs", type=command.number(1), default=max(1, len(gpus())),
                        help="notebooks at once, sharing the cores (default: one for each GPU, else 1)")
     every.add_argument("--dry-run", action="store_true", help="only say what would run")
     every.add_argument("--minutes", type=command.minutes, default=0,
@@ -319,8 +317,6 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("sync", help="copy the prose of the sources into the executed notebooks in notebooks/")
     commands.add_parser("check", help="say what is wrong with the executed notebooks in notebooks/")
     options = parser.parse_args(arguments)
-    if options.command == "all" and options.jobs < 1:
-        parser.error("--jobs must be at least 1")
     os.environ.setdefault("TQDM_NCOLS", "80")  # else a notebook depends on the width of the terminal
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # silent about the cell of an interrupted run
     stopped = "interrupted; the same command goes on from here" if options.command == "all" else ""

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from irnas_lib.command import exit_status
+from irnas_lib.command import exit_status, number
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import manifest, results, runs
@@ -70,11 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m irnas_lib.pipeline.halve", description=__doc__.split(":")[0] + ".")
     parser.add_argument("names", nargs="*", metavar="RESULT", help="only these, each as its file is called, without "
                         ".json (default: all)")
-    parser.add_argument("--pictures", type=int, default=10, help="of the test set, spread evenly (default: 10)")
+    parser.add_argument("--pictures", type=number(1), default=10, help="of the test set, spread evenly (default: 10)")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
     options = parser.parse_args(arguments)
-    if options.pictures < 1:
-        parser.error("--pictures must be at least 1")
 
     def work():
         manifest.finish(runs.SHIPPED)

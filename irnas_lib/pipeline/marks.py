@@ -33,6 +33,11 @@ def folder(profile: str) -> Path:
     return run_folder(profile) / "done"
 
 
+def finished(profile: str) -> set[str]:
+    """The names of the jobs that are done."""
+    return {path.name for path in folder(profile).glob("[!.]*")}
+
+
 def identity(job: Job) -> str:
     """The SHA-256 of what a job is made of, the jobs that it needs left out."""
     if job.name == FIGURES:

@@ -7,8 +7,7 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation.systems import IR_NAS
 from irnas_lib.experiments import results, runs
 from irnas_lib.experiments.config import TrainingConfig
-from irnas_lib.files import run_folder
-from irnas_lib.pipeline import profiles
+from irnas_lib.pipeline import marks, profiles
 from irnas_lib.training import checkpoints
 
 
@@ -30,18 +29,14 @@ class Left(NamedTuple):
         return f"{self.job}: {self.done:,} of {self.iterations:,} iterations, {about}"
 
 
-def finished(profile: str) -> set[str]:
-    """The names of the jobs that are done."""
-    return {path.name for path in (run_folder(profile) / "done").glob("*")}
-
-
 def left(profile: str, jobs: Sequence[tuple[profiles.Job, dict]]) -> list[Left]:
     """What is left of `jobs`, each with all its parameters, defaults included, in the order of worth.
 
     Of a training that has begun, its own pace counts; of another one the best of the results of its system on the same
     device, by pixels. Measuring comes on top of both.
     """
-    done, here = finished(profile), runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
+    done = marks.finished(profile)
+    here = runs.device_name(runs.best_device()).partition(",")[0]  # threads may differ
     known = [result for result in runs.all_results(profile)
              if result.crop and result.profile != results.SMOKE]
     order = {job.name: place for place, job in enumerate(profiles.by_worth(job for job, _ in jobs))}

@@ -34,7 +34,7 @@ def make(source: Path, profile: str, job: str, parameters: dict) -> dict:
 
 def without_machine_paths(notebook: NotebookNode) -> NotebookNode:
     """The notebook with known folders in its outputs relative: project, data, Python, home, cell files."""
-    known = {str(ROOT): ".", str(runs_folder()): "runs", str(data_folder().resolve()): "data", sys.prefix: ".venv",
+    known = {str(ROOT): ".", str(runs_folder()): "runs", os.path.realpath(data_folder()): "data", sys.prefix: ".venv",
              os.path.expanduser("~"): "~"}
     known.pop("/", None)  # a container's home may be the root, which stands in every fraction and every tag
     folders = sorted(known.items(), key=lambda pair: -len(pair[0]))

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
+from irnas_lib.command import one_line
 from irnas_lib.data.pictures import (
     FORMATS,
     SUFFIXES,
@@ -33,6 +34,11 @@ from irnas_lib.runtime import device_name
 
 LEAST_SIDE = 16  # pixels, to which smaller pictures are continued by reflection: N3Net compares patches of 10x10
 NAMES_SHOWN = 5  # of the files in a folder that are no pictures
+
+
+def say(message: object) -> None:
+    """One line on standard error, above a progress bar."""
+    tqdm.write(one_line(message), file=sys.stderr)
 
 
 def channels_of(network: nn.Module) -> int:
@@ -56,7 +62,7 @@ def restore_picture(run: Restore, channels_wanted: int, array: np.ndarray, tile:
     height, width = array.shape[:2]
     side = tile or (TILE if height * width > (TILE + 2 * MARGIN) ** 2 else max(height, width))
     restored, tiles = np.empty_like(array), pieces(height, width, side, MARGIN)
-    for piece in tqdm(tiles, desc=title, unit="tile", leave=False, disable=len(tiles) == 1):
+    for piece in tqdm(tiles, desc=one_line(title), unit="tile", leave=False, disable=len(tiles) == 1):
         restored[piece.filled] = _restore_whole(run, channels_wanted, array[piece.seen])[piece.inside]
     return restored
 
@@ -104,15 +110,15 @@ def pictures_in(source: Path, target: Path, recursive: bool) -> Iterable[tuple[P
     """(folder, its pictures), by name: `source`, and with `recursive` the folders below it but for `target`. Hidden
     files and folders do not count, other files are skipped with a word."""
     strange = []
-    for folder, below, names in os.walk(source, onerror=lambda error: print(error, file=sys.stderr)):
+    for folder, below, names in os.walk(source, onerror=say):
         below[:] = sorted(name for name in below if recursive and not name.startswith(".")
-                          and Path(folder, name).resolve() != target.resolve())
+                          and os.path.realpath(Path(folder, name)) != os.path.realpath(target))
         files = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
         yield Path(folder), [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
         strange += [path.name for path in files if path.suffix.lower() not in SUFFIXES]
     if strange:
         more = f" and {len(strange) - NAMES_SHOWN} more" if strange[NAMES_SHOWN:] else ""
-        print(f"skipped, no pictures: {', '.join(strange[:NAMES_SHOWN])}{more}", file=sys.stderr)
+        say(f"skipped, no pictures: {', '.join(strange[:NAMES_SHOWN])}{more}")
 
 
 def plan(source: Path, target: Path, recursive: bool = False, compare: bool = False) -> list[tuple[Path, Path]]:
@@ -169,20 +175,19 @@ def restore_files(chosen: tuple[results.Result, Path] | None, pairs: list[tuple[
         if name not in networks:
             network = runs.trained_network(result, folder)
             networks[name] = restorer(network, device), channels_of(network)
-            tqdm.write(f"{name}, on {device_name(device)}", file=sys.stderr)
+            say(f"{name}, on {device_name(device)}")
         return networks[name]
 
     def restored(path, array):
         sigma = 0.0 if chosen and not chosen[0].sigma else estimated_sigma(array)
         result, folder = chosen or (fitting(sigma, array.shape[2], shipped), runs.SHIPPED)
         if result is None:
-            tqdm.write(f"{path}: noise of sigma {sigma:.1f}, less than any network knows: left as it is",
-                       file=sys.stderr)
+            say(f"{path}: noise of sigma {sigma:.1f}, less than any network knows: left as it is")
             return array
         if not chosen:
-            tqdm.write(f"{path}: noise of about sigma {sigma:.0f}", file=sys.stderr)
+            say(f"{path}: noise of about sigma {sigma:.0f}")
         if warning := misfit(result, sigma):
-            tqdm.write(f"{path}: {warning}", file=sys.stderr)
+            say(f"{path}: {warning}")
         return restore_picture(*ready(result, folder), array, tile, path.name)
 
     if chosen:
@@ -198,10 +203,10 @@ def restore_files(chosen: tuple[results.Result, Path] | None, pairs: list[tuple[
                 write_picture(comparison(output), side_by_side(photo.array, array), photo.profile)
         except (PictureError, OSError) as error:
             failed += 1
-            tqdm.write(str(error), file=sys.stderr)
+            say(error)
         except (MemoryError, RuntimeError) as error:  # torch has no type of its own for a CPU whose memory ends
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             failed += 1
-            tqdm.write(f"{path}: not enough memory; try --tile 192, or less", file=sys.stderr)
+            say(f"{path}: not enough memory; try --tile 192, or less")
     return failed
