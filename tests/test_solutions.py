@@ -255,8 +255,8 @@ def break_even():
     bm3d = float(on_page("05b_classical_methods", r"([\d.]+) s a picture, one thread")[0])
     infer, step = 2 * measured["network_infer"]["value"], 2 * measured["network_train"]["value"]
     pictures = 5000 * step / (bm3d - infer)
-    return [f"{bm3d:.1f} core seconds", f"the network of the paper {infer:.1f} of them", f"{5000 * step:,.0f} core seconds",
-            f"about {round(pictures, -2):,.0f} pictures"]
+    return [f"{bm3d:.1f} core seconds", f"the network of the paper {infer:.1f} of them",
+            f"{5000 * step:,.0f} core seconds", f"about {round(pictures, -2):,.0f} pictures"]
 
 
 def averaged():
