@@ -30,7 +30,7 @@ from IPython.display import Markdown, display
 from irnas_lib.files import ROOT
 
 NOTEBOOKS, FIGURES = ROOT / "notebooks", ROOT / "figures"
-print(len(list(NOTEBOOKS.glob("[0-9]*.ipynb"))), "pages")
+print(len(list(NOTEBOOKS.glob("*.ipynb"))), "pages, this one included")
 
 # %% [markdown]
 # The parameters, which every page has. This one computes nothing that depends on them.
@@ -61,10 +61,10 @@ def seconds(page):
 
 
 def running(page):
-    return f"{seconds(page):.0f} s" if seconds(page) < 120 else f"{seconds(page) / 60:.0f} min"
+    return f"{seconds(page):.0f}\u00a0s" if seconds(page) < 120 else f"{seconds(page) / 60:.0f}\u00a0min"
 
 
-pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("[0-9]*.py"))}
+pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.stem.startswith("L_")}
 display(Markdown("\n".join(["| page | recorded |", "|:--|--:|",
                             *(f"| {title(page)} | {running(page)} |" for page in pages.values())])))
 
