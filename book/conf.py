@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -21,6 +22,7 @@ exclude_patterns = [".*", "build", "runs", "data"]
 # ---- the pages, as they were executed ----
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # the tables among the outputs, too
 myst_enable_extensions = ["dollarmath", "substitution"]
 myst_heading_anchors = 3
 
@@ -64,6 +66,7 @@ myst_substitutions = {
         "```bibtex",
         bibtex("software", "irnas_rebuilt", citation, version=citation["version"], license=citation["license"],
                url=repository),
+        "",
         bibtex("article", "zhang2019irnas", paper, year=paper["year"], journal=f"arXiv preprint arXiv:{eprint}",
                url=paper["url"]),
         "```"]),
@@ -79,10 +82,15 @@ import sys; sys.path.append("..")
 }
 
 
-def described(app, docname, source):
-    """Gives MyST-NB the description of each picture, which the pages keep as `alt`."""
+def anchor(link):
+    """A link to a heading as JupyterLab has it, in the spelling of MyST."""
+    return link[1] + re.sub(r"[^\w-]", "", link[2].lower())
+
+
+def adapt(app, docname, source):
+    """What a page says in its own way, in MyST-NB's: the description of a picture (`alt`), links to headings."""
     if docname.startswith("notebooks/"):
-        page = json.loads(source[0])
+        page = json.loads(re.sub(r"(\.ipynb#)([^)\\\"]+)", anchor, source[0]))
         for cell in page["cells"]:
             if alt := cell["metadata"].get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
@@ -90,4 +98,4 @@ def described(app, docname, source):
 
 
 def setup(app):
-    app.connect("source-read", described)
+    app.connect("source-read", adapt)

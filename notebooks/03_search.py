@@ -269,11 +269,40 @@ display(drawing.draw_cell(published.genotype))
 # %% [markdown]
 # ## Exercises
 #
-# 1. Why must Train V be disjoint from Train A as well as from Train W?
-# 2. Set `warmup_epochs = 0`. Which operation does `alpha` prefer in the first iterations, before any convolution has
-#    learned something, and why?
-# 3. Adam moves a logit by about its learning rate a step. How many steps does it take before a softmax weight among
-#    six can have grown from 1/6 to 1/2, if the other five fall at the same pace? How many did this search have?
+# **1** (easy). Why must Train V be disjoint from Train A as well as from Train W?
+#
+# <details><summary>Solution</summary>
+#
+# Train V judges the pair of weights and architecture: its PSNR says which validation of a search is kept. Weights that
+# have seen its pictures would be judged on what they remember, and so would alpha and beta, which follow Train A as the
+# weights follow Train W. Either way the latest validation would look best, whether or not it is.
+#
+# </details>
+#
+# **2** (medium). Which operation does an untouched alpha prefer, before any convolution has learned something? Take the
+# gradient of the loss with respect to alpha for a few batches, and do so for several seeds of the first weights.
+#
+# <details><summary>Solution</summary>
+#
+# Add up the gradients of four batches of four crops of 32x32, in a supernet of two layers, two nodes and W = 4. The
+# logit that gradient descent would raise most, averaged over the edges, is that of `dil`, `sep`, `conv` and `sep` for
+# the seeds 0 to 3. The seeds do not agree: a convolution that has learned nothing is a random filter, and alpha prefers
+# the one that happens to fit. So the first steps without a warm-up settle by chance what the weights then learn to live
+# with. (`skip`, which wins such beginnings in [notebook 1b](01b_search_from_scratch.ipynb), does not here, where no
+# path leads around the batch norms.)
+#
+# </details>
+#
+# **3** (easy). Adam moves a logit by about its learning rate a step. How many steps does it take before a softmax
+# weight among six can have grown from 1/6 to 1/2, if the other five fall at the same pace? How many did this search
+# have?
+#
+# <details><summary>Solution</summary>
+#
+# One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate a step, 0.002, so it
+# takes 1.609 / 0.002 = 805 steps. This search had 584 on alpha: eight epochs after the warm-up, of 73 steps each.
+#
+# </details>
 
 # %% [markdown]
 # One more checks itself. How little does it take to collapse to a cell of nothing but skip connections? Write such an

@@ -170,9 +170,11 @@ for kind in ("process", "trees") if enough else ():
 #         asked.append(int(hope.argmax()))
 #     return asked
 #
-# after = {name: searching.regret(table, method, 20)[:, -1] for name, method in (("random", searching.random_search),
-# ("line", straight_line))} print({name: (each.mean(), np.quantile(each, (0.25, 0.75))) for name, each in
-# after.items()}) ```
+#
+# after = {name: searching.regret(table, method, 20)[:, -1]
+#          for name, method in (("random", searching.random_search), ("line", straight_line))}
+# print({name: (each.mean(), np.quantile(each, (0.25, 0.75))) for name, each in after.items()})
+# ```
 #
 # It beats random search where PSNR is nearly a sum over edges, as the test of this solution has it. In a table of real
 # trainings that depends on how much of the spread is noise, so look: it is ahead by more than the grey band if its mean

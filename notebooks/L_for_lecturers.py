@@ -19,7 +19,7 @@
 # They need no data and no GPU: Run All works on each page in a clean copy of the project, in at most two minutes on two
 # cores.
 
-# %%
+# %% tags=["hide-input"]
 import re
 from collections import Counter
 
@@ -30,7 +30,7 @@ from IPython.display import Markdown, display
 from irnas_lib.files import ROOT
 
 NOTEBOOKS, FIGURES = ROOT / "notebooks", ROOT / "figures"
-print(len(list(NOTEBOOKS.glob("[0-9]*.ipynb"))), "pages")
+print(len(list(NOTEBOOKS.glob("*.ipynb"))), "pages, this one included")
 
 # %% [markdown]
 # The parameters, which every page has. This one computes nothing that depends on them.
@@ -48,7 +48,7 @@ data = ""
 # page that only shows stored results takes as long in class. Page 12 is the exception: there it restored ten whole
 # pictures under five protocols; without the data it restores embedded ones and ends within two minutes.
 
-# %%
+# %% tags=["hide-input"]
 def title(page):
     """The heading of a page, as a link."""
     heading = next(line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("# # "))
@@ -61,10 +61,10 @@ def seconds(page):
 
 
 def running(page):
-    return f"{seconds(page):.0f} s" if seconds(page) < 120 else f"{seconds(page) / 60:.0f} min"
+    return f"{seconds(page):.0f}\u00a0s" if seconds(page) < 120 else f"{seconds(page) / 60:.0f}\u00a0min"
 
 
-pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("[0-9]*.py"))}
+pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.stem.startswith("L_")}
 display(Markdown("\n".join(["| page | recorded |", "|:--|--:|",
                             *(f"| {title(page)} | {running(page)} |" for page in pages.values())])))
 
@@ -75,7 +75,7 @@ display(Markdown("\n".join(["| page | recorded |", "|:--|--:|",
 # One afternoon: what such a search is, how its answer is read off, and what its evaluation is worth. Begin every slot
 # with its question, and let the class answer before you run the cell.
 
-# %%
+# %% tags=["hide-input"]
 def syllabus(slots):
     """A table of (minutes, page or empty, what to do, figure or empty)."""
     lines = ["| minutes | page | run | live | slide |", "|--:|:--|--:|:--|:--|"]
@@ -109,7 +109,7 @@ syllabus([
 # Five sessions of two hours. In each of the first four the last half hour is for exercises: those that check themselves
 # in class, the written ones at home.
 
-# %%
+# %% tags=["hide-input"]
 display(Markdown("**1. Pictures, noise, and restoring without learning**"), syllabus([
     (15, "00_start_here", "What the paper claims, and what was found.", "figure3.png"),
     (45, "01_datasets", "Noise, rain, a camera; why doing nothing gains 1.7 dB; the scenes that stand on both sides.",
@@ -153,9 +153,9 @@ display(Markdown("**5. What the numbers are worth**"), syllabus([
 # experiment or an afternoon. The written ones have their solution folded under them; those that check themselves are
 # files in `notebooks/exercises/`, with solutions beside them.
 
-# %%
+# %% tags=["hide-input"]
 WRITTEN = re.compile(r"^\*\*(\d+)\*\* \((easy|medium|hard)\)\. (.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
-CHECKED = re.compile(r"`exercises/(\w+)\.py` \((easy|medium|hard)\)")
+CHECKED = re.compile(r"`exercises/(\w+)\.py`\s\((easy|medium|hard)\)")
 
 
 def exercises(page):

@@ -20,7 +20,7 @@ def browser():
     from selenium import webdriver
     chromium, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
     if not (chromium and driver):
-        assert os.environ.get("IRNAS_BROWSER") != "required", "no Chromium, where IRNAS_BROWSER says that it is required"
+        assert os.environ.get("IRNAS_BROWSER") != "required", "no Chromium, which IRNAS_BROWSER says is required"
         pytest.skip("no Chromium")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium

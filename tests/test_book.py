@@ -1,5 +1,6 @@
 """The web book, as `make book` builds it: whole, searchable, with its equations, and without a network."""
 
+import copy
 import importlib.util
 import json
 import subprocess
@@ -33,8 +34,8 @@ def book(tmp_path_factory):
 @pytest.fixture(scope="module")
 def documents(book):
     """Every page of the book: its path from the book's folder, and its content."""
-    return {path.relative_to(book).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "lxml-xml"
-            if path.suffix == ".xml" else "html.parser") for path in sorted(book.rglob("*.html"))}
+    return {path.relative_to(book).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+            for path in sorted(book.rglob("*.html"))}
 
 
 def test_every_page_and_every_module_is_in_it_in_reading_order(documents):
@@ -65,6 +66,14 @@ def test_pictures_keep_their_descriptions(documents):
     for name in PAGES:
         alts = [image.get("alt", "") for image in documents[f"notebooks/{name}.html"].select(".cell_output img")]
         assert all(len(alt) > 20 and not alt.endswith(".png") for alt in alts), name
+
+
+def test_tables_and_equations_are_no_plain_text(documents):
+    for name, page in copy.deepcopy(documents).items():
+        for code in page.select("pre, code, .math"):
+            code.extract()
+        text = page.select_one("article").text if page.select_one("article") else ""
+        assert "|--" not in text and "| :-" not in text and "$$" not in text, name
 
 
 def test_the_citations_are_those_of_the_citation_file(documents):
