@@ -102,8 +102,8 @@ def load_architecture(path: Path) -> Architecture:
         raise GenotypeError(f"{path}: not an architecture file: {str(error)[:SHOWN]}") from error
 
 
-# Figure 6 (b): what the paper found. The paths are not printed; 0,0,0,1 is the only one that gives the printed
-# 0.63M parameters, 0,0,1 is its analogue and an inference.
+# Figure 6 (b): what the paper found. The paths were not read off its Figure 6 (a): 0,0,0,1 is the only one that gives
+# the printed 0.63M parameters, 0,0,1 is its analogue and an inference.
 DENOISING = Genotype([
     [("conv", "p2"), ("conv", "p1")],
     [("dil", "n1"), ("dil", "p1")],

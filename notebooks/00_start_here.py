@@ -50,9 +50,9 @@ data = ""
 # %% [markdown]
 # ## What such a network does
 #
-# Left of the line a picture with white noise of sigma 50 (of 255 grey levels), right of it what a network of the
-# paper's structure makes of it. The network comes with the project; this page runs it on a photograph that it has not
-# seen.
+# Left of the line a photograph with white noise, whose standard deviation is 50 of 255 grey levels; right of it, what a
+# network of the paper's structure makes of it. The network comes with the project. This page runs it, on a photograph
+# that it has not seen.
 
 # %% alt="A portrait: noisy to the left of a line, restored to the right, with a crop of both"
 picture = datasets.load("denoising", "embedded").test[0]
@@ -69,10 +69,11 @@ print(f"PSNR, which says how near a picture is to the clean one: {before:.1f} dB
 # %% [markdown]
 # ## How it is found
 #
-# The network is a chain of equal *cells*. Left, a cell during the search: every line is a candidate, one of six
-# operations between two points, and all of them compute at once, each times its weight. Right, a cell after the search:
-# each point keeps its two strongest inputs, each with its strongest operation. The width of each cell in the chain is
-# found in the same way.
+# The network is a chain of equal *cells*. Left, a cell during the search: p1 and p2 are the outputs of the two cells
+# before it, every coloured line is a candidate, one of six operations between two points, and all of them compute at
+# once, each times its weight. Right, a cell after the search: each point keeps its two strongest inputs, each with its
+# strongest operation. (`conv` is a convolution, `sep`, `dil` and `def` are separable, dilated and deformable ones,
+# `skip` passes its input on, `none` gives nothing.) The width of each cell in the chain is found in a similar way.
 
 # %% alt="Left a supercell, in which every edge carries six coloured operations; right a cell with two a node"
 kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")], [("sep", "n2"), ("conv", "p2")]])

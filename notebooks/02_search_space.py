@@ -371,10 +371,10 @@ print(f"path {published.path}, W = {published.width}: {systems.parameter_count(n
 drawing.draw_network(network)
 
 # %% [markdown]
-# The paper prints the cell and, for denoising, a size, but neither a path nor the width W of the final network. With
-# W = 20, as the authors' program trains it, the size gives the path away: build every path with the published cell, and
-# see which would be printed as 0.63 (in units of 2^20, as the authors counted). Other widths have other paths of that
-# size, such as 0,1,1,2 at W = 11.
+# The paper prints the cell and, for denoising, a size, and not the width W of the final network. Its Figure 6 (a) draws
+# the path; the levels used here were not read off that drawing. With W = 20, as the authors' program trains it, the
+# size gives the path away: build every path with the published cell, and see which would be printed as 0.63 (in units
+# of 2^20, as the authors counted). Other widths have other paths of that size, such as 0,1,1,2 at W = 11.
 
 # %% alt="Parameters of the published cell on every path, sorted; a star marks the path of the printed size"
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))

@@ -56,8 +56,8 @@ found = verdicts.verdicts(known)
 display(verdict_plots.intervals(found))
 
 # %% [markdown]
-# **How the thin lines are had.** Nearly all networks here were trained once, so that their own scatter is not known.
-# The published cell was trained from four seeds at a short budget, for each of the two tasks. These four give a
+# **Where the thin lines come from.** Nearly all networks here were trained once, so that their own scatter is not
+# known. The published cell was trained from four seeds at a short budget, for each of the two tasks. These four give a
 # standard deviation, and the interval assumes that it holds for every network and budget. The t distribution with three
 # degrees of freedom makes the lines long, as four trainings deserve:
 
@@ -117,7 +117,9 @@ show("Table 1: methods")
 #
 # All of one short budget, one seed each. "As printed" is the paper's network, without a path around its batch norms;
 # "input added" is the same network with its input added to its output. The printed leads are differences between
-# numbers of unlike protocols ([notebook 12](12_protocols.ipynb)); ours are of one protocol.
+# numbers of unlike protocols ([notebook 12](12_protocols.ipynb)); ours are of one protocol. All were trained with a
+# loss that hardly counts the outer pixels of a crop, which some networks mind more than others: [notebook
+# 10](10_tables_5_6_ablation.ipynb), "The frame".
 
 # %%
 show("Table 1: networks")

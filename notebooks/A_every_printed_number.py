@@ -29,7 +29,7 @@ from irnas_lib.experiments import results, runs, times
 from irnas_lib.figures import all, verdict_plots
 from irnas_lib.files import ROOT, run_folder
 from irnas_lib.pipeline import profiles
-from irnas_lib.tables import printed, trace, writers
+from irnas_lib.tables import printed, trace, verdicts, writers
 
 print(runs.versions("torch", "numpy", "pandas", "matplotlib"), "on", runs.device_name(runs.best_device()))
 
@@ -79,7 +79,7 @@ counts = pd.DataFrame.from_dict(rows, orient="index")
 # How far ours may lie from a printed number and count as reproduced:
 
 # %%
-near = [(metric.replace("_vs_", " as a share: ").replace("_", " "), trace.tolerance(item)[1])
+near = [(verdicts.COSTS.get(item.id, metric), trace.tolerance(item)[1])
         for metric in [*trace.ABSOLUTE, *trace.RELATIVE]
         for item in [next(item for item in numbers if item.metric == metric)]]
 pd.DataFrame(near, columns=["number", "may be off by"]).style.set_uuid("near").hide(axis="index")

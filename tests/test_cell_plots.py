@@ -58,6 +58,10 @@ def test_a_square_says_how_many_cells_take_an_input_and_with_what():
 def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
     common = {"task": "denoising", "budget": {"protocol": "strict", "pictures": 20, "iterations": 10, "batch": 4,
                                               "crop": 32, "sigma": 50, "system": "a system"}}
+    published = {"name": "IR-NAS", "seed": 0, "psnr": 23.0}
+    (line,) = [line for line in cell_plots.scores({"published": common | {"cells": [published]}}).axes[0].lines
+               if line.get_label().startswith("the published cell")]
+    assert list(line.get_xdata()) == [23.0, 23.0]
     groups = {"R2": common | {"cells": [{"name": "IR-NAS, R2", "psnr": 25.0}, {"name": "R2 7", "psnr": 24.0},
                                         {"name": "R2 8", "psnr": None}]},
               "input": common | {"cells": []}}

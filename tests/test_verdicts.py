@@ -203,6 +203,21 @@ def test_the_first_screen_of_the_readme_names_the_same_numbers(found):
     assert f"{words[len(list((ROOT / 'notebooks').glob('*.py')))]} notebooks" in text
 
 
+def test_results_md_names_the_numbers_of_the_shipped_files(known, found):
+    text = " ".join((ROOT / "RESULTS.md").read_text(encoding="utf-8").split())
+    rain, noise = (cells.over_the_same_seed(known.cells[task]) for task in ("deraining", "denoising"))
+    for sigma, digits in ((30, 3), (50, 3), (70, 2)):
+        ours, theirs = (each(f"denoising-{name}-sigma{sigma}-seed0-laptop", "half") for name in ("wnnm", "bm3d"))
+        gains = [ours[name] - theirs[name] for name in ours]
+        assert f"{mean(gains):.{digits}f} ± {stdev(gains) / math.sqrt(len(gains)):.{digits}f}" in text
+    assert f"R1 is {noise['IR-NAS, R1']:.2f} dB above it and R2 {-noise['IR-NAS, R2']:.2f} below" in text
+    assert f"R1 and R2 are {rain['IR-NAS, R1']:.2f} and {rain['IR-NAS, R2']:.2f} dB above it" in text
+    assert f"p = {cells.standing(known.cells['deraining']).p:.3f}" in text
+    seeds = [cells.over_seeds(known.cells[task]) for task in ("denoising", "deraining")]
+    assert f"standard deviation of {seeds[0]:.2f} dB (1,000 iterations, sigma 50; {seeds[1]:.2f} dB for" in text
+    assert f"the term adds both: {found['input added, sigma 50'].measured:.2f} ± 0.17 dB" in text
+
+
 def test_the_start_page_links_to_every_other_page():
     text = (ROOT / "notebooks" / "00_start_here.py").read_text(encoding="utf-8")
     pages = {path.stem for path in (ROOT / "notebooks").glob("*.py")} - {"00_start_here"}

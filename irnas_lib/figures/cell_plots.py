@@ -167,7 +167,8 @@ def widths(searches: Sequence[Mapping]) -> Figure:
 @matplotlib.rc_context(STYLE)
 def scores(groups: Mapping[str, Mapping]) -> Figure:
     """PSNR of every trained cell, a row for each group; the paper's own cells are stars. The grey band is where one
-    more training of the published cell falls with a chance of 95%."""
+    more training of the published cell falls with a chance of 95%; the dashed line is that one of its trainings which
+    had the seed of all other cells."""
     psnrs = {name: [(cell["name"].startswith("IR-NAS"), cell["psnr"]) for cell in trained if cell["psnr"] is not None]
              for name, trained in by_group(groups).items()}
     psnrs = {name: points for name, points in psnrs.items() if points}
@@ -179,6 +180,10 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
     if len(published) > 2:
         axes.axvspan(*prediction_interval(published), color="0.88", zorder=0,
                      label="the published cell, another seed (95%)")
+    for cell in groups.get("published", {}).get("cells", ()):
+        if cell["psnr"] is not None:
+            axes.axvline(cell["psnr"], color="k", linestyle="--", linewidth=0.8, zorder=0.5,
+                         label="the published cell, the seed of the others")
     for row, points in enumerate(psnrs.values()):
         for papers, marker, size, label in ((False, "o", 6, "a cell"), (True, "*", 11, "the paper's own")):
             shown = [psnr for paper, psnr in points if paper == papers]
@@ -193,7 +198,7 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
     axes.set_title("{}:{} {iterations:,} iterations of {batch} crops of {crop}x{crop}, {pictures} test pictures, "
                    "{protocol}".format(first["task"], level, **first["budget"]), size=8)
     found = dict(zip(*reversed(axes.get_legend_handles_labels())))
-    plot.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=8)
+    plot.legend(found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize=8)
     return plot
 
 
