@@ -60,10 +60,10 @@ clean = to_tensor(picture.clean).unsqueeze(0)
 noisy = protocols.add_noise(clean, 50, 0, picture.name)
 chosen = results.best(results.load(runs.SHIPPED / "results"), "denoising", "IR-NAS + residual", 50)
 restored = inference.restorer(runs.trained_network(chosen, runs.SHIPPED), "cpu")(noisy)
-shown = [(255 * one[0].permute(1, 2, 0)).clamp(0, 255).round().to(torch.uint8).numpy() for one in (noisy, restored)]
+shown = [(255 * side[0].permute(1, 2, 0)).clamp(0, 255).round().to(torch.uint8).numpy() for side in (noisy, restored)]
 sheet = Image.fromarray(before_after.side_by_side(*shown))
 display(sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4)))
-before, after = (psnr(one, clean).item() for one in (noisy, restored))
+before, after = (psnr(side, clean).item() for side in (noisy, restored))
 print(f"PSNR, which says how near a picture is to the clean one: {before:.1f} dB before, {after:.1f} dB after")
 
 # %% [markdown]
@@ -111,10 +111,10 @@ known = verdicts.evidence(profile)
 # [7](07_table2_sim1800.ipynb), [8](08_table3_rain800.ipynb) and [9](09_table4_architecture_analysis.ipynb);
 # [A](A_every_printed_number.ipynb), every printed number.
 #
-# **As a lecturer**: live, with sliders, [01b](01b_search_from_scratch.ipynb) (softmax over operations),
+# **As a lecturer**: [L](L_for_lecturers.ipynb) has a syllabus of four and of ten hours, figures for slides and the
+# exercises by difficulty. Live, with sliders, are [01b](01b_search_from_scratch.ipynb) (softmax over operations),
 # [4](04_viterbi_decoding.ipynb) (Viterbi on the board, the counterexample to greedy) and
-# [15](15_your_own_pictures.ipynb) (a picture from the audience); the batch-norm experiment in
-# [10](10_tables_5_6_ablation.ipynb); [13](13_does_the_search_matter.ipynb) for a discussion of power.
+# [15](15_your_own_pictures.ipynb) (a picture from the audience).
 #
 # **With a picture of your own**: [15](15_your_own_pictures.ipynb), or `python -m irnas_lib.restore noisy.png
 # restored.png`.

@@ -83,22 +83,22 @@ for task, groups in known.cells.items():
 
 
 # %%
-def number(value, one=None):
+def number(value, verdict=None):
     """A number of the tables; a difference has its sign, an error has none."""
-    signed = one is not None and one.unit == "dB" and not abs(one.printed) > 10
+    signed = verdict is not None and verdict.unit == "dB" and not abs(verdict.printed) > 10
     text = "" if math.isnan(value) else f"{value:+.2f}" if signed else f"{value:.2f}"
-    return f"{text}&nbsp;{one.unit}" if text and one else text
+    return f"{text}&nbsp;{verdict.unit}" if text and verdict else text
 
 
 def show(topic):
     """The claims of one topic as a table."""
     lines = ["| claim | in the paper | here | ± pictures | ± with seeds | evidence | verdict | page |",
              "|:--|--:|--:|--:|--:|:--|:--|:--|"]
-    for one in (one for one in found if one.topic.startswith(topic)):
-        page = f"[{one.page.partition('_')[0]}]({one.page}.ipynb)"
-        said = number(one.printed, one) or ("better" if one.unit == "dB" else "")
-        parts = [one.claim, said, number(one.measured, one), number(one.pictures),
-                 number(one.both), one.evidence, f"**{one.verdict}**", page]
+    for verdict in (verdict for verdict in found if verdict.topic.startswith(topic)):
+        page = f"[{verdict.page.partition('_')[0]}]({verdict.page}.ipynb)"
+        in_paper = number(verdict.printed, verdict) or ("better" if verdict.unit == "dB" else "")
+        parts = [verdict.claim, in_paper, number(verdict.measured, verdict), number(verdict.pictures),
+                 number(verdict.both), verdict.evidence, f"**{verdict.verdict}**", page]
         lines.append(f"| {' | '.join(parts)} |")
     display(Markdown("\n".join(lines)))
 

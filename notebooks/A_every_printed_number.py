@@ -45,16 +45,16 @@ numbers = printed.load()
 measured = list({result.stem: result
                  for folder in runs.folders(profile) for result in results.load(folder / "results")}.values())
 traced = trace.trace(measured, times.load(), all.measurements(runs.SHIPPED, "bench"), runs.all_searches(profile))
-assert [one.printed for one in traced] == numbers and len(numbers) == 125
+assert [entry.printed for entry in traced] == numbers and len(numbers) == 125
 titles = {str(number): f"Table {number}: {layout.caption.partition(',')[0]}"
           for number, layout in writers.LAYOUTS.items()} | {"claim": "Claims of the text"}
-groups = {title: [one for one in traced if one.printed.where == where] for where, title in titles.items()}
+groups = {title: [entry for entry in traced if entry.printed.where == where] for where, title in titles.items()}
 display(verdict_plots.ledger(groups))
 
 # %%
-rows = {title: {"printed": len(some), "measured here": sum(one.measured is not None for one in some)}
-        | {verdict: sum(one.verdict == verdict for one in some) for verdict in trace.VERDICTS}
-        for title, some in ({"all": traced} | groups).items()}
+rows = {title: {"printed": len(entries), "measured here": sum(entry.measured is not None for entry in entries)}
+        | {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in trace.VERDICTS}
+        for title, entries in ({"all": traced} | groups).items()}
 counts = pd.DataFrame.from_dict(rows, orient="index")
 (counts.style.set_uuid("counts").format(lambda count: count or "")
  .set_properties(subset=pd.IndexSlice[["all"], :], **{"font-weight": "bold"}))
@@ -100,14 +100,14 @@ def folded(title, columns, lines):
                  f"{frame.to_html(index=False, escape=False, border=0)}</details>"))
 
 
-for title, some in groups.items():
+for title, entries in groups.items():
     lines = []
-    for one in some:
-        item, row = one.printed, one.row()
+    for entry in entries:
+        item, row = entry.printed, entry.row()
         system = item.system + (f", sigma {item.sigma}" if item.sigma else "")
         lines.append((system, item.metric.replace("_", " "), f"{item.value} {item.unit}", row["measured"],
-                      one.protocol, row["difference"], one.budget, f"{one.verdict}: {one.why}"))
-    folded(f"{title}: {len(some)} numbers",
+                      entry.protocol, row["difference"], entry.budget, f"{entry.verdict}: {entry.why}"))
+    folded(f"{title}: {len(entries)} numbers",
            ["system", "metric", "printed", "measured", "protocol", "difference", "budget", "verdict"], lines)
 
 # %% [markdown]

@@ -18,24 +18,24 @@ FILLS = (("0.15", ""), ("0.45", ""), ("w", "xxxx"), ("w", "///"), ("0.88", ""), 
 def intervals(found: Sequence[Verdict]) -> Figure:
     """Each difference in PSNR that has an error, with its 95% interval: thick over test pictures, thin with training
     seeds as well. A cross: what the paper says."""
-    shown = [one for one in found if one.unit == "dB" and not math.isnan(one.both)]
+    shown = [verdict for verdict in found if verdict.unit == "dB" and not math.isnan(verdict.both)]
     if not shown:
         return not_run("Claims and their intervals")
-    topics = list(dict.fromkeys(one.topic for one in shown))
+    topics = list(dict.fromkeys(verdict.topic for verdict in shown))
     plot = Plot(8.2, 0.9 + 0.19 * (len(shown) + 1.3 * len(topics)))
     axes = plot.subplots()
     row, ticks = 0.0, {}
     for topic in topics:
         axes.text(-0.005, row, topic, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
-        for one in (one for one in shown if one.topic == topic):
+        for verdict in (verdict for verdict in shown if verdict.topic == topic):
             row += 1
-            ticks[row] = one.claim
-            for half, width in ((one.both, 0.9), (one.pictures, 3.5)):
-                axes.plot([one.measured - half, one.measured + half], [row, row], "k-", linewidth=width,
+            ticks[row] = verdict.claim
+            for half, width in ((verdict.both, 0.9), (verdict.pictures, 3.5)):
+                axes.plot([verdict.measured - half, verdict.measured + half], [row, row], "k-", linewidth=width,
                           solid_capstyle="butt")
-            axes.plot(one.measured, row, "ko", markersize=5, markerfacecolor="w", label="measured here")
-            axes.plot(one.printed, row, "kx", markersize=6, markeredgewidth=1.5, label="in the paper")
-            axes.text(1.01, row, one.verdict, transform=axes.get_yaxis_transform(), va="center")
+            axes.plot(verdict.measured, row, "ko", markersize=5, markerfacecolor="w", label="measured here")
+            axes.plot(verdict.printed, row, "kx", markersize=6, markeredgewidth=1.5, label="in the paper")
+            axes.text(1.01, row, verdict.verdict, transform=axes.get_yaxis_transform(), va="center")
         row += 1.3
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set(yticks=list(ticks), yticklabels=ticks.values(), ylim=(row - 0.5, -0.7), xlabel="difference in PSNR (dB)")
@@ -54,7 +54,7 @@ def ledger(groups: Mapping[str, Sequence[Traced]]) -> Figure:
     plot = Plot(8.2, 0.9 + 0.3 * len(groups))
     axes = plot.subplots()
     for row, traced in enumerate(groups.values()):
-        counts, left = Counter(one.verdict for one in traced), 0
+        counts, left = Counter(entry.verdict for entry in traced), 0
         for verdict, (colour, hatch) in zip(VERDICTS, FILLS):
             if counts[verdict]:
                 axes.barh(row, counts[verdict], left=left, color=colour, hatch=hatch, edgecolor="k", linewidth=0.6,
@@ -63,7 +63,7 @@ def ledger(groups: Mapping[str, Sequence[Traced]]) -> Figure:
                           color="w" if colour in ("0.15", "0.45") else "k",
                           bbox=dict(facecolor="w", edgecolor="none", pad=1) if hatch else None)
             left += counts[verdict]
-    given = Counter(one.verdict for traced in groups.values() for one in traced)
+    given = Counter(entry.verdict for traced in groups.values() for entry in traced)
     handles = [matplotlib.patches.Patch(facecolor=colour, hatch=hatch, edgecolor="k", linewidth=0.6,
                                         label=f"{verdict} ({given[verdict]})")
                for verdict, (colour, hatch) in zip(VERDICTS, FILLS) if given[verdict]]

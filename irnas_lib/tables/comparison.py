@@ -125,7 +125,7 @@ def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: floa
         (gain, _), _ = difference(result, compared.get(TASKS[task].unrestored), protocol, names)
         rival = compared.get(reference) if system != reference else None
         over = difference(result, rival, protocol, names)
-        trained = sum(bool(one and one.iterations) for one in (result, rival))
+        trained = sum(bool(side and side.iterations) for side in (result, rival))
         rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1], over_seeds * math.sqrt(trained)))
     failed = {result.system for result in candidates if result.status == "failed"
               and BUDGET(result) == BUDGET(first)}

@@ -133,7 +133,7 @@ class Finding(NamedTuple):
 
 def findings(known: Evidence) -> list[Finding]:
     """Five findings on the paper; those for which something is not measured are left out."""
-    claims = {one.claim: one for one in verdicts(known)}
+    claims = {verdict.claim: verdict for verdict in verdicts(known)}
     return [found for make in (_pictures, _tiles, _bm3d, _search, _schedule) if (found := make(known, claims))]
 
 
@@ -174,9 +174,10 @@ def _bm3d(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     if bm3d is None or not trained:
         return None
     first = max(trained, key=lambda result: result.metrics["strict"]["psnr"])
-    scores, seeds = [one.metrics["strict"]["psnr"] for one in (bm3d, first)], cells.over_seeds(known.cells["denoising"])
-    said = "No network trained here is yet" if scores[0] > scores[1] else "The best network trained here is"
-    return Finding(f"{said} ahead of BM3D, which learns nothing.",
+    scores = [result.metrics["strict"]["psnr"] for result in (bm3d, first)]
+    seeds = cells.over_seeds(known.cells["denoising"])
+    who = "No network trained here is yet" if scores[0] > scores[1] else "The best network trained here is"
+    return Finding(f"{who} ahead of BM3D, which learns nothing.",
                    f"At sigma 50 BM3D has {scores[0]:.2f} dB, the best of {len(trained)} networks ({first.system}) "
                    f"{scores[1]:.2f}.",
                    f"Fair: 200 pictures, but one seed each (another one moves a network by about {seeds:.2f} dB), and "
@@ -215,8 +216,8 @@ def _schedule(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
 
 def _classical(known: Evidence) -> Iterator[Verdict]:
     topic, page = "Table 1: methods that are not trained", "12_protocols"
-    for one in known.traced:
-        item = one.printed
+    for entry in known.traced:
+        item = entry.printed
         if (item.where, item.metric) == ("1", "PSNR") and item.system in ("BM3D", "WNNM"):
             yield _of_trace(known, item.id, topic, f"{item.system} at sigma {item.sigma}, pictures of half size", page)
     for sigma in SIGMAS:
@@ -273,19 +274,19 @@ def _cell(known: Evidence) -> Iterator[Verdict]:
             ("deraining", "the cell as found over all others", ("published",), [name for name in cells.GROUPS
                                                                                 if name != "published"])):
         groups = known.cells[task]
-        one, other = (_psnrs(groups, names) for names in (first, others))
+        first_psnrs, other_psnrs = (_psnrs(groups, names) for names in (first, others))
         gain, half, test = math.nan, math.nan, ""
-        if min(len(one), len(other)) > 1:
-            low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval()
-            gain, half = mean(one) - mean(other), (high - low) / 2
-            test = f"{len(one)} trainings against {len(other)}"
+        if min(len(first_psnrs), len(other_psnrs)) > 1:
+            low, high = stats.ttest_ind(first_psnrs, other_psnrs, equal_var=False).confidence_interval()
+            gain, half = mean(first_psnrs) - mean(other_psnrs), (high - low) / 2
+            test = f"{len(first_psnrs)} trainings against {len(other_psnrs)}"
         if first == ("published",) and (stood := cells.standing(groups)):
             test += f", exact Mann-Whitney p = {stood.p:.3f}"
         yield Verdict(topic, f"{claim}, {TITLES[task]}", math.nan, gain, "dB", math.nan, half,
                       f"{test}; {_budget(groups)}", judged(math.nan, gain, half, True), page)
     path = PUBLISHED["denoising", "IR-NAS"].path
     untouched = torch.zeros(len(source_rows(len(path))), 3)
-    chances = {one: decode.path_log_probability(untouched, one) for one in decode.all_paths(len(path))}
+    chances = {way: decode.path_log_probability(untouched, way) for way in decode.all_paths(len(path))}
     likelier = sum(chance > chances[path] + 1e-9 for chance in chances.values())
     yield Verdict(topic, "the search makes the last cell the widest", math.nan, math.nan, "", math.nan, math.nan,
                   f"before any learning {likelier} of {len(chances)} paths are likelier than the published one, as "
@@ -314,12 +315,12 @@ def _loss(known: Evidence) -> Iterator[Verdict]:
             yield _of_row(known, task, topic, f"as printed, {level}", gain, rows, "IR-NAS", page)
     system, seen = choices.BASE.system, max((record["pixels"] for record in known.recipes), default=0)
     found = next((row for row in choices.worth(known.recipes, system, seen) if row.choice == "lambda 0"), None)
-    gain, half, said = math.nan, math.nan, ""
+    gain, half, how = math.nan, math.nan, ""
     if found:
         gain, half = -found.gain, over_seeds(known.cells["denoising"]) / math.sqrt(found.seeds)
-        said = f"{found.seeds} seeds, pictures kept out of training, {_share(seen)}; SSIM {-found.ssim_gain:+.3f}"
+        how = f"{found.seeds} seeds, pictures kept out of training, {_share(seen)}; SSIM {-found.ssim_gain:+.3f}"
     paper = _printed("5", "IR-NAS**", 50) - _printed("5", "IR-NAS*", 50)
-    yield Verdict(topic, "input added, sigma 50", paper, gain, "dB", math.nan, half, said,
+    yield Verdict(topic, "input added, sigma 50", paper, gain, "dB", math.nan, half, how,
                   judged(paper, gain, half, True), "10b_what_a_recipe_is_worth")
 
 
@@ -334,8 +335,8 @@ def _of_row(known: Evidence, task: str, topic: str, claim: str, lead: float, row
     count = row.result.metrics["strict"]["pictures"]
     pictures = _over_pictures(row.error, count)
     both = _together(pictures, over_seeds(known.cells[task]))
-    said = f"one seed, {count} pictures, {_share(pixels(row.result) or 0)}; SSIM {row.ssim_ahead:+.3f}"
-    return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, said, judged(lead, row.ahead, both, True), page)
+    how = f"one seed, {count} pictures, {_share(pixels(row.result) or 0)}; SSIM {row.ssim_ahead:+.3f}"
+    return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, how, judged(lead, row.ahead, both, True), page)
 
 
 def _of_best(known: Evidence, task: str, topic: str, claim: str, lead: float, ours: str, rival: str, page: str,
@@ -346,17 +347,17 @@ def _of_best(known: Evidence, task: str, topic: str, claim: str, lead: float, ou
         return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
     psnr, ssim = (pair[0].metrics["strict"][key] - pair[1].metrics["strict"][key] for key in ("psnr", "ssim"))
     half = over_seeds(known.cells.get(task, {}))
-    said = (f"one seed, {pair[0].metrics['strict']['pictures']} pictures, {_share(pixels(pair[0]) or 0)}; "
+    how = (f"one seed, {pair[0].metrics['strict']['pictures']} pictures, {_share(pixels(pair[0]) or 0)}; "
             f"SSIM {ssim:+.3f}{also}")
     verdict = verdict or judged(lead, psnr, half, True)
-    return Verdict(topic, claim, lead, psnr, "dB", math.nan, half, said, verdict, page)
+    return Verdict(topic, claim, lead, psnr, "dB", math.nan, half, how, verdict, page)
 
 
 def _of_trace(known: Evidence, name: str, topic: str, claim: str, page: str) -> Verdict:
     """Of a printed number that stands for itself."""
-    one = next(one for one in known.traced if one.printed.id == name)
-    measured = math.nan if one.measured is None else one.measured
-    said = "; ".join(filter(None, [one.budget.partition("; profile")[0], "" if one.verdict == trace.REPRODUCED
-                                   else one.why.partition(";")[0]]))
-    return Verdict(topic, claim, one.printed.number, measured, one.printed.unit, math.nan, math.nan, said, one.verdict,
-                   page)
+    entry = next(entry for entry in known.traced if entry.printed.id == name)
+    measured = math.nan if entry.measured is None else entry.measured
+    how = "; ".join(filter(None, [entry.budget.partition("; profile")[0], "" if entry.verdict == trace.REPRODUCED
+                                  else entry.why.partition(";")[0]]))
+    return Verdict(topic, claim, entry.printed.number, measured, entry.printed.unit, math.nan, math.nan, how,
+                   entry.verdict, page)
