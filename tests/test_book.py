@@ -1,6 +1,5 @@
 """The web book, as `make book` builds it: whole, searchable, with its equations, and without a network."""
 
-import copy
 import importlib.util
 import json
 import subprocess
@@ -35,7 +34,7 @@ def book(tmp_path_factory):
 def documents(book):
     """Every page of the book: its path from the book's folder, and its content."""
     return {path.relative_to(book).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-            for path in sorted(book.rglob("*.html"))}
+            for path in sorted(book.rglob("*.html")) if "_static" not in path.parts}  # there: the theme's own
 
 
 def test_every_page_and_every_module_is_in_it_in_reading_order(documents):
@@ -57,7 +56,7 @@ def test_no_internal_link_is_broken(book, documents):
                     continue
                 file = (book / Path(name).parent / unquote(target.path)).resolve() if target.path else book / name
                 found = file.is_file() and (not target.fragment or file.suffix != ".html" or
-                        target.fragment in anchors[file.relative_to(book.resolve()).as_posix()])
+                        unquote(target.fragment) in anchors[file.relative_to(book.resolve()).as_posix()])
                 broken += [] if found else [f"{name}: {target.geturl()}"]
     assert not broken
 
@@ -69,11 +68,11 @@ def test_pictures_keep_their_descriptions(documents):
 
 
 def test_tables_and_equations_are_no_plain_text(documents):
-    for name, page in copy.deepcopy(documents).items():
-        for code in page.select("pre, code, .math"):
-            code.extract()
-        text = page.select_one("article").text if page.select_one("article") else ""
-        assert "|--" not in text and "| :-" not in text and "$$" not in text, name
+    for name in (f"notebooks/{name}" for name in PAGES):
+        code = ("pre", "code")
+        text = " ".join(text for text in documents[f"{name}.html"].select_one("article").find_all(string=True)
+                        if not text.find_parent(code))
+        assert "|--" not in text and "| :-" not in text and "|:-" not in text and "$$" not in text, name
 
 
 def test_the_citations_are_those_of_the_citation_file(documents):
@@ -98,7 +97,7 @@ def test_it_is_searched_and_shows_equations_offline(book, browser):
 
     browser.get((book / "notebooks" / "02_search_space.html").as_uri())
     WebDriverWait(browser, PATIENCE).until(
-        lambda _: len(browser.find_elements(By.CSS_SELECTOR, "mjx-container[display='true'] svg")) == 6)
+        lambda _: len(browser.find_elements(By.CSS_SELECTOR, "mjx-container[display='true'] svg")) >= 6)
     assert not browser.find_elements(By.CSS_SELECTOR, "mjx-merror, [data-mml-node='merror']")
     assert "\\tag" not in browser.find_element(By.TAG_NAME, "article").text
 
