@@ -161,11 +161,11 @@ def test_the_whole_smoke_batch_by_the_documented_command(slurm, tmp_path, capfd)
         (tmp_path / "profiles.toml").write_text(f'{entries}[smoke.datasets]\ndenoising = "embedded"\n')
         empty.append(seconds(number, re.sub(r"JOBS=\d+", "JOBS=1", documented("smoke"))))
         shutil.rmtree(tmp_path / "runs")
-    overhead = (empty[1] - empty[0]) / 4
+    overhead, load = (empty[1] - empty[0]) / 4, os.getloadavg()[0]
     with capfd.disabled():
         print(f"\n{jobs} jobs of the smoke scale in {whole:.0f} s, again in {again:.0f} s; overhead "
-              f"of {overhead:.1f} s a job; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    assert overhead < 8
+              f"of {overhead:.1f} s a job; load {load:.1f} on {os.cpu_count()} cores")
+    assert overhead < 8 * max(1, load / os.cpu_count()), "more than its share of a busy machine"
 
 
 @faults
