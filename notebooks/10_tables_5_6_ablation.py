@@ -248,7 +248,7 @@ else:
 # (Since then the loss is padded: recipe `best` and notebook 10b.)
 
 # %%
-rings = files.read_json(frame.FILE) if frame.FILE.is_file() and not smoke else {}
+rings = {} if smoke else frame.load()
 shipped = {result.stem: result for result in results if result.stem in rings}
 rows = sorted(shipped.items(), key=lambda item: rings[item[0]]["frame"] - rings[item[0]]["psnr"])
 if not rows:

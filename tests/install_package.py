@@ -42,13 +42,13 @@ def check(python: str, wheel: Path, folder: Path, borrowed: bool, uv: bool) -> s
     environment = folder / f"environment-{Path(python).name}"
     subprocess.run(["uv", "venv", "--quiet", "--python", python, environment] if uv
                    else [python, "-m", "venv", environment], check=True)
-    own = environment / "bin" / "python"
+    python = environment / "bin" / "python"
     if borrowed:
         beside = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
                                 capture_output=True, text=True, check=True).stdout.strip()
         (packages,) = environment.glob("lib/python*/site-packages")
         (packages / "borrowed.pth").write_text(beside + "\n")
-    install = ["uv", "pip", "install", "--python", own] if uv else [own, "-m", "pip", "install"]
+    install = ["uv", "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
     subprocess.run([*install, "--quiet", *(["--no-deps"] if borrowed else ["-c", ROOT / "constraints.txt"]), wheel],
                    check=True)
     installed = time.monotonic() - began

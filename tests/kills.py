@@ -311,13 +311,13 @@ def main(arguments: list[str] | None = None) -> int:
         for place, name in enumerate(options.commands):
             if kills := len(range(place, options.kills, len(options.commands))):
                 outcomes = kill(name, kills, options.seed, Path(home))
-                print(f"{name}: {kills} kills: {said(outcomes)}", flush=True)
+                print(f"{name}: {kills} kills: {in_words(outcomes)}", flush=True)
                 total += outcomes
-    print(f"{total.total()} kills: {said(total)}")
+    print(f"{total.total()} kills: {in_words(total)}")
     return 0 if total.keys() <= {"equal bytes", "done before the kill"} else 1
 
 
-def said(outcomes: Counter) -> str:
+def in_words(outcomes: Counter) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
 
 

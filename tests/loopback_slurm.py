@@ -53,9 +53,9 @@ class Cluster:
 
     def start(self, name: str, *arguments: str) -> None:
         program = shutil.which(name) or f"/usr/sbin/{name}"
-        with open(self.folder / f"{name}.out", "a") as said:
-            self.servers[name] = subprocess.Popen([program, *arguments], env=self.environment, stdout=said,
-                                                  stderr=said, start_new_session=True)
+        with open(self.folder / f"{name}.out", "a") as output:
+            self.servers[name] = subprocess.Popen([program, *arguments], env=self.environment, stdout=output,
+                                                  stderr=output, start_new_session=True)
 
     def start_node(self) -> None:
         self.start("slurmd", "-D")
@@ -67,8 +67,8 @@ class Cluster:
         end = time.monotonic() + seconds
         while (found := self.ask("sinfo", "--noheader", "--format=%T").rstrip("*")) != state:
             if time.monotonic() > end:
-                said = "".join(path.read_text()[-500:] for path in sorted(self.folder.glob("*.out")))
-                raise RuntimeError(f"the node is {found or 'not there'}, not {state}: {said}")
+                output = "".join(path.read_text()[-500:] for path in sorted(self.folder.glob("*.out")))
+                raise RuntimeError(f"the node is {found or 'not there'}, not {state}: {output}")
             time.sleep(0.2)
 
     def ask(self, *command: str) -> str:

@@ -30,8 +30,9 @@ def requirements(which: str) -> list[str]:
     extras = project["optional-dependencies"]
     declared = [Requirement(line) for line in project["dependencies"] + extras["notebooks"] + extras["test"]]
     if which == "newest":
-        return [str(one) for one in declared]
-    return [f"{one.name}=={bound.version}" for one in declared for bound in one.specifier if bound.operator == ">="]
+        return [str(requirement) for requirement in declared]
+    return [f"{requirement.name}=={bound.version}" for requirement in declared for bound in requirement.specifier
+            if bound.operator == ">="]
 
 
 def check(python: str, which: str, folder: Path) -> int:
@@ -39,17 +40,17 @@ def check(python: str, which: str, folder: Path) -> int:
     began = time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([python, "-m", "venv", folder / "venv"], check=True, env=environment)
-    own = folder / "venv/bin/python"
-    subprocess.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements(which)],
+    python = folder / "venv/bin/python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements(which)],
                    check=True, env=environment)
-    listed = json.loads(subprocess.run([own, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+    listed = json.loads(subprocess.run([python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
                                        check=True, capture_output=True, text=True, env=environment).stdout)
-    versions = {one["name"].lower(): one["version"] for one in listed}
-    said = subprocess.run([own, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"{said}: {', '.join(f'{name} {versions[name]}' for name in SHOWN)}; installed in "
+    versions = {package["name"].lower(): package["version"] for package in listed}
+    release = subprocess.run([python, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    print(f"{release}: {', '.join(f'{name} {versions[name]}' for name in SHOWN)}; installed in "
           f"{time.monotonic() - began:.0f} s", flush=True)
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(folder / "numba")}
-    return subprocess.run([own, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+    return subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                            *(f"tests/test_{name}.py" for name in QUICK)], cwd=ROOT, env=environment).returncode
 
 

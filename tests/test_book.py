@@ -50,7 +50,7 @@ def test_no_internal_link_is_broken(book, documents):
     broken = []
     for name, page in documents.items():
         for tag, attribute in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")):
-            for target in (urlsplit(one[attribute]) for one in page.select(f"{tag}[{attribute}]")):
+            for target in (urlsplit(element[attribute]) for element in page.select(f"{tag}[{attribute}]")):
                 if target.scheme or target.netloc:
                     assert tag == "a", f"{name} takes {target.geturl()} from outside"
                     continue
@@ -76,12 +76,13 @@ def test_tables_and_equations_are_no_plain_text(documents):
 
 
 def test_the_citations_are_those_of_the_citation_file(documents):
-    said = " ".join(documents["book/cite.html"].select_one(".highlight-bibtex").text.split())
+    citation = " ".join(documents["book/cite.html"].select_one(".highlight-bibtex").text.split())
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert said.count("@") == 2 and said.count("{") == said.count("}")
+    assert citation.count("@") == 2 and citation.count("{") == citation.count("}")
     for entry in (cited, *cited["references"]):
-        assert f"title = {{{{{entry['title']}}}}}," in said
-    assert "author = {Zhang, Haokui and Li, Ying and Chen, Hao and Shen, Chunhua}," in said and "year = {2019}" in said
+        assert f"title = {{{{{entry['title']}}}}}," in citation
+    assert "author = {Zhang, Haokui and Li, Ying and Chen, Hao and Shen, Chunhua}," in citation
+    assert "year = {2019}" in citation
 
 
 def test_it_is_searched_and_shows_equations_offline(book, browser):
@@ -102,8 +103,8 @@ def test_it_is_searched_and_shows_equations_offline(book, browser):
     assert "\\tag" not in browser.find_element(By.TAG_NAME, "article").text
 
     asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    hosts = {urlsplit(one["params"]["request"]["url"])[:2] for one in asked
-             if one["method"] == "Network.requestWillBeSent"}
+    hosts = {urlsplit(event["params"]["request"]["url"])[:2] for event in asked
+             if event["method"] == "Network.requestWillBeSent"}
     assert ("file", "") in hosts and not [host for scheme, host in hosts if scheme.startswith(("http", "ws"))]
 
 

@@ -105,7 +105,7 @@ def test_a_panel_that_a_kill_has_kept_from_being_made_is_lacking(tmp_path):
     test = [datasets.Picture(name, None) for name in ("astronaut", "camera", "coffee")]  # no panel is kept of the last
 
     def lacking(system="BM3D", sigma=50):
-        return [one.name for one in panels.lacking(tmp_path, "denoising", "embedded", sigma, system, test)]
+        return [picture.name for picture in panels.lacking(tmp_path, "denoising", "embedded", sigma, system, test)]
     assert lacking() == ["astronaut", "camera"]
     panels.save(tmp_path, "denoising", "embedded", 50, "BM3D", item("astronaut"))
     assert lacking() == ["camera"] and lacking("WNNM") == lacking(sigma=30) == ["astronaut", "camera"]

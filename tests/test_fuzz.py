@@ -84,8 +84,9 @@ def fuzz(name: str, number: int, make, work, capfd, *expected) -> None:
         made = make(random.Random(f"{SEED} {name} {i}"))
         capfd.readouterr()
         status = command.exit_status(lambda made=made: work(made) and None, *expected)
-        said = capfd.readouterr().err
-        assert (status, said.count("\n")) in ((0, 0), (1, 1)) and (not said or said[:-1].isprintable()), (i, said)
+        errors = capfd.readouterr().err
+        assert (status, errors.count("\n")) in ((0, 0), (1, 1)), (i, errors)
+        assert not errors or errors[:-1].isprintable(), (i, errors)
         outcomes["right" if status == 0 else "one line"] += 1
     with capfd.disabled():
         if TIMES > 1:
@@ -373,7 +374,7 @@ def test_arguments(place, tmp_path, monkeypatch, capfd):
         except SystemExit as stopped:
             assert stopped.code in (0, 2)
             continue
-        said = capfd.readouterr().err
-        assert status in (0, 1) and (status == 0 or said.splitlines()), (form, odd)
-        assert all(line.isprintable() for line in re.split(r"[\r\n]", said)), (form, odd, said)
+        errors = capfd.readouterr().err
+        assert status in (0, 1) and (status == 0 or errors.splitlines()), (form, odd)
+        assert all(line.isprintable() for line in re.split(r"[\r\n]", errors)), (form, odd, errors)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]  # where ../../x below runs/ would be

@@ -81,10 +81,10 @@ def test_without_a_card_it_says_so_in_one_line(monkeypatch, capsys):
 def test_the_whole_way_on_a_cpu(monkeypatch, capsys):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpu_check.main(["--device", "cpu", "--quick"]) == 0
-    said = capsys.readouterr().out
-    assert "all is right" in said and "WRONG" not in said and "not run" not in said
+    output = capsys.readouterr().out
+    assert "all is right" in output and "WRONG" not in output and "not run" not in output
     for precision in gpu_check.PRECISIONS:
-        rows = said.partition(f"\n{precision}: limits")[2].partition("fastest in")[0].splitlines()[1:]
+        rows = output.partition(f"\n{precision}: limits")[2].partition("fastest in")[0].splitlines()[1:]
         assert len(rows) == 4 + 3 + 2, rows
         for row in rows:
             steps, *shares = row.split()[-3:]
@@ -97,7 +97,8 @@ def test_what_is_wrong_is_said_and_what_is_late_is_not_run(monkeypatch, capsys):
     monkeypatch.setattr(gpu_check, "MINUTES", 0)
     monkeypatch.setitem(dilated.BY_NAME, "taps", lambda *given: 1.001 * dilated.library(*given))
     assert gpu_check.main(["--device", "cpu", "--quick"]) == 1
-    said = capsys.readouterr().out
-    assert [line.split("  ")[0] for line in said.splitlines() if line.endswith("WRONG")] == ["dil, taps", "ASPP, taps"]
-    assert "NOT all is right" in said
-    assert said.count("not run") == 10 + 2 * 9 + 2 and "fastest" not in said
+    output = capsys.readouterr().out
+    wrong = [line.split("  ")[0] for line in output.splitlines() if line.endswith("WRONG")]
+    assert wrong == ["dil, taps", "ASPP, taps"]
+    assert "NOT all is right" in output
+    assert output.count("not run") == 10 + 2 * 9 + 2 and "fastest" not in output

@@ -22,7 +22,7 @@ from irnas_lib.training import search
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-TESTED = [found[1] for one in PROJECT["classifiers"] if (found := re.search(r"Python :: (3\.\d+)$", one))]
+TESTED = [found[1] for classifier in PROJECT["classifiers"] if (found := re.search(r"Python :: (3\.\d+)$", classifier))]
 HOUSE = PROJECT["dependencies"] + EXTRAS["notebooks"]  # what the library and the notebooks need
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PROFILES = ("smoke", "laptop", "gpu", "paper")

@@ -206,7 +206,7 @@ def command(*arguments):
     return restore.main([str(argument) for argument in (*arguments, "--device", "cpu")])
 
 
-def said(capsys):
+def errors_of(capsys):
     """The lines on stderr but for progress bars and what is told of the noise and the network: random pictures seem
     to be noise of sigma 88."""
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
@@ -332,7 +332,7 @@ def test_a_folder_goes_on_after_a_bad_picture_and_says_so(shipped, tmp_path, cap
     assert command(source, target) == 1
     assert sorted(path.name for path in target.iterdir()) == [
         "SAME.bmp.png", "a.png", "b.png", "same.jpg.png", "same.png.jpg.png", "same.png.png"]
-    lines = said(capsys)
+    lines = errors_of(capsys)
     assert len(lines) == 3
     assert lines[0] == "skipped, no pictures: notes.txt"
     assert lines[1].startswith(f"{source / 'bad.png'}: cannot be read")
@@ -344,7 +344,7 @@ def test_a_damaged_checkpoint_is_refused(shipped, tmp_path, capsys):
     file = shipped / "weights" / f"{NAMES['best']}.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
-    assert "damaged or replaced" in said(capsys)[0]
+    assert "damaged or replaced" in errors_of(capsys)[0]
     assert not (tmp_path / "out.png").exists()
 
 
@@ -391,7 +391,7 @@ def test_what_is_wrong_is_said_in_one_line(shipped, tmp_path, capsys, monkeypatc
         (tmp_path / name).write_text("text")
     before = (tmp_path / "in.png").read_bytes()
     assert command(*arguments) == 1
-    (line,) = said(capsys)
+    (line,) = errors_of(capsys)
     assert re.search(message, line)
     assert (tmp_path / "in.png").read_bytes() == before
     assert not (tmp_path / "out.png").exists()
@@ -406,7 +406,7 @@ def test_too_little_memory_is_said_with_advice(shipped, tmp_path, capsys, monkey
         raise error
     monkeypatch.setattr(pictures, "restore_picture", run_out)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
-    assert "try --tile" in said(capsys)[0]
+    assert "try --tile" in errors_of(capsys)[0]
 
 
 def test_as_a_command():
@@ -474,16 +474,16 @@ def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):
     write_picture(tmp_path / "in.png", photograph(0))
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
     assert np.array_equal(pictures.read(tmp_path / "out.png")[0], photograph(0))
-    assert "left as it is" in said(capsys)[0]
+    assert "left as it is" in errors_of(capsys)[0]
 
 
 def test_a_network_for_far_more_noise_than_there_is_is_warned_of(shipped, tmp_path, capsys):
     write_picture(tmp_path / "in.png", photograph(10))
     assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 50) == 0
-    assert "the network expects 50: details may be lost" in said(capsys)[0]
+    assert "the network expects 50: details may be lost" in errors_of(capsys)[0]
     write_picture(tmp_path / "strong.png", photograph(50))
     assert command(tmp_path / "strong.png", tmp_path / "out.png", "--sigma", 50) == 0
-    assert not said(capsys)
+    assert not errors_of(capsys)
 
 
 def test_a_network_for_less_noise_than_there_is_is_warned_of(shipped, tmp_path, capsys):

@@ -105,13 +105,13 @@ def until(condition, head: subprocess.Popen, seconds: float = 120) -> None:
 
 def finished(project: Path, head: subprocess.Popen, from_the_start: bool = False) -> str:
     """What the batch said that has now ended well, with the result of a run without a fault."""
-    said, _ = head.communicate(timeout=1200)
-    assert head.returncode == 0, said
+    output, _ = head.communicate(timeout=1200)
+    assert head.returncode == 0, output
     assert {path.name for path in (project / "runs/smoke/done").iterdir()} == {"training", "table", "figures"}
     x, start = re.fullmatch(r"(\d+) from (\d+)", (project / "notebooks/result").read_text()).groups()
     assert int(x) == X
     assert from_the_start or int(start) > 0, "nothing was saved"
-    return said
+    return output
 
 
 def test_the_documented_command_runs_the_batch(project, slurm):

@@ -73,14 +73,14 @@ def test_every_exercise_has_a_difficulty_and_a_solution(page):
 
 
 def test_the_page_for_lecturers_lists_every_exercise():
-    said = printed_on("L_for_lecturers")
+    output = printed_on("L_for_lecturers")
     for page in WITH_EXERCISES:
         section = prose(page).split("## Exercises\n")[1]
         for number, level, text, _ in SOLVED.findall(section):
             row = f"({page}.ipynb#Exercises) | {number} | {' '.join(text.split())[:60]}"
-            assert row in said.split(f"**{level.capitalize()}**")[1].split("\n**")[0], (page, number)
+            assert row in output.split(f"**{level.capitalize()}**")[1].split("\n**")[0], (page, number)
         for name in re.findall(r"`exercises/(\w+)\.py`\s\(", section):
-            assert f"({page}.ipynb#Exercises) | `{name}` |" in said
+            assert f"({page}.ipynb#Exercises) | `{name}` |" in output
 
 
 def twins():
@@ -103,7 +103,7 @@ def four_tiles():
 
 
 def camera_noise():
-    coffee = next(one.clean for one in datasets.load("deraining", "embedded").train if "coffee" in one.name)
+    coffee = next(picture.clean for picture in datasets.load("deraining", "embedded").train if "coffee" in picture.name)
     side = min(coffee.shape[:2]) // 2 * 2
     clean = coffee[:side, :side] / 255
     linear = camera.srgb_to_linear(clean)
@@ -199,8 +199,8 @@ def curves():
 
 def on_page(page, *patterns):
     """What groups of patterns match in a page's outputs."""
-    said = printed_on(page)
-    return [group for pattern in patterns for group in re.search(pattern, said, re.DOTALL).groups()]
+    output = printed_on(page)
+    return [group for pattern in patterns for group in re.search(pattern, output, re.DOTALL).groups()]
 
 
 def identity():
@@ -300,7 +300,7 @@ def own_pictures():
 
 def test_the_numbers_of_page_15():
     for number, wanted in zip((2, 3), own_pictures()):
-        assert not [one for one in wanted if one not in solution("15", number)], wanted
+        assert not [words for words in wanted if words not in solution("15", number)], wanted
 
 
 def power():
@@ -314,15 +314,16 @@ def power():
 def shares():
     spreads = on_page("13_does_the_search_matter", r"published +4 trainings .*?deviation ([\d.]+)",
                       r"random +6 trainings .*?deviation ([\d.]+)")
-    one, cells = map(float, spreads)
-    return [f"{one} dB", f"{cells} dB", f"({one} / {cells})² = {(one / cells) ** 2:.0%}"]
+    seeds, cells = map(float, spreads)
+    return [f"{seeds} dB", f"{cells} dB", f"({seeds} / {cells})² = {(seeds / cells) ** 2:.0%}"]
 
 
 def rank():
     counts = [len(change(PUBLISHED["denoising", "IR-NAS"].genotype)) for change in edits.KINDS.values()]
-    said = printed_on("13_does_the_search_matter")
-    changed = [float(psnr) for psnr in re.findall(r"^(?:operation|input|R1|R2) .*?rameters .*?([\d.]+) dB", said, re.M)]
-    published = float(re.search(r"^published IR-NAS  .*?([\d.]+) dB", said, re.M)[1])
+    output = printed_on("13_does_the_search_matter")
+    changed = re.findall(r"^(?:operation|input|R1|R2) .*?rameters .*?([\d.]+) dB", output, re.M)
+    changed = [float(psnr) for psnr in changed]
+    published = float(re.search(r"^published IR-NAS  .*?([\d.]+) dB", output, re.M)[1])
     ahead = {4: "four"}[sum(psnr > published for psnr in changed)]
     assert len(changed) == 9
     return [f"{' + '.join(map(str, counts))} = {sum(counts)}", f"3 / {sum(counts) + 1} = {3 / (sum(counts) + 1):.1%}",
@@ -346,7 +347,7 @@ def random_cells_needed():
     ("14", 3, random_cells_needed)])
 def test_the_numbers_of_a_solution(page, number, computed):
     text, wanted = solution(page, number), computed()
-    assert wanted and not [one for one in wanted if one not in text], text
+    assert wanted and not [number for number in wanted if number not in text], text
 
 
 @pytest.mark.parametrize("page, number, source, patterns", [

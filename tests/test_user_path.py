@@ -62,7 +62,7 @@ def read_only(tmp_path):
         path.chmod(path.stat().st_mode | 0o200)
 
 
-def said(home, *arguments, before=(), **settings):
+def printed_by(home, *arguments, before=(), **settings):
     """Standard output of a command that must succeed, and its standard error."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT}
     done = subprocess.run([*before, sys.executable, "-m", *arguments], cwd=home, capture_output=True,
@@ -79,17 +79,17 @@ def a_picture(folder):
 
 def test_a_picture_is_restored(unpacked, tmp_path):
     source, target = a_picture(tmp_path), unpacked.parent / "ręstored.png"
-    said(unpacked, "irnas_lib.restore", str(source), str(target))
+    printed_by(unpacked, "irnas_lib.restore", str(source), str(target))
     assert read_picture(target, "L").std() < read_picture(source, "L").std() / 2
 
 
 def test_what_is_left_is_said(unpacked):
-    left, warnings = said(unpacked, "irnas_lib.pipeline.batch", "left", "smoke")
+    left, warnings = printed_by(unpacked, "irnas_lib.pipeline.batch", "left", "smoke")
     assert left.startswith("left: ") and not warnings
 
 
 def test_the_batch_is_planned(unpacked):
-    planned, warnings = said(unpacked, "irnas_lib.pipeline.batch", "all", "smoke", "--dry-run")
+    planned, warnings = printed_by(unpacked, "irnas_lib.pipeline.batch", "all", "smoke", "--dry-run")
     assert "05_training" in planned and not warnings
 
 
@@ -99,14 +99,14 @@ def listing(folder):
 
 
 def test_a_checkout_that_is_read_only_has_its_runs_elsewhere(read_only, tmp_path):
-    before, own = listing(read_only), tmp_path / "own"
-    own.mkdir()
-    settings = {"before": AS_ANYBODY, "HOME": str(own), "IRNAS_RUNS": str(own / "runs")}
+    before, home = listing(read_only), tmp_path / "own"
+    home.mkdir()
+    settings = {"before": AS_ANYBODY, "HOME": str(home), "IRNAS_RUNS": str(home / "runs")}
     refused = subprocess.run([*AS_ANYBODY, "touch", read_only / "checkpoints/x"], capture_output=True, text=True)
     assert "Permission denied" in refused.stderr
-    said(read_only, "irnas_lib.restore", str(a_picture(own)), str(own / "restored.png"), **settings)
-    said(read_only, "irnas_lib.pipeline.batch", "all", "smoke", **settings)
-    made = own / "runs/smoke"
+    printed_by(read_only, "irnas_lib.restore", str(a_picture(home)), str(home / "restored.png"), **settings)
+    printed_by(read_only, "irnas_lib.pipeline.batch", "all", "smoke", **settings)
+    made = home / "runs/smoke"
     assert {path.name for path in (made / "done").iterdir()} == {"05b_classical_methods", "figures"}
     assert (made / "notebooks/05b_classical_methods.ipynb").is_file() and (made / "figures/table1.md").is_file()
     assert len(list((made / "checkpoints/results").iterdir())) == 1

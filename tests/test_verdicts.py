@@ -24,7 +24,7 @@ def known():
 
 @pytest.fixture(scope="module")
 def found(known):
-    return {one.claim: one for one in verdicts.verdicts(known)}
+    return {verdict.claim: verdict for verdict in verdicts.verdicts(known)}
 
 
 def trained(task):
@@ -51,7 +51,7 @@ def test_the_exact_p_is_that_of_all_ways_to_choose_four_of_eighteen(known):
     assert (len(published), len(others)) == (4, 14)
 
     def wins(some, rest):
-        return sum(one > other for one in some for other in rest)
+        return sum(first > other for first in some for other in rest)
     together, middle = published + others, 4 * 14 / 2
     ways = [wins([together[i] for i in chosen], [together[i] for i in range(18) if i not in chosen])
             for chosen in combinations(range(18), 4)]
@@ -116,33 +116,33 @@ def test_the_verdict_on_a_difference(printed, measured, half, short, verdict):
 
 def test_every_claim_is_there_once_with_its_page_and_a_known_verdict(found, known):
     assert len(found) == len(verdicts.verdicts(known))
-    assert {one.verdict for one in found.values()} <= set(verdicts.VERDICTS)
-    for one in found.values():
-        assert (ROOT / "notebooks" / f"{one.page}.py").is_file() and one.evidence
-        assert math.isnan(one.pictures) or math.isnan(one.both) or one.pictures <= one.both + 1e-12
+    assert {verdict.verdict for verdict in found.values()} <= set(verdicts.VERDICTS)
+    for verdict in found.values():
+        assert (ROOT / "notebooks" / f"{verdict.page}.py").is_file() and verdict.evidence
+        assert math.isnan(verdict.pictures) or math.isnan(verdict.both) or verdict.pictures <= verdict.both + 1e-12
 
 
 def test_a_difference_of_networks_has_the_error_of_pictures_and_of_seeds(found):
     stem = "denoising-{}-sigma50-seed0-matched-4500-laptop"
     ours, theirs = (each(stem.format(name), "strict") for name in ("ir_nas_residual", "n3net"))
     gains = [ours[name] - theirs[name] for name in theirs]
-    one = found["IR-NAS over N3Net, input added"]
+    line = found["IR-NAS over N3Net, input added"]
     pictures = T_975[19] * stdev(gains) / math.sqrt(20)
     psnr = trained("denoising")
     deviation = stdev([*psnr["published"].values(), *psnr["again"].values()])
-    assert one.measured == pytest.approx(mean(gains)) and one.pictures == pytest.approx(pictures, rel=1e-3)
-    assert one.both == pytest.approx(math.hypot(pictures, T_975[3] * deviation * math.sqrt(2)), rel=1e-3)
-    assert one.printed == pytest.approx(26.77 - 26.50) and one.verdict == "undecided"
+    assert line.measured == pytest.approx(mean(gains)) and line.pictures == pytest.approx(pictures, rel=1e-3)
+    assert line.both == pytest.approx(math.hypot(pictures, T_975[3] * deviation * math.sqrt(2)), rel=1e-3)
+    assert line.printed == pytest.approx(26.77 - 26.50) and line.verdict == "undecided"
 
 
 @pytest.mark.parametrize(("sigma", "pictures", "printed", "verdict"), [
     (30, 200, 0.17, "reproduced"), (50, 200, 0.20, "differs"), (70, 20, 0.13, "reproduced")])
 def test_wnnm_over_bm3d(sigma, pictures, printed, verdict, found):
     ours, theirs = (each(f"denoising-{name}-sigma{sigma}-seed0-laptop", "half") for name in ("wnnm", "bm3d"))
-    gains, one = [ours[name] - theirs[name] for name in ours], found[f"WNNM over BM3D at sigma {sigma}"]
-    assert len(gains) == pictures and one.measured == pytest.approx(mean(gains))
-    assert one.pictures == pytest.approx(T_975[pictures - 1] * stdev(gains) / math.sqrt(pictures), rel=1e-3)
-    assert one.printed == pytest.approx(printed) and one.verdict == verdict
+    gains, line = [ours[name] - theirs[name] for name in ours], found[f"WNNM over BM3D at sigma {sigma}"]
+    assert len(gains) == pictures and line.measured == pytest.approx(mean(gains))
+    assert line.pictures == pytest.approx(T_975[pictures - 1] * stdev(gains) / math.sqrt(pictures), rel=1e-3)
+    assert line.printed == pytest.approx(printed) and line.verdict == verdict
 
 
 def test_the_log_ssim_term_with_the_input_added_is_that_of_the_shipped_pairs(found):
@@ -152,8 +152,8 @@ def test_the_log_ssim_term_with_the_input_added_is_that_of_the_shipped_pairs(fou
             f"ir_nas_residual-{name}-10M-seed{seed}.json")).read_text())["scores"].values()), axis=0)
             for name in ("base", "lambda_0"))
         gains.append(with_term - without)
-    one, (psnr, ssim, *_) = found["input added, sigma 50"], np.mean(gains, axis=0)
-    assert one.measured == pytest.approx(psnr) and one.evidence.endswith(f"SSIM {ssim:+.3f}")
+    line, (psnr, ssim, *_) = found["input added, sigma 50"], np.mean(gains, axis=0)
+    assert line.measured == pytest.approx(psnr) and line.evidence.endswith(f"SSIM {ssim:+.3f}")
     assert psnr > 0 and ssim > 0, "it adds both"
     for sigma in (30, 50, 70):
         assert found[f"as printed, sigma {sigma}"].measured < 0
@@ -162,18 +162,18 @@ def test_the_log_ssim_term_with_the_input_added_is_that_of_the_shipped_pairs(fou
 def test_nothing_is_measured_in_a_smoke_run_but_what_needs_no_results(tmp_path, monkeypatch):
     monkeypatch.setattr(verdicts.runs, "output_folder", lambda profile: tmp_path)
     smoke = verdicts.evidence("smoke")
-    measured = [one for one in verdicts.verdicts(smoke) if one.unit == "dB" and not math.isnan(one.measured)]
+    measured = [line for line in verdicts.verdicts(smoke) if line.unit == "dB" and not math.isnan(line.measured)]
     assert not measured and verdicts.findings(smoke) == []
-    assert {one.verdict for one in verdicts.verdicts(smoke) if one.unit == "dB"} <= {"not run", "not comparable"}
+    assert {line.verdict for line in verdicts.verdicts(smoke) if line.unit == "dB"} <= {"not run", "not comparable"}
 
 
 # ---- findings ----
 
 def test_five_findings_name_the_numbers_of_the_shipped_files(known):
-    said = " ".join(" ".join(finding) for finding in verdicts.findings(known))
+    text = " ".join(" ".join(finding) for finding in verdicts.findings(known))
     assert len(verdicts.findings(known)) == 5
     for number in headline().values():
-        assert number in said, number
+        assert number in text, number
 
 
 def headline():
@@ -228,15 +228,15 @@ def test_the_start_page_links_to_every_other_page():
 
 def test_the_intervals_of_all_differences_are_drawn(found):
     axes, = verdict_plots.intervals(list(found.values())).axes
-    shown = [one for one in found.values() if one.unit == "dB" and not math.isnan(one.both)]
+    shown = [line for line in found.values() if line.unit == "dB" and not math.isnan(line.both)]
     measured = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "measured here"]
-    assert measured == pytest.approx([one.measured for one in shown]) and len(shown) > 20
-    assert [label.get_text() for label in axes.get_yticklabels()] == [one.claim for one in shown]
+    assert measured == pytest.approx([line.measured for line in shown]) and len(shown) > 20
+    assert [label.get_text() for label in axes.get_yticklabels()] == [line.claim for line in shown]
     assert "not run" in verdict_plots.intervals([]).axes[0].texts[0].get_text()
 
 
 def test_the_bars_of_the_ledger_are_as_long_as_there_are_numbers(known):
-    groups = {where: [one for one in known.traced if one.printed.where == where]
+    groups = {where: [line for line in known.traced if line.printed.where == where]
               for where in dict.fromkeys(item.where for item in printed.load())}
     axes, = verdict_plots.ledger(groups).axes
     assert sum(bar.get_width() for bar in axes.patches) == 125
