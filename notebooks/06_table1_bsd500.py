@@ -143,7 +143,8 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 #
 # </details>
 #
-# **2** (medium). Which measured cells of the table would you distrust, given the iterations beside them?
+# **2** (medium). Which measured cells of [the whole table](../figures/table1.md) would you distrust, given the
+# iterations beside them?
 #
 # <details><summary>Solution</summary>
 #
