@@ -30,7 +30,7 @@ reproduce: install ## run every notebook at PROFILE, into runs/PROFILE
 	@$(PY) -m irnas_lib.pipeline.batch all $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(LAUNCH),--launch '$(LAUNCH)') $(if $(filter-out 0,$(DRY)),--dry-run) $(if $(MINUTES),--minutes $(MINUTES))
 
 test: install ## run the tests, a file in each of at most four processes
-	@$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --maxfail 5 $(TESTS)
+	@$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --maxfail 5 $(TESTS)
 
 publish: install ## promote the results and notebooks of PROFILE to checkpoints/ and notebooks/, then draw figures/
 	@$(PY) -m irnas_lib.pipeline.batch publish $(PROFILE)

@@ -5,10 +5,15 @@ and the nodes `n1` ... `nN`; every node takes an edge from every earlier state. 
 offers the levels 0, 1, 2 (widths W, 2W, 4W), and from one layer to the next a path moves by one level at most.
 """
 
-import functools
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
 
-import torch
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # else imported where it is used: the batch needs genotypes, but no torch
+    import torch
 
 OPERATIONS = ("conv", "sep", "dil", "def", "skip", "none")
 LEVELS = 3
@@ -78,11 +83,13 @@ def move_log_probabilities(beta: torch.Tensor) -> torch.Tensor:
     beta: (rows, 3) raw logits, rows by layer, then level. Each row of the result is a distribution over where a
     path goes next, so beta is a Markov chain and the product along a path is that path's probability.
     """
-    return beta.masked_fill(~existing_moves(len(beta), beta.device), -torch.inf).log_softmax(dim=-1)
+    return beta.masked_fill(~existing_moves(len(beta), beta.device), -math.inf).log_softmax(dim=-1)
 
 
 @functools.cache  # a recorded GPU step must not copy from the CPU
 def existing_moves(rows: int, device: torch.device) -> torch.Tensor:
     """(rows, 3) booleans: which entries of beta stand for a move that exists."""
+    import torch
+
     return torch.tensor([[move_exists(level, move) for move in MOVES]
                          for _, level in source_rows(layers_for(rows))], device=device)

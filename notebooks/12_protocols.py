@@ -20,8 +20,8 @@
 # wrong, and no two of them can be compared: the protocol moves PSNR by more than the differences that papers are
 # written about.
 #
-# **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for the protocols' names. Ten minutes to run on
-# the real pictures, some minutes on the embedded ones; forty minutes to read.
+# **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for the protocols' names. Ten minutes to run
+# on the real pictures, some minutes on the embedded ones; forty minutes to read.
 
 # %%
 

@@ -13,6 +13,13 @@ if os.environ.get("IRNAS_DATA"):  # some tests run in another folder
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # which share the cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // workers)))
 
+LONGEST = ("test_notebooks", "test_pages", "test_batch", "test_kills", "test_book", "test_browser")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: (*LONGEST, item.path.stem).index(item.path.stem))
+
 
 @pytest.fixture(scope="module")
 def browser():
