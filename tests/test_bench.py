@@ -23,7 +23,8 @@ from irnas_lib.supercell import Supercell, to_plain
 SHIPPED = ROOT / "checkpoints"
 KEYS = {"value", "unit", "against", "ratio", "spread", "device"}
 PROMISED = {"deform_conv_20", "deform_conv_40", "network_train", "network_infer", "supernet_step", "sharing_memory",
-            "supernet_memory", "supernet_memory_recompute", "crops_per_second"}
+            "supernet_memory", "supernet_memory_recompute", "crops_per_second", "dilated_depthwise",
+            "dilated_depthwise_bf16", "train_pixels", "train_pixels_dncnn"}
 
 
 def test_both_sides_of_the_deformable_convolution_compute_the_same():
