@@ -13,10 +13,15 @@
 # %% [markdown]
 # # 16. What holds of the paper
 #
-# [The paper](https://arxiv.org/abs/1909.08228) claims that a differentiable search over cells and widths finds networks
-# that restore pictures better, with fewer parameters and faster, than those made by hand. This page takes its claims
-# one by one: what the paper says, what was measured here, how strong that is, and where it is shown. Each line is
-# computed from the shipped results when the page runs.
+# **What you will learn.** Claim by claim: what [the paper](https://arxiv.org/abs/1909.08228) says, what was measured
+# here, how strong that is, and where it is shown.
+#
+# **Why it matters.** The paper claims that a differentiable search over cells and widths finds networks that restore
+# pictures better, with fewer parameters and faster, than those made by hand. A claim about a difference needs an error,
+# over pictures and over trainings.
+#
+# **What it needs.** What a confidence interval is. Each line is computed from the shipped results when the page runs:
+# no data, ten seconds; twenty minutes to read.
 #
 # In short:
 #
@@ -179,7 +184,13 @@ show("Size, memory, time")
 # 2. **Seeds.** The thin lines shrink from 0.8 to about 0.3 dB with three trainings of each system at the same budget.
 # 3. **More cells.** [Notebook 14](14_searching_in_a_table.ipynb) trains hundreds of random cells for a minute or two
 #    each, so that a cell's rank among them can be told from luck.
-#
+
+# %% [markdown]
+# **What to take away.** Agreement without a training is strong evidence, and cheap. A difference between two trainings
+# is weak evidence as long as each was run once: the thin lines are what another seed may change. Further reading:
+# [accounting for variance in benchmarks](https://arxiv.org/abs/2103.03098).
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Which of the verdicts would change if the seeds' standard deviation were half as large? Which would not?
