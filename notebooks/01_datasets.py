@@ -21,7 +21,7 @@
 # spoilt, and which pictures it was, moves a number by more than most networks do.
 #
 # **What it needs.** NumPy and a little PyTorch. Without the data sets the page shows scikit-image's photographs; a
-# minute to run, half an hour to read.
+# minute to run.
 
 # %%
 import csv

@@ -21,9 +21,8 @@
 # and one cell is used everywhere.
 #
 # **What it needs.** [Page 1b](01b_search_from_scratch.ipynb), where a search is built from scratch. Nothing is trained
-# here and no picture is needed; half a minute to run, forty minutes to read. Figures 1 and 2 of [the
-# paper](https://arxiv.org/abs/1909.08228) are drawn from the very objects that the search runs, and its equations keep
-# their numbers.
+# here and no picture is needed; half a minute to run. Figures 1 and 2 of [the paper](https://arxiv.org/abs/1909.08228)
+# are drawn from the very objects that the search runs, and its equations keep their numbers.
 
 # %%
 import inspect

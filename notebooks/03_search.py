@@ -21,7 +21,7 @@
 # whether it has decided, and what would let it.
 #
 # **What it needs.** Pages [1b](01b_search_from_scratch.ipynb) and [2](02_search_space.ipynb). The page shows a stored
-# search, or runs one of a few seconds on embedded pictures; half an hour to read.
+# search, or runs one of a few seconds on embedded pictures.
 
 # %%
 import dataclasses

@@ -21,7 +21,7 @@
 # (Section 3.2), and much is hidden in it.
 #
 # **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. A few seconds
-# to run, half an hour to read. In JupyterLab beta has sliders.
+# to run. In JupyterLab beta has sliders.
 
 # %%
 import inspect

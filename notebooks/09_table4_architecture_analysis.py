@@ -21,7 +21,7 @@
 # That conclusion rests on which changes are shown.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb). Everything is made from stored
-# results; half a minute to run, twenty minutes to read.
+# results; half a minute to run.
 
 # %%
 

@@ -21,8 +21,7 @@
 # it (Section 4.4 of the paper exchanges the two names once). The experiment with batch norms explains most of the odd
 # results of this course.
 #
-# **What it needs.** [Notebook 5](05_training.ipynb). Trained networks come with the project; some minutes to run, half
-# an hour to read.
+# **What it needs.** [Notebook 5](05_training.ipynb). Trained networks come with the project; some minutes to run.
 
 # %%
 from dataclasses import replace

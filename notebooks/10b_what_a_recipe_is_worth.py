@@ -21,8 +21,8 @@
 # seen the test.
 #
 # **What it needs.** [Notebook 5](05_training.ipynb) for the loop and the loss. Everything is made from stored
-# trainings; seconds to run, ten minutes to read. One training takes a core four minutes for DnCNN, and a quarter of an
-# hour for IR-NAS + residual.
+# trainings; seconds to run. One training takes a core four minutes for DnCNN, and a quarter of an hour for IR-NAS +
+# residual.
 #
 # The loss is Eq. 7 of the paper, with SSIM taken over all positions of a crop padded by zeros:
 #

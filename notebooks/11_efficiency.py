@@ -19,7 +19,7 @@
 # **Why it matters.** The paper claims a small and fast network, and a search that takes a third of Auto-DeepLab's
 # memory and six hours. A count is the same everywhere, a time is not.
 #
-# **What it needs.** [Notebook 2](02_search_space.ipynb). A minute to run, twenty minutes to read.
+# **What it needs.** [Notebook 2](02_search_space.ipynb). A minute to run.
 
 # %%
 

@@ -21,7 +21,7 @@
 # written about.
 #
 # **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for the protocols' names. Ten minutes to run
-# on the real pictures, some minutes on the embedded ones; forty minutes to read.
+# on the real pictures, some minutes on the embedded ones.
 
 # %%
 

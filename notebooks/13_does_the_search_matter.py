@@ -20,7 +20,7 @@
 # nothing to find.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [9](09_table4_architecture_analysis.ipynb); what a confidence
-# interval is. Everything is made from stored trainings; half a minute to run, half an hour to read.
+# interval is. Everything is made from stored trainings; half a minute to run.
 
 # %%
 import math

@@ -22,8 +22,7 @@
 # successors); this one is for image restoration: cells drawn uniformly from the paper's own space, each trained in a
 # minute or two on one core.
 #
-# **What it needs.** [Notebook 13](13_does_the_search_matter.ipynb). Everything is looked up; under a minute to run,
-# twenty minutes to read.
+# **What it needs.** [Notebook 13](13_does_the_search_matter.ipynb). Everything is looked up; under a minute to run.
 
 # %%
 import numpy as np

@@ -22,7 +22,7 @@
 # has the clean one.
 #
 # **What it needs.** Nothing but a picture, and not even that: the page takes a photograph that comes with scikit-image.
-# Half a minute to run, ten minutes to read.
+# Half a minute to run.
 
 # %%
 import time

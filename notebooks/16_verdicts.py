@@ -21,7 +21,7 @@
 # over pictures and over trainings.
 #
 # **What it needs.** What a confidence interval is. Each line is computed from the shipped results when the page runs:
-# no data, ten seconds; twenty minutes to read.
+# no data, ten seconds.
 #
 # In short:
 #
