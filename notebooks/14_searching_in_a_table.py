@@ -84,11 +84,11 @@ for what, rank in ranks.items():
           f"{rank.low:.2f} to {rank.high:.2f}, {rank.cells} cells"))
 
 # %% [markdown]
-# **What to notice** in the first 46 trainings. Another seed moves a cell by 0.37 dB (standard deviation), more than half
-# of what lies between cells, 0.66 dB. A table should have no more than a third. The scatter is uneven: cells that begin
-# slowly scatter most, R1 among them, with 23.2 dB from one seed and 21.3 from another. A million pixels are too few for
-# these, so the table will be made again with a longer training. What follows shows how a table is read; **it ranks
-# nothing yet**.
+# **What to notice** in the first 46 trainings. Another seed moves a cell by 0.37 dB (standard deviation), more than
+# half of what lies between cells, 0.66 dB. A table should have no more than a third. The scatter is uneven: cells that
+# begin slowly scatter most, R1 among them, with 23.2 dB from one seed and 21.3 from another. A million pixels are too
+# few for these, so the table will be made again with a longer training. What follows shows how a table is read; **it
+# ranks nothing yet**.
 
 # %% [markdown]
 # ## Where the paper's cells stand
