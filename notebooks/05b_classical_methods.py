@@ -254,9 +254,9 @@ display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 #
 # <details><summary>Solution</summary>
 #
-# Count core seconds. BM3D takes 11.4 core seconds for a picture here, the network of the paper 3.9 of them on the bench
-# of page 11 (two threads for 2.0 s), so each restored picture saves 7.5. A training of 5,000 steps of four crops costs
-# 8,334 core seconds there, which are saved after about 1,100 pictures: whoever has fewer is better off with BM3D. A GPU
+# Count core seconds. BM3D takes 11.4 core seconds for a picture here, the network of the paper 3.7 of them on the bench
+# of page 11 (two threads for 1.85 s), so each restored picture saves 7.7. A training of 5,000 steps of four crops costs
+# 6,493 core seconds there, which are saved after about 800 pictures: whoever has fewer is better off with BM3D. A GPU
 # shortens the training and the restoring alike. All this is only worth counting once the network restores as well as
 # BM3D, which after this training it does not.
 #
