@@ -263,7 +263,7 @@ def training_pixels(system: str) -> dict:
             plain()
             plain()
     with one_thread():
-        return compare(fast, before, "float32, 4 crops of 32x32, PyTorch's convolutions")
+        return compare(fast, before, "float32, 4x32x32, PyTorch's convolutions")
 
 
 def dilated_depthwise(bf16: bool) -> dict:
