@@ -229,10 +229,11 @@ if folder == runs.output_folder(profile) and method not in ("Noisy", "Rainy"):
 display(plots.restored_panel(folder / "panels", task, dataset, sigma))
 
 # %% [markdown]
-# **What to take away.** A photograph repeats itself, and that alone is worth ten decibels. What learns has to bring
-# more. Further reading: [non-local means](https://doi.org/10.1109/CVPR.2005.38),
-# [BM3D](https://doi.org/10.1109/TIP.2007.901238), [WNNM](https://doi.org/10.1109/CVPR.2014.366), and
-# [N3Net](https://arxiv.org/abs/1810.12575), which makes the search for like patches a layer of a network.
+# **What to take away.** The patches of a photograph have sparse transforms, and they repeat: together that is worth
+# more than ten decibels, without any learning. A network has to bring more. Further reading: [non-local
+# means](https://doi.org/10.1109/CVPR.2005.38), [BM3D](https://doi.org/10.1109/TIP.2007.901238),
+# [WNNM](https://doi.org/10.1109/CVPR.2014.366), and [N3Net](https://arxiv.org/abs/1810.12575), which makes the search
+# for like patches a layer of a network.
 
 # %% [markdown]
 # ## Exercises

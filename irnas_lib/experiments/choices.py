@@ -169,8 +169,4 @@ def save(record: dict, folder: str | Path) -> Path:
 
 def load(folders: Iterable[str | Path]) -> list[dict]:
     """Every record in the folders; of two with one name, that of the earlier folder."""
-    found = {}
-    for folder in folders:
-        for path in sorted(Path(folder).glob("[!.]*.json")):
-            found.setdefault(path.name, path)
-    return [records.read(path, records.CHOICE) for path in found.values()]
+    return records.read_all(folders, records.CHOICE)

@@ -3,6 +3,7 @@
 The records stay plain dictionaries. What is not named here, such as versions and commits, may be anything.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, NotRequired
 
@@ -254,3 +255,13 @@ def read(path: str | Path, kind: TypeAdapter) -> dict:
     if wrong := problem(record, kind):
         raise CheckpointError(f"{path}: damaged or foreign ({wrong})")
     return record
+
+
+def read_all(folders: Iterable[str | Path], kind: TypeAdapter) -> list[dict]:
+    """Every record in the folders, all of one kind; of two with one name, that of the earlier folder. Raises as
+    `read`."""
+    found = {}
+    for folder in folders:
+        for path in sorted(Path(folder).glob("[!.]*.json")):
+            found.setdefault(path.name, path)
+    return [read(path, kind) for path in found.values()]

@@ -233,11 +233,7 @@ def file(folder: str | Path, record: dict) -> Path:
 
 def load(folders: Iterable[str | Path]) -> list[dict]:
     """Every record in the folders; of two with one name, that of the earlier folder."""
-    found = {}
-    for folder in folders:
-        for path in sorted((Path(folder) / "search_choices").glob("[!.]*.json")):
-            found.setdefault(path.name, path)
-    return [records.read(path, records.SEARCH_CHOICE) for path in found.values()]
+    return records.read_all((Path(folder) / "search_choices" for folder in folders), records.SEARCH_CHOICE)
 
 
 def _lines(records: Sequence[dict], scale: str) -> Iterator[str]:
