@@ -1,0 +1,326 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5c. What a batch norm hides
+#
+# **What you will learn.** Why a network that consists of batch norms cannot tell how bright its input is while it is
+# trained, how adding the input to the output mends that, and how both show in a PSNR.
+#
+# **Why it matters.** The network of the paper has a batch norm on every way from its input to its output. This explains
+# most of the odd results of the course: training curves that lie two decibels below the measured PSNR ([notebook
+# 5](05_training.ipynb)), a loss that seems to cost PSNR ([notebook 10](10_tables_5_6_ablation.ipynb)), colours that
+# come out wrong ([notebook 8](08_table3_rain800.ipynb)).
+#
+# **What it needs.** [Notebook 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the
+# page, in half a minute on a CPU; the trained networks of the last section come with the project.
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from IPython.display import display
+from torch import nn
+
+from irnas_lib import losses
+from irnas_lib.data import datasets
+from irnas_lib.data.patches import Patches
+from irnas_lib.data.pictures import to_array, to_tensor
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import results as result_files
+from irnas_lib.experiments import runs
+from irnas_lib.figures import plots
+from irnas_lib.metrics import psnr
+from irnas_lib.pipeline import profiles
+from irnas_lib.tables import frames
+
+print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+
+# %% [markdown]
+# ## A constant that cancels
+#
+# In training mode a [batch norm](https://arxiv.org/abs/1502.03167) takes the mean $\mu$ and the variance $\sigma^2$ of
+# a channel $x$ over all pixels of all pictures of the batch, and returns
+#
+# $$\mathrm{BN}(x) = \gamma\, \frac{x - \mu(x)}{\sqrt{\sigma^2(x) + \epsilon}} + \beta.$$
+#
+# Make the whole batch brighter by a constant $c$. The mean grows by $c$, the variance stays, and so
+#
+# $$\mathrm{BN}(x + c) = \gamma\, \frac{x + c - \mu(x) - c}{\sqrt{\sigma^2(x) + \epsilon}} + \beta = \mathrm{BN}(x).$$
+#
+# A convolution in front changes nothing about that: it turns the constant $c$ into another constant, $c$ times the sum
+# of its weights. There is one exception. Near the border the zeros of the padding stand in for a part of the window,
+# and there the sum of the weights is another.
+
+# %% alt="Two maps of how far the output follows the input: zero padding lights up along the border, reflection is black"
+photograph = to_tensor(datasets.load("denoising", "embedded").test[0].clean)[None, :, :48, :48]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")
+for ax, padding in zip(axes, ("zeros", "reflect")):
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1, padding_mode=padding), nn.BatchNorm2d(16))
+    with torch.no_grad():
+        moved = (layer(photograph + 0.2) - layer(photograph)).abs().mean(dim=1)[0]
+    image = ax.imshow(moved, cmap="gray", vmin=0, vmax=0.5)
+    ax.set(title=f"padding: {padding}", xticks=[], yticks=[])
+    print(f"padding {padding}: at most {moved[1:-1, 1:-1].max():.3f} inside, {moved.max():.3f} at the border")
+fig.colorbar(image, ax=axes, label="change of the output")
+plt.show()
+
+# %% [markdown]
+# **What to notice.** An input that is brighter by 0.2 leaves no trace inside. What is left of it stands in the outermost
+# pixels, and only where zeros are padded.
+#
+# ## Four small networks
+#
+# Does training help? Here are four convolutions with batch norms, trained to remove noise of sigma 50, with and without
+# the input added to the output, for mean squared error and for the loss of Eq. 7. Nothing else differs: each begins
+# with the same weights and sees the same 300 batches of eight crops.
+
+# %%
+class Small(nn.Module):
+    """Four times convolution, batch norm and ReLU, then a convolution to one channel."""
+
+    def __init__(self, add_input):
+        super().__init__()
+        self.add_input = add_input
+        layers = []
+        for inputs in (1, 16, 16, 16):
+            layers += [nn.Conv2d(inputs, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.Conv2d(16, 1, 3, padding=1))
+
+    def forward(self, x):
+        return self.body(x) + x if self.add_input else self.body(x)
+
+
+def train(add_input, loss_lambda, steps=300):
+    torch.manual_seed(0)
+    network = Small(add_input)
+    optimizer = torch.optim.AdamW(network.parameters())
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 3e-3 * min(1, (step + 1) / 30) * (1 - step / steps)
+        noisy, clean = crops.batch(8, 0, 0, step)
+        loss = losses.restoration_loss(network(noisy), clean, loss_lambda)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
+def in_training_mode(network):
+    """The network with the statistics of each batch; its fixed statistics stay as they are."""
+    for module in network.modules():
+        module.momentum = 0.0
+    return network.train()
+
+
+photographs = datasets.load("denoising", "embedded")
+crops = Patches(photographs.train, crop=32, sigmas=(50,))
+noisy, clean = Patches(photographs.test, crop=32, sigmas=(50,)).batch(64, 0, 0)
+trained = {(add_input, weight): train(add_input, weight) for add_input in (False, True) for weight in (0, 0.5)}
+rows = []
+with torch.no_grad():
+    for (add_input, weight), network in trained.items():
+        evaluated = psnr(network.eval()(noisy), clean).mean().item()
+        network = in_training_mode(network)
+        alone, eight = (torch.cat([psnr(network(x), y) for x, y in zip(noisy.split(n), clean.split(n))]).mean().item()
+                        for n in (1, 8))
+        moved = torch.stack([(network(x + 0.2) - network(x)).mean() for x in noisy.split(8)]).mean().item()
+        rows.append({"input added": "yes" if add_input else "no", "lambda": f"{weight:g}",
+                     "output moves by": f"{moved:.3f}", "one crop a batch": f"{alone:.1f}",
+                     "eight crops a batch": f"{eight:.1f}", "evaluation mode": f"{evaluated:.1f}"})
+display(frames.show(pd.DataFrame(rows), "When the input is brighter by 0.2, and PSNR in dB on 64 crops"))
+
+# %% [markdown]
+# **What to notice.** Without the input added, 300 steps of training teach the network nothing about brightness, whatever
+# the loss: its output does not move. In training mode it scores 12 to 15 dB. In evaluation mode, where a batch norm uses
+# fixed statistics and is no more than a factor and an offset, brightness gets through, and the same weights score 6 to
+# 10 dB more. With the input added, the two modes are near each other.
+#
+# ## What becomes of a dark crop and of a bright one
+#
+# Each crop below is a batch of its own. The diagram shows all 64: how bright each one is, and how bright its restored
+# version.
+
+# %% alt="A dark and a bright crop: both come out medium grey without the input added, and right with it"
+order = clean.mean(dim=(1, 2, 3)).argsort()
+pairs = [order[3], order[-4]]
+alone = {add_input: torch.cat([in_training_mode(trained[add_input, 0])(x) for x in noisy.split(1)]).detach()
+         for add_input in (False, True)}
+fig, axes = plt.subplots(2, 4, figsize=(8, 4.3), layout="constrained")
+for row, i in zip(axes, pairs):
+    shown = {"clean": clean[i], "noisy": noisy[i], "restored": alone[False][i], "restored, input added": alone[True][i]}
+    for ax, (title, picture) in zip(row, shown.items()):
+        ax.imshow(to_array(picture), cmap="gray", vmin=0, vmax=255)
+        ax.set(xticks=[], yticks=[], xlabel=f"mean {picture.mean():.2f}")
+        if i == pairs[0]:
+            ax.set_title(title)
+plt.show()
+
+# %% alt="Mean brightness of restored against clean crops: flat without the input added, on the diagonal with it"
+fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+for add_input, marker, label in ((False, "o", "as it is"), (True, "^", "input added")):
+    ax.plot(clean.mean(dim=(1, 2, 3)), alone[add_input].mean(dim=(1, 2, 3)), f"k{marker}", markerfacecolor="w",
+            label=label)
+ax.axline((0, 0), slope=1, color="0.6", linewidth=1)
+ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="mean of the clean crop", ylabel="mean of the restored crop, training mode")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# **What to notice.** Alone in its batch, every crop comes out at the same medium grey: the mean over the training
+# pictures, which is the best guess of a network that does not know. A batch of eight shares one guess, so differences
+# between its crops survive and only their common brightness is lost. This is why PSNR in training mode rises with the
+# number of crops in a batch.
+#
+# How much of the loss is that? Take the squared difference of each batch's mean brightness and its restored mean, which
+# is the part of the squared error that a constant a batch would mend.
+
+# %%
+with torch.no_grad():
+    for add_input in (False, True):
+        network = in_training_mode(trained[add_input, 0])
+        for n in (1, 8):
+            restored = torch.stack([network(x) for x in noisy.split(n)])
+            wanted = torch.stack(clean.split(n))
+            error = (restored - wanted).square().mean().item()
+            brightness = (restored - wanted).mean(dim=(1, 2, 3, 4)).square().mean().item()
+            print(f"input {'added' if add_input else 'not added':9}, {n} a batch: squared error {error:.4f}, "
+                  f"of it {100 * brightness / error:3.0f}% brightness")
+
+# %% [markdown]
+# ## The paper's network, before training
+#
+# The same untrained network is fed the same batch once as it is and once brighter by a constant, in training mode.
+
+# %%
+torch.manual_seed(0)
+batch = to_tensor(photographs.test[0].clean)[None, :, :64, :64].repeat(6, 1, 1, 1)
+for system in ("IR-NAS", "IR-NAS + residual", "DnCNN"):
+    architecture = None if system == "DnCNN" else systems.published("denoising")
+    network = systems.build(system, 1, architecture).train()
+    with torch.no_grad():
+        moved = (network(batch + 0.2) - network(batch)).mean().item()
+    print(f"{system:18}input brighter by 0.200, output by {moved:.3f}")
+
+# %% [markdown]
+# ## The paper's network, trained
+#
+# Three networks that have been trained on BSD500 for a long time: as printed; IR-NAS*, which is the same trained for
+# mean squared error alone; and with the input added. They restore crops of pictures that they have not seen, with fixed
+# statistics and with those of batches of several sizes.
+
+# %%
+sizes = (1, 2, 4, 8, 16)
+results, smoke = runs.all_results(profile), profile == "smoke"
+pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
+degraded, wanted = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(
+    16 if pictures.instead_of else 32, 0, 0)
+quality, lines = {}, []
+for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
+    result = result_files.best(results, "denoising", system, 50, smoke=smoke)
+    folder = next((folder for folder in runs.folders(profile) if result and runs.at_hand(result, folder)), None)
+    if folder is None:
+        continue
+    network = systems.build(system, 1, systems.published("denoising")).to(memory_format=torch.channels_last)
+    runs.load_network(network, result, folder)
+    with torch.no_grad():
+        fixed = torch.cat([psnr(network.eval()(x), y) for x, y in zip(degraded.split(8), wanted.split(8))])
+        network = in_training_mode(network)
+        found = [torch.cat([psnr(network(x), y) for x, y in zip(degraded.split(size), wanted.split(size))])
+                 for size in sizes]
+        moved = torch.stack([(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]).mean()
+    quality[system] = [each.mean().item() for each in found], fixed.mean().item()
+    lines.append({"network": system, "lambda": f"{result.loss_lambda:g}",
+                  "trained for": f"{result.iterations:,} x {result.batch} crops", "output moves by": f"{moved:.3f}",
+                  "one crop a batch": f"{quality[system][0][0]:.2f}", "16 crops": f"{quality[system][0][-1]:.2f}",
+                  "evaluation mode": f"{quality[system][1]:.2f}"})
+if lines:
+    display(frames.show(pd.DataFrame(lines), "When the input is brighter by 0.2, and PSNR in dB"))
+
+# %% alt="PSNR in training mode against crops in the batch, and in evaluation mode, for three networks"
+if quality:
+    fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+    for (system, (training, evaluation)), style, marker in zip(quality.items(), ("-", "--", ":"), "os^"):
+        ax.plot(sizes, training, f"k{style}{marker}", markerfacecolor="w", label=f"{system}, training mode")
+        ax.axhline(evaluation, color="0.5", linestyle=style, label=f"{system}, evaluation mode")
+    ax.set(xscale="log", xticks=sizes, xlabel="crops in the batch", ylabel="PSNR (dB)")
+    ax.set_xticks(sizes, labels=map(str, sizes))
+    ax.minorticks_off()
+    ax.legend(fontsize=8)
+    plt.show()
+else:
+    display(plots.not_run("Training mode against evaluation mode"))
+
+# %% [markdown]
+# **What to notice** in the trainings that come with the project. As printed, with the log-SSIM term and no input added,
+# the output does not follow the batch's brightness even after training, and PSNR in training mode depends on how many
+# crops share a mean. For mean squared error alone the same network learns brightness in great part, through the borders
+# of its crops: the squared error presses for it, SSIM hardly minds a picture that is a little too bright. With the
+# input added the question does not arise.
+#
+# ## Where you meet this again
+#
+# - A training curve is drawn in training mode. That of the paper's network lies below what [notebook
+#   5](05_training.ipynb) then measures; with the input added it does not.
+# - Without the input added, part of the price of the log-SSIM term is brightness that is not learned ([notebook
+#   10](10_tables_5_6_ablation.ipynb)). With it the term costs nothing so early in a training ([notebook
+#   10b](10b_what_a_recipe_is_worth.ipynb)).
+# - In colour each channel loses its own mean: the rain networks of [notebook 8](08_table3_rain800.ipynb) and the camera
+#   networks of [notebook 7](07_table2_sim1800.ipynb) get hues wrong.
+# - The cells that notebooks [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
+#   add their input; else the comparison would rank them by how well they learn brightness.
+#
+# **What to take away.** A batch norm in training mode takes the mean of its batch away, and nothing behind it can bring
+# that back. A restoration network needs a way around: the input added to the output, as in
+# [DnCNN](https://arxiv.org/abs/1608.03981), or no batch norm, as in [EDSR](https://arxiv.org/abs/1707.02921).
+
+# %% [markdown]
+# ## Exercises
+#
+# **1** (easy). DnCNN has batch norms in all but its first and last layers. Predict how far its output moves when the
+# input is brighter by 0.2, and say why.
+#
+# <details><summary>Solution</summary>
+#
+# By 0.2. DnCNN estimates the noise and subtracts it from its input, so brightness goes around the batch norms. The
+# estimate itself does not see it: the network above moves by 0.200 before any training.
+#
+# </details>
+#
+# **2** (medium). Replace each batch norm of `Small` by an instance norm, which takes mean and variance of each picture
+# for itself, in evaluation mode too. Which columns of the table change, and how?
+#
+# <details><summary>Solution</summary>
+#
+# Without the input added, all three PSNR columns become about equal, and as low as the one with one crop a batch: each
+# crop is now always alone with its statistics, and no fixed ones let the brightness through in evaluation mode. This
+# makes an instance norm right for changing the style of a picture and wrong for restoring it. With the input added
+# nothing is lost, as before.
+#
+# </details>
+#
+# **3** (hard). Let crops have mean brightnesses that are independent, with variance $V$ about the training mean. How
+# does the brightness part of the squared error depend on the number $n$ of crops in a batch? Compare with what the page
+# prints for the network without the input added, and say what else enters.
+#
+# <details><summary>Solution</summary>
+#
+# The guess is the training mean, the truth the mean over the batch, so the part is the variance of a mean of $n$:
+# $V / n$. It should fall to an eighth from one crop to eight. It falls by less, because the means are neither
+# independent (crops come from a few photographs) nor centred: these test photographs are brighter than the training
+# ones, an error that all batches share and that no $n$ reduces.
+#
+# </details>
