@@ -22,6 +22,7 @@ exclude_patterns = [".*", "build", "runs", "data"]
 # ---- the pages, as they were executed ----
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 nb_render_markdown_format = "myst"  # the tables among the outputs, too
 myst_enable_extensions = ["dollarmath", "substitution"]
 myst_heading_anchors = 3
@@ -87,11 +88,23 @@ def anchor(link):
     return link[1] + re.sub(r"[^\w-]", "", link[2].lower())
 
 
+def imports(cell):
+    """Whether a cell begins with imports."""
+    return cell["cell_type"] == "code" and re.match(r"\s*(import|from) \w", "".join(cell["source"])) is not None
+
+
 def adapt(app, docname, source):
-    """What a page says in its own way, in MyST-NB's: the description of a picture (`alt`), links to headings."""
+    """What a page says in its own way, in MyST-NB's: the description of a picture (`alt`), links to headings. Imports
+    and the parameters of the run are folded, parameters that the run has replaced are left out."""
     if docname.startswith("notebooks/"):
         page = json.loads(re.sub(r"(\.ipynb#)([^)\\\"]+)", anchor, source[0]))
-        for cell in page["cells"]:
+        tags = [cell["metadata"].setdefault("tags", []) for cell in page["cells"]]
+        replaced = any("injected-parameters" in found for found in tags)
+        for cell, found in zip(page["cells"], tags):
+            if "parameters" in found and replaced:
+                found.append("remove-cell")
+            elif {"parameters", "injected-parameters"} & {*found} or imports(cell):
+                found.append("hide-input")
             if alt := cell["metadata"].get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
         source[0] = json.dumps(page)

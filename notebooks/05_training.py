@@ -206,7 +206,7 @@ else:
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
 # mode the network's batch norms see the statistics of the few crops of a batch; without a residual around it, it hardly
-# learns their mean brightness ([notebook 10](10_tables_5_6_ablation.ipynb)). In evaluation mode, where the statistics
+# learns their mean brightness ([notebook 5c](05c_batch_norm.ipynb)). In evaluation mode, where the statistics
 # are fixed, it does better: compare with the measured values below.
 
 # %% alt="Training PSNR against iterations: rising steeply, then flattening; pale batches, thick running mean"
@@ -301,7 +301,7 @@ for name, score in result.metrics.items():
 #
 # Much nearer. On the same crops, sixteen to a batch, the network as printed has 26.40 dB in evaluation mode and 24.28
 # in training mode, 2.1 dB less; with the input added 26.36 and 26.18, 0.2 dB less ([notebook
-# 10](10_tables_5_6_ablation.ipynb)). Brightness, which a batch norm takes away in training mode, now goes around the
+# 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm takes away in training mode, now goes around the
 # network.
 #
 # </details>

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,14 @@ def test_pictures_keep_their_descriptions(documents):
     for name in PAGES:
         alts = [image.get("alt", "") for image in documents[f"notebooks/{name}.html"].select(".cell_output img")]
         assert all(len(alt) > 20 and not alt.endswith(".png") for alt in alts), name
+
+
+def test_imports_and_parameters_are_folded_and_what_a_run_replaced_is_left_out(documents):
+    for name in PAGES:
+        shown = [cell for cell in documents[f"notebooks/{name}.html"].select("div.cell")]
+        folded = [cell for cell in shown if "tag_hide-input" in cell["class"]]
+        assert sum(bool(re.search(r"^profile = ", cell.text.strip(), re.MULTILINE)) for cell in shown) <= 1, name
+        assert not [cell for cell in shown if cell not in folded and re.match(r"import |from ", cell.text.strip())]
 
 
 def test_tables_and_equations_are_no_plain_text(documents):
