@@ -25,13 +25,14 @@
 #
 # In short:
 #
-# - **What needs no training comes out,** within a tenth of a decibel. BM3D's and WNNM's printed scores are met on
-#   pictures of half size, so that Table 1 compares numbers of different pictures.
-# - **The networks' claims are open.** Our trainings saw under a hundredth of the paper's pixels. At that length none of
-#   the printed leads comes out, and none is refuted.
-# - **That the search matters is not shown.** Searched cells cannot be told from random ones, in an experiment that
-#   would have missed half a decibel every other time. For de-raining the published cell looks worse than other cells,
-#   after very short trainings.
+# - **What holds.** WNNM, which nobody trains, has its printed scores at sigma 30 and 50 on pictures of half size. So
+#   has BM3D, from whose scores half size was inferred. The denoising network has its 0.63M parameters, from which its
+#   path was inferred.
+# - **What does not.** The network is not smaller than NLRN: it has nearly twice as many parameters. Its search takes
+#   more than the third of Auto-DeepLab's memory. On SIM1800 the paper's own table has two systems ahead of it.
+# - **What is open.** Every lead of a trained network, for our trainings saw under a hundredth of the paper's pixels:
+#   none of the printed leads comes out, and none is refuted. And whether the search matters: searched cells cannot be
+#   told from random ones, in an experiment that would have missed half a decibel every other time.
 
 # %%
 import math
@@ -49,6 +50,17 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
+# ## The words
+#
+# - `reproduced`: the printed number lies within our interval, or as near as [appendix A](A_every_printed_number.ipynb)
+#   says, and the interval does not contain zero.
+# - `fitted`: it does, but something of our measurement had been inferred from it.
+# - `undecided`: the interval contains zero, and the printed number as well, or the paper prints none.
+# - `differs`: the printed number lies outside the interval.
+# - `undertrained`: it lies outside, and our training saw less than a tenth of the paper's pixels. Nothing follows but
+#   that the claim has to wait.
+# - `not comparable`: other pictures, fewer pictures, or other hardware.
+#
 # ## All intervals at once
 #
 # Every claim here is a difference between two systems, in dB of PSNR. The thick part of a line is its 95% interval over
@@ -63,8 +75,10 @@ display(verdict_plots.intervals(found))
 # %% [markdown]
 # **Where the thin lines come from.** Nearly all networks here were trained once, so that their own scatter is not
 # known. The published cell was trained from four seeds at a short budget, for each of the two tasks. These four give a
-# standard deviation, and the interval assumes that it holds for every network and budget. The t distribution with three
-# degrees of freedom makes the lines long, as four trainings deserve:
+# standard deviation, and the interval assumes that it holds for every network and budget. Other trainings scatter as
+# much or more: [notebook 10b](10b_what_a_recipe_is_worth.ipynb) has two seeds of another recipe, [notebook
+# 14](14_searching_in_a_table.ipynb) ten cells after very short trainings. The t distribution with three degrees of
+# freedom makes the lines long, as four trainings deserve:
 
 # %%
 for task, groups in known.cells.items():
@@ -75,16 +89,9 @@ for task, groups in known.cells.items():
 # %% [markdown]
 # **What to notice.** Where nothing is trained, the lines are short and the crosses lie on them, or nearly so. Where
 # networks are trained, most crosses lie to the right of the lines: the paper's trainings are a thousand times as long
-# as most of ours, and this is what `undertrained` means. Adding the network's input to its output moves it by more than
-# a decibel, further than any choice between cells.
-#
-# ## The words
-#
-# `reproduced`: the printed number lies within our interval, or as near as [appendix A](A_every_printed_number.ipynb)
-# says, and the interval does not contain zero. `fitted`: it does, but our measurement had been inferred from it.
-# `undecided`: the interval contains zero, and the paper's number or nothing to compare it with. `differs`: the printed
-# number lies outside. `undertrained`: it does, and our training saw less than a tenth of the paper's pixels, so that
-# nothing follows but that the claim has to wait. `not comparable`: other pictures, or other hardware.
+# as most of ours, and this is what `undertrained` means. After such short trainings the network as printed is more than
+# a decibel below itself with its input added; after fourteen times as many pixels the two are level ([notebook
+# 6](06_table1_bsd500.ipynb)), and [notebook 5c](05c_batch_norm.ipynb) shows why.
 
 
 # %%
@@ -96,16 +103,20 @@ def number(value, verdict=None):
 
 
 def show(topic):
-    """The claims of one topic as a table."""
-    lines = ["| claim | in the paper | here | ± pictures | ± with seeds | evidence | verdict | page |",
-             "|:--|--:|--:|--:|--:|:--|:--|:--|"]
+    """The claims of one topic as a table, the evidence in small print below each claim."""
+    columns = {"claim": ":--", "in the paper": "--:", "here": "--:", "± pictures": "--:", "± with seeds": "--:",
+               "verdict": ":--", "page": ":--"}
+    rows = []
     for verdict in (verdict for verdict in found if verdict.topic.startswith(topic)):
         page = f"[{verdict.page.partition('_')[0]}]({verdict.page}.ipynb)"
         in_paper = number(verdict.printed, verdict) or ("better" if verdict.unit == "dB" else "")
-        parts = [verdict.claim, in_paper, number(verdict.measured, verdict), number(verdict.pictures),
-                 number(verdict.both), verdict.evidence, f"**{verdict.verdict}**", page]
-        lines.append(f"| {' | '.join(parts)} |")
-    display(Markdown("\n".join(lines)))
+        rows.append((f"{verdict.claim}<br><small>{verdict.evidence}</small>", in_paper,
+                     number(verdict.measured, verdict), number(verdict.pictures), number(verdict.both),
+                     f"**{verdict.verdict}**", page))
+    shown = [i for i, cells_of_column in enumerate(zip(*rows)) if any(cells_of_column)]
+    lines = [[list(columns)[i] for i in shown], [list(columns.values())[i] for i in shown],
+             *([row[i] for i in shown] for row in rows)]
+    display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines)))
 
 
 # %% [markdown]
@@ -143,9 +154,13 @@ show("Table 3")
 # ## Section 4.3: the cell
 #
 # Changed cells were all trained from seed 0, so each is compared with the published cell from seed 0, with the same
-# first weights and the same batches. That training happens to be the published cell's best of four for denoising. For
-# de-raining all four of its trainings lie at the lower end of the 18: at this budget the published cell looks worse
-# than the others, by little.
+# first weights and the same batches. That training happens to be the published cell's best of four for denoising.
+#
+# For de-raining all four of its trainings lie at the lower end of the 18. Counted as 18 independent trainings that has
+# a p-value of 0.005, the chance that a random order is as lopsided; but four trainings of one cell are not four cells.
+# Counted once, from the seed that all others have, the published cell is the lowest of 15, and luck puts a cell at one
+# of the two ends in 2 of 15 cases. So it looks worse than the others at this budget, by little, and not by much more
+# than luck would do.
 
 # %%
 show("Section 4.3")
@@ -161,9 +176,9 @@ if {"searched", "random"} <= drawn.keys():
 # %% [markdown]
 # ## Section 4.4: the log-SSIM term
 #
-# What the term buys depends on the network. As printed, it costs PSNR and adds SSIM, at every noise level and for rain:
-# the network cannot pass its input's brightness on, and SSIM does not press it to. With the input added, early in a
-# training, it adds both.
+# What the term buys depends on the network. As printed, it costs PSNR and adds SSIM in every line, at sigma 30 within
+# the interval: it leaves the network's brightness unlearned ([notebook 5c](05c_batch_norm.ipynb)). With the input
+# added, early in a training, it adds both.
 
 # %%
 show("Section 4.4")
@@ -182,8 +197,8 @@ show("Size, memory, time")
 #
 # 1. **Longer trainings.** For the claims that are `undertrained`, a tenth of the paper's pixels is the bar set here.
 # 2. **Seeds.** The thin lines shrink from 0.8 to about 0.3 dB with three trainings of each system at the same budget.
-# 3. **More cells.** [Notebook 14](14_searching_in_a_table.ipynb) trains hundreds of random cells for a minute or two
-#    each, so that a cell's rank among them can be told from luck.
+# 3. **More cells.** [Notebook 14](14_searching_in_a_table.ipynb) has begun a table of random cells, so that a cell's
+#    rank among them can be told from luck.
 
 # %% [markdown]
 # **What to take away.** Agreement without a training is strong evidence, and cheap. A difference between two trainings
@@ -193,7 +208,35 @@ show("Size, memory, time")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Which of the verdicts would change if the seeds' standard deviation were half as large? Which would not?
-# 2. Four of 18 trainings lie lowest but for three pairs. Work out the exact two-sided p of the Mann-Whitney test by
-#    counting how many of the ways to choose 4 of 18 are at least as extreme.
-# 3. The page makes some twenty comparisons at 95%. How many would you expect to exclude a true value by chance?
+# **1** (medium). Which verdicts on trained networks would change if the standard deviation over seeds were half as
+# large?
+#
+# <details><summary>Solution</summary>
+#
+# One. IR-NAS with its input added is 0.44 dB behind N3Net, ± 0.82 dB: undecided. With half the deviation that is ± 0.45
+# dB, which no longer contains the printed lead of 0.27 dB: undertrained. All others stay, because the printed leads
+# lie far off or the measured differences are small.
+#
+# </details>
+#
+# **2** (hard). Of 18 trainings four are of the published cell, and of the 56 pairs of one of these with another cell's
+# it is ahead in three. Work out the exact two-sided p of the Mann-Whitney test by counting.
+#
+# <details><summary>Solution</summary>
+#
+# There are 3,060 ways to choose 4 of 18 places. The four lowest places give 0 pairs, and each step of a chosen place
+# upwards gives one more. With 1 pair there is 1 way, with 2 there are 2, with 3 there are 3 (the partitions of the
+# number into at most four parts), so 1 + 1 + 2 + 3 = 7 ways are at least as extreme at this end. With the other end
+# that is 14 of 3,060, p = 0.0046.
+#
+# </details>
+#
+# **3** (easy). The page makes some thirty comparisons at 95%. In how many would you expect the interval to miss the
+# true value by chance, if all were independent? What does that say about a single surprising line?
+#
+# <details><summary>Solution</summary>
+#
+# In 5% of them, one or two. So one surprising line among thirty is no surprise; a pattern of many lines is one, and a
+# single line that matters wants to be measured again, from other seeds.
+#
+# </details>

@@ -28,8 +28,7 @@ from IPython.display import HTML, display
 from irnas_lib.experiments import results, runs, times
 from irnas_lib.figures import all, verdict_plots
 from irnas_lib.files import ROOT, run_folder
-from irnas_lib.pipeline import profiles
-from irnas_lib.tables import printed, trace, verdicts, writers
+from irnas_lib.tables import frames, printed, trace, verdicts, writers
 
 print(runs.versions("torch", "numpy", "pandas", "matplotlib"), "on", runs.device_name(runs.best_device()))
 
@@ -46,8 +45,7 @@ measured = list({result.stem: result
                  for folder in runs.folders(profile) for result in results.load(folder / "results")}.values())
 traced = trace.trace(measured, times.load(), all.measurements(runs.SHIPPED, "bench"), runs.all_searches(profile))
 assert [entry.printed for entry in traced] == numbers and len(numbers) == 125
-titles = {str(number): f"Table {number}: {layout.caption.partition(',')[0]}"
-          for number, layout in writers.LAYOUTS.items()} | {"claim": "Claims of the text"}
+titles = {str(number): f"Table {number}" for number in writers.LAYOUTS} | {"claim": "Claims of the text"}
 groups = {title: [entry for entry in traced if entry.printed.where == where] for where, title in titles.items()}
 display(verdict_plots.ledger(groups))
 
@@ -62,7 +60,8 @@ counts = pd.DataFrame.from_dict(rows, orient="index")
 # %% [markdown]
 # **What to notice.** Most of what is measured cannot be compared: other pictures than the paper's, a protocol that the
 # paper does not name, another machine's time, or every tenth picture of the test set. What can be compared and agrees
-# is of methods that nobody trains, or was inferred from the very number.
+# is of methods that nobody trains, or was inferred from the very number. What differs is six counts and ratios of
+# parameters and memory; no PSNR is among them.
 #
 # ## What the verdicts mean
 #
@@ -74,7 +73,8 @@ counts = pd.DataFrame.from_dict(rows, orient="index")
 #   difference says nothing.
 # - **not comparable**: other pictures, fewer pictures, an unknown protocol, or times of other hardware, of which
 #   neither seconds nor ratios compare.
-# - **failed**: our training of it came to nothing. **not run**: nothing is measured.
+# - **failed**: our training of it diverged and has no number. (One that ended far too low, as NLRN's, has a number, and
+#   its verdict says that it counts as failed.) **not run**: nothing is measured.
 #
 # How far ours may lie from a printed number and count as reproduced:
 
@@ -123,8 +123,9 @@ for item in numbers:
         if note.startswith("slip") or "swap" in note:
             noise = f" at sigma {item.sigma}" if item.sigma else ""
             slips.setdefault(note, []).append(f"Table {item.where}, {item.metric} of {item.system}{noise}")
-folded(f"{len(slips)} slips in the printed tables", ["note", "concerns"],
-       [(note, where[0] + (f" and {len(where) - 1} more" if where[1:] else "")) for note, where in slips.items()])
+display(frames.show(pd.DataFrame({
+    "note": note, "concerns": where[0] + (f" and {len(where) - 1} more" if where[1:] else "")}
+    for note, where in slips.items()), f"{len(slips)} slips in the printed tables"))
 
 # %% [markdown]
 # ## The results behind it
@@ -213,23 +214,38 @@ folded(f"{len(METHOD) + len(claims)} sections, equations and claims", ["of the t
 print(f"{there} of the {len(FIGURES)} files were there when this page ran; the end of a run draws them all")
 
 # %% [markdown]
-# ## What a profile runs
-#
-# A job is a notebook and its parameters. A search or training that is finished is found by its parameters and loaded,
-# so running again costs little, and a change of prose costs nothing. The scales are data, in `profiles.toml`; what is
-# left of a profile, and about how long it takes, says `python -m irnas_lib.pipeline.batch left gpu`.
-
-# %%
-for name in profiles.names():
-    jobs = profiles.load(name)
-    folded(f"{name}: {len(jobs)} jobs on {', '.join(dict.fromkeys(profiles.datasets(name).values()))}",
-           ["job", "parameters"], [(job.name, ", ".join(
-               f"{key} = {value}" for key, value in job.parameters.items() if key != "profile")) for job in jobs])
-
-# %% [markdown]
 # ## Exercises
 #
-# 1. Choose one number of the paper's Table 1. Which files would have to change for its "measured" to change?
-# 2. The paper calls its network's 0.63M parameters 92.65% of N3Net's. Which of the notes above makes you doubt the
-#    comparison?
-# 3. Take a claim whose verdict is "differs". Is the paper wrong, is this project, or do the two count different things?
+# **1** (easy). Choose a trained network's number of the paper's Table 1. Which files would have to change for its
+# "measured" to change?
+#
+# <details><summary>Solution</summary>
+#
+# The result file of its training in `checkpoints/results/`, which holds the scores; everything else is made from that.
+# The page then also needs the weights whose hash the result names, if it is measured anew, and
+# `checkpoints/SHA256SUMS`, which lists both. `figures/table1.csv` and this page follow from them.
+#
+# </details>
+#
+# **2** (medium). The paper calls its network's 0.63M parameters 92.65% of N3Net's. What makes you doubt the comparison?
+#
+# <details><summary>Solution</summary>
+#
+# It is 0.63 / 0.68 = 92.65%, a share of two rounded numbers that were counted by different rules. N3Net's 0.68M is what
+# one finds if one divides the bytes of its checkpoint by 4 and by 2^20; it uses 705,511 parameters. IR-NAS's 0.63M is
+# 661,693 divided by 2^20. Parameter by parameter the share is 93.79%: one percent further, and by the same rule for
+# both.
+#
+# </details>
+#
+# **3** (hard). Take a claim whose verdict is `differs`. Is the paper wrong, is this project, or do the two count
+# different things? How would you find out?
+#
+# <details><summary>Solution</summary>
+#
+# Take "64.29% of NLRN's parameters", where 194.56% is found. The printed share is 0.63 / 0.98. But NLRN's authors share
+# the weights of one block over all its steps, and the network rebuilt from their layers has 340,099 parameters, a third
+# of 0.98M. So the two seem to count different things, and the claim that IR-NAS is the smaller one rests on that. To be
+# sure one would need the program that counted 0.98M.
+#
+# </details>

@@ -22,7 +22,7 @@ from irnas_lib.data import camera, datasets
 from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tiles import corners
-from irnas_lib.evaluation import inference
+from irnas_lib.evaluation import inference, systems
 from irnas_lib.experiments import edits, results, runs, searching
 from irnas_lib.files import ROOT, read_json
 from irnas_lib.genotypes import PUBLISHED
@@ -31,12 +31,12 @@ from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks, pictures
 from irnas_lib.search_space import OPERATIONS, edges, levels, states
 from irnas_lib.supernet import Supernet
-from irnas_lib.tables import printed
+from irnas_lib.tables import printed, verdicts
 
 NOTEBOOKS = ROOT / "notebooks"
 SOLVED = re.compile(r"^\*\*(\d+)\*\* \((easy|medium|hard)\)\. (.+?)\n\n<details><summary>Solution</summary>\n\n"
                     r"(.+?)\n\n</details>$", re.MULTILINE | re.DOTALL)
-UNSOLVED = {"00_start_here", "16_verdicts", "A_every_printed_number"}  # pages whose exercises have no solutions yet
+UNSOLVED = {"00_start_here"}  # pages whose exercises have no solutions yet
 
 
 def prose(page):
@@ -330,6 +330,39 @@ def rank():
             f"{ahead} of them are ahead", f"{published:.2f} dB", "rank 5 of 10"]
 
 
+def shares_of_parameters():
+    ours, theirs = (systems.registered(system, 1, architecture) for system, architecture in (
+        ("IR-NAS", systems.published("denoising")), ("N3Net", None)))
+    return [f"0.63 / 0.68 = {100 * 0.63 / 0.68:.2f}%", f"{theirs:,} parameters", f"{ours:,} divided by 2^20",
+            f"{100 * ours / theirs:.2f}%"]
+
+
+def share_of_nlrn():
+    ours, theirs = (systems.registered(system, 1, architecture) for system, architecture in (
+        ("IR-NAS", systems.published("denoising")), ("NLRN", None)))
+    return [f"{100 * 0.63 / 0.98:.2f}% of NLRN", f"{100 * ours / theirs:.2f}%", f"{theirs:,} parameters"]
+
+
+def half_the_deviation():
+    known = verdicts.evidence("gpu")
+    with pytest.MonkeyPatch.context() as patch:
+        before, over_seeds = verdicts.verdicts(known), verdicts.over_seeds
+        patch.setattr(verdicts, "over_seeds", lambda groups, trainings=2: over_seeds(groups, trainings) / 2)
+        after = verdicts.verdicts(known)
+    ((line, changed),) = [(line, then) for line, then in zip(before, after) if line.verdict != then.verdict]
+    assert line.claim == "IR-NAS over N3Net, input added"
+    return [f"{-line.measured:.2f} dB behind", f"± {line.both:.2f} dB: {line.verdict}",
+            f"± {changed.both:.2f} dB, which no longer", f"{line.printed:.2f} dB: {changed.verdict}"]
+
+
+def lopsided():
+    ways = [sum(places) - 10 for places in itertools.combinations(range(1, 19), 4)]
+    counts = Counter(ways)
+    p = 2 * sum(counts[pairs] for pairs in range(4)) / len(ways)
+    assert p == stats.mannwhitneyu([1, 2, 3, 7], [4, 5, 6, *range(8, 19)], method="exact").pvalue
+    return [f"{len(ways):,} ways", " + ".join(str(counts[pairs]) for pairs in range(4)) + " = 7", f"p = {p:.4f}"]
+
+
 def random_cells_needed():
     n = math.log(0.05) / math.log(0.95)
     assert 1 - 0.95 ** 59 >= 0.95 > 1 - 0.95 ** 58
@@ -354,7 +387,7 @@ def instance_norms():
             (body(x) + added * x - y).square().mean().backward()
             optimizer.step()
         with torch.no_grad():
-            scores = [psnr(network(noisy) + added * noisy, clean).mean().item() for network in (body.train(), body.eval())]
+            scores = [psnr(net(noisy) + added * noisy, clean).mean().item() for net in (body.train(), body.eval())]
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)
         found.append(f"{scores[0]:.1f} dB")
     return found
@@ -365,10 +398,12 @@ def instance_norms():
     ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 2, first_choices),
     ("03", 3, steps_of_adam),
     ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, identity),
-    ("05b", 2, break_even), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages), ("08", 1, rescan), ("09", 1, changes),
+    ("05b", 2, break_even), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages),
+    ("08", 1, rescan), ("09", 1, changes),
     ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
-    ("14", 3, random_cells_needed)])
+    ("14", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, lopsided),
+    ("A", 2, shares_of_parameters), ("A", 3, share_of_nlrn)])
 def test_the_numbers_of_a_solution(page, number, computed):
     text, wanted = solution(page, number), computed()
     assert wanted and not [number for number in wanted if number not in text], text

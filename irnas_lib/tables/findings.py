@@ -1,0 +1,103 @@
+"""The five findings that matter most, in words, with their numbers: what the start page shows."""
+
+import math
+from collections.abc import Mapping
+from statistics import mean
+from typing import NamedTuple
+
+import torch
+
+from irnas_lib import decode
+from irnas_lib.experiments import cells, table_facts
+from irnas_lib.experiments.config import pixels
+from irnas_lib.experiments.results import best, has_usual_loss
+from irnas_lib.tables.verdicts import Evidence, Verdict, psnrs, share, verdicts
+
+
+class Finding(NamedTuple):
+    """In words: what was found, the numbers, how far they can be trusted."""
+
+    finding: str
+    measured: str
+    strength: str
+
+
+def five(known: Evidence) -> list[Finding]:
+    """Five findings on the paper; those for which something is not measured are left out."""
+    claims = {verdict.claim: verdict for verdict in verdicts(known)}
+    return [found for make in (_pictures, _tiles, _bm3d, _search, _schedule) if (found := make(known, claims))]
+
+
+def _pictures(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    bm3d, wnnm = (claims[f"{system} at sigma 50, pictures of half size"] for system in ("BM3D", "WNNM"))
+    whole = best(known.results, "denoising", "BM3D", 50, "strict")
+    if whole is None or math.isnan(bm3d.measured + wnnm.measured):
+        return None
+    score = whole.metrics["strict"]
+    return Finding("The paper's Table 1 compares scores of different pictures.",
+                   f"BM3D, printed {bm3d.printed:.2f} dB: {bm3d.measured:.2f} on pictures of half size, "
+                   f"{score['psnr']:.2f} on whole ones. WNNM, printed {wnnm.printed:.2f}: {wnnm.measured:.2f} on those "
+                   "of half size.",
+                   f"Strong: {score['pictures']} pictures, nothing trained. That half size was meant is inferred from "
+                   "BM3D; WNNM confirms it.")
+
+
+def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    alike = [result.metrics for result in known.results if (result.task, result.sigma, result.recipe) == (
+        "denoising", 50, "matched") and has_usual_loss(result)]
+    lifts = [scores["redrawn"]["psnr"] - scores["strict"]["psnr"] for scores in alike
+             if {"redrawn", "strict"} <= scores.keys()]
+    if not lifts:
+        return None
+    return Finding("Noise drawn anew in overlapping tiles flatters every network.",
+                   f"Measured so, as by the authors' test program, networks gain {min(lifts):.2f} to {max(lifts):.2f} "
+                   "dB, and nothing in them has changed. The printed lead of IR-NAS over N3Net is "
+                   f"{claims['IR-NAS over N3Net, as printed'].printed:.2f} dB.",
+                   f"Strong: {len(lifts)} trainings at sigma 50, and a formula predicts it, tried on DnCNN. That the "
+                   "paper measured so is inferred.")
+
+
+def _bm3d(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    whole = [result for result in known.results if (result.task, result.sigma) == ("denoising", 50)
+             and result.metrics.get("strict", {}).get("pictures") == 200]
+    bm3d = next((result for result in whole if result.system == "BM3D"), None)
+    trained = [result for result in whole if result.iterations]
+    if bm3d is None or not trained:
+        return None
+    first = max(trained, key=lambda result: result.metrics["strict"]["psnr"])
+    scores = [result.metrics["strict"]["psnr"] for result in (bm3d, first)]
+    seeds = cells.over_seeds(known.cells["denoising"])
+    who = "No network trained here is yet" if scores[0] > scores[1] else "The best network trained here is"
+    return Finding(f"{who} ahead of BM3D, which learns nothing.",
+                   f"At sigma 50 BM3D has {scores[0]:.2f} dB. The best of {len(trained)} networks that were measured "
+                   f"on all pictures is {first.system}, with {scores[1]:.2f}.",
+                   f"Fair: 200 pictures, but one seed each (another one moves a network by about {seeds:.2f} dB), and "
+                   f"{share(pixels(first) or 0)}.")
+
+
+def _search(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    groups, others = known.cells["denoising"], list(cells.over_the_same_seed(known.cells["deraining"]).values())
+    lead = claims["searched cells over random ones, denoising"]
+    if math.isnan(lead.measured) or not others:
+        return None
+    found, drawn = psnrs(groups, ["searched"]), psnrs(groups, ["random"])
+    power = table_facts.power(0.5, table_facts.pooled(found, drawn), len(found), len(drawn))
+    return Finding("Whether the search matters cannot be said yet.",
+                   f"Denoising: searched cells are {lead.measured:+.2f} ± {lead.both:.2f} dB from random ones. "
+                   f"De-raining: {sum(gain > 0 for gain in others)} of {len(others)} other cells are above the one "
+                   f"published that was trained from the same seed, on average by {mean(others):.2f} dB.",
+                   f"Weak: {len(found)} cells against {len(drawn)} show a difference of 0.5 dB with a chance of "
+                   f"{power:.0%}, and the trainings are very short.")
+
+
+def _schedule(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
+    entropies = [decode.undecided(torch.tensor(search["alpha"], dtype=torch.float64).softmax(dim=1)).mean().item()
+                 for search in known.searches]
+    if not entropies:
+        return None
+    return Finding("A short search at the paper's learning rates decides nothing.",
+                   "At its end the six candidates of an edge still have nearly equal weights (their entropy is "
+                   f"{min(entropies):.3f} to {max(entropies):.3f} of that of equal ones), so a cell is read off "
+                   "near-ties. The published path of widths is one of the two likeliest before any learning.",
+                   f"Fair: {len(entropies)} searches, far shorter than the paper's. Which path is likeliest depends "
+                   "on how its chances are normalised, which the paper does not say.")
