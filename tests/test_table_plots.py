@@ -39,7 +39,13 @@ def test_regret_is_drawn_as_its_mean_and_an_effect_as_its_interval():
     assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[0.1, 0.3], [0.2]]
 
 
-@pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.pareto([], 1),
+def test_two_seeds_of_a_cell_are_a_point():
+    pair = [RECORDS[0] | {"seed": seed, "test": {"psnr": psnr}} for seed, psnr in ((0, 20.0), (1, 21.5))]
+    (axes,) = table_plots.seeds([*pair, RECORDS[1]], 100).axes
+    assert [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"] == [[[20.0, 21.5]]]
+
+
+@pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.pareto([], 1), table_plots.seeds([], 1),
                                     table_plots.regrets({}), table_plots.effects([])])
 def test_an_empty_table_is_not_run(figure):
     assert "not run" in " ".join(text.get_text() for axes in figure.axes for text in axes.texts) + " ".join(

@@ -43,6 +43,20 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
+def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
+    """PSNR of each repeated cell from seed 1 against that from seed 0: on the diagonal where seeds make no difference."""
+    pairs = [(each[0], each[1]) for each in by_cell(records, pixels).values() if {0, 1} <= each.keys()]
+    if not pairs:
+        return not_run("Two seeds of each cell")
+    plot = Plot(3.6, 3.4)
+    axes = plot.subplots()
+    axes.axline(pairs[0][:1] * 2, slope=1, color="0.6", linewidth=1)
+    axes.plot(*zip(*pairs), "ko", markersize=5, markerfacecolor="w")
+    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from seed 1 (dB)", aspect="equal")
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
 def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR against multiply-accumulates. The line joins the cells that no cheaper one equals."""
     cells = [record for record in random_cells(records)
