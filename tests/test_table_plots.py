@@ -45,8 +45,8 @@ def test_two_seeds_of_a_cell_are_a_point():
     assert [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"] == [[[20.0, 21.5]]]
 
 
-@pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.pareto([], 1), table_plots.seeds([], 1),
-                                    table_plots.regrets({}), table_plots.effects([])])
+@pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.pareto([], 1),
+                                    table_plots.seeds([], 1), table_plots.regrets({}), table_plots.effects([])])
 def test_an_empty_table_is_not_run(figure):
     assert "not run" in " ".join(text.get_text() for axes in figure.axes for text in axes.texts) + " ".join(
         text.get_text() for text in figure.texts)

@@ -44,7 +44,7 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
-    """PSNR of each repeated cell from seed 1 against that from seed 0: on the diagonal where seeds make no difference."""
+    """PSNR of each repeated cell from seed 1 against that from seed 0; on the diagonal the two agree."""
     pairs = [(each[0], each[1]) for each in by_cell(records, pixels).values() if {0, 1} <= each.keys()]
     if not pairs:
         return not_run("Two seeds of each cell")
