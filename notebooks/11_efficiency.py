@@ -19,22 +19,22 @@
 # **Why it matters.** The paper claims a small and fast network, and a search that takes a third of Auto-DeepLab's
 # memory and six hours. A count is the same everywhere, a time is not.
 #
-# **What it needs.** [Notebook 2](02_search_space.ipynb). A minute to run.
+# **What it needs.** [Notebook 2](02_search_space.ipynb). 
 
 # %%
+import math
 
-import textwrap
-
+import pandas as pd
 import torch
 from IPython.display import display
 
 from irnas_lib.benchmarks import bench
 from irnas_lib.evaluation import inference, systems
-from irnas_lib.experiments import runs
+from irnas_lib.experiments import runs, times
 from irnas_lib.figures import all, bench_plots
 from irnas_lib.pipeline import profiles
 from irnas_lib.supernet import Supernet
-from irnas_lib.tables import printed
+from irnas_lib.tables import frames, verdicts
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
@@ -43,13 +43,30 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
-# ## What the paper claims
+# ## What the paper claims, and what comes out
+#
+# A share or a count can be compared; a time on other hardware cannot.
 
 # %%
-for claim in printed.load():
-    if claim.where == "claim":
-        print(f"{claim.metric:32} {claim.value:>8} {claim.unit}")
-        print(textwrap.indent(textwrap.fill(claim.note, 100), "    "))
+claims = [verdict for verdict in verdicts.verdicts(verdicts.evidence(profile)) if verdict.page == "11_efficiency"]
+display(frames.show(pd.DataFrame({
+    "claim": verdict.claim, "printed": f"{verdict.printed:.4g} {verdict.unit}",
+    "here": "" if math.isnan(verdict.measured) else f"{verdict.measured:.4g} {verdict.unit}",
+    "verdict": verdict.verdict} for verdict in claims), "claims on size, memory and time"))
+
+# %% [markdown]
+# **What to notice.** The count of parameters comes out (the path was inferred from it). The network is a little smaller
+# than N3Net, by one percent less than printed, and it is nearly twice as large as NLRN. Auto-DeepLab itself was not
+# run: its share of memory compares Eq. 5 with Eq. 6 in our own implementation. The two speeds are those of a CPU here
+# and of a GTX 980 there:
+
+# %%
+for task, record in times.load().items():
+    seconds = sorted(times.scaled(record).items(), key=lambda item: item[1])
+    display(frames.show(pd.DataFrame({
+        "system": system, "seconds a picture": f"{taken / record['test_pictures']:.2f}",
+        "pictures timed": str(times.restored_by(record, system))} for system, taken in seconds),
+        f"{task}, {record['device']}, the fastest first"))
 
 # %% [markdown]
 # ## Parameters and multiply-adds
@@ -82,30 +99,39 @@ print(f"IR-NAS: {both['value'] * 1000:.1f} ms for {shape[-1]}x{shape[-2]} on {ru
       f"{both['ratio']:.2f} times DnCNN's time")
 
 # %% [markdown]
-# ## Every ratio
+# **What to notice.** The same arithmetic takes about twice as long in IR-NAS. Exercise 2 shows where: a deformable
+# convolution reads one number for five multiplications, an ordinary one for 180.
 #
-# `make bench` measures them, once for a machine. Smaller is better. The deformable convolution and the supernet are
-# compared with the obvious way to write them: torchvision's operator, one edge after the other. A ratio is the median
-# of those within a turn, so it need not be the quotient of two times that are printed here, and the spread is the
-# largest ratio of a turn less the smallest. They were taken with nothing else running; the comparison above is of this
-# page's run, maybe beside other work. Of crops a second and of `matrix_share` more is better; the latter is the rate of
-# a training step's arithmetic over that of a large matrix product on the same device. `resumption` counts the killed
-# runs that end with the bits of an undisturbed one.
+# ## How much faster than the obvious way
+#
+# `make bench` measures this implementation against the obvious way to write each part, both sides in the same run on a
+# quiet machine. The ratio is the median over turns, the spread the largest ratio less the smallest. Here is what
+# matters for the search and for a training; the rest is in `checkpoints/bench.json`.
 
-# %% alt="Bars: the time and memory of each measured part as a ratio to what it is compared with"
+# %%
 measured = {name: all.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}
-for name, part in measured["bench"].items():
-    ratio = "" if part["ratio"] is None else f"{part['ratio']:7.3f} of {part['against']}"
-    spread = "" if part["spread"] is None else f"(spread {part['spread']:.3g})"
-    print(f"{name:28} {part['value']:9.4g} {part['unit']:8} {ratio} {spread}")
-display(bench_plots.ratios(measured["bench"]))
+PARTS = {
+    "deform_conv_20": "deformable convolution, 20 channels, forward and backward",
+    "dilated_depthwise": "dilated depthwise convolution, float32",
+    "dilated_depthwise_bf16": "dilated depthwise convolution, bfloat16",
+    "train_pixels": "a pixel of training, IR-NAS + residual, bfloat16",
+    "train_pixels_dncnn": "a pixel of training, DnCNN, bfloat16",
+    "network_train": "a training step of IR-NAS",
+    "network_infer": "a picture restored by IR-NAS",
+    "supernet_step": "a step of the search, time",
+    "supernet_memory": "a step of the search, peak memory",
+    "supernet_memory_recompute": "the same, cells computed twice"}
+display(frames.show(pd.DataFrame({
+    "what": words, "against": part["against"], "ratio": f"{part['ratio']:.3g}",
+    "spread": "" if part["spread"] is None else f"{part['spread']:.2g}"}
+    for name, words in PARTS.items() if (part := measured["bench"].get(name))), "time or memory, ours / theirs"))
 
 # %% [markdown]
 # ## How the cost grows
 #
-# Time and peak memory of one supernet step along each axis of its size. An exponent of 1 means twice the cost for
-# twice the size. There are as many pixels as the square of the side. Layers are above 1, for the first ones have fewer
-# cells; so are nodes, for a cell of N nodes has N (N + 3) / 2 edges.
+# Time and peak memory of one supernet step along each axis of its size. An exponent of 1 means twice the cost for twice
+# the size. The exponent for the side is near 2, because pixels grow with its square. That for layers exceeds 1 because
+# the first layers hold fewer cells, and that for nodes because a cell of N nodes has N (N + 3) / 2 edges.
 
 # %% alt="Time and memory of a supernet step against width, layers, nodes, batch and side, with exponents"
 display(bench_plots.growth(measured["growth"]))
@@ -113,17 +139,12 @@ display(bench_plots.growth(measured["growth"]))
 # %% [markdown]
 # ## Half the bits
 #
-# A GPU multiplies bfloat16 several times faster than float32. The loss stays in float32, and so do the weights; only
-# the network's arithmetic is shortened. What does it cost the training? The same short training, both ways, on the
-# machine of the ratios above:
+# The finding: the same curve, and hardly any gain in speed on the CPU of these measurements. Weights, batch norms and
+# the loss stay in float32; only the network's arithmetic is shortened to bfloat16. (A GPU multiplies bfloat16 several
+# times faster than float32; there it was not measured.)
 
 # %% alt="Training PSNR in float32 and in bfloat16: the two curves coincide"
 display(bench_plots.precision(measured["precision"]))
-
-# %% [markdown]
-# **What to notice.** In what comes with the project the curves coincide, so nothing is lost. Hardly anything is gained
-# either, on the CPU of those measurements: both took about as long. (The dilated convolutions stay in float32 there;
-# REPRODUCTION.md says why. On a GPU this was not measured.)
 
 # %% [markdown]
 # ## Memory of the search: Eq. 5 against Eq. 6
@@ -142,10 +163,11 @@ for sharing, equation in (("cell", "Eq. 5"), ("edge", "Eq. 6")):
     print(f"{equation}: {cells} cells, {weights:,} weights, {4 * weights / 2 ** 20:.1f} MB")
 
 # %% [markdown]
-# Kept activations, counted: autograd is asked for the bytes that it saves during one forward pass, at a width that
-# any machine can hold. `recompute` keeps only what goes into each cell, and computes the cell again when its
-# gradients are due: a third more arithmetic for a fraction of the memory. (`make bench` measures the peaks at the
-# paper's size.)
+# Most of the memory is not weights but activations that are kept for the backward pass. PyTorch says which: a function
+# given to `saved_tensors_hooks` is called with every tensor that autograd keeps, so their bytes can be added up.
+# (Tensors that share memory count once, parameters not at all; the width is one that any machine can hold.) `recompute`
+# keeps only what goes into each cell, and computes the cell again when its gradients are due: a third more arithmetic
+# for a fraction of the memory.
 
 # %%
 def saved_bytes(**options) -> int:
@@ -160,8 +182,10 @@ def saved_bytes(**options) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = supernet(torch.rand(1, 1, 32, 32)).mean()  # kept alive: a freed address would be counted once only
-    return sum(kept.values()) + 0 * loss.numel()
+        loss = supernet(torch.rand(1, 1, 32, 32)).mean()
+    total = sum(kept.values())
+    del loss  # not before: memory that is freed and taken again would be counted once
+    return total
 
 
 shared, separate, recomputed = saved_bytes(), saved_bytes(sharing="edge"), saved_bytes(recompute=True)
@@ -171,7 +195,8 @@ print(f"kept for the backward pass, W=2, N=5, L=4: Eq. 5 {shared / 2 ** 20:.1f} 
 # %% [markdown]
 # ## Search cost
 #
-# What the searches at hand took. The paper's took six hours on one GPU, with W = 10, a batch of 12 and 100 epochs.
+# What the searches at hand took, far shorter than the paper's six hours on one GPU with W = 10, a batch of 12 and 100
+# epochs.
 
 # %%
 for job in profiles.load(profile):
@@ -181,8 +206,8 @@ for job in profiles.load(profile):
             print(f"{job.name}: not run")
             continue
         settings = record["settings"]
-        print(f"{record['task']}, seed {settings['seed']}: {record['seconds'] / 60:.1f} minutes on {record['device']}; "
-              f"L={settings['layers']}, N={settings['nodes']}, W={settings['width']}, batch {settings['batch']}, "
+        print(f"{record['task']}, seed {settings['seed']}: {record['seconds'] / 60:.1f} minutes, {record['device']};\n"
+              f"  L={settings['layers']}, N={settings['nodes']}, W={settings['width']}, batch {settings['batch']}, "
               f"crop {settings['crop']}, {record['history'][-1]['iteration']} iterations")
 
 # %% [markdown]

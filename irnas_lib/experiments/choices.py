@@ -122,12 +122,14 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
 
 class Worth(NamedTuple):
     """What a choice is worth over the base: mean differences over the seeds of both, of PSNR and PSNR of the outermost
-    pixels in dB and of SSIM, with the standard error over seeds of the first (nan for one seed); and its own PSNR."""
+    pixels in dB and of SSIM, with the standard error over seeds of the first (nan for one seed); and the PSNR of the
+    choice and of the base over these seeds."""
 
     choice: str
     question: str
     seeds: int
     psnr: float
+    base: float
     gain: float
     error: float
     ssim_gain: float
@@ -150,7 +152,9 @@ def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
         error = gains[:, 0].std(ddof=1) / math.sqrt(len(seeds)) if len(seeds) > 1 else math.nan
         gain, ssim_gain, frame_gain = gains.mean(axis=0).tolist()
         psnr = float(np.mean([means[name, seed][0] for seed in seeds]))
-        made.append(Worth(name, named(name).question, len(seeds), psnr, gain, float(error), ssim_gain, frame_gain))
+        base = float(np.mean([means[BASE.name, seed][0] for seed in seeds]))
+        made.append(Worth(name, named(name).question, len(seeds), psnr, base, gain, float(error), ssim_gain,
+                          frame_gain))
     return made
 
 
