@@ -13,15 +13,15 @@
 # %% [markdown]
 # # 10. Tables 5 and 6: what the log-SSIM term is worth
 #
-# **What you will learn.** What the second term of the loss does, what three choices are worth that the paper makes
-# without a table (the weight of the term, the recipe, the residual that is missing), and how a batch norm can hide the
-# brightness of a picture from a network.
+# **What you will learn.** What the second term of the loss does, and what it is worth: the answer depends on the
+# network and on how long it is trained. Then two more choices that the paper makes without a table, the weight of the
+# term and the recipe, and what the term does to the border of a picture.
 #
 # **Why it matters.** IR-NAS* is trained with mean squared error alone, IR-NAS** with the log-SSIM term of Eq. 7 beside
-# it (Section 4.4 of the paper exchanges the two names once). The experiment with batch norms explains most of the odd
-# results of this course.
+# it (Section 4.4 of the paper exchanges the two names once). The paper says that the term raises PSNR and SSIM.
 #
-# **What it needs.** [Notebook 5](05_training.ipynb). Trained networks come with the project; some minutes to run.
+# **What it needs.** The loss of [notebook 5](05_training.ipynb); the protocols of [notebook 12](12_protocols.ipynb), of
+# which `strict` is one noise field on the whole picture. Trained networks come with the project.
 
 # %%
 from dataclasses import replace
@@ -34,14 +34,12 @@ from IPython.display import display
 from irnas_lib import files, losses, metrics
 from irnas_lib.benchmarks import frame
 from irnas_lib.data import datasets
-from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
-from irnas_lib.evaluation import protocols, systems
+from irnas_lib.evaluation import protocols
+from irnas_lib.experiments import choices, runs
 from irnas_lib.experiments import results as result_files
-from irnas_lib.experiments import runs
 from irnas_lib.experiments.config import pixels
 from irnas_lib.figures import plots
-from irnas_lib.pipeline import profiles
 from irnas_lib.tables import comparison, frames, trace, writers
 from irnas_lib.training.recipes import RECIPES
 
@@ -52,10 +50,44 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
+# ## What the term is worth
+#
+# Pairs of trainings that differ in the term alone. The paper's network was measured on test pictures, the two with the
+# input added on training pictures that were kept out ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)). ± is half a
+# 95% interval over pictures; that of another seed is larger, 0.8 dB by [notebook 16](16_verdicts.ipynb).
+
+# %%
+results, smoke = runs.all_results(profile), profile == "smoke"
+short = [result for result in comparison.at_one_budget(
+    result for result in results if (result.task, result.sigma) == ("denoising", 50)
+    and result.system in ("IR-NAS", "IR-NAS*") and result_files.has_usual_loss(result)
+    and (result.profile == result_files.SMOKE) == smoke)]
+pair = {result.system: result for result in short}
+rows = []
+if len(pair) == 2:
+    (psnr, error), (ssim, _) = comparison.difference(pair["IR-NAS"], pair["IR-NAS*"])
+    rows.append({"network": "IR-NAS, as printed", "million pixels": f"{pixels(pair['IR-NAS']) / 1e6:.0f}", "seeds": "1",
+                 "PSNR (dB)": f"{psnr:+.2f} ± {1.96 * error:.2f}", "SSIM": f"{ssim:+.3f}"})
+recipes_known = choices.load(folder / "choices" for folder in runs.folders(profile))
+for system in ("IR-NAS + residual", "DnCNN") if not smoke else ():
+    for budget in sorted({record["pixels"] for record in recipes_known}):
+        for row in choices.worth(recipes_known, system, budget):
+            if row.choice == "lambda 0":
+                rows.append({"network": system, "million pixels": f"{budget / 1e6:.0f}", "seeds": str(row.seeds),
+                             "PSNR (dB)": f"{-row.gain:+.2f}", "SSIM": f"{-row.ssim_gain:+.3f}"})
+display(frames.show(pd.DataFrame(rows), "what the log-SSIM term adds, lambda 0.5 over lambda 0, sigma 50"))
+
+# %% [markdown]
+# **What to notice** in the trainings that come with the project. The term adds SSIM everywhere. It costs the network as
+# printed 1.2 dB of PSNR, and it raises that of networks whose input is added to their output (DnCNN's is, too). What it
+# costs the former is brightness: [notebook 5c](05c_batch_norm.ipynb) shifts each output to the mean brightness of its
+# input, and the two trainings are level. So in short trainings the term helps, where a network has a way to pass
+# brightness on. What it is worth after a training as long as the paper's is not known.
+#
 # ## The two terms of the loss
 #
-# For a picture with more and more noise: mean squared error grows with the square of sigma, log10(1/SSIM) rises
-# steeply at once and then flattens. Near a good restoration the second term pulls much harder than the first.
+# Why may a term that PSNR does not measure raise PSNR? For a picture with more and more noise, mean squared error grows
+# with the square of sigma; log10(1/SSIM) rises steeply at once and then flattens.
 
 # %% alt="The two terms of the loss against the noise left: squared error keeps rising, the SSIM term flattens"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
@@ -72,7 +104,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Their gradients tell more than their values: how strongly each term pulls at the pixels.
+# Their gradients tell more than their values: how strongly each term pulls at the pixels. Near a good restoration the
+# second pulls a hundred times as hard.
 
 # %%
 for sigma in (5, 25, 50):
@@ -87,12 +120,11 @@ for sigma in (5, 25, 50):
 # %% [markdown]
 # ## Tables 5 and 6, printed and here
 #
-# Each row is the system's longest training, and two rows may differ in their budget: then a difference between them is
-# none of the loss. What the term is worth is told by trainings of one budget, below. The whole tables with SSIM and
-# notes: [table5.md](../figures/table5.md) and [table6.md](../figures/table6.md).
+# Each row is the system's longest training. Two rows may differ in their budget, and then a difference between them
+# says nothing about the loss. The whole tables with SSIM and notes: [table5.md](../figures/table5.md) and
+# [table6.md](../figures/table6.md).
 
 # %%
-results, smoke = runs.all_results(profile), profile == "smoke"
 traced = [] if smoke else trace.trace(results)
 for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Table 6, Rain800")):
     writers.write(number, results, files.run_folder(profile) / "figures", smoke=smoke)
@@ -126,11 +158,9 @@ else:
               f"{score['pictures']} pictures{over}")
 
 # %% [markdown]
-# **What to notice** in the trainings that come with the project (4,500 iterations, small batches, no input added). The
-# term buys .02 SSIM with 1.2 dB of PSNR; a fifth of its weight buys the same SSIM for half of that; four times its
-# weight changes nothing. Part of that price is not for the SSIM: with the term these networks no longer learn how
-# bright a batch is, as the section on the missing residual shows. With the input added the term costs nothing so early
-# in a training: there it adds both PSNR and SSIM ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)).
+# **What to notice** in the trainings that come with the project (18 million pixels, no input added). The term buys .02
+# SSIM with 1.2 dB of PSNR, most of it brightness; a fifth of its weight buys the same SSIM for half of that; four times
+# its weight changes nothing.
 
 # %% [markdown]
 # ## Three recipes, one start
@@ -165,80 +195,6 @@ else:
 # convolutions' offsets are large; which of the two it is, was not tested.
 
 # %% [markdown]
-# ## The residual that is missing
-#
-# Every path from input to output of the paper's network runs through batch norm, and nothing adds the input back. In
-# training mode a batch norm removes the batch's mean brightness: what is left of it is at the zero-padded borders. The
-# same untrained network, fed the same batch once as it is and once brighter by a constant, shows it: its output hardly
-# moves. With the input added it follows.
-
-# %%
-torch.manual_seed(0)
-batch = clean[..., :64, :64].repeat(6, 1, 1, 1)
-for system in ("IR-NAS", "IR-NAS + residual"):
-    network = systems.build(system, 1, systems.published("denoising")).train()
-    with torch.no_grad():
-        moved = (network(batch + 0.2) - network(batch)).mean().item()
-    print(f"{system}: input brighter by 0.200, output by {moved:.3f}")
-
-# %% [markdown]
-# And after training? Does the output follow now, and what does it cost? The same crops of pictures that the networks
-# have not seen, once in evaluation mode, where a batch norm uses fixed statistics, and once in training mode, where it
-# uses those of the batch.
-
-# %%
-sizes = (1, 2, 4, 8, 16)
-pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
-degraded, clean = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(
-    16 if pictures.instead_of else 32, 0, 0)
-quality = {}
-for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
-    result = result_files.best(results, "denoising", system, 50, smoke=smoke)
-    folder = next((folder for folder in runs.folders(profile) if result and runs.at_hand(result, folder)), None)
-    if folder is None:
-        continue
-    network = systems.build(system, 1, systems.published("denoising")).to(memory_format=torch.channels_last)
-    runs.load_network(network, result, folder)
-    for module in network.modules():
-        module.momentum = 0.0  # training mode must not move the fixed statistics
-    with torch.no_grad():
-        network.train()
-        found = [torch.cat([metrics.psnr(network(x), y) for x, y in zip(degraded.split(size), clean.split(size))])
-                 for size in sizes]
-        moved = [(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]
-        fixed = torch.cat([metrics.psnr(network.eval()(x), y) for x, y in zip(degraded.split(8), clean.split(8))])
-        quality[system] = [each.mean().item() for each in found], fixed.mean().item()
-    print(f"{system}, trained for {result.iterations:,} iterations of {result.batch} crops\n"
-          f"  evaluation mode: {quality[system][1]:.2f} dB\n  training mode:   "
-          + ", ".join(f"{psnr:.2f} dB with {size}" for size, psnr in zip(sizes, quality[system][0]))
-          + f"\n  input brighter by 0.200, output by {torch.stack(moved).mean():.3f}")
-
-# %% alt="PSNR in training mode against crops in the batch, and in evaluation mode, for three networks"
-if quality:
-    fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-    for (system, (training, evaluation)), style, marker in zip(quality.items(), ("-", "--", ":"), "os^"):
-        ax.plot(sizes, training, f"k{style}{marker}", markerfacecolor="w", label=f"{system}, training mode")
-        ax.axhline(evaluation, color="0.5", linestyle=style, label=f"{system}, evaluation mode")
-    ax.set(xscale="log", xticks=sizes, xlabel="crops in the batch", ylabel="PSNR (dB)")
-    ax.set_xticks(sizes, labels=map(str, sizes))
-    ax.minorticks_off()
-    ax.legend(fontsize=8)
-    plt.show()
-else:
-    display(plots.not_run("Training mode against evaluation mode"))
-
-# %% [markdown]
-# **What to notice** in the trainings that come with the project. With the log-SSIM term and no input added, the output
-# does not follow the batch's brightness even after training (0.003 of 0.2), and what training mode scores depends on
-# how many crops share a mean: 15 dB with one. With MSE alone the same network learns it in great part (0.145), though
-# its batches were smaller and its training shorter; how, was not tested: the zero-padded borders are where brightness
-# gets past a batch norm. SSIM hardly minds a picture that is a little too bright, so the term does not press for it. In
-# PSNR, then, the paper's network does better with MSE alone, and the paper's loss better with the input added. The
-# fourth pair, the input added and MSE alone, turns the conclusion around: [notebook
-# 10b](10b_what_a_recipe_is_worth.ipynb) trains it, and there the term adds PSNR as well as SSIM. So the term has no
-# price of its own; it has one for a network that cannot pass the brightness of its input on.
-
-# %% [markdown]
 # ## The frame
 #
 # The SSIM of the metric is averaged over the positions where its 11x11 window fits, and so was the loss of all networks
@@ -263,10 +219,9 @@ else:
 
 # %% [markdown]
 # **What to take away.** What a term of the loss is worth depends on the network, on its budget and on which pixels
-# count: the term costs the network as printed PSNR, because with it the network does not learn the brightness of its
-# pictures, and it leaves the frame of a crop untrained. [Notebook 10b](10b_what_a_recipe_is_worth.ipynb) measures each
-# choice of a recipe on its own. Further reading: [losses for image
-# restoration](https://doi.org/10.1109/TCI.2016.2644865) and [batch normalisation](https://arxiv.org/abs/1502.03167).
+# count. Compare trainings that differ in it alone, look where the difference lies (here in the brightness and at the
+# border), and only then say what the term is good for. Further reading: [losses for image
+# restoration](https://doi.org/10.1109/TCI.2016.2644865).
 
 # %% [markdown]
 # ## Exercises
@@ -276,7 +231,7 @@ else:
 # <details><summary>Solution</summary>
 #
 # PSNR is measured at the end, the loss acts on the way. Near a good restoration the gradient of the squared error is
-# tiny, and that of the other term about a hundred times as large (first section), in another direction: it asks for
+# tiny, and that of the other term about a hundred times as large (second section), in another direction: it asks for
 # local contrast and structure, which a network that only lowers the squared error learns late. So within a budget the
 # term can lead to a lower squared error, as it does early in a training ([notebook
 # 10b](10b_what_a_recipe_is_worth.ipynb)). It need not: above, with no input added, it costs 1.21 dB.
