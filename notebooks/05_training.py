@@ -17,14 +17,14 @@
 # page, and gives the same weights as the library's), how to read a training curve, and why one network has several
 # PSNRs.
 #
-# **Why it matters.** Each number in the tables of notebooks 6 to 10 comes from a run of this page: one system, one
-# task, one noise level, one seed, one recipe. The system may be the network of the paper's Figure 6, the one whose cell
-# and path the search of [notebook 3](03_search.ipynb) has found, or a comparison system; nothing in the loop knows
-# which.
+# **Why it matters.** Each trained system in the tables of notebooks 6 to 10 comes from a run of this page: one system,
+# one task, one noise level, one seed, one recipe. The system may be the network of the paper's Figure 6, the one whose
+# cell and path the search of [notebook 3](03_search.ipynb) has found, or one that the paper compares with, such as
+# DnCNN, a plain chain of 17 convolutions; nothing in the loop knows which.
 #
 # **What it needs.** PyTorch, and [notebook 2](02_search_space.ipynb) for the network. Without the data set the page
-# shows the stored record of the real run and computes on embedded pictures, within a minute; a training of its own
-# takes from minutes to days.
+# shows the stored record of the real run and computes on embedded pictures; a training of its own takes from minutes to
+# days.
 
 # %%
 import copy
@@ -49,14 +49,8 @@ device = runs.best_device()
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
-# The parameters. `genotype` is "published", "searched" (what [`03_search`](03_search.ipynb) found at this profile) or
-# the path of an architecture file; `path` and `width` replace the architecture's own where they are not empty or 0.
-# What is not the paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the
-# other. A `schedule` above `iterations` stops the training before its learning rate has decayed; 0 stands for
-# `iterations`. `every` measures only one test picture in so many, where a system is slow; the tables say how many it
-# was. `test_sets` names further ones to measure on, such as "Kodak24", which lie in folders of their own beside BSD500.
-# `precision` may be "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay
-# in float32.
+# What is trained here are the parameters of this page; those that matter are `system`, `sigma`, `recipe`, `iterations`,
+# `batch` and `crop`. All of them are explained at its end.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -139,7 +133,9 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 # variances $\sigma^2$ and the covariance $\sigma_{uy}$ in windows of 11x11 pixels, and is 1 for equal pictures:
 #
 # $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
-# {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}, \qquad c_1 = 0.01^2,\ c_2 = 0.03^2.$$
+# {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}$$
+#
+# with $c_1 = 0.01^2$ and $c_2 = 0.03^2$.
 #
 # What does $\lambda$ do? Instead of a network take blurs of a noisy picture, from weak to strong. Each has its loss,
 # and the one with the smallest is what a training of blurs would end with. In JupyterLab $\lambda$ has a slider.
@@ -205,7 +201,7 @@ else:
 
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
-# mode the network's batch norms see the statistics of the few crops of a batch; without a residual around it, it hardly
+# mode the network's batch norms see the statistics of the few crops of a batch; without its input added, it hardly
 # learns their mean brightness ([notebook 5c](05c_batch_norm.ipynb)). In evaluation mode, where the statistics
 # are fixed, it does better: compare with the measured values below.
 
@@ -227,11 +223,11 @@ for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result.curve], 5)
 # %% [markdown]
 # ## A look
 #
-# A number is no picture. A few crops of test pictures are kept for the figures, and shown here with those of the
-# systems that have run in the same folder. An experiment with another recipe, another loss or a changed cell (Table 4)
-# leaves none: the figures show systems.
+# PSNR does not show where a network fails. Here are two crops of test pictures, restored by this system and by BM3D,
+# which learns nothing ([notebook 5b](05b_classical_methods.ipynb)). Crops of all systems are on the pages of the
+# tables.
 
-# %% alt="Crops of two test pictures: noisy, restored by each system trained here, clean"
+# %% alt="Crops of two test pictures: noisy, restored by BM3D and by this system, clean"
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
 shown = recipe in ("matched", "best") and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
@@ -243,7 +239,7 @@ if result.status == "ok" and folder is None and shown:
             rainy = to_tensor(picture.degraded).unsqueeze(0)
             panels.save(output / "panels", task, "real-rain", None, system,
                         protocols.Restored(picture.name, None, rainy, restore(rainy)))
-display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma))
+display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma, only=("BM3D", system)))
 
 # %% [markdown]
 # ## Measuring
@@ -272,6 +268,22 @@ elif measurable:
 for name, score in result.metrics.items():
     print(f"{name:9}{score['psnr']:7.2f} dB   SSIM {score['ssim']:.4f}   {score['pictures']} pictures of "
           f"{result.dataset}")
+
+# %% [markdown]
+# **What to notice.** The same weights have another score under each protocol, and nothing but the protocol differs. A
+# comparison has to be made under one of them.
+#
+# ## All parameters of this page
+#
+# `genotype` is "published", "searched" (what [`03_search`](03_search.ipynb) found at this profile) or the path of an
+# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. What is not the
+# paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the other. A `schedule`
+# above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`. `every`
+# measures only one test picture in so many, where a system is slow; the tables say how many it was. `test_sets` names
+# further ones to measure on, such as "Kodak24", which lie in folders of their own beside BSD500. `precision` may be
+# "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay in float32.
+# `recipe` is one of `irnas_lib.training.recipes`: "matched" trains every system of a table alike, "paper" and "authors"
+# are what the paper prints and what its program does, "best" is for quality.
 
 # %% [markdown]
 # **What to take away.** A training is a loop of six lines; what makes its result mean something is all around it: which

@@ -13,14 +13,14 @@
 # %% [markdown]
 # # 5b. Methods that are not trained, and doing nothing
 #
-# **What you will learn.** How BM3D and WNNM remove noise without having seen another picture: by what like patches of
-# one picture have in common. You will write the core of BM3D in fifteen lines.
+# **What you will learn.** How BM3D and WNNM remove noise without having seen another picture: by what similar patches
+# of one picture have in common. You will write the core of BM3D in fifteen lines, and that of WNNM in six.
 #
 # **Why it matters.** These methods learn nothing, and every network of this course has to pass them before its training
 # is worth anything. None did at the budgets of the first trainings here ([notebook 6](06_table1_bsd500.ipynb)).
 #
 # **What it needs.** A little linear algebra: a cosine transform, singular values. Without the data set the page shows
-# the stored measurement; what it computes itself, on an embedded picture, takes a few seconds.
+# the stored measurement, and what it computes itself is of an embedded picture.
 
 # %%
 import os
@@ -62,11 +62,11 @@ every = 1
 test_pictures = 0
 
 # %% [markdown]
-# ## Like patches
+# ## Similar patches
 #
 # A picture repeats itself: an edge, a texture, a flat wall come again a few pixels further. Take a patch of 8x8 pixels
-# and look for the patches that are most like it. If $m$ patches show the same thing, each with noise of its own, then
-# their mean has noise of $\sigma / \sqrt{m}$.
+# and look for the patches that are most similar to it. If $m$ patches show the same thing, each with noise of its own,
+# then their mean has noise of $\sigma / \sqrt{m}$.
 
 # %% alt="A noisy photograph with an edge and the fifteen patches most like it marked; these patches; their mean, clean"
 SIZE, NOISE = 8, 50 / 255
@@ -74,7 +74,7 @@ photograph = to_tensor(datasets.load("denoising", "embedded").test[0].clean)[Non
 noisy = protocols.add_noise(photograph, 50, 0, "like patches")[0, 0].double().numpy()
 
 
-def like(patches, place, members):
+def similar(patches, place, members):
     """The numbers of the patches (rows of an array) that are nearest to one of them, the nearest first."""
     return np.argsort(((patches - patches[place]) ** 2).sum(axis=1))[:members]
 
@@ -84,7 +84,7 @@ rows, columns = windows.shape[:2]
 patches = windows.reshape(-1, SIZE ** 2)
 clean = sliding_window_view(photograph[0, 0].double().numpy(), (SIZE, SIZE)).reshape(-1, SIZE ** 2)
 reference = clean.var(axis=1).argmax()  # the patch that varies most: an edge
-group = like(patches, reference, 16)
+group = similar(patches, reference, 16)
 
 fig = plt.figure(figsize=(8.6, 3.2), layout="constrained")
 parts = fig.subfigures(1, 3, width_ratios=(1.3, 1.2, 0.5))
@@ -107,26 +107,26 @@ plt.show()
 # %% [markdown]
 # ## BM3D in fifteen lines
 #
-# Patches that are alike are not equal, so a plain mean would blur. [BM3D](https://doi.org/10.1109/TIP.2007.901238)
-# stacks them and takes a cosine transform in three dimensions, across and along the stack. What the patches share ends
-# up in a few large coefficients; the noise, which nothing shares, is spread evenly over all of them, each with standard
-# deviation $\sigma$. So every coefficient below $2.7\,\sigma$ is set to zero and the transform undone. A pixel lies in
-# many patches; what they say of it is averaged.
+# Similar patches are not equal, so a plain mean would blur. [BM3D](https://doi.org/10.1109/TIP.2007.901238) stacks them
+# and takes a cosine transform in three dimensions, across and along the stack. What the patches share ends up in a few
+# large coefficients; the noise, which nothing shares, is spread evenly over all of them, each with standard deviation
+# $\sigma$. So every coefficient below $2.7\,\sigma$, which noise alone exceeds in 0.7% of cases, is set to zero and the
+# transform undone. A pixel lies in many patches; what they say of it is averaged.
 
 # %%
 def sparse(stack):
-    """A stack of like patches, (m, 64), without the coefficients that may be noise."""
+    """A stack of similar patches, (m, 64), without the coefficients that may be noise."""
     spectrum = fft.dctn(stack.reshape(-1, SIZE, SIZE), norm="ortho")
     spectrum[np.abs(spectrum) < 2.7 * NOISE] = 0
     return fft.idctn(spectrum, norm="ortho").reshape(stack.shape)
 
 
-def denoised(members, step=4):
+def denoised(members, filtered=sparse, step=4):
     """The picture from all its groups, of a reference patch every `step` pixels."""
     total, count = np.zeros_like(noisy), np.zeros_like(noisy)
     for top, side in product(range(0, rows, step), range(0, columns, step)):
-        alike = like(patches, top * columns + side, members)
-        for place, patch in zip(alike, sparse(patches[alike])):
+        alike = similar(patches, top * columns + side, members)
+        for place, patch in zip(alike, filtered(patches[alike])):
             window = np.s_[place // columns:place // columns + SIZE, place % columns:place % columns + SIZE]
             total[window] += patch.reshape(SIZE, SIZE)
             count[window] += 1
@@ -138,19 +138,35 @@ def quality(picture):
 
 
 by_hand = {members: denoised(members) for members in (1, 4, 32)}
-print(f"noisy: {quality(noisy):.2f} dB", *(f"{members} like patches: {quality(picture):.2f} dB"
+print(f"noisy: {quality(noisy):.2f} dB", *(f"groups of {members}: {quality(picture):.2f} dB"
                                            for members, picture in by_hand.items()), sep="\n")
 
 # %% [markdown]
 # ## WNNM: a stack is a matrix of low rank
 #
 # [WNNM](https://doi.org/10.1109/CVPR.2014.366) writes a group as a matrix $Y$, a patch a row. Rows that are alike span
-# few dimensions, so the clean matrix has few large singular values, and noise adds a little to all of them. Each is
-# shrunk by an amount that falls with its size, $w_i = c \sqrt{m}\, \sigma^2 / s_i$: the large ones, which carry the
-# picture, are hardly touched. The method repeats this, and puts a little of what it removed back in each time.
+# few dimensions, so the clean matrix has few large singular values, and noise adds a little to all of them. From a
+# singular value $y_i$ of the noisy matrix that of the clean one is estimated, $s_i = \sqrt{y_i^2 - m \sigma^2}$, and
+# $y_i$ is shrunk by an amount that falls with it,
+#
+# $$\hat{s}_i = \max\left(y_i - \frac{2\sqrt{2}\,\sqrt{m}\, \sigma^2}{s_i},\ 0\right),$$
+#
+# so that the large ones, which carry the picture, are hardly touched. The method repeats this, with what it has found
+# in the place of $s_i$ and with new groups, and puts a little of what it removed back in each time.
+
+# %%
+def low_rank(stack):
+    """A stack of similar patches, (m, 64), with its singular values shrunk around its mean patch."""
+    left, values, right = np.linalg.svd(stack - stack.mean(axis=0), full_matrices=False)
+    estimate = np.sqrt(np.maximum(values ** 2 - len(stack) * NOISE ** 2, 1e-9))
+    shrunk = np.maximum(values - 2 * np.sqrt(2 * len(stack)) * NOISE ** 2 / estimate, 0)
+    return left * shrunk @ right + stack.mean(axis=0)
+
+
+print(f"one pass of WNNM, groups of 64: {quality(denoised(64, low_rank)):.2f} dB")
 
 # %% alt="Singular values of a group, clean and noisy; and the photograph noisy, by hand, by WNNM and clean"
-group = like(patches, reference, 64)
+group = similar(patches, reference, 64)
 wnnm = classical.method("WNNM", "denoising", 50, ())(photograph.new_tensor(noisy)[None, None])[0, 0].double().numpy()
 fig = plt.figure(figsize=(8.6, 2.4), layout="constrained")
 left, right = fig.subfigures(1, 2, width_ratios=(1, 2.6))
@@ -168,10 +184,11 @@ for axes, (name, picture) in zip(right.subplots(1, 4), shown.items()):
 plt.show()
 
 # %% [markdown]
-# **What to notice.** One patch alone is worth much already: its own transform is sparse. Its likes add to that. BM3D
-# itself does more: it matches patches that were thresholded first, and uses the result of this first pass to weight the
-# coefficients in a second one. Both methods do best on flat parts and long edges. Detail that repeats nowhere, such as
-# the eyes, they have to guess from noise alone; a network that has seen other photographs can do better there.
+# **What to notice.** One patch alone is worth much already: its own transform is sparse. Similar patches add more than
+# a decibel. BM3D itself does more: it matches patches that were thresholded first, and uses the result of this first
+# pass to weight the coefficients in a second one. Both methods do best on flat parts and long edges. Detail that
+# repeats nowhere, such as the eyes, they have to guess from noise alone; a network that has seen other photographs can
+# do better there.
 
 # %% [markdown]
 # ## The pictures and the method that are measured

@@ -122,7 +122,8 @@ PARTS = {
     "supernet_memory": "a step of the search, peak memory",
     "supernet_memory_recompute": "the same, cells computed twice"}
 display(frames.show(pd.DataFrame({
-    "what": words, "against": part["against"], "ratio": f"{part['ratio']:.3g}",
+    "what": words, "ours": f"{part['value']:.3g} {part['unit']}", "against": part["against"],
+    "ratio": f"{part['ratio']:.3g}",
     "spread": "" if part["spread"] is None else f"{part['spread']:.2g}"}
     for name, words in PARTS.items() if (part := measured["bench"].get(name))), "time or memory, ours / theirs"))
 

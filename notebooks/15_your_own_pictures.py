@@ -21,8 +21,10 @@
 # file: nobody says how strong its noise is, its values are clipped at black and white and rounded to 8 bits, and nobody
 # has the clean one.
 #
-# **What it needs.** Nothing but a picture, and not even that: the page takes a photograph that comes with scikit-image.
-# Half a minute to run.
+# **What it needs.** No picture is needed: without one the page takes a photograph that comes with scikit-image. What it
+# lacks so far is a network that has learned the noise of colour files: none is shipped yet, so the networks here have
+# learned grey pictures with unclipped noise, which [notebook 12](12_protocols.ipynb) advises against, and N3Net is the
+# one of them that fits this noise.
 
 # %%
 import time
@@ -82,7 +84,7 @@ if clean:
 #
 # ## Which network fits?
 #
-# A network that was trained blind to sigma, on noisy files, goes first where the project ships one for the picture's
+# A network that was trained blind to sigma, on noisy files, comes first where the project ships one for the picture's
 # channels. Otherwise it is the network of the next sigma; where there is less noise than any network knows, the picture
 # is better left as it is.
 
@@ -190,7 +192,7 @@ interactive.upload(restored_file, folder)
 #
 # It leaves the picture as it is. The noise is estimated at about 8 grey levels, the weakest that a network for grey
 # pictures knows here is 30, and below a third of that a network takes more from the picture than it gives. (Once a
-# network that is blind to sigma is shipped for colour pictures, it goes first, and the answer changes.)
+# network that is blind to sigma is shipped for colour pictures, it comes first, and the answer changes.)
 #
 # </details>
 #

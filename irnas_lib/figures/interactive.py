@@ -58,14 +58,14 @@ def loss_explorer(clean: torch.Tensor, noisy: torch.Tensor, weight: float = 0.5)
     """Eq. 7 as a judge: the noisy picture, blurred more and more, and which blur has the smallest loss at a lambda.
 
     clean, noisy: (1, C, H, W) in [0, 1], both sides at least 25. weight: lambda, one of LAMBDAS. A slider moves lambda.
-    Where nobody can move a slider: the same picture and line, of `weight`, and no widget.
+    Where nobody can move a slider: the same picture, of `weight`, a line for it and for the ends of LAMBDAS, no widget.
     """
     blurred = [gaussian_blur(noisy, BLUR_WINDOW, [width, width]) for width in BLURS]
     if has_reader():
         return LossExplorer(clean, blurred, weight)
-    line, picture = judged(clean, blurred, weight)
-    print(line)
-    return picture
+    lines, pictures = zip(*(judged(clean, blurred, shown) for shown in (LAMBDAS[0], weight, LAMBDAS[-1])))
+    print(*lines, sep="\n")
+    return pictures[1]
 
 
 def has_reader() -> bool:
