@@ -2,7 +2,7 @@
 
 A comparison of cells is fair where all else is the same: the path and the width are the published ones, and so are
 budget, first weights and batches. The input is added to the output, since without it a short training is spent on the
-mean brightness of its batches, whatever the cell (notebook 10).
+mean brightness of its batches, whatever the cell (notebook 5c).
 """
 
 import functools
