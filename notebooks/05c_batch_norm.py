@@ -232,8 +232,7 @@ for system in ("IR-NAS", "IR-NAS + residual", "DnCNN"):
 sizes = (1, 2, 4, 8, 16)
 results, smoke = runs.all_results(profile), profile == "smoke"
 pictures = datasets.load_or_embedded("denoising", profiles.datasets(profile)["denoising"], data)
-degraded, wanted = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(
-    16 if pictures.instead_of else 32, 0, 0)
+degraded, wanted = Patches(pictures.test, crop=64 if not smoke else 32, sigmas=(50,)).batch(16, 0, 0)
 quality, lines = {}, []
 for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
     result = result_files.best(results, "denoising", system, 50, smoke=smoke)
@@ -247,9 +246,8 @@ for system in ("IR-NAS", "IR-NAS*", "IR-NAS + residual"):
         network = in_training_mode(network)
         found = [torch.cat([psnr(network(x), y) for x, y in zip(degraded.split(size), wanted.split(size))])
                  for size in sizes]
-        moved = torch.stack([(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]).mean()
-        network.eval()
-        moved_evaluated = torch.stack([(network(x + 0.2) - network(x)).mean() for x in degraded.split(4)]).mean()
+        moved = (network(degraded[:4] + 0.2) - network(degraded[:4])).mean()
+        moved_evaluated = (network.eval()(degraded[:4] + 0.2) - network(degraded[:4])).mean()
     quality[system] = [each.mean().item() for each in found], fixed.mean().item()
     lines.append({"network": system, "lambda": f"{result.loss_lambda:g}",
                   "million pixels": f"{pixels(result) / 1e6:.0f}", "moves, training": f"{moved:.3f}",
@@ -288,7 +286,7 @@ else:
 
 # %%
 rows = []
-degraded, wanted = Patches(pictures.test, crop=96 if not smoke else 32, sigmas=(50,)).batch(16, 0, 0)
+degraded, wanted = Patches(pictures.test, crop=96 if not smoke else 32, sigmas=(50,)).batch(12, 0, 0)
 for result in sorted(results, key=lambda result: (result.system, result.loss_lambda, pixels(result))):
     folder = next((folder for folder in runs.folders(profile) if runs.at_hand(result, folder)), None)
     wanted_here = (result.task, result.sigma, result.recipe) == ("denoising", 50, "matched")
