@@ -205,7 +205,7 @@ def on_page(page, *patterns):
 
 def identity():
     power, lift = on_page("01_datasets", r"noise power left on average: ([\d.]+), so ([\d.]+) dB")
-    return [power, f"{lift} dB", *(f"{gain} dB" for gain in on_page("12_protocols", r"Noisy, seed 0 .*?\+([\d.]+)"))]
+    return [power, f"{lift} dB", *(f"{gain} dB" for gain in on_page("12_protocols", r"Noisy .*?\+([\d.]+)"))]
 
 
 def printed_lead():
