@@ -24,6 +24,7 @@ from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tiles import corners
 from irnas_lib.evaluation import inference
 from irnas_lib.experiments import edits, results, runs, searching
+from irnas_lib.figures import panels
 from irnas_lib.files import ROOT, read_json
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.losses import restoration_loss
@@ -227,7 +228,15 @@ def averages():
 def rescan():
     number = {item.system: float(item.number) for item in printed.load() if (item.where, item.metric) == ("3", "PSNR")}
     ours, theirs = number["IR-NAS"], number["RESCAN"]
-    return [f"26.42 - {theirs:.2f} = {26.42 - theirs:.2f} dB", f"{ours:.2f} - {theirs:.2f} = {ours - theirs:.2f} dB"]
+    return [f"{ours:.2f} - {theirs:.2f} = {ours - theirs:.2f} dB"]
+
+
+def colour_shifts():
+    crops = panels.load(ROOT / "checkpoints" / "panels", "deraining", "Rain800", None)["1"]
+    shifts = [[f"{mean:.0f}" for mean in (crops[name].astype(float) - crops["clean"]).mean(axis=(0, 1))]
+              for name in ("degraded", "RESCAN", "IR-NAS")]
+    return ["{}, {} and {} grey levels above the clean crop".format(*shifts[0]),
+            "RESCAN leaves {}, {} and {}".format(*shifts[1]), "IR-NAS leaves {}, {} and {}:".format(*shifts[2])]
 
 
 def changes():
@@ -341,7 +350,8 @@ def random_cells_needed():
     ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 2, first_choices),
     ("03", 3, steps_of_adam),
     ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, identity),
-    ("05b", 2, break_even), ("06", 1, printed_lead), ("07", 1, averages), ("08", 1, rescan), ("09", 1, changes),
+    ("05b", 2, break_even), ("06", 1, printed_lead), ("07", 1, averages), ("08", 1, rescan), ("08", 2, colour_shifts),
+    ("09", 1, changes),
     ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
     ("14", 3, random_cells_needed)])
