@@ -140,11 +140,11 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
                      "SSIM": f"{score['ssim']:.4f}",
                      "SSIM over it": "" if result is original else f"{over[1][0]:+.4f} ± {halves[1]:.4f}"})
     level = "" if sigma is None else f", sigma {sigma}"
-    display(frames.show(pd.DataFrame(rows), f"{task}{level}, {count} test pictures, {budget(original)}",
-                        "± is half a 95% interval over the pictures, of one training each."))
-    known = cells.best_known((folder / "cells" for folder in runs.folders(profile)), task, smoke)
-    if (half := verdicts.over_seeds(known)) > 0:
-        print(f"Other seeds move a difference of two trainings of the published cell above by ± {half:.2f} dB.")
+    half = verdicts.over_seeds(cells.best_known((folder / "cells" for folder in runs.folders(profile)), task, smoke))
+    notes = ["± is half a 95% interval over the pictures, of one training each."]
+    if half > 0:
+        notes.append(f"Other seeds moved a difference of two trainings by ± {half:.2f} dB in the networks above.")
+    display(frames.show(pd.DataFrame(rows), f"{task}{level}, {count} test pictures, {budget(original)}", *notes))
 
 # %% [markdown]
 # **What to notice** in the trainings that come with the project.
