@@ -27,13 +27,12 @@
 #
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size (half a 95% interval over cells).
 # - So few cells show a true difference of half a decibel only every other time.
-# - A search does not give the same cell twice.
+# - A search this short does not give the same cell twice.
 # - For denoising no small change of the published cell can be told from another training of it. For de-raining the
 #   published cell is the lowest of 15, which chance alone does in 13 cases of 100 (lowest or highest).
 
 # %%
 import math
-import textwrap
 from collections import Counter
 from itertools import combinations
 from statistics import mean, stdev
@@ -90,7 +89,7 @@ every = 1
 # All have the published path and width, so that only the cell differs. The input is added to the output: without it a
 # short training mostly learns how bright its batches are ([notebook 5c](05c_batch_norm.ipynb)).
 #
-# <details><summary>How the cells are drawn and trained (this page runs it only where `groups` asks for it)</summary>
+# <details><summary>How the cells are drawn and trained (this page runs it only where <code>groups</code> asks for it)</summary>
 #
 # The next two cells list the candidates and train those that have not been trained yet. A cell that is trained stays
 # trained: a run that was interrupted goes on with the next.
@@ -194,8 +193,8 @@ if enough:
           f"average; of all {len(drawn)}: {max(drawn):.2f}")
     cost = mean(record["seconds"] for record in searches)
     times = sorted(cell["seconds"] for cell in trained["random"] if cell["seconds"])
-    print(f"A search took {cost:,.0f} s by the clock and the training of a random cell {times[0]:.0f} to "
-          f"{times[-1]:.0f} s, beside other work:\na search is worth {cost / times[-1]:.1f} to {cost / times[0]:.1f} "
+    print(f"A search took {cost:,.0f} s by the clock, beside other work, and the training of a random\ncell "
+          f"{times[0]:.0f} to {times[-1]:.0f} s: a search is worth {cost / times[-1]:.1f} to {cost / times[0]:.1f} "
           "trainings.")
 
 # %% [markdown]
@@ -216,8 +215,9 @@ if enough:
 
 # %%
 for record in searches:
-    print(f"seed {record['settings']['seed']}: path {record['path']}")
-    print(textwrap.indent(textwrap.fill(str(record["genotype"]), 84), "  "))
+    nodes = str(record["genotype"]).split("; ")
+    print(f"seed {record['settings']['seed']}: path {record['path']}", "; ".join(nodes[:3]), "; ".join(nodes[3:]),
+          sep="\n    ")
 for first, second in combinations(searches, 2):
     edges, whole = cells.agreement(first["genotype"], second["genotype"])
     print(f"seeds {first['settings']['seed']} and {second['settings']['seed']}: {edges:.0%} of the edges agree, "
@@ -248,8 +248,8 @@ display(cell_plots.entropy(searches))
 for record in searches:
     weights = torch.tensor(record["alpha"], dtype=torch.float64).softmax(dim=1)
     first, second = weights[:, :-1].topk(2, dim=1).values.mean(dim=0)  # `none` is never kept
-    print(f"seed {record['settings']['seed']}: entropy of alpha {undecided(weights).mean():.4f}; weight of an edge's "
-          f"first operation {first:.3f}, second {second:.3f}")
+    print(f"seed {record['settings']['seed']}: entropy of alpha {undecided(weights).mean():.4f}; an edge's first "
+          f"operation {first:.3f}, second {second:.3f}")
 print(f"untouched: entropy 1, every weight {1 / len(OPERATIONS):.3f}")
 
 # %% [markdown]
@@ -340,8 +340,8 @@ for record in searches:
     path, gained = relative_path(beta)
     print(f"seed {record['settings']['seed']}: most probable {record['path']} with "
           f"{math.exp(path_log_probability(beta, record['path'])):.4f} "
-          f"(untouched {math.exp(path_log_probability(untouched, record['path'])):.4f}); "
-          f"gained most {path}, by {math.expm1(gained):.1%}")
+          f"(untouched {math.exp(path_log_probability(untouched, record['path'])):.4f});\n"
+          f"    gained most {path}, by {math.expm1(gained):.1%}")
 if searches:
     untouched = torch.zeros_like(torch.tensor(searches[0]["beta"]))
     likeliest = viterbi_path(untouched)[1]

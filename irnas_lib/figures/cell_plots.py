@@ -34,7 +34,7 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
         return not_run("Edges that searches choose")
     nodes = len(genotypes[0])
     names = states(nodes)
-    plot = Plot(1.0 + 1.15 * (nodes + 1), 0.6 + 0.62 * nodes)
+    plot = Plot(0.6 + nodes + 1, 0.6 + 0.55 * nodes)
     axes = plot.subplots()
     for row in range(nodes):
         for column, source in enumerate(names[:row + 2]):
@@ -43,7 +43,7 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
             axes.add_patch(matplotlib.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade,
                                                         edgecolor="k", linewidth=0.6))
             text = "\n".join([f"{len(chosen)} of {len(genotypes)}", ", ".join(chosen)] if chosen else ["0"])
-            axes.text(column, row, text, ha="center", va="center", size=7)
+            axes.text(column, row, text, ha="center", va="center", size=8)
     axes.set(xlim=(-0.52, nodes + 0.52), ylim=(nodes - 0.48, -0.52), xticks=range(nodes + 1), yticks=range(nodes),
              xticklabels=names[:-1], yticklabels=names[2:], xlabel="input", ylabel="node")
     axes.spines[:].set_visible(False)
@@ -79,7 +79,7 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
     cell was taken."""
     if not searches:
         return not_run("Entropy of alpha and beta")
-    plot = Plot(7.2, 2.6)
+    plot = Plot(6.8, 2.6)
     sides = plot.subplots(1, 2)
     for i, record in enumerate(searches):
         steps = [entry["iteration"] for entry in record["history"]]
