@@ -70,9 +70,9 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # %% [markdown]
 # **What to notice** in the trainings that come with the project.
 #
-# - The best network is 0.29 dB below BM3D. It has one seed, and another one could bring as much: so the finding is that
-#   no network is ahead yet, at 0.83% of the paper's training, and not that they are worse.
-# - The three IR-NAS are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead is the
+# - The best network is 0.29 dB below BM3D. It has one seed, and another one could make up for that. So the finding is
+#   only that no network is ahead yet, at 0.83% of the paper's training.
+# - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead is the
 #   frame of the picture, a few pixels wide, which this loss leaves untrained in DnCNN ([RESULTS.md](../RESULTS.md)).
 # - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it: no two columns can be compared.
 #
@@ -104,7 +104,7 @@ if compared.missing:
 # **What to notice** in the trainings that come with the project, 18 million pixels each, 0.06% of the paper's.
 #
 # - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that says nothing about where the networks end.
-# - N3Net, MemNet, RED and DnCNN are level with it: what separates them, another seed could bring.
+# - N3Net, MemNet, RED and DnCNN are level with it: another seed could bring the differences.
 # - Where DnCNN loses is the frame: without the outer five pixels it is above, with 26.09 against 25.90 dB on eight
 #   pictures ([RESULTS.md](../RESULTS.md)).
 # - The network as printed is 1.49 dB behind, by more than a seed explains: with batches of four crops of 32x32 it does
@@ -122,7 +122,7 @@ if compared.missing:
 #
 # - the rows BM3D to NLRN agree with `half`,
 # - N3Net's agrees with `strict`,
-# - IR-NAS's agrees with `redrawn`, which flatters; so cuts the authors' published test program, at a step of 48.
+# - IR-NAS's agrees with `redrawn`, which flatters. The authors' published test program cuts tiles in that way.
 #
 # Here each printed number stands beside ours under its own protocol, from the system's longest training. So **no two
 # rows of different protocols are a ranking**, neither printed nor here.

@@ -89,7 +89,7 @@ every = 1
 # All have the published path and width, so that only the cell differs. The input is added to the output: without it a
 # short training mostly learns how bright its batches are ([notebook 5c](05c_batch_norm.ipynb)).
 #
-# <details><summary>How the cells are drawn and trained (this page runs it only where <code>groups</code> asks for it)</summary>
+# <details><summary>How cells are drawn and trained, where <code>groups</code> asks for it</summary>
 #
 # The next two cells list the candidates and train those that have not been trained yet. A cell that is trained stays
 # trained: a run that was interrupted goes on with the next.
