@@ -1,5 +1,6 @@
 """Pictures of systems that were trained at one budget: who is ahead, and what each one costs."""
 
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib
@@ -71,7 +72,7 @@ def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = 
             axes.set_xticks([])
     untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
     if taken and untimed:
-        plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=8)
+        sides[1].set_xlabel(sides[1].get_xlabel() + "\n" + textwrap.fill(f"(not timed: {', '.join(untimed)})", 44))
     points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
     plot.legend(points.values(), points.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return plot
