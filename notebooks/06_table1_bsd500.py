@@ -19,17 +19,26 @@
 # **Why it matters.** A table of denoisers is read as a ranking. It is one only if its rows saw the same pictures, the
 # same noise, the same protocol and the same training.
 #
-# **What it needs.** The idea of PSNR and of the protocols ([notebook 5](05_training.ipynb); more in [notebook
-# 12](12_protocols.ipynb)). Everything on this page is made from stored results: no data, a few seconds.
+# **What it needs.** PSNR, in decibels (dB), and the three protocols: `strict` is a whole picture with one noise field,
+# `redrawn` overlapping tiles with fresh noise in each, `half` a picture at half size ([notebook 5](05_training.ipynb);
+# more in [notebook 12](12_protocols.ipynb)). Everything here is made from stored results: no data are needed.
+#
+# **What comes out.**
+#
+# - No network trained here is yet ahead of BM3D, which learns nothing: 25.50 against 25.79 dB on all 200 test pictures.
+# - At a smaller budget that all networks share, `IR-NAS + residual` is level with RED, MemNet, N3Net and DnCNN.
+# - No training here is long enough to say anything about the printed number of a network.
 
 # %%
 from IPython.display import display
 
 from irnas_lib import files
 from irnas_lib.experiments import cells, runs, times
+from irnas_lib.experiments.config import budget, pixels
+from irnas_lib.experiments.results import best
 from irnas_lib.figures import comparison_plots, plots
 from irnas_lib.pipeline import profiles
-from irnas_lib.tables import comparison, frames, trace, writers
+from irnas_lib.tables import comparison, frames, trace, verdicts, writers
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
@@ -38,60 +47,96 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
-# ## At one budget, who is ahead?
+# ## All 200 test pictures, the longest trainings
 #
-# These systems were trained alike: as many steps on the same batches, measured on the same pictures with the same
-# noise. Every picture gives a pair of scores, so that a difference can be told from the luck of the pictures. From the
-# luck of the seed it cannot, for there is one; by how much another seed moves a network is known from trainings of the
-# published cell ([notebook 13](13_does_the_search_matter.ipynb)), and the verdicts ahead, level and behind allow for
-# it. The loss is Eq. 7, for IR-NAS* without its second term, for MemNet with all of its six outputs in it.
-#
-# What the others are compared with is `IR-NAS + residual`, the paper's network with its input added to its output. The
-# network as printed has no path around its batch norms, and what that costs with small batches ([notebook
-# 10](10_tables_5_6_ablation.ipynb)) says little about its cell.
+# The noise is white, with a standard deviation (sigma) of 50 grey levels. `IR-NAS` is the paper's network as printed;
+# `IR-NAS + residual` adds its input to its output; `IR-NAS (searched here)` has the cell and the widths of a short
+# search of our own. DnCNN is a plain chain of convolutions. BM3D and WNNM are not trained: they collect patches that
+# look alike and filter each group ([notebook 5b](05b_classical_methods.ipynb)).
 
-# %% alt="PSNR of each system over IR-NAS + residual with its interval over pictures and seeds, the best on top"
+# %%
 results, smoke = runs.all_results(profile), profile == "smoke"
-trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising", smoke)
-deviation = cells.over_seeds(trained)
-compared = comparison.side_by_side(results, smoke=smoke, reference="IR-NAS + residual", over_seeds=deviation)
-display(comparison_plots.ranking(compared))
 warning = f"{writers.SMOKE_WARNING} " if smoke else ""
-title = compared.title if compared.rows else "Systems at one budget"
-display(frames.show(frames.at_one_budget(compared), warning + title))
-print(*(f"{system}: {why}" for system, why in compared.missing.items()), sep="; ")
+trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising", smoke)
+of_one = verdicts.over_seeds(trained, 1)
+longest = best(results, "denoising", "IR-NAS", 50, "strict", smoke)
+notes = [f"IR-NAS: {budget(longest)}."] if longest else []
+if of_one > 0:
+    notes.append(f"Another seed moves one training by ± {of_one:.2f} dB and a difference of two by "
+                 f"± {verdicts.over_seeds(trained):.2f} dB (half a 95% interval, from short trainings of one cell).")
+display(frames.show(frames.on_all_pictures(results, smoke=smoke),
+                    f"{warning}BSD500, sigma 50, whole test set, PSNR in dB", *notes))
 
 # %% [markdown]
-# **What to notice** in the trainings that come with the project, 18 million pixels each. BM3D and WNNM, which learn
-# nothing, are ahead of `IR-NAS + residual`, and above every network: this budget, 0.06% of the paper's, says nothing
-# about where the networks end. Among the networks N3Net and MemNet are above it and DnCNN is below, by no more than
-# another seed may bring. DnCNN is below it only by a frame of a few pixels that this loss leaves untrained: inside of
-# it DnCNN is above ([notebook 10](10_tables_5_6_ablation.ipynb) measures it on eight pictures). The network as printed
-# is behind, by more than any seed explains; in SSIM it is level.
+# **What to notice** in the trainings that come with the project.
 #
-# NLRN has failed: its gain over the input is less than two thirds of BM3D's, the bar for all noise levels. Its loss
-# jumps from beginning to end, it lets much of the noise through, and its tiles of 43x43, which hardly overlap here,
-# show their seams. Its authors clip the norm of its gradient, which the recipe that all share does not; whether that is
-# why was not tested.
+# - The best network is 0.29 dB below BM3D. It has one seed, and another one could make up for that. So the finding is
+#   only that no network is ahead yet, at 0.83% of the paper's training.
+# - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead
+#   is the frame of the picture, a few pixels wide, which this loss leaves untrained in DnCNN
+#   ([RESULTS.md](../RESULTS.md)).
+# - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it: no two columns can be compared.
+#
+# ## At one budget, who is ahead?
+#
+# More networks were trained at a smaller budget: as many steps on the same batches, measured on the same 20 pictures
+# with the same noise. Every picture gives a pair of scores, so that a difference has an error over the pictures. Each
+# network has one seed; by how much another would move it is known from trainings of the published cell ([notebook
+# 13](13_does_the_search_matter.ipynb)), and the verdicts allow for both.
+#
+# - **RED**: a chain of convolutions, mirrored by transposed ones, with skips between the two halves.
+# - **MemNet**: blocks that are applied over and over, and gates that keep the outputs of all earlier blocks.
+# - **NLRN**: one block, applied twelve times, that lets each pixel attend to all others of its patch.
+# - **N3Net**: small DnCNNs, and between them blocks that fetch for each patch those most like it.
+# - **IR-NAS\***: the paper's network trained without the SSIM term of the loss (Eq. 7), which all others have.
+#
+# The others are compared with `IR-NAS + residual`. The network as printed has no path around its batch norms, and what
+# that costs with small batches ([notebook 5c](05c_batch_norm.ipynb)) says little about its cell.
+
+# %% alt="PSNR of each system over IR-NAS + residual with its interval over pictures and seeds, the best on top"
+compared = comparison.side_by_side(results, smoke=smoke, reference="IR-NAS + residual", over_seeds=of_one)
+display(comparison_plots.ranking(compared))
+title = compared.title if compared.rows else "Systems at one budget"
+display(frames.show(frames.at_one_budget(compared), warning + title))
+if compared.missing:
+    print(*(f"{system}: {why}" for system, why in compared.missing.items()), sep="; ")
+
+# %% [markdown]
+# **What to notice** in the trainings that come with the project, 18 million pixels each, 0.06% of the paper's.
+#
+# - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that says nothing about where the networks end.
+# - N3Net, MemNet, RED and DnCNN are level with it: another seed could bring the differences.
+# - Where DnCNN loses is the frame: without the outer five pixels it is above, with 26.09 against 25.90 dB on eight
+#   pictures ([RESULTS.md](../RESULTS.md)).
+# - The network as printed is 1.49 dB behind, by more than a seed explains: with batches of four crops of 32x32 it does
+#   not learn the brightness. With batches of twelve of 64x64, in the table above, it is level (25.45 against 25.50 dB).
+# - NLRN has failed: it gains less than two thirds of what BM3D gains, the bar at every noise level. Its loss jumps from
+#   beginning to end. Its authors limit the norm of its gradient, which the recipe that all share does not; whether that
+#   is why was not tested.
 
 # %% [markdown]
 # ## Which printed numbers can be compared?
 #
-# The paper does not say how it measured. [Notebook 12](12_protocols.ipynb) infers it: the rows BM3D to NLRN agree with
-# `half` (pictures of half the size), N3Net's with `strict` (whole pictures, one noise field), IR-NAS's with `redrawn`
-# (overlapping tiles, each with fresh noise), which flatters. Here each printed number stands beside ours under its own
-# protocol, from the system's longest training. So **no two rows of different protocols are a ranking**, neither
-# printed nor here.
+# The paper describes tiles where it describes the search: "we split each image to some adjacent patches of 64×64 [...]
+# and finally joint the corresponding patch results" (Section 4.1), which suggests tiles that do not overlap. How the
+# numbers of its Table 1 were measured it does not say. [Notebook 12](12_protocols.ipynb) infers it:
+#
+# - the rows BM3D to NLRN agree with `half`,
+# - N3Net's agrees with `strict`,
+# - IR-NAS's agrees with `redrawn`, which flatters. The authors' published test program cuts tiles in that way.
+#
+# Here each printed number stands beside ours under its own protocol, from the system's longest training. So **no two
+# rows of different protocols are a ranking**, neither printed nor here.
 
 # %%
 taken = {} if smoke else times.load()
 traced = trace.trace(results, taken)
-display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigma 50, printed and here"))
+display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
 
 # %% [markdown]
-# **What to notice.** The two methods that need no training come out as printed, so that the pictures and the protocol
-# are right. No training here is long enough to say anything about a printed number of a network: `undertrained` means
-# that it saw less than a tenth of the paper's pixels.
+# **What to notice.** The two methods that need no training come out as printed, which supports `half`. BM3D was used to
+# find that protocol (`fitted`); WNNM was not (`reproduced`). `undertrained` is a training of less than a tenth of the
+# paper's pixels.
 #
 # The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
 # [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in
@@ -104,27 +149,32 @@ for path in writers.write(1, results, files.run_folder(profile) / "figures", smo
 # %% [markdown]
 # ## What it looks like
 #
-# Crops of the same picture from every system that has run, each as its longest training has left it. The scores below
-# each crop are of the crop.
+# Crops of two test pictures, by the longest training of each system. The budgets differ, and stand below the crops with
+# the scores of the crop. ([All systems](../figures/figure3.png))
 
 # %% alt="Crops of two BSD500 test pictures at sigma 50: noisy, restored by each system, clean"
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
-display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50))
+only = ("BM3D", "WNNM", "N3Net", "DnCNN", "IR-NAS", "IR-NAS + residual")
+longest = {name: best(results, "denoising", name, 50, smoke=smoke) for name in only}
+below = {name: f"{pixels(result) / 1e6:,.0f} million pixels" if pixels(result) else "not trained"
+         for name, result in longest.items() if result}
+display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50, only, below))
 
 # %% [markdown]
 # ## What does a decibel cost?
 #
-# The paper argues with parameters and with time. What do the systems of one budget reach for theirs?
+# The paper argues with parameters and with time. What do the systems of the smaller budget reach for theirs? Times are
+# of two CPU cores.
 
 # %% alt="Two scatter plots: PSNR of each system against its parameters and against its time"
 display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
 
 # %% [markdown]
-# **What to take away.** A ranking needs one budget, one protocol and an error. At a small budget the cell of the paper
-# is one good network among several; whether it leads at a large one is a question for longer trainings. Further
-# reading: [DnCNN](https://arxiv.org/abs/1608.03981), [RED](https://arxiv.org/abs/1603.09056),
+# **What to take away.** A ranking needs one budget, one protocol and an error. At these budgets the paper's network is
+# one good network among several, and none is ahead of BM3D; whether it leads at a large one is a question for longer
+# trainings. Further reading: [DnCNN](https://arxiv.org/abs/1608.03981), [RED](https://arxiv.org/abs/1603.09056),
 # [MemNet](https://arxiv.org/abs/1708.02209), [NLRN](https://arxiv.org/abs/1806.02919),
 # [N3Net](https://arxiv.org/abs/1810.12575), [BM3D](https://doi.org/10.1109/TIP.2007.901238) and
 # [WNNM](https://doi.org/10.1109/CVPR.2014.366).
@@ -148,10 +198,13 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 #
 # <details><summary>Solution</summary>
 #
-# As a statement about a system: every cell of a trained one, since 4,500 iterations of 4 crops of 32x32 are 0.062% of
-# the pixels of the paper's training. Most of all NLRN's, whose training gained too little to count, and those of IR-NAS
-# without the input added, which small batches keep from learning the brightness: 25.38 dB at sigma 30, where the same
-# network with the input added has 27.26. As a comparison: any two rows of different budgets. BM3D and WNNM are not
-# trained, so theirs can be trusted, WNNM's on fewer pictures within a few tenths of a dB.
+# - As statements about a system, all of a trained one: 4,500 iterations of 4 crops of 32x32 are 0.062% of the pixels of
+#   the paper's training.
+# - Most of all NLRN's, whose training gained too little to count, and those of IR-NAS without the input added, which
+#   small batches keep from learning the brightness: 25.38 dB at sigma 30, where the same network with the input added
+#   has 27.26.
+# - As comparisons, any two rows of different budgets.
+# - BM3D's and WNNM's can be trusted. Those of WNNM that are on 20 pictures (`strict`, and `half` at sigma 70) are a few
+#   tenths of a dB from what all 200 would give.
 #
 # </details>

@@ -55,6 +55,18 @@ def test_a_square_says_how_many_cells_take_an_input_and_with_what():
     assert texts[0] == "2 of 2\nconv, conv"
 
 
+def test_cells_side_by_side_keep_their_places_and_mark_what_changed():
+    original, changed = cell_plots.side_by_side({"a": DENOISING, "R2": DENOISING_R2}, DENOISING, 2).axes
+    labels = [{text.get_text(): text.get_position() for text in axes.texts[-7:]} for axes in (original, changed)]
+    assert labels[0] == labels[1] and list(labels[0]) == ["p2", "p1", "n1", "n2", "n3", "n4", "n5"]
+    marked = [[patch for patch in axes.patches if patch.get_linestyle() == "--"] for axes in (original, changed)]
+    assert marked[0] == [] and len(original.patches) == len(changed.patches) == 10
+    ends = {(patch.center[0] - patch.width / 2, patch.center[0] + patch.width / 2) for patch in marked[1]}
+    assert ends == {(3, 5), (1, 5)}, "n4 takes n2 and p1"
+    operations = [text.get_text() for text in changed.texts[:10]]
+    assert operations == [edge.operation for node in DENOISING_R2 for edge in node]
+
+
 def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
     common = {"task": "denoising", "budget": {"protocol": "strict", "pictures": 20, "iterations": 10, "batch": 4,
                                               "crop": 32, "sigma": 50, "system": "a system"}}
@@ -73,7 +85,7 @@ def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
 
 
 @pytest.mark.parametrize("draw", (cell_plots.chosen_edges, cell_plots.chosen_operations, cell_plots.entropy,
-                                  cell_plots.widths, lambda nothing: cell_plots.scores({})))
+                                  cell_plots.widths, cell_plots.side_by_side, lambda nothing: cell_plots.scores({})))
 def test_nothing_is_drawn_as_not_run(draw):
     assert "not run" in draw([]).axes[0].texts[0].get_text()
     assert not plt.get_fignums()

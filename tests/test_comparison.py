@@ -48,6 +48,8 @@ def test_differences_are_those_of_a_paired_test():
     row = rows["DnCNN"]
     expected = stats.ttest_rel(psnr_of(theirs), psnr_of(ours))
     assert row.ahead / row.error == pytest.approx(expected.statistic)
+    interval = expected.confidence_interval()
+    assert (row.ahead - row.half, row.ahead + row.half) == pytest.approx((interval.low, interval.high))
     assert row.ahead == pytest.approx((psnr_of(theirs) - psnr_of(ours)).mean()) and row.verdict == "behind"
     assert row.gain == pytest.approx((psnr_of(theirs) - psnr_of(noisy)).mean()) and not row.failed
     assert rows["IR-NAS"].verdict == "" and rows["Noisy"].gain == 0 and not rows["Noisy"].failed
@@ -138,10 +140,12 @@ def test_a_training_of_another_budget_is_not_compared(change):
     assert sorted(row.result.system for row in found.rows) == ["DnCNN", "IR-NAS"]
 
 
-@pytest.mark.parametrize(("ahead", "verdict"), ((0.19, "level"), (-0.19, "level"), (0.21, "ahead"), (-0.21, "behind")))
-def test_level_is_within_two_standard_errors(ahead, verdict):
-    assert comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.1, 0.0, 0.0).verdict == verdict
-    assert comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.06, 0.0, 0.0, over_seeds=0.08).verdict == verdict
+@pytest.mark.parametrize(("ahead", "verdict"), ((0.20, "level"), (-0.20, "level"), (0.22, "ahead"), (-0.22, "behind")))
+def test_level_is_within_the_interval_over_pictures_and_seeds(ahead, verdict):
+    student = stats.t.ppf(0.975, 19)  # 2.093, so that the interval ends at 0.209
+    assert comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.1, 0.0, 0.0, pictures=20).verdict == verdict
+    together = comparison.Row(make(), 26.0, 0.7, 11.0, ahead, 0.06, 0.0, 0.0, 0.08 * student, 20)
+    assert together.verdict == verdict and together.both == pytest.approx(0.1 * student)
 
 
 def test_other_seeds_move_a_difference_of_two_trainings_more_than_one_to_what_is_not_trained():
@@ -149,7 +153,9 @@ def test_other_seeds_move_a_difference_of_two_trainings_more_than_one_to_what_is
                                     measured("BM3D", offset=0.4, trained=False)], over_seeds=0.17).rows
     found = {row.result.system: row for row in rows}
     assert found["BM3D"].over_seeds == 0.17 and found["BM3D"].verdict == "ahead"
-    assert found["DnCNN"].over_seeds == pytest.approx(0.2404, abs=1e-4) and found["DnCNN"].verdict == "level"
+    assert found["DnCNN"].over_seeds == pytest.approx(0.2404, abs=1e-4) and found["DnCNN"].pictures == len(NAMES)
+    unknown = comparison.side_by_side([measured("IR-NAS"), measured("DnCNN", offset=-0.4)], over_seeds=math.nan).rows
+    assert [row.over_seeds for row in unknown] == [0, 0] and unknown[1].verdict == "behind"
 
 
 def test_results_on_other_pictures_than_the_papers_are_not_compared():
@@ -170,10 +176,11 @@ def test_the_table_shows_what_was_compared():
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()
              if line.startswith("| ")]
     apart = psnr_of(theirs) - psnr_of(ours)
+    half = stats.t.ppf(0.975, 7) * apart.std(ddof=1) / 8 ** 0.5
     gain = psnr_of(theirs).mean() - psnr_of(measured("Noisy", offset=-9)).mean()
     assert lines[0][1:4] == ["PSNR (dB)", "SSIM", "over the input (dB)"]
     assert lines[2] == ["DnCNN", f"{psnr_of(theirs).mean():.2f}", "0.6700", f"+{gain:.2f}",
-                        f"{apart.mean():+.2f} ± {apart.std(ddof=1) / 8 ** 0.5:.2f}", "behind", "-0.030 ± 0.000",
+                        f"{apart.mean():+.2f} ± {half:.2f}", "behind", "-0.030 ± 0.000",
                         "661,693", "1,000,000"]
 
 

@@ -218,16 +218,19 @@ def test_psnr_against_cost_shows_each_system_where_its_cost_is_known():
 
 def test_a_ranking_shows_each_system_with_its_interval_over_the_pictures():
     unknown = [math.nan] * 4
-    rows = [comparison.Row(replace(RESULT, system="BM3D", iterations=None), 26.0, 0.7, 11.0, 0.5, 0.1, 0.0, 0.0),
-            comparison.Row(replace(RESULT, system="IR-NAS"), 25.5, 0.7, 10.5, *unknown),
-            comparison.Row(replace(RESULT, system="DnCNN"), 25.3, 0.7, 10.3, -0.2, 0.05, 0.0, 0.0, 0.12),
-            comparison.Row(replace(RESULT, system="Noisy", iterations=None), 15.0, 0.2, 0.0, -10.5, 0.1, 0.0, 0.0)]
+    untrained = [replace(RESULT, system=system, iterations=None) for system in ("BM3D", "Noisy")]
+    rows = [comparison.Row(untrained[0], 26.0, 0.7, 11.0, 0.5, 0.1, 0.0, 0.0, pictures=20),
+            comparison.Row(replace(RESULT, system="IR-NAS"), 25.5, 0.7, 10.5, *unknown, pictures=20),
+            comparison.Row(replace(RESULT, system="DnCNN"), 25.3, 0.7, 10.3, -0.2, 0.05, 0.0, 0.0, 0.12, 20),
+            comparison.Row(untrained[1], 15.0, 0.2, 0.0, -10.5, 0.1, 0.0, 0.0, pictures=20)]
     (axes,) = comparison_plots.ranking(comparison.Comparison(rows, {}, "strict", "IR-NAS")).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["DnCNN  25.30 dB", "BM3D  26.00 dB"]
     ends = [bars.get_segments()[0][:, 0] for bars in axes.collections]
-    expected = [[middle - 1.96 * error, middle + 1.96 * error]
-                for middle, errors in ((-0.2, (0.13, 0.05)), (0.5, (0.1, 0.1))) for error in errors]
-    assert np.allclose(ends, expected)
+    student = 2.0930  # of 19 degrees of freedom, at 0.975
+    expected = [[middle - half, middle + half] for middle, halves in (
+        (-0.2, (math.hypot(0.05 * student, 0.12), 0.05 * student)), (0.5, (0.1 * student, 0.1 * student)))
+        for half in halves]
+    assert np.allclose(ends, expected, atol=1e-5)
     assert "IR-NAS (25.50 dB)" in axes.get_xlabel()
 
 

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from irnas_lib.experiments import cells, table_facts
 from irnas_lib.figures import verdict_plots
@@ -74,6 +75,20 @@ def test_a_changed_cell_is_compared_with_the_published_one_of_its_own_seed(known
               "R1": {"cells": [{"name": "c", "seed": 1, "psnr": 31.0}, {"name": "d", "seed": 2, "psnr": 31.0}]}}
     assert cells.over_the_same_seed(groups) == {"c": 1.0}
     assert cells.over_seeds(groups) == 0.0 and math.isnan(verdicts.over_seeds(groups))
+
+
+def test_a_cell_trained_four_times_has_one_place_and_every_place_the_same_chance(known):
+    psnr = trained("deraining")
+    others = [value for name, group in psnr.items() if name not in ("published", "again") for value in group.values()]
+    of_seed, of_mean = (cells.place(known.cells["deraining"], by_mean) for by_mean in (False, True))
+    own = [*psnr["published"].values(), *psnr["again"].values()]
+    assert of_seed[:2] == (1 + sum(other > psnr["published"]["IR-NAS", 0] for other in others), 15) == (15, 15)
+    assert of_mean[:2] == (1 + sum(other > mean(own) for other in others), 15)
+    exact = stats.mannwhitneyu([psnr["published"]["IR-NAS", 0]], others, method="exact").pvalue
+    assert of_seed.p == pytest.approx(2 / 15) == pytest.approx(exact)
+    middle = {"published": {"cells": [{"name": "a", "seed": 0, "psnr": 20.0}]},
+              "R2": {"cells": [{"name": str(psnr), "seed": 0, "psnr": psnr} for psnr in (19.0, 21.0)]}}
+    assert cells.place(middle) == (2, 3, 1.0) and cells.place({}) is None and cells.place({}, True) is None
 
 
 def test_power_is_the_share_of_experiments_that_see_the_difference():

@@ -216,5 +216,29 @@ def over_the_same_seed(groups: Mapping[str, dict]) -> dict[str, float]:
             if cell["psnr"] is not None and published.get(cell["seed"]) is not None}
 
 
+class Place(NamedTuple):
+    """Where the published cell stands among `of` cells, the best first; p: the chance of a place as near to either end
+    if all cells were alike, so that each were as likely to take any place."""
+
+    place: int
+    of: int
+    p: float
+
+
+def place(groups: Mapping[str, dict], by_mean: bool = False) -> Place | None:
+    """By its training from the seed of the other cells, or by the mean of its trainings; None where there is nothing to
+    compare. A cell counts once, however often it was trained: its trainings are no independent draws of cells."""
+    gains = list(over_the_same_seed(groups).values())
+    if by_mean:
+        psnrs = {name: [cell["psnr"] for cell in group if cell["psnr"] is not None]
+                 for name, group in by_group(groups).items()}
+        published = psnrs.pop("published", [])
+        gains = [psnr - mean(published) for group in psnrs.values() for psnr in group] if published else []
+    if not gains:
+        return None
+    above, of = sum(gain > 0 for gain in gains), len(gains) + 1
+    return Place(above + 1, of, min(1.0, 2 * min(above + 1, of - above) / of))
+
+
 def _setting_of(record: dict) -> tuple:
     return record["task"], record["profile"], frozenset(record["budget"].items())

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from irnas_lib.decode import transition_scores, undecided
 from irnas_lib.experiments.cells import GROUPS, by_group
 from irnas_lib.experiments.search_choices import CHOICES, relative_entropy
+from irnas_lib.figures import drawing
 from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
 from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
@@ -33,7 +34,7 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
         return not_run("Edges that searches choose")
     nodes = len(genotypes[0])
     names = states(nodes)
-    plot = Plot(1.0 + 1.15 * (nodes + 1), 0.6 + 0.62 * nodes)
+    plot = Plot(0.6 + nodes + 1, 0.6 + 0.55 * nodes)
     axes = plot.subplots()
     for row in range(nodes):
         for column, source in enumerate(names[:row + 2]):
@@ -42,7 +43,7 @@ def chosen_edges(genotypes: Sequence[Genotype]) -> Figure:
             axes.add_patch(matplotlib.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade,
                                                         edgecolor="k", linewidth=0.6))
             text = "\n".join([f"{len(chosen)} of {len(genotypes)}", ", ".join(chosen)] if chosen else ["0"])
-            axes.text(column, row, text, ha="center", va="center", size=7)
+            axes.text(column, row, text, ha="center", va="center", size=8)
     axes.set(xlim=(-0.52, nodes + 0.52), ylim=(nodes - 0.48, -0.52), xticks=range(nodes + 1), yticks=range(nodes),
              xticklabels=names[:-1], yticklabels=names[2:], xlabel="input", ylabel="node")
     axes.spines[:].set_visible(False)
@@ -78,7 +79,7 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
     cell was taken."""
     if not searches:
         return not_run("Entropy of alpha and beta")
-    plot = Plot(7.2, 2.6)
+    plot = Plot(6.8, 2.6)
     sides = plot.subplots(1, 2)
     for i, record in enumerate(searches):
         steps = [entry["iteration"] for entry in record["history"]]
@@ -131,6 +132,40 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     return plot
 
 
+@matplotlib.rc_context(STYLE)
+def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = None, columns: int = 3) -> Figure:
+    """Cells by name, their states always in the same places. Edges lead to the right: the first of a node's two above
+    the line, the second below it. Those that the same node of `original` does not have are red, bold and dashed."""
+    if not genotypes:
+        return not_run("Cells")
+    rows = math.ceil(len(genotypes) / columns)
+    plot = Plot(2.3 * columns, 2.0 * rows)
+    grid = list(plot.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (name, genotype) in zip(grid, genotypes.items()):
+        changed = drawing.changes(genotype, original) if original else set()
+        names = states(len(genotype))
+        for node, pair in zip(names[2:], genotype):
+            for position, edge in enumerate(pair):
+                marked = (node, position) in changed
+                left, right = names.index(edge.source), names.index(node)
+                middle, height = (left + right) / 2, (0.35 + 0.35 * (right - left)) * (1, -1)[position]
+                axes.add_patch(matplotlib.patches.Arc(
+                    (middle, 0), right - left, 2 * abs(height), theta1=180 * position, theta2=180 * (position + 1),
+                    color=drawing.CHANGED["color"] if marked else "k", linewidth=1.8 if marked else 0.8,
+                    linestyle="--" if marked else "-"))
+                axes.text(middle, height, edge.operation, ha="center", va="center", size=8,
+                          color=drawing.CHANGED["color"] if marked else "k", weight="bold" if marked else "normal",
+                          bbox={"facecolor": "w", "edgecolor": "none", "pad": 0.6})
+        for at, state in enumerate(names):
+            axes.text(at, 0, state, ha="center", va="center", size=8,
+                      bbox={"boxstyle": "circle,pad=0.2", "facecolor": drawing.INPUT if at < 2 else "w"})
+        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(-2.7, 2.5))
+        axes.set_title(name, size=9)
+    return plot
+
+
 def level_chances(beta: torch.Tensor) -> list[list[float]]:
     """For each layer 1 ... L the chance that a path is at each of its levels, of raw logits beta, (rows, 3)."""
     chances = [[1.0]]
@@ -174,7 +209,7 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
     psnrs = {name: points for name, points in psnrs.items() if points}
     if not psnrs:
         return not_run("Cells at one small budget")
-    plot = Plot(7.2, 1.1 + 0.42 * len(psnrs))
+    plot = Plot(6.6, 1.3 + 0.42 * len(psnrs))
     axes = plot.subplots()
     published = [psnr for _, psnr in psnrs.get("published", ())]
     if len(published) > 2:
@@ -198,7 +233,7 @@ def scores(groups: Mapping[str, Mapping]) -> Figure:
     axes.set_title("{}:{} {iterations:,} iterations of {batch} crops of {crop}x{crop}, {pictures} test pictures, "
                    "{protocol}".format(first["task"], level, **first["budget"]), size=8)
     found = dict(zip(*reversed(axes.get_legend_handles_labels())))
-    plot.legend(found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    plot.legend(found.values(), found.keys(), loc="outside lower center", ncols=2, fontsize=8)
     return plot
 
 

@@ -1,6 +1,6 @@
 """Pictures of systems that were trained at one budget: who is ahead, and what each one costs."""
 
-import math
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib
@@ -26,9 +26,8 @@ def ranking(compared: Comparison) -> Figure:
     plot = Plot(6.4, 0.9 + 0.28 * len(rows))
     axes = plot.subplots()
     for i, row in enumerate(reversed(rows)):
-        both = math.hypot(row.error, row.over_seeds)
-        axes.errorbar(row.ahead, i, xerr=1.96 * both, fmt="none", ecolor="k", capsize=3, elinewidth=0.8)
-        axes.errorbar(row.ahead, i, xerr=1.96 * row.error, fmt="ko", elinewidth=3, ecolor="0.6",
+        axes.errorbar(row.ahead, i, xerr=row.both, fmt="none", ecolor="k", capsize=3, elinewidth=0.8)
+        axes.errorbar(row.ahead, i, xerr=row.half, fmt="ko", elinewidth=3, ecolor="0.6",
                       markerfacecolor="k" if row.result.iterations else "w")
     axes.axvline(0, color="0.5", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [f"{row.result.system}  {row.psnr:.2f} dB" for row in reversed(rows)])
@@ -50,8 +49,8 @@ def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = 
     rows = [row for row in compared.rows if row.result.parameters or row.result.system in (taken or {})]
     if not rows:
         return not_run("PSNR against parameters and time")
-    plot = Plot(8.4, 3.4)
-    plot.suptitle(compared.title.replace("; ", "\n").replace(", recipe", "\nrecipe"), size=8)
+    plot = Plot(6.6, 4.4)
+    plot.suptitle(compared.title.replace("; ", "\n").replace(", recipe", "\nrecipe"), size=9)
     sides = plot.subplots(1, 2, sharey=True)
     for i, row in enumerate(rows):
         name, count = row.result.system, row.result.parameters
@@ -73,7 +72,7 @@ def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = 
             axes.set_xticks([])
     untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
     if taken and untimed:
-        plot.supxlabel(f"Right, not timed: {', '.join(untimed)}", size=7)
+        sides[1].set_xlabel(sides[1].get_xlabel() + "\n" + textwrap.fill(f"(not timed: {', '.join(untimed)})", 44))
     points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
-    plot.legend(points.values(), points.keys(), loc="outside right upper")
+    plot.legend(points.values(), points.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return plot

@@ -254,9 +254,12 @@ def _run_name(result: Result) -> str:
 
 @matplotlib.rc_context(STYLE)
 def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None,
-                   only: Sequence[str] | None = None) -> Figure:
-    """Figures 3 to 5: the kept crops of a task, one row a picture, two where systems are many: degraded, each system
-    that ran, or of these `only` some, and clean (where it is known: nobody has the clean side of real rain)."""
+                   only: Sequence[str] | None = None, below: Mapping[str, str] = {}) -> Figure:
+    """Figures 3 to 5: the kept crops of a task, one row a picture, or several where systems are many: degraded, each
+    system that ran, or of these `only` some, and clean (where it is known: nobody has the clean side of real rain).
+
+    below: one more line under the crops of a system, such as its budget.
+    """
     shown, title = panels.load(folder, task, dataset, sigma), TITLES.get(dataset, dataset)
     if only is not None:
         kept = {panels.DEGRADED, *only, panels.CLEAN}
@@ -266,10 +269,9 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
         return not_run(f"{task}, {title}")
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops))
     names.sort(key=lambda name: name == panels.CLEAN)
-    bands = 1 if len(names) < 9 else 2  # rows of a picture
+    bands = math.ceil(len(names) / (4 if len(names) <= 12 else 5))  # rows of a picture
     columns, rows = math.ceil(len(names) / bands), len(shown) * bands
-    plot = Plot(min(9.0, 1.75 * columns), (1.75 if columns < 6 else 9.0 / columns) * rows + 0.55 + 0.2 * rows + 0.12
-                + 0.2 * (rows if bands > 1 else 0))
+    plot = Plot(1.75 * columns, (1.95 + 0.2 * (bands > 1) + 0.15 * bool(below)) * rows + 0.67)
     grid = plot.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -287,10 +289,11 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
             axes.imshow(crops[name], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             if name != panels.CLEAN and panels.CLEAN in crops:
                 restored, clean = (to_tensor(crops[key]).unsqueeze(0) for key in (name, panels.CLEAN))
-                axes.set_xlabel(f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}", size=7)
+                quality = f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}"
+                axes.set_xlabel("\n".join(filter(None, [quality, below.get(name)])), size=9)
     for row in grid[:None if bands > 1 else 1]:
         for axes, name in zip(row, names):
-            axes.set_title(textwrap.fill(name, 12 if bands == 1 else 22), size=8)
+            axes.set_title(textwrap.fill(name, 22), size=9)
     level = "" if sigma is None else f", sigma {sigma:g}"
     scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
     plot.supxlabel(f"{title}{level}.{scores}", size=8)

@@ -24,10 +24,16 @@ def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
     return mean(values) - half, mean(values) + half
 
 
+def over_pictures(error: float, pictures: int) -> float:
+    """Half the 95% interval of a mean over so many pictures with this standard error, by Student's t; nan for one."""
+    return error * float(stdtrit(pictures - 1, 0.975)) if pictures > 1 else math.nan
+
+
 class Row(NamedTuple):
-    """A system on the pictures of the comparison: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR and SSIM
-    over those of the reference, mean and standard error of the mean over pictures. nan where that is not known, and for
-    the reference itself. over_seeds: the standard deviation that other seeds would give the difference in PSNR."""
+    """A system on the pictures of the comparison, so many: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR
+    and SSIM over those of the reference, mean and standard error of the mean over pictures. nan where that is not
+    known, and for the reference itself. over_seeds: half the 95% interval that other seeds would give the difference in
+    PSNR."""
 
     result: Result
     psnr: float
@@ -38,6 +44,17 @@ class Row(NamedTuple):
     ssim_ahead: float
     ssim_error: float
     over_seeds: float = 0.0
+    pictures: int = 0
+
+    @property
+    def half(self) -> float:
+        """Half the 95% interval of `ahead`, over pictures."""
+        return over_pictures(self.error, self.pictures)
+
+    @property
+    def both(self) -> float:
+        """The same over pictures and seeds together, whose errors are independent."""
+        return math.hypot(self.half, self.over_seeds)
 
     @property
     def failed(self) -> bool:
@@ -46,12 +63,11 @@ class Row(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Of the system against the reference in PSNR, where it is known: `level` within two standard errors, over
-        pictures and over seeds together."""
-        if math.isnan(self.error):
+        """Of the system against the reference in PSNR, where it is known: `level` within the 95% interval over pictures
+        and seeds together."""
+        if math.isnan(self.both):
             return ""
-        within = 2 * math.hypot(self.error, self.over_seeds)
-        return "level" if abs(self.ahead) <= within else "ahead" if self.ahead > 0 else "behind"
+        return "level" if abs(self.ahead) <= self.both else "ahead" if self.ahead > 0 else "behind"
 
 
 class Comparison(NamedTuple):
@@ -104,8 +120,8 @@ def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: floa
     """The systems of `at_one_budget`, and those without a training that were measured on the same pictures with the
     same noise. Of the paper's data set and loss; with `smoke`, of smoke results.
 
-    over_seeds: by how much (standard deviation, dB) a training's PSNR differs from seed to seed, for which 0 knows
-    nothing. A difference of two trainings differs by the square root of two times that.
+    over_seeds: half the 95% interval that other seeds give the PSNR (dB) of one training, of which 0 and nan know
+    nothing. That of a difference of two trainings is larger by the square root of two.
     """
     candidates = [result for result in results
                   if (result.task, result.sigma) == (task, sigma) and has_usual_loss(result)
@@ -115,6 +131,7 @@ def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: floa
         return Comparison([], {}, protocol, reference)
     first = next(iter(compared.values()))
     names = list(_each(first, protocol))
+    of_one = 0.0 if math.isnan(over_seeds) else over_seeds
     for result in candidates:
         if (not result.iterations and _each(result, protocol).keys() >= set(names)
                 and (result.seed, result.data_sha256) == (first.seed, first.data_sha256)):
@@ -126,7 +143,8 @@ def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: floa
         rival = compared.get(reference) if system != reference else None
         over = difference(result, rival, protocol, names)
         trained = sum(bool(side and side.iterations) for side in (result, rival))
-        rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1], over_seeds * math.sqrt(trained)))
+        rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1], of_one * math.sqrt(trained),
+                        len(names)))
     failed = {result.system for result in candidates if result.status == "failed"
               and BUDGET(result) == BUDGET(first)}
     missing = {item.system: "failed" if item.system in failed else "not run" for item in printed.load()
@@ -159,16 +177,17 @@ def markdown(compared: Comparison) -> str:
     if not compared.rows:
         return "Systems at one budget: not run\n"
     reference, over_seeds = compared.reference, max(row.over_seeds for row in compared.rows)
-    also = (f", to which {over_seeds:.2f} dB are added (as squares) for what another seed would change between two "
-            "trainings" if over_seeds else ", and nothing is known of other seeds")
-    lines = [f"{compared.title}. Against {reference}: mean difference and its standard error over these pictures. "
-             f"Ahead or behind: the row's system, in PSNR; level within two standard errors{also}.", "",
+    also = (f" and, for PSNR, over other seeds (which alone give two trainings ± {over_seeds:.2f} dB)" if over_seeds
+            else "; nothing is known of other seeds")
+    lines = [f"{compared.title}. Against {reference}: mean difference ± half its 95% interval over these "
+             f"pictures{also}. Ahead or behind: the row's system, in PSNR; level within that interval.", "",
              f"| System | PSNR (dB) | SSIM | over the input (dB) | against {reference} (dB) | this system is "
              f"| SSIM against {reference} | parameters | multiply-adds a pixel |", "|:--|" + "--:|" * 8]
     for row in compared.rows:
         result = row.result
-        ahead = f"{row.ahead:+.2f} ± {row.error:.2f}" if row.verdict else ""
-        ssim_ahead = f"{row.ssim_ahead:+.3f} ± {row.ssim_error:.3f}" if row.verdict else ""
+        ahead = f"{row.ahead:+.2f} ± {row.both:.2f}" if row.verdict else ""
+        ssim_half = over_pictures(row.ssim_error, row.pictures)
+        ssim_ahead = f"{row.ssim_ahead:+.3f} ± {ssim_half:.3f}" if row.verdict else ""
         gain = "" if math.isnan(row.gain) else f"{row.gain:+.2f}"
         counts = ["" if value is None else f"{value:,.0f}"
                   for value in (result.parameters, result.macs_per_pixel)]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from statistics import mean
 from typing import NamedTuple
 
 import torch
@@ -76,16 +75,16 @@ def _bm3d(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
 
 
 def _search(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
-    groups, others = known.cells["denoising"], list(cells.over_the_same_seed(known.cells["deraining"]).values())
+    groups, rain = known.cells["denoising"], cells.place(known.cells["deraining"])
     lead = claims["searched cells over random ones, denoising"]
-    if math.isnan(lead.measured) or not others:
+    if math.isnan(lead.measured) or rain is None:
         return None
     found, drawn = psnrs(groups, ["searched"]), psnrs(groups, ["random"])
     power = table_facts.power(0.5, table_facts.pooled(found, drawn), len(found), len(drawn))
     return Finding("Whether the search matters cannot be said yet.",
                    f"Denoising: searched cells are {lead.measured:+.2f} ± {lead.both:.2f} dB from random ones. "
-                   f"De-raining: {sum(gain > 0 for gain in others)} of {len(others)} other cells are above the one "
-                   f"published that was trained from the same seed, on average by {mean(others):.2f} dB.",
+                   f"De-raining: from the same seed the published cell is number {rain.place} of {rain.of}; luck puts "
+                   f"a cell as near to one of the ends with a chance of {rain.p:.0%}.",
                    f"Weak: {len(found)} cells against {len(drawn)} show a difference of 0.5 dB with a chance of "
                    f"{power:.0%}, and the trainings are very short.")
 

@@ -11,47 +11,91 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.experiments.config import pixels
 from irnas_lib.experiments.results import Result, best
 from irnas_lib.tables import printed
-from irnas_lib.tables.comparison import Comparison
-from irnas_lib.tables.trace import COMPARED, Traced
+from irnas_lib.tables.comparison import Comparison, difference, over_pictures
+from irnas_lib.tables.trace import NOT_COMPARABLE, Traced
 
 
 def beside_printed(traced: Iterable[Traced], table: int, metric: str = "PSNR", sigma: str = "",
                    task: str = "") -> pd.DataFrame:
     """One row a system: the printed number, ours under the protocol that the printed one agrees with, and the verdict.
+    What keeps two numbers from being compared stands in notes below the table, each once, by number.
 
     traced: of `trace.trace`; sigma: "30", "50" or "70", where the table has several; task: where it has two.
     """
     found = [item for item in traced if (item.printed.where, item.printed.metric) == (str(table), metric)
              and sigma in ("", item.printed.sigma) and task in ("", item.printed.task)]
     decimals = 4 if metric == "SSIM" else 2
-    return _frame({
+    notes = list(dict.fromkeys(note for item in found for note in _obstacles(item)))
+
+    def verdict(item: Traced) -> str:
+        numbers = ", ".join(str(1 + notes.index(note)) for note in _obstacles(item))
+        return f"{item.verdict} ({numbers})" if numbers else item.verdict
+
+    frame = _frame({
         "system": item.printed.system, f"{metric} printed": f"{item.printed.number:.{decimals}f}",
         "here": "" if item.measured is None else f"{item.measured:.{decimals}f}", "protocol": item.protocol,
         "million pixels seen": "" if item.pixels is None else f"{item.pixels / 1e6:,.0f}",
-        "difference": "" if item.difference is None else f"{item.difference:+.{decimals}f}",
-        "verdict": item.verdict if item.verdict in COMPARED else f"{item.verdict}: {item.why}"}
+        "difference": "" if item.difference is None else f"{item.difference:+.{decimals}f}", "verdict": verdict(item)}
         for item in found)
+    return _with_notes(frame, *(f"({number}) {note}" for number, note in enumerate(notes, 1)))
+
+
+def _obstacles(item: Traced) -> list[str]:
+    """What keeps a measured number from being compared with the printed one."""
+    return item.why.split("; ") if item.verdict == NOT_COMPARABLE else []
 
 
 def at_one_budget(compared: Comparison) -> pd.DataFrame:
-    """One row a system of `comparison.side_by_side`, the best first; ± is the standard error over pictures."""
-    def differs(mean: float, error: float, decimals: int) -> str:
-        return "" if math.isnan(error) else f"{mean:+.{decimals}f} ± {error:.{decimals}f}"
+    """One row a system of `comparison.side_by_side`, the best first; ± is half a 95% interval."""
+    def differs(mean: float, half: float, decimals: int) -> str:
+        return "" if math.isnan(half) else f"{mean:+.{decimals}f} ± {half:.{decimals}f}"
+
+    frame = _frame({
+        "system": row.result.system, "PSNR (dB)": f"{row.psnr:.2f}",
+        f"over {compared.reference} (dB)": differs(row.ahead, row.both, 2),
+        "this system is": "failed" if row.failed else row.verdict, "SSIM": f"{row.ssim:.4f}",
+        "SSIM over it": differs(row.ssim_ahead, over_pictures(row.ssim_error, row.pictures), 3)}
+        for row in compared.rows)
+    seeds = max((row.over_seeds for row in compared.rows), default=0.0)
+    return _with_notes(frame, "± is half a 95% interval over the pictures" + (
+        f", for PSNR over pictures and seeds together; other seeds alone move a difference of two trainings by "
+        f"± {seeds:.2f} dB. Level: within that interval." if seeds else "."))
+
+
+def on_all_pictures(results: Iterable[Result], sigma: int = 50, rival: str = "BM3D",
+                    smoke: bool = False) -> pd.DataFrame:
+    """One row a denoising system that was measured on every test picture, with its longest training, the best first:
+    PSNR (dB) under each protocol, and how far it is above `rival` in `strict`."""
+    results, task = list(results), TASKS["denoising"]
+    noisy = best(results, "denoising", task.unrestored, sigma, smoke=smoke)
+    whole = noisy.metrics["strict"]["pictures"] if noisy else None
+    rows = {}
+    for name in dict.fromkeys(result.system for result in results if result.task == "denoising"):
+        found = {protocol: best(results, "denoising", name, sigma, protocol, smoke) for protocol in task.protocols}
+        complete = {protocol: result for protocol, result in found.items()
+                    if result and result.metrics.get(protocol, {}).get("pictures") == whole}
+        if complete and name != task.unrestored:
+            rows[name] = complete
+    psnr = {name: {protocol: result.metrics[protocol]["psnr"] for protocol, result in complete.items()}
+            for name, complete in rows.items()}
+
+    def over(name: str) -> str:
+        pair = psnr[name].get("strict"), psnr.get(rival, {}).get("strict")
+        return "" if name == rival or None in pair else f"{pair[0] - pair[1]:+.2f}"
 
     return _frame({
-        "system": row.result.system, "PSNR (dB)": f"{row.psnr:.2f}",
-        f"over {compared.reference} (dB)": differs(row.ahead, row.error, 2),
-        "this system is": "failed" if row.failed else row.verdict, "SSIM": f"{row.ssim:.4f}",
-        "SSIM over it": differs(row.ssim_ahead, row.ssim_error, 3),
-        "parameters": "" if row.result.parameters is None else f"{row.result.parameters:,}",
-        "multiply-adds a pixel": "" if row.result.macs_per_pixel is None else f"{row.result.macs_per_pixel:,.0f}"}
-        for row in compared.rows)
+        "system": name, **{f"{protocol} (dB)": f"{psnr[name][protocol]:.2f}" if protocol in psnr[name] else ""
+                           for protocol in task.protocols},
+        f"strict, over {rival} (dB)": over(name), "million pixels seen":
+        f"{seen / 1e6:,.0f}" if (seen := pixels(next(iter(rows[name].values())))) else "not trained"}
+        for name in sorted(rows, key=lambda name: -psnr[name].get("strict", 0)))
 
 
 def over_input(results: Iterable[Result], task: str, smoke: bool = False) -> pd.DataFrame:
     """One row a system of a task without noise levels, each with its longest training, the best first: what is printed,
-    PSNR and SSIM of whole pictures, and the gain in dB over the degraded input under each protocol. Systems measured on
-    fewer pictures than the input are left out."""
+    PSNR and SSIM of whole pictures, and the gain in dB over the degraded input under each protocol, ± half its 95%
+    interval over pictures where the scores of single pictures were kept. Systems measured on fewer pictures than the
+    input are left out."""
     results = list(results)
     printed_psnr = {item.system: item.value for item in printed.load() if (item.task, item.metric) == (task, "PSNR")}
     names = dict.fromkeys(result.system for result in results if result.task == task)
@@ -65,13 +109,28 @@ def over_input(results: Iterable[Result], task: str, smoke: bool = False) -> pd.
     def gain(result: Result, name: str) -> float:
         return result.metrics[name]["psnr"] - unrestored.metrics[name]["psnr"]
 
+    def in_words(result: Result, name: str) -> str:
+        half = math.nan if result is unrestored else over_pictures(
+            difference(result, unrestored, name)[0][1], unrestored.metrics[name]["pictures"])
+        return f"{gain(result, name):+.2f}" + ("" if math.isnan(half) else f" ± {half:.2f}")
+
     rows = sorted(filter(alike, found.values()), key=lambda result: -gain(result, "strict")) if unrestored else []
-    return _frame({
+    frame = _frame({
         "system": result.system, "PSNR printed": printed_psnr.get(result.system, ""),
         "PSNR here (dB)": f"{result.metrics['strict']['psnr']:.2f}",
         "SSIM here": f"{result.metrics['strict']['ssim']:.4f}",
-        **{f"over the input, {name} (dB)": f"{gain(result, name):+.2f}" for name in protocols},
+        **{f"over the input, {name} (dB)": in_words(result, name) for name in protocols},
         "million pixels seen": f"{pixels(result) / 1e6:,.0f}" if pixels(result) else ""} for result in rows)
+    known = any("±" in cell for _, column in frame.items() for cell in column)
+    return _with_notes(frame, "± is half a 95% interval over the pictures; rows without it kept no score of single "
+                              "pictures." if known else "No score of single pictures was kept, so that no error over "
+                                                        "the pictures is known.")
+
+
+def _with_notes(frame: pd.DataFrame, *notes: str) -> pd.DataFrame:
+    """A frame with lines that `show` prints below it."""
+    frame.attrs["notes"] = notes
+    return frame
 
 
 def _frame(rows: Iterable[dict]) -> pd.DataFrame:
@@ -80,18 +139,21 @@ def _frame(rows: Iterable[dict]) -> pd.DataFrame:
     return frame if frame.empty else frame.set_index("system")
 
 
-def show(frame: pd.DataFrame, caption: str) -> HTML:
-    """A frame as a page shows it: its caption above, text to the left, numbers to the right; its index where that has a
-    name."""
+def show(frame: pd.DataFrame, caption: str, *notes: str) -> HTML:
+    """A frame as a page shows it: its caption above, text to the left, numbers to the right, its index where that has a
+    name; below it its own notes, and `notes`."""
     if frame.empty:
         return HTML(f"<p>{caption}: not run</p>")
     words = [name for name, column in frame.items() if column.str.contains("[a-z]").any()]
     name = hashlib.sha256(caption.encode()).hexdigest()[:8]  # tables of one page must not share it
     styled = frame.rename_axis(None).style.set_caption(caption).set_uuid(name)
-    styled = styled.set_properties(**{"text-align": "right"}).set_properties(subset=words, **{"text-align": "left"})
+    styled = styled.set_properties(**{"text-align": "right", "white-space": "nowrap"})
+    styled = styled.set_properties(subset=words, **{"text-align": "left", "white-space": "normal"})
     if frame.index.name is None:
         styled = styled.hide(axis="index")
+    below = "<br>".join((*frame.attrs.get("notes", ()), *notes))
     return HTML(styled.set_table_styles([
         {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
         {"selector": "th", "props": "text-align: left"},
-        {"selector": "th.row_heading", "props": "white-space: nowrap"}]).to_html())
+        {"selector": "th.row_heading", "props": "white-space: nowrap"}]).to_html()
+        + (f'<p style="font-size: smaller">{below}</p>' if below else ""))

@@ -101,10 +101,6 @@ def over_seeds(groups: Mapping, trainings: int = 2) -> float:
     return float(stats.t.ppf(0.975, count - 1)) * deviation * math.sqrt(trainings) if deviation else math.nan
 
 
-def _over_pictures(error: float, pictures: int) -> float:
-    return error * float(stats.t.ppf(0.975, pictures - 1)) if pictures > 1 else math.nan
-
-
 def _together(*halves: float) -> float:
     """Of independent errors, those that are known; nan where none is."""
     known = [half for half in halves if not math.isnan(half)]
@@ -137,7 +133,7 @@ def _classical(known: Evidence) -> Iterator[Verdict]:
         if all(pair):
             (ahead, error), _ = comparison.difference(*pair, "half")
             count = min(result.metrics["half"]["pictures"] for result in pair)
-            half = _over_pictures(error, count)
+            half = comparison.over_pictures(error, count)
         yield Verdict(topic, f"WNNM over BM3D at sigma {sigma}", lead, ahead, "dB", half, half, f"{count} pictures",
                       judged(lead, ahead, half, False), page)
 
@@ -201,9 +197,9 @@ def _cell(known: Evidence) -> Iterator[Verdict]:
             gain, half = mean(first_psnrs) - mean(other_psnrs), (high - low) / 2
             test = f"{len(first_psnrs)} trainings against {len(other_psnrs)}"
         if first == ("published",) and (stood := cells.standing(groups)):
-            below = sum(gain < 0 for gain in cells.over_the_same_seed(groups).values())
-            test += (f", exact Mann-Whitney p = {stood.p:.3f}; from the same seed {below} of the other cells are below "
-                     "it")
+            place = cells.place(groups)
+            test += (f", exact Mann-Whitney p = {stood.p:.3f}; from the same seed number {place.place} of {place.of} "
+                     f"cells, p = {place.p:.2f}")
         yield Verdict(topic, f"{claim}, {TITLES[task]}", math.nan, gain, "dB", math.nan, half,
                       f"{test}; {_budget(groups)}", judged(math.nan, gain, half, True), page)
     pair = [best(known.results, "denoising", system, 50, "strict") for system in ("IR-NAS", "IR-NAS (searched here)")]
@@ -265,7 +261,7 @@ def _of_row(known: Evidence, task: str, topic: str, claim: str, lead: float, row
     if row is None:
         return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
     count = row.result.metrics["strict"]["pictures"]
-    pictures = _over_pictures(row.error, count)
+    pictures = comparison.over_pictures(row.error, count)
     both = _together(pictures, over_seeds(known.cells[task]))
     how = f"one seed, {count} pictures, {share(pixels(row.result) or 0)}; SSIM {row.ssim_ahead:+.3f}"
     return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, how, judged(lead, row.ahead, both, True), page)
