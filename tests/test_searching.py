@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
 
 from irnas_lib.experiments import cell_table, edits, searching, table_facts
 from irnas_lib.genotypes import Genotype
@@ -121,3 +123,18 @@ def test_a_table_keeps_random_cells_and_reports_the_mean_over_seeds():
     assert TABLE.validation[0] == first[0]["validation"]["psnr"]
     assert TABLE.test[0] == pytest.approx(np.mean([record["test"]["psnr"] for record in first]))
     assert edits.canonical(TABLE.cells[0]) == TABLE.cells[0]
+
+
+def test_the_model_asks_for_the_cell_that_a_gaussian_process_hopes_most_of():
+    table = TABLE
+    asked = searching.model_guided(table, 25, np.random.default_rng(3))
+    distances = np.square(table.codes[:, None] - table.codes[None]).sum(axis=2)
+    width = np.sqrt(np.median(distances[distances > 0]))
+    for n in range(searching.FIRST, 25):
+        known = table.validation[asked[:n]]
+        process = GaussianProcessRegressor(RBF(width), alpha=0.1, optimizer=None, normalize_y=False)
+        process.fit(table.codes[asked[:n]], (known - known.mean()) / known.std())
+        mean, deviation = process.predict(table.codes, return_std=True)
+        hope = mean + deviation
+        hope[asked[:n]] = -np.inf
+        assert asked[n] == hope.argmax()

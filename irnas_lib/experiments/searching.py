@@ -6,6 +6,7 @@ cells that are not in the table; where it is used, its error has to be said.
 """
 
 import functools
+import math
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -103,17 +104,28 @@ def _children(cell: Genotype, kind: str) -> list[np.ndarray]:
 def model_guided(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
     """A Gaussian process fitted to the cells asked for so far, and the cell that it hopes most of (its mean and one
     standard deviation)."""
-    asked = random_search(table, FIRST, rng)[:queries]
-    kernel = _kernel(table.codes)
-    while len(asked) < queries:
-        y = table.validation[asked]
-        scale = y.std() or 1.0
-        within = np.linalg.inv(kernel[np.ix_(asked, asked)] + 0.1 * np.eye(len(asked)))
-        across = kernel[:, asked]
-        mean = across @ (within @ (y - y.mean())) / scale
-        hope = mean + np.sqrt(np.clip(np.diag(kernel) - (across @ within * across).sum(axis=1), 0, None))
-        hope[asked] = -np.inf
-        asked.append(int(hope.argmax()))
+    first = random_search(table, FIRST, rng)[:queries]
+    kernel, noise, asked = _kernel(table.codes), 0.1, []
+    # With L the Cholesky factor of the asked cells' kernel and noise: the rows of inv(L) K, inv(L) y and inv(L) 1, to
+    # each of which a query adds one.
+    rows, psnr, ones = np.empty((queries, len(kernel))), np.empty(queries), np.empty(queries)
+    variance = np.diag(kernel).copy()
+    for n in range(queries):
+        if n < len(first):
+            chosen = first[n]
+        else:
+            known = table.validation[asked]
+            mean = (psnr[:n] - known.mean() * ones[:n]) @ rows[:n] / (known.std() or 1.0)
+            hope = mean + np.sqrt(np.clip(variance, 0, None))
+            hope[asked] = -np.inf
+            chosen = int(hope.argmax())
+        before = rows[:n, chosen]
+        pivot = math.sqrt(kernel[chosen, chosen] + noise - before @ before)
+        rows[n] = (kernel[chosen] - before @ rows[:n]) / pivot
+        psnr[n] = (table.validation[chosen] - before @ psnr[:n]) / pivot
+        ones[n] = (1 - before @ ones[:n]) / pivot
+        variance -= rows[n] ** 2
+        asked.append(chosen)
     return asked
 
 
