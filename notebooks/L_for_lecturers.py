@@ -88,7 +88,8 @@ syllabus(
     (45, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
      "without its warm-up. Then exercise 1 in pairs. Skip \"When skip connections take over\" and the widths.",
      "the trajectories of alpha, on the page"),
-    (30, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"What comes out\".", "figure1.svg"),
+    (30, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"What comes "
+     "out\".", "figure1.svg"),
     (15, "", "A break.", ""),
     (15, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".", "search-denoising-seed0-laptop-curves.png"),
     (35, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
