@@ -309,10 +309,11 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 #   layers there may be no such level yet; then the widest that there is serves. Here it is the output of the stem.
 # - Both go through **one** cell.
 
-# %% alt="Two outputs of layer 1 pass a 1x1 each and are added with beta, the stem passes a 1x1; both feed one cell"
-graph = drawing.Drawing(graph_attr={"rankdir": "LR", "nodesep": "0.15"}, edge_attr={"arrowsize": "0.6"},
-                        node_attr={"shape": "box", "height": "0.3", "margin": "0.08,0.04", "fontsize": "11"})
-for source, channels_of, factor in (("h₁⁰", 8, "β₀¹"), ("h₁¹", 16, "β₁¹")):
+# %% alt="Two outputs of layer 1 are added, weighted with beta; with the stem they feed one cell" tags=["hide-input"]
+font = {"fontname": drawing.FONT, "fontsize": "11"}
+graph = drawing.Drawing(graph_attr={"rankdir": "LR", "nodesep": "0.15"}, edge_attr=font | {"arrowsize": "0.6"},
+                        node_attr=font | {"shape": "box", "height": "0.3", "margin": "0.08,0.04"})
+for source, channels_of, factor in (("h₁¹", 16, "β₁¹"), ("h₁⁰", 8, "β₀¹")):
     graph.node(source, f"{source}: {channels_of} channels")
     graph.node(f"1x1 {source}", f"1×1, {channels_of} → 8")
     graph.edge(source, f"1x1 {source}")
@@ -320,7 +321,7 @@ for source, channels_of, factor in (("h₁⁰", 8, "β₀¹"), ("h₁¹", 16, "�
 graph.node("stem", "stem: 8 channels")
 graph.node("1x1 stem", "1×1, 8 → 8")
 graph.node("sum", "+", shape="circle")
-graph.node("cell", "cell C₂¹: 8 channels a node", style="filled", fillcolor="#d5e5f5")
+graph.node("cell", "cell C₂¹: 8 channels a node", style="filled", fillcolor=drawing.CELL)
 graph.node("out", "h₂¹: 16 channels")
 for ends, label in ((("sum", "cell"), "p1"), (("stem", "1x1 stem"), ""), (("1x1 stem", "cell"), "p2"),
                     (("cell", "out"), "")):

@@ -102,7 +102,7 @@ settings = SearchSettings(
     sigmas=TASKS[task].sigmas)
 for setting, usual in SearchSettings().recorded().items():
     value = settings.recorded()[setting]
-    print(f"{setting:20}{str(value).strip('[]'):>12}" + ("" if value == usual else f"   (paper: {usual})"))
+    print(f"{setting:20}{str(value).strip('[]'):>12}" + ("" if value == usual else f"   (default: {usual})"))
 
 # %% [markdown]
 # ## The supernet
@@ -235,7 +235,7 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 
 # %% [markdown]
 # **What to notice.** In the figure the warm-up is grey, and the vertical line marks the validation that was kept. Mind
-# the axes of alpha: the mean weights move by less than a hundredth, and the entropy stays at its maximum.
+# the axes of alpha: the mean weights move by less than a hundredth, and the entropy hardly leaves its maximum of 1.
 #
 # ## Why alpha stays flat
 #
@@ -263,6 +263,8 @@ print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above
 # - `longer warm-up`: alpha waits for five epochs in place of two.
 # - `sharpened`: alpha's logits are divided by a temperature that falls after the warm-up, from 1 to 0.2 for `travel 34`
 #   and to 0.1 for `travel 10`. The mixture that the weights are trained in then comes close to a choice.
+#
+# The number in brackets is that of the seeds.
 
 # %% alt="Entropy of alpha over short searches, and what pulls at a logit: gradient and decay"
 searches = search_choices.load(runs.folders(profile))

@@ -153,8 +153,8 @@ print(f"best at the end: {','.join(map(str, path))}, probability {probability:.4
 assert path == decode.viterbi_path(beta)[0] == record["path"]
 assert math.isclose(probability, chance[path]) and math.isclose(probability, max(chance.values()))
 ranked = sorted(paths, key=lambda path: -chance[path])
-print("Viterbi:    ", path)
-print("brute force:", decode.brute_force_path(beta)[0])
+print("Viterbi:    ", *path)
+print("brute force:", *decode.brute_force_path(beta)[0])
 
 
 # %% alt="Bars: the most probable paths, the one that Viterbi found hatched and first"
