@@ -164,7 +164,7 @@ for sigma in SIGMAS if TASKS[task].sigmas else (None,):
 
 # %% [markdown]
 # **What to notice.** `strict` is above the formula, the more the stronger the noise is: PSNR is measured after clipping
-# to black and white, which repairs some of the noise. And `redrawn` is 1.5 to 1.8 dB above `strict`, although nothing
+# to black and white, which repairs some of the noise. And `redrawn` is 1.5 to 1.7 dB above `strict`, although nothing
 # has been restored. Its tiles overlap, each has noise of its own, and their average has less.
 
 # %% alt="Map of a picture: how many overlapping tiles cover each pixel, one, two or four"
