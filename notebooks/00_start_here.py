@@ -56,12 +56,12 @@ data = ""
 
 # %% alt="A portrait: noisy to the left of a line, restored to the right, with a crop of both"
 picture = datasets.load("denoising", "embedded").test[0]
-clean = to_tensor(picture.clean).unsqueeze(0)[..., :320, 64:384]
+clean = to_tensor(picture.clean).unsqueeze(0)
 noisy = protocols.add_noise(clean, 50, 0, picture.name)
 chosen = results.best(results.load(runs.SHIPPED / "results"), "denoising", "IR-NAS + residual", 50)
 restored = inference.restorer(runs.trained_network(chosen, runs.SHIPPED), "cpu")(noisy)
 shown = [(255 * side[0].permute(1, 2, 0)).clamp(0, 255).round().to(torch.uint8).numpy() for side in (noisy, restored)]
-sheet = Image.fromarray(before_after.side_by_side(*shown))
+sheet = Image.fromarray(before_after.side_by_side(*shown, share=0.38, corner=(62, 57)))
 display(sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4)))
 print(f"PSNR before: {psnr(noisy, clean).item():.1f} dB\nPSNR after:  {psnr(restored, clean).item():.1f} dB")
 
