@@ -353,7 +353,7 @@ def found(alpha):
 started = time.process_time()
 kernels, alpha, history = search()
 print(f"the planted cell is found in {found(alpha)} of {seeds} searches; "
-      f"all of them together took {time.process_time() - started:.0f} s of one core")
+      f"all took {time.process_time() - started:.0f} s of one core")
 
 # %%
 def outcome(alpha, history):
@@ -373,7 +373,7 @@ outcome(alpha, history)
 # %% alt="Ten small plots, one a search: the weight of the planted operation of each edge rises to nearly 1"
 def draw_weights(history, title):
     """The weight of the planted operation on each of the five edges, over the steps, a panel for each search."""
-    fig, axes = plt.subplots(math.ceil(seeds / 5), 5, figsize=(11, 1.2 + 1.6 * math.ceil(seeds / 5)), sharex=True,
+    fig, axes = plt.subplots(math.ceil(seeds / 5), 5, figsize=(8, 1.4 + 1.4 * math.ceil(seeds / 5)), sharex=True,
                              sharey=True, squeeze=False, layout="constrained")
     planted = [OPERATIONS.index(name) for name in PLANTED]
     lines = torch.stack(history["p"])[:, :, range(len(EDGES)), planted]
@@ -382,14 +382,14 @@ def draw_weights(history, title):
             ax.plot(history["step"], lines[:, seed, edge], color=COLOURS[PLANTED[edge]],
                     linestyle=STYLES[PLANTED[edge]], linewidth=2.5 if edge == 4 else 1.2,
                     label=f"{source} → {node}: {PLANTED[edge]}")
-        ax.set_title(f"search {seed}", fontsize=8)
+        ax.set_title(f"search {seed}", fontsize=9)
         ax.set_ylim(0, 1)
     for ax in axes.flat[seeds:]:
         ax.set_axis_off()
     axes[0, 0].set_ylabel("weight $p$")
     axes[-1, 0].set_xlabel("step")
     fig.suptitle(title, fontsize=10)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     plt.show()
 
 
@@ -431,7 +431,7 @@ def on_convolutions(history):
     return torch.stack(flipped).mean(dim=(0, 2))
 
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7.6, 2.8), sharey=True, layout="constrained")
 for ax, run, title in zip(axes, (history, cold), ("with a warm-up", "without a warm-up")):
     for name, like, line in zip(("the planted convolution", "the other convolution", "skip", "none"), OPERATIONS,
                                 on_convolutions(run).T):
@@ -466,7 +466,7 @@ scarce = {count: search(signals=count, noise=2.0) for count in counts}
 skips = {count: [sum(decode(row)[edge] == "skip" for edge in CONVOLUTIONS) for row in alpha_few]
          for count, (_, alpha_few, _) in scarce.items()}
 
-fig, axes = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7.6, 3), layout="constrained")
 axes[0].bar([str(count) for count in counts], [np.sum(skips[count]) / (3 * seeds) for count in counts],
             color=COLOURS["skip"])
 axes[0].set(xlabel="signals that the kernels learn from", ylim=(0, 1), ylabel="share that is skip",
@@ -479,7 +479,7 @@ axes[1].legend(fontsize=8)
 plt.show()
 for count in counts:
     print(f"{count:2} signal(s): {np.sum(skips[count]):2} of {3 * seeds} such edges are skip; "
-          f"the planted cell is found in {found(scarce[count][1])} of {seeds} searches")
+          f"planted cell found in {found(scarce[count][1])} of {seeds}")
 
 # %% [markdown]
 # **What to notice.** The fewer signals there are for the kernels, the more convolutions give way to `skip`. With one or
@@ -500,10 +500,10 @@ for count in counts:
 # %%
 same = search(signals=4, noise=2.0, halves=False)
 empty, through = PLANTED.index("none"), PLANTED.index("skip")
-for title, (_, alpha_few, _) in (("alpha learns from A     ", scarce[4]), ("alpha learns from W, too", same)):
+print("                   weight of a planted none   of a planted skip   cell found")
+for title, (_, alpha_few, _) in (("alpha learns from A", scarce[4]), ("alpha learns from W", same)):
     p = alpha_few.softmax(dim=-1)
-    print(f"{title}: weight of a planted none {p[:, empty, 3].mean():.2f}, of a planted skip "
-          f"{p[:, through, 2].mean():.2f}; planted cell found in {found(alpha_few)} of {seeds}")
+    print(f"{title}{p[:, empty, 3].mean():25.2f}{p[:, through, 2].mean():20.2f}   {found(alpha_few):3} of {seeds}")
 
 # %% [markdown]
 # **What to notice.** On the signals that it was trained on, a convolution is never worse than nothing. Only signals
