@@ -26,7 +26,7 @@
 # **What it needs.** Some PyTorch: what a convolution, batch normalisation and an optimiser do. No data, no GPU, and
 # nothing of this project's library but two drawings.
 #
-# **How long it takes.** About half an hour to read, and a minute or two to run, on one core.
+# **How long it takes.** About half an hour to read. One core is enough to run it.
 
 # %%
 import math
