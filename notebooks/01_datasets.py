@@ -13,15 +13,14 @@
 # %% [markdown]
 # # 1. The pictures, and what is done to them
 #
-# **What you will learn.** Which pictures belong to which split, how a batch is cut from them, what the noise, the rain
-# and a camera do to a picture, how much PSNR is there before any network has run, and why a search needs three sets of
-# pictures where a training needs two.
+# **What you will learn.** How noise, rain and a camera spoil a picture; what PSNR says, and what PSNR a noisy picture
+# has before any restoration; how a batch is cut from the pictures; and which pictures a training, a search and a test
+# may see.
 #
-# **Why it matters.** A restoration network learns from pairs: a picture, and the same picture spoilt. How it was
-# spoilt, and which pictures it was, moves a number by more than most networks do.
+# **Why it matters.** A restoration network learns from pairs: a clean picture, and the same picture spoilt. How it was
+# spoilt, and which pictures it was, changes a score by more than most networks do.
 #
-# **What it needs.** NumPy and a little PyTorch. Without the data sets the page shows scikit-image's photographs; a
-# minute to run.
+# **What it needs.** NumPy and a little PyTorch. Without the data sets the page computes on scikit-image's photographs.
 
 # %%
 import csv
@@ -45,57 +44,33 @@ from irnas_lib.training.search import split_pictures
 print(runs.versions("torch", "numpy", "scikit-image"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
-# The parameters. The profile says which data set belongs to a task: photographs that come with scikit-image
-# where nothing is to be downloaded, BSD500 and Rain800 otherwise. `data` is the folder of those two.
+# The parameters. The profile says which data set belongs to a task: BSD500 and Rain800, or photographs that come with
+# scikit-image. `data` is the folder of the first two.
 
 # %% tags=["parameters"]
 profile = "smoke"
 data = ""
 task = "denoising"
 
-# %% [markdown]
-# ## The splits
-#
-# A picture is decoded once and stays in memory as bytes; crops are cut from there. Grey pictures have one
-# channel (PIL's luma), colour ones three.
-
 # %%
 dataset = profiles.datasets(profile)[task]
 pictures = datasets.load_or_embedded(task, dataset, data)
-splits = {"train": pictures.train, "validation": pictures.validation, "test": pictures.test}
-for name, split in splits.items():
-    megabytes = sum(picture.clean.nbytes for picture in split) / 2**20
-    print(f"{name:11}{len(split):4} pictures, {megabytes:6.1f} MiB decoded")
-print(f"{pictures.name}: {pictures.channels} channel(s), sides from",
-      min(min(picture.clean.shape[:2]) for split in splits.values() for picture in split), "to",
-      max(max(picture.clean.shape[:2]) for split in splits.values() for picture in split), "pixels")
+print(f"{pictures.name}: {len(pictures.train)} training and {len(pictures.test)} test pictures")
 
 # %% [markdown]
-# Two people who compare numbers must have the same files. So the set has a name that cannot lie: the SHA-256
-# of the list of its files' SHA-256. It does not depend on the folder, and every result file carries it.
-
-# %%
-stored = {result.dataset: result.data_sha256 for result in runs.all_results(profile)}
-print("content hash:", pictures.sha256 or f"{stored[dataset]} (of {dataset}, as the stored results have it)")
-
-# %% [markdown]
-# And nothing should be learned that is measured later. Is a training picture, pixel for pixel, also a test
-# picture?
-
-# %%
-twice = [(train_picture.name, test_picture.name) for test_picture in pictures.test for train_picture in pictures.train
-         if np.array_equal(train_picture.clean, test_picture.clean)]
-print(f"{len(twice)} in both", *("(training picture {} is test picture {})".format(*names) for names in twice))
-
-# %% [markdown]
-# And what do they look like? This page is published with what it shows, and the photographs of BSD500 and
-# Rain800 are not ours to publish. So the pictures that you see here are always those that come with scikit-image, and
-# what is said of one picture's noise or rain is said of them; what is said of a whole set comes from the data set. In
-# your own copy, say `shown = pictures`.
+# The photographs of BSD500 and Rain800 are not ours to publish. So every picture that you see on this page comes with
+# scikit-image, and what is said of a single picture is said of these. What is said of a whole set is computed on the
+# set.
+#
+# ## Noise
+#
+# The simplest way to spoil a picture is to add white Gaussian noise: to every pixel an independent random number of
+# mean 0 and standard deviation `sigma`, counted in grey levels of 255. The paper's denoising experiments use three
+# levels.
 
 
-# %% alt="Contact sheet: twelve embedded photographs, from brick and grass to faces, marked train or test"
-def show(images, titles, columns, side=1.9):
+# %% alt="A photograph, clean and with noise of sigma 30, 50 and 70; at 70 fine detail is gone"
+def show(images, titles, columns=4, side=1.9):
     """Arrays (H, W, C), bytes or floats in [0, 1], in rows of `columns`."""
     rows = -(-len(images) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(columns * side, rows * (side + 0.25)), squeeze=False,
@@ -104,7 +79,7 @@ def show(images, titles, columns, side=1.9):
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles):
         ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
-        ax.set_title(title, fontsize=8)
+        ax.set_title(title, fontsize=9)
     plt.show()
 
 
@@ -116,120 +91,153 @@ def square(array):
     return array[top:top + side, left:left + side]
 
 
-shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
-chosen = [*shown.train[::-(-len(shown.train) // 8)], *shown.test[:4]]
-show([square(picture.clean if picture.degraded is None else picture.degraded) for picture in chosen],
-     [f"{'train' if i < len(chosen) - len(shown.test[:4]) else 'test'}: {picture.name}"
-      for i, picture in enumerate(chosen)], columns=5)
-
-# %% [markdown]
-# **What to notice.** Some pictures are mostly texture (grass, gravel, foliage), some are mostly smooth (sky,
-# a wall). Noise hides in the first and shows in the second. An average over pictures mixes both.
-
-# %% [markdown]
-# ## Crops, as the network sees them
-#
-# A whole picture does not fit a batch, and pictures differ in size. So training takes square crops from
-# random places. A batch is a function of its seed alone: the crops of one step do not depend on the steps
-# before it, which is why an interrupted run can go on as if nothing had happened.
-
-# %% alt="Eight clean crops above the same eight with noise of sigma 30, 50 or 70"
-rotate = TASKS[task].rotate
-patches = Patches(shown.train, crop=64, sigmas=(30, 50, 70), rotate=rotate)
-degraded, clean = patches.batch(8, 0, 1004)
-again, _ = patches.batch(8, 0, 1004)
-assert torch.equal(degraded, again)
-show([to_array(crop) for crop in (*clean, *degraded)], ["clean"] * 8 + ["degraded"] * 8, columns=8, side=1.3)
-
-# %% [markdown]
-# **What to notice.** Crops for denoising stand on their sides and on their heads: Section 4.1 turns and
-# mirrors them at random. A square has eight such symmetries, and noise looks the same in all of them. Rain
-# falls downwards, so de-raining only mirrors left and right.
-#
-# To see all of them, take one picture that is exactly as large as a crop. Then nothing is left to chance but
-# the turn.
-
-# %%
-coffee = next(picture for picture in shown.train if "coffee" in picture.name)
-middle = datasets.Picture("coffee", np.ascontiguousarray(square(coffee.clean)[-128:, -128:]))
-turns = {}
-for rotations in (False, True):
-    _, batch = Patches([middle], 128, sigmas=(0,), rotate=rotations).batch(200, 0)
-    turns[rotations] = torch.unique(batch, dim=0)
-    print(f"rotate={rotations}: {len(turns[rotations])} different crops")
-
-# %% [markdown]
-# The library turns a crop by walking through memory in another direction. NumPy has functions for the same
-# thing; the two must agree.
-
-# %% alt="One crop of a coffee cup in its eight symmetries: four turns, each also mirrored"
-expected = [np.rot90(side, k) for side in (middle.clean, middle.clean[:, ::-1]) for k in range(4)]
-labels = [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in range(8)]
-found = {to_array(crop).tobytes() for crop in turns[True]}
-assert found == {np.ascontiguousarray(array).tobytes() for array in expected}
-show(expected, labels, columns=8, side=1.3)
-
-# %% [markdown]
-# ## Noise
-#
-# White Gaussian noise of standard deviation `sigma`, in grey levels of 255. It is neither clipped nor
-# rounded: a noisy pixel may be darker than black. Denoising experiments use three levels.
-
-# %% alt="A photograph, clean and with noise of sigma 30, 50 and 70; at 70 fine detail is gone"
 item = datasets.load("denoising", "embedded").test[0]
 clean = to_tensor(item.clean).unsqueeze(0)
 SIGMAS = (30, 50, 70)
 noisy = {sigma: protocols.add_noise(clean, sigma, seed=0, name=item.name) for sigma in SIGMAS}
 show([square(to_array(image[0])) for image in (clean, *noisy.values())],
-     ["clean", *(f"sigma {sigma}" for sigma in SIGMAS)], columns=4, side=2.4)
+     ["clean", *(f"sigma {sigma}" for sigma in SIGMAS)])
 
 # %% [markdown]
-# Is it what it says? Compare the histogram of what was added with the normal density, and its spread with
-# `sigma`.
+# Is it what it says? Compare the histogram of what was added with the normal density, and its measured standard
+# deviation with `sigma`.
 
 # %% alt="Three histograms of the added noise, each under the normal density of its sigma"
-fig, axes = plt.subplots(1, 3, figsize=(10, 2.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7.6, 2.2), sharey=True, layout="constrained")
 for ax, (sigma, image) in zip(axes, noisy.items()):
     noise = 255 * (image - clean).flatten().numpy()
     x = np.linspace(-250, 250, 301)
     ax.hist(noise, bins=60, range=(-250, 250), density=True, color="0.75", label="what was added")
     ax.plot(x, np.exp(-x**2 / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi)), "k--", label="normal density")
-    ax.set(title=f"sigma {sigma}, measured {noise.std():.2f}", xlabel="grey levels")
+    ax.set(xlabel="grey levels")
+    ax.set_title(f"sigma {sigma}, measured {noise.std():.2f}", fontsize=9)
 axes[0].set_ylabel("density")
-axes[0].legend(fontsize=8)
+fig.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# A camera or an image file could not hold such a picture: it would cut off what lies below black and above
-# white, and round the rest. How much would that change?
+# The noise is neither clipped nor rounded: a noisy pixel may be darker than black. An image file could not hold such a
+# picture. It would cut off what lies below black and above white, and round the rest.
 
 # %%
 for sigma, image in noisy.items():
     outside = ((image < 0) | (image > 1)).float().mean()
-    stored = to_tensor(to_array(image[0])).unsqueeze(0)
-    print(f"sigma {sigma}: {outside:6.1%} of the pixels lie outside black and white; "
-          f"stored in eight bits the noise would measure {255 * (stored - clean).std():.1f}")
+    as_file = to_tensor(to_array(image[0])).unsqueeze(0)
+    print(f"sigma {sigma}: {outside:5.1%} of the pixels lie outside black and white; "
+          f"in a file sigma is {255 * (as_file - clean).std():.1f}")
 
 # %% [markdown]
-# **What to notice.** Stored noise is weaker than its name, and the more so the higher `sigma`: an easier task
-# under the same label. Papers differ in this, and seldom say it. Here noise is never stored.
+# **What to notice.** Noise that was stored in a file is weaker than its name, and the more so the higher `sigma`: an
+# easier task under the same label. Papers differ in this and seldom say it. In this project noise is never stored.
 #
-# A fair comparison also gives every method the same noise. The field is drawn from the seed, `sigma` and the
-# name of the picture, so it is the same on every machine, whichever methods run.
+# ## What PSNR says
+#
+# How far is a picture from the clean one? The *peak signal-to-noise ratio* turns the mean squared error (MSE) of pixels
+# in [0, 1] into decibels,
+#
+# $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}} \ \text{dB}.$$
+#
+# Half the error in every pixel is 6 dB more. As a rule of thumb, a picture of 15 dB is very noisy, one of 25 dB is
+# usable, and one of 40 dB can hardly be told from the clean one. *SSIM* compares means, spreads and correlation in
+# windows of 11x11 pixels and is 1 for the same picture; it asks for structure where PSNR asks for grey levels.
+#
+# What PSNR does a noisy picture have before any restoration? Noise of standard deviation `sigma` has an MSE of
+# (`sigma` / 255)², so the formula gives 20 log10(255 / `sigma`). What is measured on test pictures depends on the
+# *protocol*, the way in which noise is drawn and a result is put together:
+#
+# - `strict`: the whole picture, one noise field;
+# - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap, as the authors'
+#   test program does;
+# - `half`: pictures of half the size, as in the tables of RED-Net and of papers that copied its numbers.
+#
+# To see a protocol alone, measure a "network" that returns its input, on four test pictures.
 
 # %%
-assert torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=0, name=item.name))
-assert not torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=1, name=item.name))
-print("the same seed, sigma and name: the same noise")
+few = pictures.test[:4]
+print("sigma   protocol      PSNR     SSIM")
+for sigma in SIGMAS if TASKS[task].sigmas else (None,):
+    if sigma:
+        print(f"{sigma:5}   formula   {20 * np.log10(255 / sigma):5.2f} dB")
+    for protocol in TASKS[task].protocols:
+        score = protocols.evaluate(lambda x: x, few, protocol, sigma)
+        print(f"{sigma or '-':>5}   {protocol:8}  {score.psnr:5.2f} dB   {score.ssim:.3f}")
+
+# %% [markdown]
+# **What to notice.** `strict` is above the formula, the more the stronger the noise is: PSNR is measured after clipping
+# to black and white, which repairs some of the noise. And `redrawn` is 1.5 to 1.7 dB above `strict`, although nothing
+# has been restored. Its tiles overlap, each has noise of its own, and their average has less.
+
+# %% alt="Map of a picture: how many overlapping tiles cover each pixel, one, two or four"
+shape = (1, 1, *pictures.test[0].clean.shape[:2])
+cover = np.zeros(shape[2:], dtype=int)
+for top, left in protocols.corners(shape):
+    cover[top:top + protocols.TILE, left:left + protocols.TILE] += 1
+fig, ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
+drawn = ax.imshow(cover, cmap="Greys", vmin=0)
+ax.set(title="tiles over each pixel", xticks=[], yticks=[])
+fig.colorbar(drawn, ticks=np.unique(cover))
+plt.show()
+for count in np.unique(cover):
+    print(f"{count} tile(s): {np.mean(cover == count):6.1%} of the picture, sigma times {count ** -0.5:.2f}")
+left_over = np.mean(1 / cover)
+print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_over):.2f} dB for free")
+
+# %% [markdown]
+# **What to notice.** Where n tiles overlap, the average of n independent draws has 1/n of the noise power, before any
+# network has done anything. (A network keeps only a part of this gift, because its errors in overlapping tiles are less
+# independent than the noise: [page 12](12_protocols.ipynb).) So only numbers of one protocol can be compared, and every
+# number in this project carries its protocol's name.
+#
+# ## Crops, as the network sees them
+#
+# A whole picture does not fit into a batch, and pictures differ in size. So training takes square crops from random
+# places. Here are the pictures and eight crops.
+
+# %% alt="Contact sheet: ten embedded photographs, from brick and grass to a face, marked train or test"
+shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
+chosen = [*shown.train[::-(-len(shown.train) // 8)], *shown.test[:4]]
+show([square(picture.clean if picture.degraded is None else picture.degraded) for picture in chosen],
+     [f"{'train' if i < len(chosen) - len(shown.test[:4]) else 'test'}: {picture.name}"
+      for i, picture in enumerate(chosen)], columns=5, side=1.5)
+
+# %% alt="Eight clean crops above the same eight with noise of sigma 30, 50 or 70"
+rotate = TASKS[task].rotate
+patches = Patches(shown.train, crop=64, sigmas=SIGMAS, rotate=rotate)
+spoilt, originals = patches.batch(8, 0, 1004)
+show([to_array(crop) for crop in (*originals, *spoilt)], ["clean"] * 8 + ["noisy"] * 8, columns=8, side=0.95)
+
+# %% [markdown]
+# **What to notice.** Some pictures are mostly texture (grass, brick), others mostly smooth (the moon, a sky). Noise
+# hides in the first and shows in the second, and an average over pictures mixes both. The crops for denoising lie on
+# their sides and stand on their heads: they are turned and mirrored at random (Section 4.1 of the paper). A square has
+# eight such symmetries, and noise looks the same in all of them. Rain falls downwards, so that crops for de-raining are
+# only mirrored left and right.
+
+# %% alt="One crop of a coffee cup in its eight symmetries: four turns, each also mirrored"
+coffee = next(picture for picture in shown.train if "coffee" in picture.name)
+middle = datasets.Picture("coffee", np.ascontiguousarray(square(coffee.clean)[-128:, -128:]))
+for rotations in (False, True):
+    _, batch = Patches([middle], 128, sigmas=(0,), rotate=rotations).batch(200, 0)
+    turns = torch.unique(batch, dim=0)  # of a picture as large as the crop only the turn is left to chance
+    print(f"rotate={rotations}: {len(turns)} different crops")
+expected = [np.rot90(side, k) for side in (middle.clean, middle.clean[:, ::-1]) for k in range(4)]
+assert {to_array(crop).tobytes() for crop in turns} == {array.tobytes() for array in map(np.copy, expected)}
+show(expected, [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in range(8)], side=1.2)
 
 # %% [markdown]
 # ## Rain
 #
-# Rain800 holds pairs that somebody made with an image editor. Where it is not at hand, photographs get
-# synthetic rain by the same idea: a sparse field of drops, smeared along one direction, is a streak layer R
-# between 0 and 1.
+# Rain800 holds pairs that somebody made with an image editor. Where it is not at hand, photographs get synthetic rain
+# by the same idea: a sparse field of drops, smeared along one direction, is a streak layer R between 0 and 1. There are
+# two ways to lay R over a picture B: "additive", B + R, cut off at white; and "screen", B + R - BR, which never
+# overflows and is used here unless something else is said.
+
 
 # %% alt="A rocket without rain and in six synthetic rains: longer, shorter, slanted, denser, added"
+def batch_of(array):
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1))).unsqueeze(0)
+
+
 colour = datasets.load("deraining", "embedded").train
 rocket = next(picture for picture in colour if "rocket" in picture.name)
 base = square(rocket.clean)[140:300, 140:300] / np.float32(255)
@@ -238,54 +246,42 @@ changes = {"usual rain": {}, "length 6": {"length": 6}, "length 40": {"length": 
            "angle -40°": {"angle": -40.0}, "density 0.012": {"density": 0.012},
            "additive": {"mode": "additive"}}
 rainy = {name: rain.add_rain(base, seed=0, **(usual | change)) for name, change in changes.items()}
-show([base, *rainy.values()], ["clean", *rainy], columns=7, side=1.7)
-
-
-# %% [markdown]
-# Two ways to lay R over a picture B are in use: B + R, cut off at white, and the "screen" B + R - BR, which
-# never overflows. How much does each setting cost, and does rain ever darken?
-
-# %%
-def batch_of(array):
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1))).unsqueeze(0)
-
-
+show([base, *rainy.values()], ["clean", *rainy])
 for name, image in rainy.items():
     score = metrics.psnr(batch_of(image), batch_of(base)).item()
     print(f"{name:16}{score:6.2f} dB   brighter by {image.mean() - base.mean():.3f}   "
           f"darker anywhere: {'yes' if (image < base - 1e-6).any() else 'no'}")
 
 # %% [markdown]
-# **What to notice.** Noise has mean zero; rain only brightens. A network that lowers the brightness of
-# everything a little already gains, which is one reason to look at SSIM and at pictures beside PSNR.
-
-# %% [markdown]
+# **What to notice.** Noise has mean zero; rain only brightens. A network that makes everything a little darker already
+# gains PSNR, which is one reason to look at SSIM and at pictures, too.
+#
 # ## Noise of a camera
 #
-# White noise is an assumption. In a camera the noise enters in linear light, under a mosaic of colour filters, and
-# stronger where more light falls; then the camera interpolates, smooths, sharpens, bends the curve and compresses. The
-# paper's SIM1800 was made by such a simulation and never published. Ours, "SIM1800 (rebuilt from BSD500)", is made by
-# `data_scripts/sim1800.py` in the same way. Here is one patch after every stage, its noise a strong one.
+# White noise is an assumption. In a camera the noise enters in linear light, under a mosaic of colour filters, and is
+# stronger where more light falls. Then the camera interpolates, smooths, sharpens, bends the tone curve and compresses.
+# The paper's SIM1800 was made by such a simulation and never published. Ours, "SIM1800 (rebuilt from BSD500)", is made
+# in the same way by `data_scripts/sim1800.py`. Here is one patch after every stage; the noise is strong.
 
 # %% alt="One patch after every stage of a simulated camera, from linear light to JPEG"
 cup = next(picture for picture in colour if "coffee" in picture.name)
 linear = camera.srgb_to_linear(square(cup.clean)[100:228, 100:228] / 255)
-strong = camera.Parameters(shot=0.1, read=0.05, luma_space=0.5, luma_range=0.3, chroma_space=8, chroma_range=0.1,
-                           sharpening=0.2, jpeg_level=4)
+strong = camera.Parameters(shot=0.1, read=0.05, luma_space=0.5, luma_range=0.3,
+                           chroma_space=8, chroma_range=0.1, sharpening=0.2, jpeg_level=4)
 after = dict(camera.develop(linear, strong, np.random.default_rng(0)))
 # Shown on the sRGB curve, so that a linear picture does not look dark.
 seen = {name: picture if picture.dtype == np.uint8 or name == "sRGB"
         else camera.linear_to_srgb(picture.clip(0, 1)) for name, picture in after.items()}
-show([camera.linear_to_srgb(linear), *seen.values()], ["linear light", *seen], columns=6, side=1.7)
+show([camera.linear_to_srgb(linear), *seen.values()], ["linear light", *seen])
 
 # %% [markdown]
 # **What to notice.** The dots of the mosaic become blotches of colour in "demosaic", and "median" and "bilateral grid"
 # make fewer and larger ones of them. JPEG adds the edges of its blocks.
 #
-# Two numbers tell such noise from white noise. The first is how much a pixel's error says about its neighbour's: the
-# correlation of the error with itself, shifted. The second is how much one channel's error says about another's. White
-# noise of the same strength goes through the same sums, beside it. Patches of one photograph are no independent
-# witnesses, so they are averaged first; the intervals are of 95% over photographs.
+# Two numbers tell such noise from white noise: how much a pixel's error says about its neighbour's (the correlation of
+# the error with itself, shifted), and how much one channel's error says about another's. White noise of the same
+# strength is measured beside it. Patches of one photograph are not independent samples, so they are averaged first; ±
+# is half a 95% interval over photographs.
 
 # %%
 pairs = datasets.load_or_embedded("sim1800", profiles.datasets(profile)["sim1800"], data)
@@ -334,9 +330,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** A method that was made for white noise expects the lower curve: it averages neighbours, whose
-# errors then cancel. Here they agree, and do not. Some of the upper curve is no noise at all, but detail that the
-# camera has smoothed away.
+# **What to notice.** A method that was made for white noise averages neighbouring pixels and relies on their errors
+# cancelling. Here neighbouring errors are alike (a correlation of 0.49 at one pixel), so much of the noise survives.
+# Some of the upper curve is no noise at all, but detail that the camera has smoothed away.
 #
 # The paper's authors picked 1,812 of 25,000 patches by eye, which nobody can repeat. Ours are picked by a rule: not
 # flat, not clipped, and the degraded patch between 19 and 36 dB. What does the rule do?
@@ -361,56 +357,21 @@ else:
     print(f"{pairs.name}: nothing was selected here; build the set with `python -m data_scripts.sim1800`")
 
 # %% [markdown]
-# ## What doing nothing scores
+# ## Who may see which picture
 #
-# PSNR is 10 log10(1 / MSE), in dB, of a picture in [0, 1] against the clean one. SSIM compares means, spreads and
-# correlation in windows of 11x11 pixels; 1 is the same picture. Both depend on the protocol: on the pictures' size, on
-# how the noise is drawn and on how the result is put together. To see a protocol alone, measure a "network" that
-# returns its input.
+# Nothing should be learned from a picture that is measured later. Training and test pictures of BSD500 have no picture
+# in common, pixel for pixel:
 
 # %%
-few = pictures.test[:4]
-for sigma in SIGMAS if TASKS[task].sigmas else (None,):
-    for protocol in TASKS[task].protocols:
-        score = protocols.evaluate(lambda x: x, few, protocol, sigma)
-        print(f"sigma {sigma or '-':<5}{protocol:10}{score.psnr:7.2f} dB   SSIM {score.ssim:.4f}   "
-              f"({score.pictures} pictures)")
-    if sigma:
-        print(f"sigma {sigma:<5}by formula{20 * np.log10(255 / sigma):7.2f} dB   (noise that is not clipped)")
+twice = [(train_picture.name, test_picture.name) for test_picture in pictures.test for train_picture in pictures.train
+         if np.array_equal(train_picture.clean, test_picture.clean)]
+print(f"{len(twice)} in both", *("(training picture {} is test picture {})".format(*names) for names in twice))
 
 # %% [markdown]
-# **What to notice.** With noise, the formula -20 log10(`sigma` / 255) is below `strict`, the more the stronger the
-# noise is, for what is measured is first clipped to black and white, which repairs some of the noise. And `redrawn` is
-# above `strict` although nothing has been restored. Here is why: it cuts tiles of 64x64 every 48 pixels, so that they
-# overlap, draws fresh noise in each, and averages.
-
-# %% alt="Map of a picture: how many overlapping tiles cover each pixel, one, two or four"
-shape = (1, 1, *pictures.test[0].clean.shape[:2])
-cover = np.zeros(shape[2:], dtype=int)
-for top, left in protocols.corners(shape):
-    cover[top:top + protocols.TILE, left:left + protocols.TILE] += 1
-fig, ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
-drawn = ax.imshow(cover, cmap="Greys", vmin=0)
-ax.set(title="tiles over each pixel", xticks=[], yticks=[])
-fig.colorbar(drawn, ticks=np.unique(cover))
-plt.show()
-for count in np.unique(cover):
-    print(f"{count} tile(s): {np.mean(cover == count):6.1%} of the picture, sigma times {count ** -0.5:.2f}")
-left_over = np.mean(1 / cover)
-print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_over):.2f} dB for free")
-
-# %% [markdown]
-# **What to notice.** Where n tiles overlap, the average of n independent draws has 1/n of the noise power,
-# before any network has done anything. A table may show numbers of one protocol beside numbers of one
-# protocol only; every number in this project carries its protocol's name. (What a network keeps of this gift
-# depends on the network: its errors in overlapping tiles are less independent than the noise.)
-
-# %% [markdown]
-# ## Rain800 shows its scenes more than once
-#
-# Rain800 has 700 training pairs, but not 700 scenes: most photographs stand there under two different rains. Whoever
-# splits the pairs at random puts the same clean picture on both sides, and measures memory. The library splits by
-# scene. `data_scripts/scenes.py` has compared all clean halves; its list comes with the project.
+# Rain800 is harder. It has 700 training pairs, but not 700 scenes: most photographs stand there under two different
+# rains. A random split puts the same clean picture into training and validation, so that the validation partly measures
+# memory. The library splits by scene. `data_scripts/scenes.py` has compared all clean halves; its list comes with the
+# project.
 
 # %%
 with open(datasets.SCENES, newline="") as file:
@@ -426,15 +387,12 @@ print("in training and in the test:", ", ".join(f"{trained[row['scene']]} and {r
 
 # %% [markdown]
 # **What to notice.** One training pair shows the scene of a test pair. It is left out of training and validation here;
-# the 100 test pairs stay what they are, so that a number on them can be compared.
-
-# %% [markdown]
-# ## Three sets for the search
+# the 100 test pairs stay what they are, so that a score on them can be compared.
 #
-# A search moves two things: the weights of the network and its architecture. If both learned from the same
-# pictures, an operation could win by remembering them. So Section 3.3 splits the training pictures, by the shares of
-# Section 4.1: one half for the weights (Train W), one for the architecture (Train A), and two in a hundred that move
-# nothing and judge (Train V).
+# A search needs three parts where a training needs two, because it learns two things: the weights of the network and
+# its architecture. If both learned from the same pictures, an operation could win by remembering them. So Section 3.3
+# of the paper splits the training pictures, by the shares of its Section 4.1: one half for the weights (Train W), one
+# for the architecture (Train A), and two in a hundred that train nothing and judge (Train V).
 
 # %%
 parts = dict(zip("WAV", split_pictures(pictures.train, seed=0)))
@@ -446,12 +404,28 @@ assert sorted(names) == sorted(picture.name for picture in pictures.train) and l
 print("every training picture in one part, no test picture in any")
 
 # %% [markdown]
-# **What to notice.** Train V is small, so its PSNR says which validation of *one* search was best, and little
-# more. A set with validation pictures of its own uses those instead.
+# **What to notice.** Train V is small, so its PSNR says which validation of *one* search was best, and little more. A
+# data set with validation pictures of its own uses those instead.
+#
+# ## The same pictures, the same noise
+#
+# Two people who compare scores must have the same files. So every result carries a content hash, the SHA-256 of the
+# list of the files' SHA-256, which does not depend on the folder. And every method must get the same noise: it is drawn
+# from the seed, `sigma` and the name of the picture, so it is the same on every machine and whichever methods run. A
+# training batch, too, depends on its seed and step alone, which is why an interrupted training goes on as if nothing
+# had happened.
+
+# %%
+stored = {result.dataset: result.data_sha256 for result in runs.all_results(profile)}
+print("content hash of", dataset, (pictures.sha256 or stored[dataset])[:32], "...")
+assert torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=0, name=item.name))
+assert not torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=1, name=item.name))
+assert torch.equal(spoilt, patches.batch(8, 0, 1004)[0])
+print("the same seed, sigma and name: the same noise; the same seed and step: the same batch")
 
 # %% [markdown]
-# **What to take away.** A number means nothing without its pictures, its noise and its protocol. Noise that is clipped
-# and rounded is weaker than its name; a camera's noise is no white noise; overlapping tiles with fresh noise raise PSNR
+# **What to take away.** A score means nothing without its pictures, its noise and its protocol. Noise that is clipped
+# and rounded is weaker than its name; a camera's noise is not white; overlapping tiles with fresh noise raise PSNR
 # before anything is restored; and a data set may show a scene twice. Further reading: [the BSD500
 # benchmark](https://doi.org/10.1109/TPAMI.2010.161), [Rain800](https://arxiv.org/abs/1701.05957),
 # [SSIM](https://doi.org/10.1109/TIP.2003.819861) and [the camera's simulator](https://arxiv.org/abs/1904.08825).

@@ -21,8 +21,8 @@
 # and one cell is used everywhere.
 #
 # **What it needs.** [Page 1b](01b_search_from_scratch.ipynb), where a search is built from scratch. Nothing is trained
-# here and no picture is needed; half a minute to run. Figures 1 and 2 of [the paper](https://arxiv.org/abs/1909.08228)
-# are drawn from the very objects that the search runs, and its equations keep their numbers.
+# here and no picture is needed. Figures 1 and 2 of [the paper](https://arxiv.org/abs/1909.08228) are drawn from the
+# very objects that the search runs, and its equations keep their numbers.
 
 # %%
 import inspect
@@ -60,25 +60,22 @@ print(f"{task}: L = {layers} layers, N = {nodes} nodes a cell, basic width W = {
 # %% [markdown]
 # ## Six operations
 #
-# Whatever a network of this space computes, it computes with these. All keep the height, the width and the
-# number of channels C, so that any of them may stand on any edge. `conv` and `dil` are one `conv_unit`, `sep`
-# is a pair of smaller convolutions, twice:
-
-# %%
-print(inspect.getsource(operations.conv_unit))
-print(inspect.getsource(operations.separable))
-
-# %% [markdown]
-# `def` asks an ordinary convolution where each of its nine taps should look (offsets, for two groups of
-# channels) and how much each should count (masks). `skip` returns its input, `none` returns zero.
-
-# %%
-print(inspect.getsource(operations.Deformable.forward))
-
-# %% [markdown]
-# How large are they? Each count can be written down: a 3x3 convolution from C to C channels has 9 C C
-# weights; the deformable one also predicts 54 numbers for each pixel (18 shifts and 9 masks for each of its
-# two groups) with another 3x3 convolution. Compare with what is built.
+# Whatever a network of this space computes, it computes with these ([their code](../irnas_lib/operations.py)). All keep
+# the height, the width and the number of channels C, so that any of them may stand on any edge.
+#
+# | operation | what it computes | weights |
+# |:--|:--|:--|
+# | `conv` | ReLU, 3x3 convolution, batch norm | 9 C² |
+# | `dil` | the same with a gap of one pixel between its taps (dilation 2) | 9 C² |
+# | `sep` | twice: ReLU, 3x3 convolution of each channel by itself, 1x1 convolution, batch norm | 2 (9 C + C²) |
+# | `def` | ReLU, deformable 3x3 convolution, batch norm | 9 C² + C + 54 (9 C + 1) |
+# | `skip` | returns its input | 0 |
+# | `none` | returns zero | 0 |
+#
+# `def` asks another 3x3 convolution, for every pixel, where each of its nine taps should look (offsets) and how much it
+# should count (masks): 54 numbers, 18 shifts and 9 masks for each of two groups of channels.
+#
+# Compare the formulas with what is built.
 
 
 # %%
@@ -118,19 +115,20 @@ def sees(operation, channels=4, size=13):
 modules = {name: operations.build(name, 4, affine=False) for name in search_space.OPERATIONS}
 moved = operations.build("def", 4, affine=False)
 torch.nn.init.normal_(moved.offsets.weight, std=0.12)
-fig, axes = plt.subplots(1, 7, figsize=(11, 1.9), layout="constrained")
-for ax, (name, module) in zip(axes, (modules | {"def, offsets moved": moved}).items()):
+fig, axes = plt.subplots(2, 4, figsize=(7.2, 4.2), layout="constrained")
+axes[1, 3].axis("off")
+for ax, (name, module) in zip(axes.flat, (modules | {"def, offsets moved": moved}).items()):
     strength = sees(module)
     seen = strength > 1e-6
     ax.imshow(seen * (0.25 + 0.75 * strength), cmap="Greys", vmin=0, vmax=1)
-    ax.set_title(f"{name}\n{seen.sum()} pixels", fontsize=8)
+    ax.set_title(f"{name}\n{seen.sum()} pixels", fontsize=9)
     ax.set(xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
 # **What to notice.** At the start `def` looks where `conv` looks: its offsets begin at zero. Once they have
-# moved, it looks elsewhere, and elsewhere for every pixel. `dil` reaches further with the same number of
-# weights, with holes.
+# moved, it looks elsewhere, and elsewhere for every pixel. `dil` reaches further than `conv` with the same number of
+# weights, and leaves pixels out.
 
 # %% [markdown]
 # ## A cell: which inputs, which operations
@@ -161,8 +159,9 @@ drawing.draw_supercell(cell)
 #
 # $$h_l = \mathrm{Cell}(h_{l-1}, h_{l-2}) = \mathrm{Concat}\{x_{l,1},\ \dots,\ x_{l,N}\}. \tag{3}$$
 #
-# The paper takes the softmax over raw numbers $a$ from DARTS without writing it out. Here are the equations
-# in the library's plain version.
+# The paper takes the softmax over raw numbers $a$ from DARTS without writing it out. It calls the weights alpha; in
+# code, here and on the other pages, `alpha` is the table of the raw numbers, the *logits*, and its softmax are the
+# *weights*. `forward` of the library's plain version is called with the weights:
 
 # %%
 print(inspect.getsource(supercell.PlainSupercell.forward))
@@ -175,34 +174,38 @@ print(inspect.getsource(supercell.PlainSupercell.forward))
 for fan in cell.fans.values():  # offsets begin at zero; move them, so that the comparison means something
     torch.nn.init.normal_(fan.offsets, std=0.1)
 plain = supercell.to_plain(cell)
-alpha = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS)).softmax(dim=-1)
+weights = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS)).softmax(dim=-1)
 p2, p1 = torch.randn(2, 1, width, 16, 16).unbind()
 
 n1 = 0
 for row, source, x in ((0, "p2", p2), (1, "p1", p1)):
-    for weight, operation in zip(alpha[row], plain.edges[f"{source}_n1"]):
+    for weight, operation in zip(weights[row], plain.edges[f"{source}_n1"]):
         n1 = n1 + weight * operation(x)
-print("by hand and PlainSupercell differ by", (n1 - plain(p2, p1, alpha)[:, :width]).abs().max().item())
+difference = (n1 - plain(p2, p1, weights)[:, :width]).abs().max().item()
+print(f"by hand and PlainSupercell differ by {difference:.1e}")
 
 # %% [markdown]
-# Edge by edge, the paper's supernet is 1,760 operations, most of them small convolutions. All edges that leave one
-# state begin with the same ReLU of it, so `Supercell`, which the search runs, computes each operation once for all of
-# them. Same parameters, same function, other order of summation:
+# Edge by edge, the paper's supernet is 1,320 operations, with 1,760 small convolutions in them (`sep` has four, `def`
+# two). All edges that leave one state begin with the same ReLU of it, so `Supercell`, which the search runs, computes
+# each operation once for all of them. Same parameters, same function, other order of summation:
 
 # %%
+edges, supernet_cells = len(search_space.edges(nodes)), sum(len(search_space.levels(i + 1)) for i in range(layers))
+print(f"{supernet_cells} cells x {edges} edges: x 6 = {supernet_cells * edges * 6:,} operations, "
+      f"x (1 + 4 + 1 + 2) = {supernet_cells * edges * 8:,} convolutions")
 with torch.no_grad():
-    difference = (cell(p2, p1, alpha) - plain(p2, p1, alpha)).abs().max().item()
+    difference = (cell(p2, p1, weights) - plain(p2, p1, weights)).abs().max().item()
 print(f"{count(cell):,} and {count(plain):,} parameters; outputs differ by {difference:.1e}")
 assert count(cell) == count(plain) and difference < 1e-3
 
 # %% [markdown]
-# There is *one* table alpha for all cells of a supernet, one row an edge. It begins flat. What the search
-# does to a cell is all in a table like this one (here: random numbers).
+# There is *one* table alpha for all cells of a supernet, one row an edge. It begins flat. All that the search decides
+# about a cell is in a table like the right one (here: random numbers).
 
 # %% alt="Two tables of softmaxed alpha, nine edges by six operations: untouched, all equal; an example, uneven"
 raw = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS))
 flat, example = torch.zeros_like(raw).softmax(dim=-1), raw.softmax(dim=-1)
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
 for ax, table, title in zip(axes, (flat, example), ("untouched", "an example")):
     ax.imshow(table, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
     ax.set_xticks(range(6), search_space.OPERATIONS)
@@ -211,7 +214,7 @@ for ax, table, title in zip(axes, (flat, example), ("untouched", "an example")):
         for j, weight in enumerate(row):
             shade = "w" if weight > 0.7 else "k"
             ax.text(j, i, f"{weight:.2f}", ha="center", va="center", fontsize=8, color=shade)
-    ax.set_title(f"softmax of alpha: {title}")
+    ax.set_title(f"softmax of alpha: {title}", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -298,11 +301,36 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 #
 # $$h_l^i = C_l^i\Big(\sum_{k=i-1}^{i+1} \beta_k^i\, f_{l-1}^k,\ f_{l-2}^i\Big), \tag{5}$$
 #
-# where $\beta_k^i$ is the weight of the move from level k to level i. The outputs of the layer before pass a 1x1 each,
-# which makes the $f_{l-1}^k$, are weighted with beta, added up, and go through **one** cell $C_l^i$. Its second input
-# $f_{l-2}^i$ passes a 1x1 of its own: it is the output two layers back at the cell's level, or at the widest narrower
-# one where that level does not exist yet. (No batch norm of the supernet has weights: they neither scale nor shift.) By
-# hand, for level 1 of layer 2:
+# where $\beta_k^i$ is the weight of the move from level k to level i. For the cell of level 1 in layer 2, $C_2^1$:
+#
+# - Its first input are the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
+#   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added up.
+# - Its second input is the output two layers back, at the cell's own level, through a 1x1 of its own. In the first
+#   layers there may be no such level yet; then the widest that there is serves. Here it is the output of the stem.
+# - Both go through **one** cell.
+
+# %% alt="Two outputs of layer 1 are added, weighted with beta; with the stem they feed one cell" tags=["hide-input"]
+font = {"fontname": drawing.FONT, "fontsize": "11"}
+graph = drawing.Drawing(graph_attr={"rankdir": "LR", "nodesep": "0.15"}, edge_attr=font | {"arrowsize": "0.6"},
+                        node_attr=font | {"shape": "box", "height": "0.3", "margin": "0.08,0.04"})
+for source, channels_of, factor in (("h₁¹", 16, "β₁¹"), ("h₁⁰", 8, "β₀¹")):
+    graph.node(source, f"{source}: {channels_of} channels")
+    graph.node(f"1x1 {source}", f"1×1, {channels_of} → 8")
+    graph.edge(source, f"1x1 {source}")
+    graph.edge(f"1x1 {source}", "sum", label=f" × {factor} ")
+graph.node("stem", "stem: 8 channels")
+graph.node("1x1 stem", "1×1, 8 → 8")
+graph.node("sum", "+", shape="circle")
+graph.node("cell", "cell C₂¹: 8 channels a node", style="filled", fillcolor=drawing.CELL)
+graph.node("out", "h₂¹: 16 channels")
+for ends, label in ((("sum", "cell"), "p1"), (("stem", "1x1 stem"), ""), (("1x1 stem", "cell"), "p2"),
+                    (("cell", "out"), "")):
+    graph.edge(*ends, label=f" {label} " if label else "")
+graph
+
+# %% [markdown]
+# By hand, in a supernet of basic width 4 with two nodes a cell (no batch norm of a supernet has weights: they neither
+# scale nor shift):
 
 # %%
 small = Supernet(layers=2, nodes=2, width=4, channels=1)
@@ -315,14 +343,14 @@ second = layer.second["1"](before[0])
 by_hand = layer.cells["1"](second, first, weights)
 
 library = layer(before, last, weights, beta)[1]
-print("by hand and the library differ by", (by_hand - library).abs().max().item())
+print(f"by hand and the library differ by {(by_hand - library).abs().max().item():.1e}")
 
 # %% [markdown]
 # **What to notice.** Beta is normalised over where a path *leaves to*, not over what arrives; the paper does not say
 # which, and this is the reading of this project. So the weights that meet in a cell need not sum to one; the batch
 # norms inside the cell even out most of that.
 #
-# ## Eq. 5 against Eq. 6: one cell, or one for each way in
+# ## Eq. 5 against Eq. 6: one cell per level, or one per incoming edge
 #
 # [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the idea of the trellis comes, gives every incoming path
 # a cell of its own and adds up their outputs:
@@ -366,34 +394,36 @@ print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes)
 published = PUBLISHED[task, "IR-NAS"]
 network = RestorationNetwork(*published, channels)
 print(*str(published.genotype).split("; "), sep="\n")
-print(f"path {published.path}, W = {published.width}: {systems.parameter_count(network):,} parameters")
+levels = ",".join(map(str, published.path))
+print(f"path {levels}, W = {published.width}: {systems.parameter_count(network):,} parameters")
 drawing.draw_network(network)
 
 # %% [markdown]
-# The paper prints the cell and, for denoising, a size, and not the width W of the final network. Its Figure 6 (a) draws
-# the path; the levels used here were not read off that drawing. With W = 20, as the authors' program trains it, the
-# size gives the path away: build every path with the published cell, and see which would be printed as 0.63 (in units
-# of 2^20, as the authors counted). Other widths have other paths of that size, such as 0,1,1,2 at W = 11.
+# The paper prints the cell and, for denoising, a size, but not the width W of the final network. Its Figure 6 (a) draws
+# the path. Of that drawing we have only what the text says: the cell closest to the output is the widest. So the path
+# is inferred. With W = 20, as the authors' program trains it, build every path with the published cell and see which
+# would be printed as 0.63 (in units of 2^20, as the authors counted): 0,0,0,1 alone, which has the widest cell last.
+# (Other widths have other paths of that size, such as 0,1,1,2 at W = 11.)
 
 # %% alt="Parameters of the published cell on every path, sorted; a star marks the path of the printed size"
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
          for path in paths}
 ordered = sorted(sizes, key=sizes.get)
-fig, ax = plt.subplots(figsize=(10, 3.2), layout="constrained")
+fig, ax = plt.subplots(figsize=(7.6, 3.2), layout="constrained")
 for i, path in enumerate(ordered):
     marker, colour, size = ("*", "k", 14) if path == published.path else ("o", "0.5", 6)
     ax.plot(i, sizes[path] / 2**20, marker, color=colour, markersize=size)
-ax.set_xticks(range(len(ordered)), [",".join(map(str, path)) for path in ordered], rotation=90)
+ax.set_xticks(range(len(ordered)), [",".join(map(str, path)) for path in ordered], rotation=90, fontsize=9)
 ax.set(ylabel="parameters (M of 2^20)", xlabel="path (the star: the published network)", ylim=(0, None))
 ax.grid(axis="y", alpha=0.4)
 plt.show()
 if task == "denoising":
-    print("printed as 0.63:", [path for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"])
+    print("printed as 0.63:", *(",".join(map(str, path)) for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"))
 
 # %% [markdown]
-# **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ
-# several-fold. For denoising one path alone agrees with the printed number at this width. For de-raining the paper
-# prints no size; the path used here is its analogue, an inference and not a fact.
+# **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ several-fold.
+# For de-raining the paper prints no size; the path used here is the analogue, a guess that only the widest last
+# cell supports.
 
 # %% [markdown]
 # **What to take away.** The space holds one cell of two inputs a node and one path of widths; softmax makes both

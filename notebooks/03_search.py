@@ -15,31 +15,41 @@
 #
 # **What you will learn.** How the paper's search goes: one supernet that holds every candidate, and gradient descent on
 # three things, its weights, the mixture `alpha` of operations on every edge, and the probabilities `beta` of moves
-# between widths. And why, in a short search, alpha decides nothing.
+# between widths. You will also see why alpha decides nothing in a short search, and what makes it decide.
 #
-# **Why it matters.** This is the heart of the paper (Section 3.3). Whoever runs such a search should be able to tell
-# whether it has decided, and what would let it.
+# **Why it matters.** This is the heart of the paper (Section 3.3). A search always returns a cell, even if it has not
+# decided between its candidates. This page shows how to tell.
 #
 # **What it needs.** Pages [1b](01b_search_from_scratch.ipynb) and [2](02_search_space.ipynb). The page shows a stored
 # search, or runs one of a few seconds on embedded pictures.
 
 # %%
-import dataclasses
+import copy
 import math
-import textwrap
 
+import pandas as pd
 import torch
 from exercises import check
-from IPython.display import Markdown, display
+from IPython.display import display
 
-from irnas_lib import genotypes
+from irnas_lib import genotypes, search_space
 from irnas_lib.data import datasets
+from irnas_lib.data.patches import Patches
 from irnas_lib.data.tasks import TASKS
+from irnas_lib.evaluation import validation
 from irnas_lib.experiments import runs, search_choices
 from irnas_lib.figures import cell_plots, drawing, plots
-from irnas_lib.search_space import OPERATIONS
+from irnas_lib.losses import restoration_loss
 from irnas_lib.supernet import Supernet
-from irnas_lib.training.search import SearchSettings, search, split_pictures
+from irnas_lib.training.recipes import set_learning_rate
+from irnas_lib.training.search import (
+    ARCHITECTURE_STREAM,
+    WEIGHTS_STREAM,
+    SearchSettings,
+    search,
+    split_pictures,
+    weight_groups,
+)
 
 device = runs.best_device()
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
@@ -66,9 +76,9 @@ validate_every = 2
 # %% [markdown]
 # ## The pictures, in three parts
 #
-# If the same pictures moved the weights and the architecture, an operation could win by overfitting. So the training
-# pictures are split: half for the weights (Train W), half for `alpha` and `beta` (Train A), and a few that move
-# nothing and judge the supernet (Train V).
+# If the same pictures trained the weights and the architecture, an operation could win by overfitting ([page
+# 1b](01b_search_from_scratch.ipynb#Why-two-halves) shows it happen). So the training pictures are split: half train the
+# weights (Train W), half train `alpha` and `beta` (Train A), and a few train nothing and judge the supernet (Train V).
 
 # %%
 pictures = datasets.load_or_embedded(task, dataset, data)
@@ -80,19 +90,19 @@ for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train
 # %% [markdown]
 # ## The settings
 #
-# The paper's own numbers, and ours where it gives none (`crops_per_picture`, `sigmas`), stand as defaults in
-# `SearchSettings`; what this run changes is marked. One thing is not the paper's: the learning rate of the last
-# convolution is divided by its number of input channels, for with the printed rate alone the loss diverges within 40
-# steps (REPRODUCTION.md says why).
+# The defaults of `SearchSettings` are the paper's numbers, and ours where it gives none (`crops_per_picture`,
+# `sigmas`). What this run changes is marked. One thing is not the paper's: the learning rate of the last convolution is
+# divided by its number of input channels, because at the printed rate the loss diverges within 40 steps
+# (REPRODUCTION.md says why).
 
 # %%
 settings = SearchSettings(
     layers=layers, nodes=nodes, width=width, batch=batch, crop=crop, epochs=epochs, warmup_epochs=warmup_epochs,
     crops_per_picture=crops_per_picture, validate_every=validate_every, seed=seed,
     sigmas=TASKS[task].sigmas)
-for name, value in dataclasses.asdict(settings).items():
-    usual = getattr(SearchSettings(), name)
-    print(f"{name:20}{value!s:>14}" + ("" if value == usual else f"   (the paper's denoising search: {usual})"))
+for setting, usual in SearchSettings().recorded().items():
+    value = settings.recorded()[setting]
+    print(f"{setting:20}{str(value).strip('[]'):>12}" + ("" if value == usual else f"   (default: {usual})"))
 
 # %% [markdown]
 # ## The supernet
@@ -103,8 +113,8 @@ for name, value in dataclasses.asdict(settings).items():
 torch.manual_seed(seed)
 supernet = Supernet(layers, nodes, width, pictures.channels)
 print(f"weights: {sum(p.numel() for p in supernet.weights()):,}")
-print(f"alpha:   {tuple(supernet.alpha.shape)}, one row for each edge, one column for each operation")
-print(f"beta:    {tuple(supernet.beta.shape)}, one row for each cell that feeds another, one column for each move")
+print("alpha:   {} edges x {} operations".format(*supernet.alpha.shape))
+print("beta:    {} cells that feed another x {} moves".format(*supernet.beta.shape))
 
 # %% [markdown]
 # ## The search
@@ -118,17 +128,70 @@ print(f"beta:    {tuple(supernet.beta.shape)}, one row for each cell that feeds 
 # Nobody trains $w$ to its end for each step of $\alpha$; as in [DARTS](https://arxiv.org/abs/1806.09055), which
 # [the paper](https://arxiv.org/abs/1909.08228) follows, the two take steps in turn.
 #
-# The loop, in words: every iteration takes one step on the weights with a batch from Train W (SGD); after
-# `warmup_epochs` it also takes one on `alpha` and `beta` with a batch from Train A (Adam). This is the first-order
-# version: a step of one treats the other as fixed. Here is the loop itself.
+# Every iteration takes one step on the weights with a batch from Train W (SGD). After `warmup_epochs` it also takes one
+# on `alpha` and `beta` with a batch from Train A (Adam). This is the first-order version: a step on one treats the
+# other as fixed.
 
 # %%
-import inspect  # noqa: E402
+def search_by_hand(supernet, pictures, settings):
+    train_w, train_a, _ = split_pictures(pictures, settings.seed)
+    patches_w, patches_a = Patches(train_w, settings.crop), Patches(train_a, settings.crop)
+    per_epoch = len(train_w) * settings.crops_per_picture // settings.batch
+    iterations, warmup = settings.epochs * per_epoch, settings.warmup_epochs * per_epoch
+    supernet.to(memory_format=torch.channels_last).train()
+    weights = torch.optim.SGD(weight_groups(supernet), settings.weights_lr, settings.momentum,
+                              weight_decay=settings.weights_decay, fused=True)
+    architecture = torch.optim.Adam([supernet.alpha, supernet.beta], settings.architecture_lr,
+                                    weight_decay=settings.architecture_decay, fused=True)
 
-source = inspect.getsource(search)
-print(source[source.index("    weights_step ="):source.index("    return summary")])
+    def step(optimizer, parameters, degraded, clean):
+        loss = restoration_loss(supernet(degraded), clean, settings.loss_lambda)  # Eq. 7
+        optimizer.zero_grad()
+        loss.backward(inputs=parameters)
+        optimizer.step()
+
+    for i in range(iterations):
+        cosine = (1 + math.cos(math.pi * i / iterations)) / 2
+        set_learning_rate(weights, settings.weights_lr_end
+                          + (settings.weights_lr - settings.weights_lr_end) * cosine)
+        step(weights, supernet.weights(),
+             *patches_w.batch(settings.batch, settings.seed, WEIGHTS_STREAM, i))
+        if i >= warmup:
+            step(architecture, [supernet.alpha, supernet.beta],
+                 *patches_a.batch(settings.batch, settings.seed, ARCHITECTURE_STREAM, i))
+
 
 # %% [markdown]
+# The library's loop does the same. A few steps of a tiny supernet on embedded pictures show it:
+
+# %%
+photographs = datasets.load("denoising", "embedded").train
+few = SearchSettings(layers=2, nodes=2, width=2, batch=2, crop=32, epochs=2, warmup_epochs=1,
+                     crops_per_picture=4, validate_every=100, sigmas=(50,))
+torch.manual_seed(seed)
+by_hand = Supernet(few.layers, few.nodes, few.width, channels=1)
+by_library, untouched = copy.deepcopy(by_hand), copy.deepcopy(by_hand)
+search_by_hand(by_hand, photographs, few)
+by_the_library = search(by_library, photographs, few, "cpu", validation.middle(photographs[:1], 32))
+
+
+def apart(some, others):
+    """The largest difference of two supernets' weights, and of their alpha and beta."""
+    pairs = [(name, (a - b).abs().max().item())
+             for (name, a), b in zip(some.named_parameters(), others.parameters())]
+    return [max(gap for name, gap in pairs if (name in ("alpha", "beta")) is wanted)
+            for wanted in (False, True)]
+
+
+print("steps on the weights:", by_the_library["history"][-1]["iteration"])
+for what, others in (("changed by", untouched), ("apart from the library's by", by_library)):
+    print("{:28}at most {:.1g} (weights), {:.1g} (alpha and beta)".format(what, *apart(by_hand, others)))
+
+# %% [markdown]
+# [The library's loop](../irnas_lib/training/search.py) adds what a run of hours needs: validations, a state that is
+# saved every minute, and a stop where the loss is no longer finite. It also has the settings that are not in the paper
+# and that the section after next tries out.
+#
 # A search that is already finished, with these settings on these pictures, is loaded and not repeated. One that was
 # interrupted goes on from where it stopped.
 
@@ -149,120 +212,148 @@ else:
 # %% [markdown]
 # ## What moved
 #
-# The validations say how well the supernet restores Train V. Only those after the warm-up count: before it, `alpha`
-# and `beta` are untouched, and the best of those would be no search at all. The highest PSNR wins; SSIM breaks ties.
-# In the figure the warm-up is grey, and a vertical line marks the validation that was kept. Mind the axes of alpha and
-# beta: in a short search single weights move by a few hundredths, and the means over edges, drawn here for alpha, by
-# less.
+# The validations say how well the supernet restores Train V. Only those after the warm-up count, because before it
+# `alpha` and `beta` are untouched. The highest PSNR wins; SSIM breaks ties.
+#
+# How decided is the mixture? The six weights of an edge are the softmax $p$ of its row of `alpha`. Their *entropy*,
+#
+# $$H = -\frac{1}{\log 6} \sum_{k=1}^{6} p_k \log p_k,$$
+#
+# is 1 where all six are equal, as in an untouched row, and 0 where one has all the weight. A decoded cell does not show
+# it: a narrow win and a clear one look alike.
 
-# %% alt="Training loss, validation PSNR, entropies of alpha and beta over the search"
-best = record["history"][record["best"]]
-print(f"{len(record['history'])} validations, {sum(entry['counts'] for entry in record['history'])} count; "
-      f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
+# %% alt="Training loss, validation PSNR, weights and entropy of alpha, moves of beta over the search"
+history = record["history"]
+best = history[record["best"]]
+print(f"{len(history)} validations, {sum(entry['counts'] for entry in history)} count")
+print(f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
 display(plots.search_curves(record))
 
-# %% [markdown]
-# How decided is the mixture? The entropy of a row of softmaxed `alpha`, divided by its largest value log 6, is 1 for
-# an untouched row and 0 for one that has chosen. A decoded cell hides this: a narrow win and a clear one look alike.
-
 # %%
-def relative_entropy(logits: torch.Tensor) -> torch.Tensor:
-    p = logits.softmax(dim=-1)
-    return -(p * p.log()).sum(dim=-1) / torch.log(torch.tensor(float(logits.shape[-1])))
-
-
-entropy = relative_entropy(torch.tensor(record["alpha"]))
-print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, smallest {entropy.min():.4f}, largest {entropy.max():.4f}")
+entropy = search_choices.relative_entropy(torch.tensor(record["alpha"]))
+print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():.4f} to {entropy.max():.4f}")
 
 # %% [markdown]
+# **What to notice.** In the figure the warm-up is grey, and the vertical line marks the validation that was kept. Mind
+# the axes of alpha: the mean weights move by less than a hundredth, and the entropy hardly leaves its maximum of 1.
+#
 # ## Why alpha stays flat
 #
-# In a search as short as the one above alpha hardly moves, and the cell is read off near-ties. There are three
-# suspects.
+# In a search as short as this one alpha hardly moves, and the cell is read off near-ties. There are three suspects.
 #
-# 1. **No signal**: the gradient of a logit could be noise, with a mean of nothing.
-# 2. **Decay**: Adam adds the printed decay of 0.001 to the gradient, where it could outweigh it.
-# 3. **No time**: Adam moves a logit by at most about its learning rate a step, whatever the size of the gradient. So no
-#    logit gets further than the rate times the number of steps, which is how far a logit can *travel*.
+# 1. **No signal**: the gradient of a logit could be noise whose mean is zero.
+# 2. **Decay**: Adam adds 0.001 times alpha to the gradient, as printed, which could outweigh it.
+# 3. **No time**: Adam moves a logit by roughly its learning rate a step, whatever the size of the gradient. So a logit
+#    can *travel* no further than roughly the rate times the number of steps.
 
 # %%
 per_epoch = max(1, len(train_w) * settings.crops_per_picture // settings.batch)
 travel = settings.architecture_lr * per_epoch * (settings.epochs - settings.warmup_epochs)
-print(f"a logit can travel: {search_choices.PRINTED_TRAVEL} in the paper's search, {travel:.2f} in this one")
+print(f"a logit can travel {search_choices.PRINTED_TRAVEL} in the paper's search, {travel:.2f} in this one")
 print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above the others")
 
 # %% [markdown]
-# The suspects can be told apart by short searches of a small supernet that differ in a few settings. `travel 34` sets
-# the architecture's rate so that the rate times the number of steps is the paper's, in a small part of its steps;
-# `no decay` switches the decay off; `sharpened` divides alpha's logits by a temperature that falls towards the end;
-# `dropped` takes the weakest operation from every edge four times. All are settings of `SearchSettings`, which by
-# default does as the paper says.
+# Short searches of a small supernet that differ in a few settings say more. Their names are made of these parts:
+#
+# - `printed`: the settings of the paper.
+# - `travel 34`, `travel 10`: the architecture's learning rate is raised until a logit can travel so far (34 is the
+#   paper's travel) in the few steps of the search.
+# - `no decay`: the decay of alpha is switched off.
+# - `without none`: no edge has the operation `none`, which a cell never keeps.
+# - `longer warm-up`: alpha waits for five epochs in place of two.
+# - `sharpened`: alpha's logits are divided by a temperature that falls after the warm-up, from 1 to 0.2 for `travel 34`
+#   and to 0.1 for `travel 10`. The mixture that the weights are trained in then comes close to a choice.
+#
+# The number in brackets is that of the seeds.
 
 # %% alt="Entropy of alpha over short searches, and what pulls at a logit: gradient and decay"
 searches = search_choices.load(runs.folders(profile))
-scale = max(search_choices.SCALES, key=lambda name: sum(record["scale"] == name for record in searches))
+scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in searches))
+searches = [found for found in searches if found["scale"] == scale]
 display(cell_plots.deciding(searches, scale))
 
+# %% [markdown]
+# The table shows them at their end:
+#
+# - *entropy*: the mean over edges (of `log 5` in place of `log 6` without `none`);
+# - *margin*: on an edge that the cell keeps, the weight of the kept operation less that of its strongest rival; the
+#   median over these edges, negative where `none` outweighs what is kept;
+# - *none*: the weight of `none`, mean over edges; *skips*: how many of the cell's six edges are `skip`;
+# - *PSNR* of the whole supernet on Train V, in dB;
+# - *same operation*: the share of edges on which two seeds have the same strongest operation; *same input*: the share
+#   of the cells' edges that come from the same place.
+
 # %%
-rows = search_choices.decided(searches, scale)
-lines = ["| choice | seeds | entropy | median margin | `none` | skips | PSNR | same operation | same edge |",
-         "|---|---|---|---|---|---|---|---|---|"]
-for row in rows:
-    agree = [f"{share:.0%}" if row.seeds > 1 else "" for share in (row.same_operation, row.same_edge)]
-    numbers = f"{row.entropy:.3f} | {row.margin:.3f} | {row.none:.3f} | {row.skips:.1f} | {row.psnr:.2f}"
-    lines.append(f"| {row.choice} | {row.seeds} | {numbers} | {agree[0]} | {agree[1]} |")
-display(Markdown("\n".join(lines) if rows else "not run"))
-if rows:
-    nodes = search_choices.SCALES[scale].nodes
-    sixth, fifth = 1 / len(OPERATIONS), 1 / len(OPERATIONS[:-1])
-    print(f"by chance: {sixth:.0%} of the edges have the same strongest operation, {fifth:.0%} without none, and cells "
-          f"share {search_choices.chance_of_an_edge(nodes):.0%} of their edges")
-    for record in searches:
-        if (record["scale"], record["name"]) == (scale, "printed"):
-            found = record["alpha_signal"]["untouched"]
-            print(f"seed {record['settings']['seed']}, at the end of the printed search: a logit's gradient is "
-                  f"{found['size']:.1e} on average\nand spreads by {found['spread']:.1e} from batch to batch: after "
-                  f"{found['batches']:.0f} batches its mean is known to a third of its size")
+table = pd.DataFrame(search_choices.decided(searches, scale)).drop(columns="question", errors="ignore")
+table = table.rename(columns={"same_operation": "same operation", "same_edge": "same input", "psnr": "PSNR"})
+formats = {"entropy": "{:.3f}", "margin": "{:.3f}", "none": "{:.2f}", "skips": "{:.0f}", "PSNR": "{:.1f}",
+           "same operation": "{:.0%}", "same input": "{:.0%}"}
+display(table.style.hide(axis="index").set_uuid("choices").format(formats, na_rep="")
+        .set_properties(subset=["choice"], **{"text-align": "left"})
+        .set_table_styles([{"selector": "th.col0", "props": [("text-align", "left")]}])
+        if len(table) else "not run")
+
+# %%
+small = search_choices.SCALES[scale]
+shared = search_choices.chance_of_an_edge(small.nodes)
+print(f"by chance two seeds have {shared:.0%} of their inputs in common, and the same strongest operation\n"
+      f"on {1 / 6:.0%} of the edges, {1 / 5:.0%} without none")
+for found in searches:
+    if found["name"] == "printed":
+        share = 1 - found["settings"]["warmup_epochs"] / found["settings"]["epochs"]
+        steps, signal = found["history"][-1]["iteration"] * share, found["alpha_signal"]["untouched"]
+        reached = settings.architecture_lr * steps
+        print(f"printed: {steps:.0f} steps on alpha, so that a logit can travel {reached:.2f};\n"
+              f"  decay pulls at such a logit with {settings.architecture_decay * reached:.4f}; its gradient is\n"
+              f"  {signal['size']:.4f} in the mean and spreads by {signal['spread']:.4f} from batch to batch:\n"
+              f"  after {signal['batches']:.0f} batches its mean is known to a third of its size")
 
 # %% [markdown]
-# **What to notice** in the searches that come with the project (a supernet of two layers, 288 steps on alpha, one seed
-# each, two where the table says so; so this finds causes, and ranks nothing). There is a signal, though at an untouched
-# alpha it takes some 300 batches to be known well. Time is the first cause: as printed, with a travel of 0.29, the
-# entropy stays at 1.000 and the kept operations weigh no more than their rivals. But time alone does not help. At the
-# paper's travel of 34 alpha decides, and it decides for `none`, which has 0.81 of the weight, so that the cell is still
-# read off the rest. (Most likely because nothing normalises what the last layer sums: while the weights are young, less
-# of everything is an easy gain.) Without `none`, which no cell keeps, the same travel leaves an entropy of 0.83 and a
-# median margin of 0.33; a travel of 10 leaves 0.96 and 0.14. The two seeds agree on the strongest operation of 56% of
-# the edges, where chance has 20%, and on 67% of the cell's edges, where chance has 72%; four of six edges are `skip` on
-# average, and the supernet is no better for it (20.0 dB, 21.7 as printed). What decay does at this travel, and what
-# happens at the size of the search above, is not yet measured.
-
-# %% [markdown]
+# **What to notice.** The searches that come with the project are of a small supernet (two layers, three nodes), and all
+# but one choice have one seed. They find causes and rank nothing.
+#
+# - **There is a signal.** The mean gradient of a logit is not zero, though some 300 batches, as many as the search has
+#   steps on alpha, are needed to know it to a third of its size.
+# - **Decay does not hold alpha back in the printed search**: it pulls with 0.0003 at most, the gradient with 0.0017.
+#   (At a logit of 3.4 decay would be the stronger one, as the figure shows.)
+# - **The time is too short.** In the `printed` search a logit can travel 0.29, where 1.61 is needed, and the entropy
+#   stays at 1.000. With a travel of 34 and no decay it falls to 0.42. How much each of the two changes does is not
+#   separated here.
+# - **Given time, alpha chooses `none`**, which has 0.81 of the weight; the cell is read off the rest. The likely
+#   reason: nothing normalises what the last layer sums, so while the weights are young, less of everything is an easy
+#   gain.
+# - **Without `none` it turns to `skip`**, on four of six edges on average, and is half decided: an entropy of 0.83, a
+#   margin of 0.33. Two seeds agree on the strongest operation of 56% of the edges (by chance 20%) and on 67% of
+#   the cell's inputs (by chance 72%).
+# - **Sharpened, it decides**: an entropy of 0.02 and a margin of 1.00. That does not make the choice a better one: the
+#   PSNR is about the same.
+#
 # ## What came out
 #
-# The cell keeps, for each node, its two strongest inputs, each with its strongest operation; the path is the most
-# probable one through the widths. They are stored with the record and are what `05_training` trains when its
-# parameter `genotype` says "searched".
+# Back to this page's own search. Its cell keeps, for each node, the two strongest incoming edges, each with its
+# strongest operation; the path is the most probable one through the widths ([page 4](04_viterbi_decoding.ipynb)).
+# `05_training` trains this network when its parameter `genotype` says "searched".
 
-# %% alt="The trellis of beta with the decoded path, and the cell that was found"
-print("cell:", record["genotype"])
-print("path:", record["path"], f"(probability {torch.tensor(record['path_log_probability']).exp():.3f};",
-      f"relative to the flat prior: {record['relative_path']})")
+# %% alt="The cell that this search has found"
+assert search_space.layers_for(len(record["beta"])) == layers and len(record["genotype"]) == nodes
+print("found:", *str(genotypes.Genotype(record["genotype"])).split("; "), sep="\n  ")
+print("path:", ",".join(map(str, record["path"])), f"(probability {math.exp(record['path_log_probability']):.3f})")
 display(drawing.draw_cell(record["genotype"]))
 
 # %% [markdown]
-# Beside it, the cell that the paper publishes for this task. One search with one seed says little about whether the
-# two should agree; the architecture-analysis notebook asks what differences like these are worth.
+# The paper publishes this cell for the task. With alpha as flat as above the two need not agree; [page
+# 9](09_table4_architecture_analysis.ipynb) asks what such differences are worth.
 
 # %% alt="The published cell, for comparison with the one that was found"
 published = genotypes.PUBLISHED[task, "IR-NAS"]
-print(textwrap.fill(f"published: {published.genotype}", 100))
+print("published:", *str(published.genotype).split("; "), sep="\n  ")
 display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
-# **What to take away.** A search that has run has not always decided. Look at the entropy of alpha and at the margins
-# before you believe a cell; a logit cannot travel further than its learning rate times the number of steps; and given
-# that travel, alpha may decide for nothing at all. Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
+# **What to take away.** A search that has ended has not always decided. Look at the entropy of alpha and at the margins
+# before you believe a cell. A logit travels no further than roughly its learning rate times the number of steps; given
+# that travel, alpha may settle on `none` or on `skip`; and sharpening forces a decision without making it a good one.
+# Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
 # searches collapse to skips](https://arxiv.org/abs/1909.09656), and [P-DARTS](https://arxiv.org/abs/1904.12760), which
 # drops operations in stages.
 

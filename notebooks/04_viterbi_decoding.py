@@ -18,18 +18,20 @@
 #
 # **Why it matters.** The search ends with two tables of numbers, alpha and beta. A network has no mixtures: each layer
 # has one width, each node two inputs. [The paper](https://arxiv.org/abs/1909.08228) gives this choice a sentence
-# (Section 3.2), and much is hidden in it.
+# (Section 3.2). This page shows how much it leaves open.
 #
-# **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. A few seconds
-# to run. In JupyterLab beta has sliders.
+# **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. In JupyterLab
+# beta has sliders.
 
 # %%
 import inspect
 import math
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 from exercises import check
+from IPython.display import display
 
 from irnas_lib import decode, search_space
 from irnas_lib.experiments import runs
@@ -103,27 +105,41 @@ print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
 # over those of the three levels that exist. The whole algorithm:
 
 # %%
-print(inspect.getsource(decode.viterbi))
+def body(function):
+    """The source of a function without its docstring."""
+    head, _, rest = inspect.getsource(function).split('"""')
+    return head.rstrip() + rest.rstrip()
+
+
+print(body(decode.viterbi))
 
 # %% [markdown]
-# Here it is with its thinking aloud, in probabilities instead of logarithms.
+# Here is every step of it, in probabilities instead of logarithms. A row is a level of a layer; under "from" stands the
+# probability of the best way to a level of the layer before, times that of the move. The bold one is the largest, and
+# "best way" is what is remembered.
 
 # %%
-best = {0: ((), 1.0)}
+best, steps = {0: ((), 1.0)}, []
 for number, layer in enumerate(decode.transition_scores(beta), 1):
-    print(f"layer {number}")
     reached = {}
     for level in search_space.levels(number):
         ways = {source: best[source][1] * math.exp(score)
                 for (source, to), score in layer.items() if to == level}
         winner = max(sorted(ways), key=ways.get)
         reached[level] = (*best[winner][0], level), ways[winner]
-        tried = ", ".join(f"from {source}: {best[source][1]:.4f} x {way / best[source][1]:.4f} = {way:.4f}"
-                          for source, way in sorted(ways.items()))
-        print(f"  to {level}: {tried} -> {','.join(map(str, reached[level][0]))}")
+        row = {"layer": number, "level": level}
+        for source in range(3):
+            row[f"from {source}"] = "" if source not in ways else (
+                f"{best[source][1]:.4f} × {ways[source] / best[source][1]:.4f} = {ways[source]:.4f}")
+        steps.append(row | {"best way": ",".join(map(str, reached[level][0])), "winner": winner})
     best = reached
+trace = pd.DataFrame(steps)
+display(trace.drop(columns="winner").style.hide(axis="index").set_uuid("trace")
+        .set_properties(**{"white-space": "nowrap", "font-size": "85%", "padding": "2px 6px"})
+        .apply(lambda row: ["font-weight: bold" if name == f"from {trace.winner[row.name]}" else ""
+                            for name in row.index], axis=1))
 path, probability = max(best.values(), key=lambda way: way[1])
-print(f"best at the end: {path}, probability {probability:.4f}")
+print(f"best at the end: {','.join(map(str, path))}, probability {probability:.4f}")
 
 # %% [markdown]
 # **What to notice.** In every layer at most three candidates survive, one a level, however many paths there
@@ -137,8 +153,8 @@ print(f"best at the end: {path}, probability {probability:.4f}")
 assert path == decode.viterbi_path(beta)[0] == record["path"]
 assert math.isclose(probability, chance[path]) and math.isclose(probability, max(chance.values()))
 ranked = sorted(paths, key=lambda path: -chance[path])
-print("Viterbi:    ", path)
-print("brute force:", decode.brute_force_path(beta)[0])
+print("Viterbi:    ", *path)
+print("brute force:", *decode.brute_force_path(beta)[0])
 
 
 # %% alt="Bars: the most probable paths, the one that Viterbi found hatched and first"
@@ -218,7 +234,7 @@ plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
 # ## How much was there before the search?
 #
 # A beta that nobody has touched also decodes to a path. Level 1 divides its probability among three ways on,
-# levels 0 and 2 among two: whoever passes through level 1 pays for it. For four layers, as in the paper's
+# levels 0 and 2 among two, so a path through level 1 pays for it. For four layers, as in the paper's
 # denoising search:
 
 # %% alt="Bars: path probabilities under untouched beta; 0,0,0,0 and 0,0,0,1 share the first place, hatched"
@@ -256,7 +272,7 @@ print(f"moves out of it:   {(0, 0, 0, 1)} has {prior[0, 0, 0, 1]:.4f}, place 1 o
 # Viterbi again, on differences of log probabilities:
 
 # %%
-print(inspect.getsource(decode.relative_path))
+print(body(decode.relative_path))
 
 # %%
 flat = torch.zeros_like(beta)
@@ -373,7 +389,7 @@ if len(record["path"]) != len(published.path):
 # total is 3. Read backwards it is a probability again: draw the last level evenly, then walk back, each time to one of
 # the levels that lead here.
 #
-# Whoever has few ways in is favoured now. In layers 1 and 2 the widest level has one way in only, which costs nothing:
+# Levels with few ways in are favoured now. In layers 1 and 2 the widest level has one way in only, which costs nothing:
 # untouched, 1,2,2,2 leads with 1/4, and 0,0,0,1, which shares the lead of the other reading, has 1/12. So what beta
 # prefers before any learning depends on a choice that the paper does not state.
 #

@@ -17,7 +17,7 @@
 # teach it, in four hours and in ten: which page goes into which slot, what to run in front of the class, which figure
 # goes on the slide, and which exercises fit. Students need Python, PyTorch and some idea of a convolutional network.
 # They need no data and no GPU: Run All works on each page in a clean copy of the project, in at most two minutes on two
-# cores.
+# cores. How long each page takes to read and to run is on [page 0](00_start_here.ipynb#What-each-page-costs).
 
 # %% tags=["hide-input"]
 import re
@@ -40,14 +40,6 @@ profile = "smoke"
 data = ""
 
 
-# %% [markdown]
-# ## How long a page runs
-#
-# The seconds are those that the batch recorded when it made the pages that you see, with the data and on the machine
-# that the first cell of each page names. The first run on a machine takes longer, since numba compiles the kernels. A
-# page that only shows stored results takes as long in class. Page 12 is the exception: there it restored ten whole
-# pictures under five protocols; without the data it restores embedded ones and ends within two minutes.
-
 # %% tags=["hide-input"]
 def title(page):
     """The heading of a page, as a link."""
@@ -61,91 +53,122 @@ def seconds(page):
 
 
 def running(page):
-    return f"{seconds(page):.0f}\u00a0s" if seconds(page) < 120 else f"{seconds(page) / 60:.0f}\u00a0min"
+    """As page 0 writes it."""
+    if not page.with_suffix(".ipynb").is_file():
+        return ""
+    return f"{seconds(page):.0f}\u00a0s" if seconds(page) < 90 else f"{seconds(page) / 60:.0f}\u00a0min"
+
+
+def syllabus(heading, *slots):
+    """A table of (minutes, page or empty, what to do, figure or empty)."""
+    lines = [f"**{heading} ({sum(slot[0] for slot in slots)} minutes)**", "",
+             "| minutes | page | run | live | slide |", "|--:|:--|--:|:--|:--|"]
+    for minutes, name, live, figure in slots:
+        page = (title(pages[name]), running(pages[name])) if name else ("", "")
+        shown = f"[{figure}](../figures/{figure})" if figure and (FIGURES / figure).is_file() else figure
+        lines.append(f"| {minutes} | {page[0]} | {page[1]} | {live} | {shown} |")
+    display(Markdown("\n".join(lines)))
 
 
 pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.stem.startswith("L_")}
-display(Markdown("\n".join(["| page | recorded |", "|:--|--:|",
-                            *(f"| {title(page)} | {running(page)} |" for page in pages.values())])))
-
 
 # %% [markdown]
 # ## Four hours
 #
 # One afternoon: what such a search is, how its answer is read off, and what its evaluation is worth. Begin every slot
-# with its question, and let the class answer before you run the cell.
+# with its question (below the table), and let the class answer before you run the cell. A picture "on the page" is
+# saved from there: in JupyterLab with Shift and the right mouse button, in the web book with the right button alone.
+# Page 12 took longer than in class, because it restored ten whole pictures; without the data it takes at most two
+# minutes.
 
 # %% tags=["hide-input"]
-def syllabus(slots):
-    """A table of (minutes, page or empty, what to do, figure or empty)."""
-    lines = ["| minutes | page | run | live | slide |", "|--:|:--|--:|:--|:--|"]
-    for minutes, name, live, figure in slots:
-        page = (title(pages[name]), running(pages[name])) if name else ("", "")
-        shown = f"[{figure}](../figures/{figure})" if figure and (FIGURES / figure).is_file() else figure
-        lines.append(f"| {minutes} | {page[0]} | {page[1]} | {live} | {shown} |")
-    print(f"{sum(slot[0] for slot in slots)} minutes")
-    return Markdown("\n".join(lines))
-
-
-syllabus([
-    (15, "00_start_here", "What is to be removed, and what is to be searched?", "figure3.png"),
-    (60, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
-     "without its warm-up and let the class say why it fails. Then exercise 1 in pairs.",
+syllabus(
+    "One afternoon",
+    (15, "00_start_here", "The picture, the two cells, the five findings. Skip the costs.", "before_after.png"),
+    (45, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
+     "without its warm-up. Then exercise 1 in pairs. Skip \"When skip connections take over\" and the widths.",
      "the trajectories of alpha, on the page"),
-    (30, "02_search_space", "One cell, one supernet; count the architectures before the page does.", "figure1.svg"),
+    (30, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"What comes "
+     "out\".", "figure1.svg"),
     (15, "", "A break.", ""),
+    (15, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".", "search-denoising-seed0-laptop-curves.png"),
     (35, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
-     "places.", "figure2.svg"),
-    (25, "05_training", "The loss and the loop; the slider of lambda.", "figure6b_denoising.svg"),
-    (35, "12_protocols", "Show the three scores of one network first, and ask which one is wrong. Exercise 3.",
-     "predicted and measured lift, on the page"),
-    (25, "13_does_the_search_matter", "Ask for an experiment that could show that the search is useless; then the "
-     "page's.", "cells_denoising.png"),
-])
+     "places. Skip \"The cell\".", "search-denoising-seed0-laptop-trellis.png"),
+    (25, "05_training", "The loss and the loop; the slider of lambda. Skip \"Measuring\".", "figure6b_denoising.svg"),
+    (35, "12_protocols", "The three scores of one network. Then exercise 3. Skip \"The other systems\" and \"What a "
+     "file costs\".", "predicted and measured lift, on the page"),
+    (25, "13_does_the_search_matter", "The experiment and what came out. Skip the widths.", "cells_denoising.png"),
+)
+
+# %% [markdown]
+# The questions, five minutes each, and what to expect:
+#
+# - **Page 0.** What has to be chosen before such a network can be trained? *The operations, where they stand, the
+#   widths, the depth. The search chooses the first three.*
+# - **Page 1b.** Without a warm-up the search goes wrong. Why? *An untrained convolution is noise and `skip` is useful
+#   at once; a small weight also slows down what a kernel learns.*
+# - **Page 2.** How many architectures are there? *Most guess thousands. There are 29 paths times 26 billion cells.*
+# - **Page 3.** The search has ended. Has it decided? *The cell looks as if it had; the entropy of alpha says no.*
+# - **Page 4.** Is the best path made of the best steps? *Most say yes. Greedy misses it where a good step leads to a
+#   level with no good way on.*
+# - **Page 5.** What changes with lambda? *More weight on SSIM: SSIM rises and PSNR falls.*
+# - **Page 12.** Here are three scores of one network. Which one is wrong? *None by itself; it is wrong to compare one
+#   with another.*
+# - **Page 13.** Which experiment could show that the search is useless? *Random cells of the same space, trained alike,
+#   with several seeds.*
 
 # %% [markdown]
 # ## Ten hours
 #
-# Five sessions of two hours. In each of the first four the last half hour is for exercises: those that check themselves
+# Five sessions of two hours. Each of the first four ends with exercises: those that check themselves
 # in class, the written ones at home.
 
 # %% tags=["hide-input"]
-display(Markdown("**1. Pictures, noise, and restoring without learning**"), syllabus([
-    (15, "00_start_here", "What the paper claims, and what was found.", "figure3.png"),
-    (45, "01_datasets", "Noise, rain, a camera; why doing nothing gains 1.7 dB; the scenes that stand on both sides.",
-     "the cover map of the tiles, on the page"),
+syllabus(
+    "1. Pictures, noise, and restoring without learning",
+    (15, "00_start_here", "What the paper claims, and what was found.", "before_after.png"),
+    (45, "01_datasets", "Noise, rain, a camera; why doing nothing gains 1.7 dB in overlapping tiles; scenes that stand "
+     "on both sides.",
+     "the map of the tiles, on the page"),
     (30, "05b_classical_methods", "What patches of a picture have in common: how far one gets without training.",
      "the restored crops, on the page"),
     (30, "", "Exercises of both pages.", ""),
-]))
-display(Markdown("**2. A search from scratch**"), syllabus([
+)
+syllabus(
+    "2. A search from scratch",
     (90, "01b_search_from_scratch", "All of it, written live: an edge, a cell, two problems one inside the other.",
      "the trajectories of alpha, on the page"),
     (30, "", "`second_order` checks itself; two lines of algebra first.", ""),
-]))
-display(Markdown("**3. The search of the paper**"), syllabus([
+)
+syllabus(
+    "3. The search of the paper",
     (50, "02_search_space", "Operations, cells, widths; Eq. 1 to 6 beside their code.", "figure1.svg"),
     (40, "03_search", "The loop, what moved, and why alpha stayed flat.", "search-denoising-seed0-laptop-curves.png"),
     (30, "", "`eq2`, `count` and `collapse` check themselves.", ""),
-]))
-display(Markdown("**4. Decoding and training**"), syllabus([
-    (50, "04_viterbi_decoding", "Viterbi by pencil; greedy against it; what an untouched beta prefers.", "figure2.svg"),
-    (40, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
-    (30, "", "`greedy` checks itself.", ""),
-]))
-display(Markdown("**5. What the numbers are worth**"), syllabus([
+)
+syllabus(
+    "4. Decoding and training",
+    (45, "04_viterbi_decoding", "Viterbi by pencil; greedy against it; what an untouched beta prefers.",
+     "search-denoising-seed0-laptop-trellis.png"),
+    (30, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
+    (25, "05c_batch_norm", "Why a network of batch norms cannot see how bright its input is.", "the maps, on the page"),
+    (20, "", "`greedy` checks itself.", ""),
+)
+syllabus(
+    "5. What the numbers are worth",
     (45, "12_protocols", "Three scores of one network; predict the lift; find the leak (`one_field`).",
      "predicted and measured lift, on the page"),
     (20, "06_table1_bsd500", "Which rows of Table 1 may be compared?", "psnr_against_cost.png"),
     (35, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
     (20, "", "Discussion: which claims of the paper stand, on what evidence?", ""),
-]))
+)
 
 # %% [markdown]
-# The other pages are projects for two: the camera ([7](07_table2_sim1800.ipynb)), rain ([8](08_table3_rain800.ipynb)),
-# changed cells ([9](09_table4_architecture_analysis.ipynb)), the loss ([10](10_tables_5_6_ablation.ipynb)), a recipe
-# ([10b](10b_what_a_recipe_is_worth.ipynb)), time and memory ([11](11_efficiency.ipynb)), a search method for a table of
-# cells ([14](14_searching_in_a_table.ipynb)), and one's own pictures ([15](15_your_own_pictures.ipynb)).
+# The other pages are projects for two students: the camera ([7](07_table2_sim1800.ipynb)), rain
+# ([8](08_table3_rain800.ipynb)), changed cells ([9](09_table4_architecture_analysis.ipynb)), the loss
+# ([10](10_tables_5_6_ablation.ipynb)), a recipe ([10b](10b_what_a_recipe_is_worth.ipynb)), time and memory
+# ([11](11_efficiency.ipynb)), a search method for a table of cells ([14](14_searching_in_a_table.ipynb)), and one's own
+# pictures ([15](15_your_own_pictures.ipynb)).
 #
 # ## Exercises by difficulty
 #
@@ -174,11 +197,23 @@ for level in ("easy", "medium", "hard"):
     display(Markdown("\n".join([f"**{level.capitalize()}**", "", "| page | | exercise |", "|--:|:--|:--|", *rows])))
 
 # %% [markdown]
+# ## What students misunderstand
+#
+# - **Alpha is not the importance of an operation.** It says what lowers the loss a little further while the weights are
+#   what they are. A convolution that overfits gets a small weight, and so does one that has not learned yet (page 1b).
+# - **The mixture is not the cell.** The supernet that was validated is not the network that comes out, and what comes
+#   out is trained anew (page 1b).
+# - **A flat alpha still decodes.** The cell looks the same whether it won by a hair or by far (pages 3 and 4).
+# - **± over pictures is not ± over seeds.** The first says what other pictures would change, the second what another
+#   training would (page 13).
+# - **A kept `skip` is no evidence that `skip` is right.** A search that leans towards it finds it either way (page 1b,
+#   exercise 4).
+#
 # ## What goes wrong in class
 #
 # - Sliders move only in JupyterLab, where a kernel runs. The web book and a page on a code host show the picture that
 #   the slider starts from.
 # - The installation takes minutes and gigabytes, for it brings PyTorch. Let it be done before the course.
 # - No network of this project has been trained for even a hundredth of the paper's budget, and BM3D is ahead of all of
-#   them in PSNR. Say so at the start: students who hear it in the last session think that they were misled.
+#   them in PSNR. Say so at the start, not in the last session.
 # - Numbers that a page measures live, such as the times of page 11, differ from machine to machine.

@@ -103,15 +103,44 @@ def missing_parts(notebook):
             if not re.search(rf"\*\*{part}\.\*\*|## {part}\n", text)]
 
 
+def overwritten_names(notebook):
+    """Names of an earlier cell that a loop at a cell's top level binds anew and that a later cell only reads: the
+    reader takes them for the earlier ones."""
+    bound, looped, found = set(), set(), []
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        nodes = [node for statement in ast.parse(cell.source).body if not isinstance(statement, ast.FunctionDef)
+                 for node in ast.walk(statement)]
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        targets = {name.id for node in nodes if isinstance(node, ast.For) for name in ast.walk(node.target)
+                   if isinstance(name, ast.Name)}
+        read = {name.id for name in names if isinstance(name.ctx, ast.Load)} - stored
+        found += [f"cell {number}: {name}" for name in sorted(read & looped)]
+        looped = (looped - stored) | (targets & bound)
+        bound |= stored - targets
+    return found
+
+
 @pytest.fixture(scope="module")
 def pages():
     return {name: nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4) for name in PAGES}
 
 
 @pytest.mark.parametrize("problems", [error_boxes, undescribed_pictures, containers, broken_words, broken_links,
-                                      missing_parts])
+                                      missing_parts, overwritten_names])
 def test_the_pages_have_none_of(problems, pages):
     assert not [f"{name}, {problem}" for name in PAGES for problem in problems(pages[name])]
+
+
+def test_page_3_shows_the_search_that_page_4_decodes(pages):
+    printed = ["".join(output.text for _, _, output in outputs(pages[name]) if output.get("name") == "stdout")
+               for name in ("03_search", "04_viterbi_decoding")]
+    cells = [re.search(r"found:\n((?:  n\d = .+\n)+)", text)[1] for text in printed]
+    assert cells[0] == cells[1]
+    (path,) = re.findall(r"(?m)^path: ([\d,]+) ", printed[0])
+    assert re.search(rf"(?m)^ *plain +{path} ", printed[1])
 
 
 PICTURE = v4.new_output("display_data", data={"image/png": "", "text/plain": ""})
@@ -136,6 +165,15 @@ def test_a_fault_is_found(problems, cell):
     sound = v4.new_markdown_cell("[here](02_search_space.ipynb#Six-operations), `exercises/eq2.py`, well-known")
     assert problems(v4.new_notebook(cells=[sound])) == []
     assert len(problems(v4.new_notebook(cells=[sound, cell]))) == 1
+
+
+def test_a_name_that_a_loop_overwrites_is_found():
+    def found(*sources):
+        return overwritten_names(v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources]))
+    assert found("record = 1", "for record in range(3):\n    print(record)", "print(record)") == ["cell 2: record"]
+    assert found("record = 1", "print([record for record in range(3)])", "print(record)") == []
+    assert found("record = 1", "for record in range(3):\n    pass", "record = 2", "print(record)") == []
+    assert found("def f():\n    for record in ():\n        pass", "record = 1", "print(record)") == []
 
 
 def test_a_page_without_its_parts_is_found():

@@ -105,7 +105,7 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     records = [record for record in records if record["scale"] == scale]
     if not records:
         return not_run("Searches that differ in a few settings")
-    plot = Plot(7.2, 2.9)
+    plot = Plot(7.2, 4)
     left, right = plot.subplots(1, 2, width_ratios=(3, 2))
     known = {record["name"] for record in records}
     for i, choice in enumerate(choice for choice in CHOICES if choice.name in known):
@@ -116,8 +116,8 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
                       for history in found) for at in range(len(steps))]
         left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], markersize=4,
                   markerfacecolor="w", linewidth=1, label=f"{choice.name} ({len(found)})")
-    left.set(xlabel="iterations", title="entropy of alpha, by the largest (1: undecided)", ylim=(0, 1.03))
-    left.legend(fontsize=7, title="choice (seeds)", title_fontsize=7)
+    left.set(xlabel="iterations", title="entropy of alpha (1: undecided)", ylim=(0, 1.03))
+    plot.legend(fontsize=8, loc="outside lower left", handlelength=3.5)
     decay, signals = SearchSettings().architecture_decay, [
         record["alpha_signal"]["untouched"] for record in records if record["name"] == CHOICES[0].name]
     bars = {f"gradient, {what}": mean(signal[key] for signal in signals)
@@ -126,7 +126,7 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     right.barh(range(len(bars)), bars.values(), color="0.85", edgecolor="k")
     for row, value in enumerate(bars.values()):
         right.text(value, row, f" {value:.1e}", va="center")
-    right.set(yticks=range(len(bars)), yticklabels=bars, xscale="log", title="what pulls at a logit, a batch",
+    right.set(yticks=range(len(bars)), yticklabels=bars, xscale="log", title="what pulls at a logit, per batch",
               xlim=(min(bars.values()) / 2, 8 * max(bars.values())))
     right.invert_yaxis()
     return plot
