@@ -131,6 +131,16 @@ def test_labels_have_the_same_size_whatever_fonts_are_installed(tmp_path, monkey
     assert drawing.svg(drawing.draw_cell(DERAINING)) == usual
 
 
+def test_an_installed_graphviz_draws_where_pygraphviz_does_not_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "PYGRAPHVIZ", "raise ImportError('libx.so.0: cannot open shared object file')")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(drawing.DrawingError, match="libx.so.0: [^\n]*Debian has it in libglib2.0-0"):
+        drawing.svg(drawing.draw_cell(DENOISING))
+    (tmp_path / "dot").write_text("#!/bin/sh\necho '<svg>installed</svg>'\n")
+    (tmp_path / "dot").chmod(0o755)
+    assert drawing.svg(drawing.draw_cell(DENOISING)) == "<svg>installed</svg>\n"
+
+
 def test_what_cannot_be_drawn_is_said_in_one_line(tmp_path):
     with pytest.raises(drawing.DrawingError, match=r"\.svg or \.png"):
         drawing.render(drawing.draw_cell(DENOISING), tmp_path / "cell.gif")

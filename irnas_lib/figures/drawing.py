@@ -37,6 +37,7 @@ SMALL = {"fontsize": "10", "height": "0.22", "width": "0.4", "margin": "0.05,0.0
 FONT = "DejaVu Sans"  # comes with matplotlib
 PYGRAPHVIZ = ("import sys, pygraphviz; graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode('utf-8')); "
               "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2]))")
+BARE_DEBIAN = "libglib2.0-0, libxext6 and libxrender1"  # what pygraphviz's wheel needs and a bare system lacks
 NOTATION = "In a cell: channels of a node | of its output. Elsewhere: channels out. Dotted: a cell's second input."
 ABOVE, BELOW = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 PNG_DPI = 200  # dots an inch
@@ -88,25 +89,28 @@ def render(drawing: Drawing, path: str | Path) -> Path:
 
 def _graphviz(drawing: Drawing, form: str) -> bytes:
     """Runs Graphviz in a process of its own, where it sees matplotlib's fonts and no other: labels have the same
-    size on every machine. The libraries inside pygraphviz serve first, being the same for everybody."""
+    size on every machine. The libraries inside pygraphviz serve first, being the same for everybody; an installed
+    Graphviz serves where they do not load."""
     dpi = 72 if form == "svg" else PNG_DPI
     source = drawing.source.replace("{", f"{{ dpi={dpi};", 1)
-    if find_spec("pygraphviz"):
-        command = [sys.executable, "-c", PYGRAPHVIZ, form, drawing.engine]
-    elif shutil.which("dot"):
-        command = ["dot", f"-T{form}", f"-K{drawing.engine}"]
-    else:
-        raise DrawingError("drawing needs pygraphviz or an installed Graphviz")
+    ways = [[sys.executable, "-c", PYGRAPHVIZ, form, drawing.engine]] if find_spec("pygraphviz") else []
+    if shutil.which("dot"):
+        ways.append(["dot", f"-T{form}", f"-K{drawing.engine}"])
+    failed = "drawing needs pygraphviz or an installed Graphviz"
     with tempfile.TemporaryDirectory() as folder:
         fonts = Path(folder) / "fonts.conf"
         fonts.write_text(f"<fontconfig><dir>{escape(matplotlib.get_data_path())}/fonts/ttf</dir>"
                          f"<cachedir>{folder}</cachedir></fontconfig>")
-        done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True,
-                              env=os.environ | {"FONTCONFIG_FILE": str(fonts)})
-    if done.returncode or not done.stdout:
-        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DrawingError(f"Graphviz failed: {errors[-1] if errors else f'exit status {done.returncode}'}")
-    return done.stdout
+        for command in ways:
+            done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True,
+                                  env=os.environ | {"FONTCONFIG_FILE": str(fonts)})
+            if done.returncode == 0 and done.stdout:
+                return done.stdout
+            errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            failed = f"Graphviz failed: {errors[-1] if errors else f'exit status {done.returncode}'}"
+            if "shared object file" in failed:
+                failed += f" (Debian has it in {BARE_DEBIAN}; its graphviz would do as well)"
+    raise DrawingError(failed)
 
 
 # ---- cells ----
