@@ -41,7 +41,7 @@ from irnas_lib.files import ROOT
 from irnas_lib.genotypes import Genotype
 from irnas_lib.metrics import psnr
 from irnas_lib.supercell import Supercell
-from irnas_lib.tables import verdicts
+from irnas_lib.tables import findings, verdicts
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -93,7 +93,7 @@ display(drawing.draw_cell_search(Supercell(3, 10), kept))
 
 # %%
 known = verdicts.evidence(profile)
-(pd.DataFrame(verdicts.findings(known), columns=["finding", "measured here", "strength"]).style.set_uuid("findings")
+(pd.DataFrame(findings.five(known), columns=["finding", "measured here", "strength"]).style.set_uuid("findings")
  .hide(axis="index").set_properties(**{"text-align": "left", "vertical-align": "top"})
  .set_table_styles([{"selector": "th", "props": [("text-align", "left")]}])
  .set_properties(subset=["finding"], **{"font-weight": "bold", "width": "26%"}))
