@@ -14,7 +14,9 @@ from test_results import make
 from torch.nn import functional as F
 
 from irnas_lib import operations
-from irnas_lib.benchmarks import bench, frame, resumption
+from irnas_lib.benchmarks import bench, brightness, frame, resumption
+from irnas_lib.data import datasets
+from irnas_lib.evaluation import protocols
 from irnas_lib.figures import bench_plots
 from irnas_lib.files import ROOT
 from irnas_lib.runtime import measured_peak
@@ -184,6 +186,15 @@ def test_the_frame_is_told_apart_from_the_inside(tmp_path, monkeypatch):
     monkeypatch.setattr(frame.runs, "trained_network", lambda *_: None)
     found = frame.measure(make(dataset="embedded"), tmp_path, None)
     assert found["inside"] == pytest.approx(40) and found["frame"] < 20.1 < found["psnr"] < 40
+
+
+def test_a_network_that_is_off_by_a_constant_gets_it_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(brightness.runs, "trained_network", lambda *_: None)
+    monkeypatch.setattr(brightness.inference, "restorer", lambda *_: lambda degraded: degraded + 0.1)
+    found = brightness.measure(make(dataset="embedded"), tmp_path, None)
+    noisy = protocols.evaluate(lambda x: x, datasets.load("denoising", "embedded").test[::10], "strict", 50, 0)
+    assert found["shifted_psnr"] == pytest.approx(noisy.psnr, abs=0.01) and found["psnr"] < noisy.psnr - 0.4
+    assert found["off"] == pytest.approx(25.5, abs=0.5) and found["pictures"] == noisy.pictures
 
 
 def test_the_step_before_computes_the_same_with_pytorchs_convolutions(monkeypatch):

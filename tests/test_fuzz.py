@@ -28,7 +28,7 @@ from test_batch import PROFILES, write_source
 
 from data_scripts import fetch, prepare, sim1800, weights
 from irnas_lib import command, decode, files, restore
-from irnas_lib.benchmarks import frame
+from irnas_lib.benchmarks import brightness, frame
 from irnas_lib.data.pictures import read_picture
 from irnas_lib.experiments import cell_table, cells, choices, results, runs, search_choices, times
 from irnas_lib.figures import all as figures
@@ -244,6 +244,12 @@ def consume_frame(path):
         assert all(score["frame"] < 200 for score in frame.load().values())
 
 
+def consume_brightness(path):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(brightness, "FILE", path)
+        assert all(score["shifted_psnr"] < 200 for score in brightness.load().values())
+
+
 def consume_cell_table(path):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(runs, "folders", lambda profile: [path.parent.parent])
@@ -264,6 +270,7 @@ RECORDS = {
     "times": ("times.json", consume_times),
     "search choices": ("search_choices/small-printed-seed0.json", consume_search_choices),
     "frame": ("frame.json", consume_frame),
+    "brightness": ("brightness.json", consume_brightness),
     "table of cells": ("cell_table/denoising.jsonl", consume_cell_table),
     "architecture": ("architecture.json", consume_architecture),
     "bench": ("bench.json", lambda path: figures.measurements(path.parent, "bench")),

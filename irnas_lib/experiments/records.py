@@ -203,6 +203,15 @@ class Frame(TypedDict):
     pictures: Number
 
 
+class Brightness(TypedDict):
+    psnr: Decibels
+    ssim: Ssim
+    shifted_psnr: Decibels
+    shifted_ssim: Ssim
+    off: Real
+    pictures: Number
+
+
 Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
                                                                                Field(min_length=2)]]})
 
@@ -239,6 +248,7 @@ CELLS = TypeAdapter(Cells)
 CELL_TRAINING = TypeAdapter(Annotated[CellTraining, AfterValidator(_trained)])
 CHOICE = TypeAdapter(Choice)
 FRAME = TypeAdapter(dict[str, Frame])
+BRIGHTNESS = TypeAdapter(dict[str, Brightness])
 TIMES = TypeAdapter(dict[Task, Timed])
 BENCH = TypeAdapter(dict[str, Benchmark])
 GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])
