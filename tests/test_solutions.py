@@ -55,8 +55,10 @@ def printed_on(page):
 
 
 def rows(html):
-    return "\n".join(f"| {' | '.join(cell.get_text(' ', strip=True) for cell in row.select('td, th'))} |"
-                     for row in BeautifulSoup(html, "html.parser").select("tr"))
+    page = BeautifulSoup(html, "html.parser")
+    return "\n".join([*(caption.get_text() for caption in page.select("caption")),
+                      *(f"| {' | '.join(cell.get_text(' ', strip=True) for cell in row.select('td, th'))} |"
+                        for row in page.select("tr"))])
 
 
 def solution(page, number):
@@ -375,7 +377,7 @@ def lopsided():
     ways = [sum(places) - 10 for places in itertools.combinations(range(1, 19), 4)]
     counts = Counter(ways)
     p = 2 * sum(counts[pairs] for pairs in range(4)) / len(ways)
-    assert p == stats.mannwhitneyu([1, 2, 3, 7], [4, 5, 6, *range(8, 19)], method="exact").pvalue
+    assert math.isclose(p, stats.mannwhitneyu([1, 2, 3, 7], [4, 5, 6, *range(8, 19)], method="exact").pvalue)
     return [f"{len(ways):,} ways", " + ".join(str(counts[pairs]) for pairs in range(4)) + " = 7", f"p = {p:.4f}"]
 
 
