@@ -174,6 +174,16 @@ def test_the_log_ssim_term_with_the_input_added_is_that_of_the_shipped_pairs(fou
         assert found[f"as printed, sigma {sigma}"].measured < 0
 
 
+def test_the_price_of_the_term_is_gone_where_outputs_have_the_mean_of_their_input(found):
+    shifted = json.loads((SHIPPED / "brightness.json").read_text())
+    with_term, without = (shifted[f"denoising-{name}-4500-laptop"] for name in (
+        "ir_nas-sigma50-seed0-matched", "ir_nas_star-sigma50-seed0-matched-lambda0"))
+    line = found["as printed, sigma 50, outputs with the mean of their input"]
+    assert line.measured == pytest.approx(with_term["shifted_psnr"] - without["shifted_psnr"])
+    assert found["as printed, sigma 50"].measured < -1 < -0.1 < line.measured < 0.1
+    assert line.evidence.endswith(f"SSIM {with_term['shifted_ssim'] - without['shifted_ssim']:+.3f}")
+
+
 def test_nothing_is_measured_in_a_smoke_run_but_what_needs_no_results(tmp_path, monkeypatch):
     monkeypatch.setattr(verdicts.runs, "output_folder", lambda profile: tmp_path)
     smoke = verdicts.evidence("smoke")

@@ -56,13 +56,15 @@ class Verdict(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """cells: trained cells, by task and group; recipes: of `choices.load`; traced: of `trace.trace`."""
+    """cells: trained cells, by task and group; recipes: of `choices.load`; traced: of `trace.trace`; shifted: of
+    `benchmarks.brightness`, by the name of the result."""
 
     results: Sequence[Result]
     cells: Mapping[str, Mapping]
     recipes: Sequence[dict]
     searches: Sequence[Mapping]
     traced: Sequence[trace.Traced]
+    shifted: Mapping[str, Mapping] = {}
 
 
 def evidence(profile: str) -> Evidence:
@@ -72,9 +74,12 @@ def evidence(profile: str) -> Evidence:
     benchmarks = records.read(bench, records.BENCH) if bench.is_file() else {}
     searches = [] if profile == SMOKE else runs.all_searches(profile)
     traced = trace.trace(measured, times.load(), benchmarks, searches)
+    brightness = runs.SHIPPED / "brightness.json"
+    shifted = records.read(brightness, records.BRIGHTNESS) if brightness.is_file() and profile != SMOKE else {}
     trained = {task: cells.best_known([folder / "cells" for folder in folders], task)
                for task in ("denoising", "deraining")}
-    return Evidence(measured, trained, choices.load(folder / "choices" for folder in folders), searches, traced)
+    return Evidence(measured, trained, choices.load(folder / "choices" for folder in folders), searches, traced,
+                    shifted)
 
 
 def verdicts(known: Evidence) -> list[Verdict]:
@@ -241,6 +246,8 @@ def _loss(known: Evidence) -> Iterator[Verdict]:
             rows = comparison.side_by_side(known.results, task, sigma, reference="IR-NAS*").rows
             level = TITLES[task] if sigma is None else f"sigma {sigma}"
             yield _of_row(known, task, topic, f"as printed, {level}", gain, rows, "IR-NAS", page)
+            if sigma == 50:
+                yield _at_the_mean_of_the_input(known, topic, gain, rows)
     system, seen = choices.BASE.system, max((record["pixels"] for record in known.recipes), default=0)
     found = next((row for row in choices.worth(known.recipes, system, seen) if row.choice == "lambda 0"), None)
     gain, half, how = math.nan, math.nan, ""
@@ -250,6 +257,18 @@ def _loss(known: Evidence) -> Iterator[Verdict]:
     paper = _printed("5", "IR-NAS**", 50) - _printed("5", "IR-NAS*", 50)
     yield Verdict(topic, "input added, sigma 50", paper, gain, "dB", math.nan, half, how,
                   judged(paper, gain, half, True), "10b_what_a_recipe_is_worth")
+
+
+def _at_the_mean_of_the_input(known: Evidence, topic: str, lead: float, rows: Sequence[comparison.Row]) -> Verdict:
+    """What the log-SSIM term adds where the outputs of both networks get the mean brightness of their input."""
+    results = {row.result.system: row.result for row in rows}
+    pair = [known.shifted.get(results[name].stem) for name in ("IR-NAS", "IR-NAS*") if name in results]
+    gain, half, how = math.nan, over_seeds(known.cells["denoising"]), ""
+    if len(pair) == 2 and all(pair):
+        gain, ssim = (pair[0][key] - pair[1][key] for key in ("shifted_psnr", "shifted_ssim"))
+        how = f"one seed, {pair[0]['pictures']} pictures, {share(pixels(results['IR-NAS']) or 0)}; SSIM {ssim:+.3f}"
+    return Verdict(topic, "as printed, sigma 50, outputs with the mean of their input", lead, gain, "dB", math.nan,
+                   half, how, judged(lead, gain, half, True), "05c_batch_norm")
 
 
 # ---- one line ----
