@@ -203,9 +203,9 @@ with torch.no_grad():
             restored = torch.stack([network(x) for x in noisy.split(n)])
             wanted = torch.stack(clean.split(n))
             error = (restored - wanted).square().mean().item()
-            brightness = (restored - wanted).mean(dim=(1, 2, 3, 4)).square().mean().item()
+            of_means = (restored - wanted).mean(dim=(1, 2, 3, 4)).square().mean().item()
             print(f"input {'added' if add_input else 'not added':9}, {n} a batch: squared error {error:.4f}, "
-                  f"of it {100 * brightness / error:3.0f}% brightness")
+                  f"of it {100 * of_means / error:3.0f}% brightness")
 
 # %% [markdown]
 # ## The paper's network, before training
