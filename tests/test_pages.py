@@ -105,8 +105,8 @@ def missing_parts(notebook):
 
 def overwritten_names(notebook):
     """Names of an earlier cell that a loop at a cell's top level binds anew and that a later cell only reads: the
-    reader takes them for the earlier ones."""
-    bound, looped, found = set(), set(), []
+    reader takes them for the earlier ones. And names of imports that are bound anew."""
+    bound, looped, imported, found = set(), set(), set(), []
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
@@ -117,7 +117,9 @@ def overwritten_names(notebook):
         targets = {name.id for node in nodes if isinstance(node, ast.For) for name in ast.walk(node.target)
                    if isinstance(name, ast.Name)}
         read = {name.id for name in names if isinstance(name.ctx, ast.Load)} - stored
-        found += [f"cell {number}: {name}" for name in sorted(read & looped)]
+        found += [f"cell {number}: {name}" for name in sorted(read & looped | stored & imported)]
+        imported |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)
+                     for alias in node.names}
         looped = (looped - stored) | (targets & bound)
         bound |= stored - targets
     return found
@@ -173,6 +175,7 @@ def test_a_name_that_a_loop_overwrites_is_found():
     assert found("record = 1", "for record in range(3):\n    print(record)", "print(record)") == ["cell 2: record"]
     assert found("record = 1", "print([record for record in range(3)])", "print(record)") == []
     assert found("record = 1", "for record in range(3):\n    pass", "record = 2", "print(record)") == []
+    assert found("from irnas_lib import data", "data = 1") == ["cell 1: data"]
     assert found("def f():\n    for record in ():\n        pass", "record = 1", "print(record)") == []
 
 
