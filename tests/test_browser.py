@@ -23,7 +23,7 @@ from irnas_lib.experiments import runs
 from irnas_lib.figures import interactive, plots
 from irnas_lib.pipeline import batch
 
-NAME, PROFILE = "04_viterbi_decoding", "laptop"  # the shipped page's
+NAME, PROFILE = "04_viterbi_decoding", "gpu"  # the shipped page's
 PATIENCE = 120
 
 

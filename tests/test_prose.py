@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from irnas_lib.benchmarks import brightness
 from irnas_lib.experiments import results
 from irnas_lib.files import ROOT
 from irnas_lib.tables import printed
@@ -27,6 +28,8 @@ def known():
             found.add(written(scores["psnr"], scores["ssim"]))
             each = list((scores.get("each") or {}).values())
             found |= {written(*np.mean(each[::every], axis=0)) for every in (4, 10) if each}
+    for score in brightness.load().values():
+        found |= {written(score[f"{kind}psnr"], score[f"{kind}ssim"]) for kind in ("", "shifted_")}
     both = {}
     for item in printed.load():
         both.setdefault((item.where, item.task, item.system, item.sigma), {})[item.metric] = item.number
