@@ -1,6 +1,7 @@
 """The batch on a Slurm cluster by the README's own command, and what goes wrong there: each time the same command ends
 with the same result. The cluster is one of this machine (loopback_slurm.py)."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from loopback_slurm import cluster
 
@@ -199,13 +201,17 @@ def test_after_the_head_was_killed_the_same_command_goes_on(project, slurm, whol
     """Its job is not, and what it does is not done twice."""
     head = begin(project, slurm)
     until(lambda: step(project) > 20, head)
-    os.killpg(head.pid, signal.SIGKILL) if whole else head.kill()
+    started = psutil.Process(head.pid).children(recursive=True)  # Snakemake, in a session of its own, and its children
+    head.kill()
     head.wait()
-    again = begin(project, slurm)
     if not whole:  # Snakemake lives on
-        assert again.wait(60) == 1 and again.stdout.read() == "profile smoke is already running here\n"
-        os.killpg(head.pid, signal.SIGKILL)
         again = begin(project, slurm)
+        assert again.wait(60) == 1 and again.stdout.read() == "profile smoke is already running here\n"
+    for process in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(started)
+    again = begin(project, slurm)
     finished(project, again, from_the_start=True)
 
 
