@@ -300,7 +300,7 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # %% [markdown]
 # **What to notice** in the trainings that come with the project. After 18 million pixels the network as printed makes
 # pictures too bright or too dark, and that is the whole of its lag: with the mean of its input it is level with IR-NAS*
-# in PSNR and ahead in SSIM. So what the log-SSIM term costs this network is no detail but its brightness, which one
+# in PSNR and ahead in SSIM. So what the log-SSIM term costs this network is not detail but brightness, which one
 # line mends: `restored + (noisy - restored).mean()`. After 246 million pixels in batches of twelve crops the fixed
 # statistics are good enough, and next to nothing is left to mend.
 #
@@ -341,7 +341,7 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # The three columns of PSNR become one: an instance norm does the same in both modes, and crops do not share statistics.
 # Without the input added that is 14.4 dB on these crops, for each is always alone and nothing lets its brightness
 # through; with it, 23.8 dB. This makes an instance norm right for changing the style of a picture, where brightness and
-# contrast shall be forgotten, and wrong for restoring it.
+# contrast are to be forgotten, and wrong for restoring it.
 #
 # </details>
 #

@@ -5,23 +5,20 @@ Noise has no mean, so the mean of a noisy picture is that of the clean one, near
 checkpoints/brightness.json, from which notebook 5c shows it; a network that is there already is not measured again.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from irnas_lib.command import exit_status
+from irnas_lib.benchmarks.frame import measure_shipped
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import records, results, runs
-from irnas_lib.files import write_json
 from irnas_lib.metrics import psnr, ssim
 
 FILE = runs.SHIPPED / "brightness.json"
-SIGMA, EVERY = 50, 10  # every tenth test picture, as the short trainings are measured on
+EVERY = 10  # every tenth test picture, as the short trainings are measured on
 SYSTEMS = ("DnCNN", "IR-NAS", "IR-NAS*", "IR-NAS + residual")
 
 
@@ -54,21 +51,8 @@ def load() -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status is returned."""
-    parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.brightness",
-                                     description=__doc__.split(":")[0] + ".")
-    parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
-    options = parser.parse_args(arguments)
-
-    def work() -> None:
-        found = load()
-        shipped = [result for result in results.load(runs.SHIPPED / "results")
-                   if (result.task, result.sigma, result.recipe) == ("denoising", SIGMA, "matched")
-                   and result.system in SYSTEMS and runs.at_hand(result, runs.SHIPPED)]
-        for result in tqdm([result for result in shipped if result.stem not in found], unit="network"):
-            found[result.stem] = measure(result, runs.SHIPPED, options.data)
-            write_json(FILE, found)
-
-    return exit_status(work)
+    return measure_shipped("brightness", __doc__, FILE, load, measure, lambda result: (
+        result.recipe == "matched" and result.system in SYSTEMS), arguments)
 
 
 if __name__ == "__main__":

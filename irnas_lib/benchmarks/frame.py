@@ -7,6 +7,7 @@ network that is there already is not measured again.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 
@@ -48,18 +49,26 @@ def load() -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit status is returned."""
-    parser = argparse.ArgumentParser(prog="python -m irnas_lib.benchmarks.frame",
-                                     description=__doc__.split(":")[0] + ".")
+    return measure_shipped("frame", __doc__, FILE, load, measure, lambda result: True, arguments)
+
+
+def measure_shipped(name: str, about: str, file: Path, load: Callable[[], dict], measure: Callable[..., dict],
+                    wanted: Callable[[results.Result], bool], arguments: list[str] | None = None) -> int:
+    """The command line of a module of this package that measures every shipped network at SIGMA that is `wanted`, and
+    that `file` lacks; the exit status is returned."""
+    parser = argparse.ArgumentParser(prog=f"python -m irnas_lib.benchmarks.{name}",
+                                     description=about.split(":")[0] + ".")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
     options = parser.parse_args(arguments)
 
     def work() -> None:
         found = load()
         shipped = [result for result in results.load(runs.SHIPPED / "results")
-                   if (result.task, result.sigma) == ("denoising", SIGMA) and runs.at_hand(result, runs.SHIPPED)]
+                   if (result.task, result.sigma) == ("denoising", SIGMA) and wanted(result)
+                   and runs.at_hand(result, runs.SHIPPED)]
         for result in tqdm([result for result in shipped if result.stem not in found], unit="network"):
             found[result.stem] = measure(result, runs.SHIPPED, options.data)
-            write_json(FILE, found)
+            write_json(file, found)
 
     return exit_status(work)
 
