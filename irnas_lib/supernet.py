@@ -64,19 +64,21 @@ class Supernet(nn.Module):
     layers, nodes, width: L, N and W (the paper's denoising search: 4, 5, 10); channels: of the picture.
     sharing: "cell" for Eq. 5, "edge" for Eq. 6. cell: the supercell's class. recompute: keep only what goes into each
     cell for the backward pass, and compute the cell again there: less memory, a third more arithmetic, equal results.
+    global_residual adds the input to the output, which the paper's supernet does not do; the last layer then starts at
+    zero, so that the supernet begins by returning its input.
 
     alpha: (edges, 6) raw logits, one table for all cells; beta: (rows, 3) raw logits, rows by layer, then level,
     columns narrower, same, wider (entries of moves that do not exist are never used). Both start equal.
     temperature: divides the logits alpha before their softmax; 1, as in the paper, unless a search lowers it.
-    forward: (B, channels, H, W) in [0, 1] -> the same shape, unbounded; no residual.
+    forward: (B, channels, H, W) in [0, 1] -> the same shape, unbounded.
     """
 
     def __init__(self, layers: int = 4, nodes: int = 5, width: int = 10, channels: int = 1, sharing: str = "cell",
-                 cell: type[nn.Module] = Supercell, recompute: bool = False):
+                 cell: type[nn.Module] = Supercell, recompute: bool = False, global_residual: bool = False):
         super().__init__()
         if sharing not in ("cell", "edge"):
             raise ValueError(f"sharing must be 'cell' (Eq. 5) or 'edge' (Eq. 6), not {sharing!r}")
-        self.nodes, self.width = nodes, width
+        self.nodes, self.width, self.global_residual = nodes, width, global_residual
         self.alpha = nn.Parameter(torch.zeros(len(edges(nodes)), len(OPERATIONS)))
         self.beta = nn.Parameter(torch.zeros(len(source_rows(layers)), len(MOVES)))
         self.register_buffer("temperature", torch.tensor(1.0), persistent=False)
@@ -90,6 +92,9 @@ class Supernet(nn.Module):
             self.layers.append(Layer(number, nodes, width, before, last, sharing, cell, recompute))
             before, last = last, [nodes * width * 2 ** level for level in levels(number)]
         self.head = nn.Conv2d(sum(last), channels, 3, padding=1)
+        if global_residual:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         return [self.alpha, self.beta]
@@ -108,4 +113,5 @@ class Supernet(nn.Module):
         last = [self.widen(before[0])]     # h_0
         for layer, beta in zip(self.layers, self.transitions()):
             before, last = last, layer(before, last, alpha, beta)
-        return self.head(F.relu(torch.cat(last, dim=1)))
+        y = self.head(F.relu(torch.cat(last, dim=1)))
+        return x + y if self.global_residual else y

@@ -265,6 +265,14 @@ def test_gradients_reach_every_entry_that_can_matter(sharing):
             assert parameter.grad.abs().max() > 0, name
 
 
+def test_a_supernet_that_adds_its_input_begins_by_returning_it():
+    net, x = Supernet(2, 2, 2, global_residual=True).double(), picture(2, 1, 10, 10)
+    assert torch.equal(net(x), x)
+    plain = randomised(Supernet(2, 2, 2))
+    net.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(net.eval()(x), x + plain.eval()(x))
+
+
 def test_both_tables_start_equal():
     net = Supernet(4, 2, 2)
     assert net.alpha.unique().numel() == 1

@@ -20,6 +20,7 @@ from torch import nn
 
 from irnas_lib.data.datasets import Picture
 from irnas_lib.data.patches import Patches
+from irnas_lib.evaluation import systems
 from irnas_lib.genotypes import Genotype
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.training import checkpoints, loop, steps
@@ -198,6 +199,21 @@ def test_statistics_are_frozen_where_the_recipe_says():
     seen = [trained(normed(), replace(PLAIN, frozen_from=share), 10)[0][1].num_batches_tracked.item()
             for share in (1.0, 0.8, 0.0)]
     assert seen == [10, 8, 0]
+
+
+@pytest.mark.parametrize("system", ("IR-NAS + residual", "DnCNN", "RED", "MemNet", "NLRN"))
+def test_a_network_that_adds_its_input_starts_as_the_identity(system):
+    torch.manual_seed(0)
+    net, x = systems.build(system, 1, systems.published("denoising")), torch.rand(2, 1, 16, 16)
+    assert (net(x) - x).abs().max() > 0.01
+    loop.start_as_identity(net)
+    torch.testing.assert_close(net(x), x)
+
+
+def test_only_a_recipe_that_says_so_starts_as_the_identity():
+    starts = [trained(normed(), replace(PLAIN, identity=identity, lr=0.0), 1)[0][-1].weight
+              for identity in (False, True)]
+    assert (starts[0] != 0).any() and (starts[1] == 0).all()
 
 
 def test_the_averaged_weights_are_the_moving_average_of_every_step():

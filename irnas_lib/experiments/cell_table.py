@@ -62,7 +62,7 @@ from irnas_lib.training.recipes import Recipe
 SIGMA, BATCH, CROP = 50, 4, 32
 # Of 244 steps; at lr 0.001 the published cell has 21.3 dB after them, at 0.004 23.3 (validation, one seed).
 RECIPE = Recipe("AdamW", lr=4e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, average=0.95,
-                held_out=15)
+                held_out=15, identity=True)
 SIDE, CURVE_SIDE = 96, 32  # pixels of the squares
 TEST_PICTURES, CURVE_POINTS = 40, 5
 SEEDS, LONGER = 3, 10  # trainings of a repeated cell; how many times the budget of a long training

@@ -68,6 +68,12 @@ CHOICES = (
     Choice("travel 34, no decay, without none, sharpened", "sharpening", CHOOSING | {"temperature_end": 0.2}),
     Choice("travel 10, no decay, without none, longer warm-up, sharpened", "sharpening", CHOOSING | {
         "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1}),
+    Choice("input added", "input added", {"global_residual": True, "take_last": True}),
+    Choice("travel 10, no decay, without none, input added", "input added", CHOOSING | {
+        "architecture_travel": 10.0, "global_residual": True}),
+    Choice("travel 10, no decay, without none, longer warm-up, sharpened, input added", "input added", CHOOSING | {
+        "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1,
+        "global_residual": True}),
     Choice("sharpened", "sharpening", {"temperature_end": 0.02, "take_last": True}),
     Choice("travel 34, no decay, sharpened", "sharpening", FREE | {"temperature_end": 0.2}),
     Choice("dropped", "dropping", {"drops": (0.2, 0.4, 0.6, 0.8), "take_last": True}),
@@ -203,7 +209,8 @@ def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, pro
         if file(folder, record).is_file():
             return records.read(file(folder, record), records.SEARCH_CHOICE)
     torch.manual_seed(seed)
-    supernet = Supernet(settings.layers, settings.nodes, settings.width, pictures.channels)
+    supernet = Supernet(settings.layers, settings.nodes, settings.width, pictures.channels,
+                        global_residual=settings.global_residual)
     squares = validation.middle(split_pictures(pictures.train, seed)[2], SIDE)
     state = runs.state_file(profile, f"search_choices-{file(Path(), record).stem}")
     record |= search(supernet, pictures.train, settings, device, squares, state) | {"alpha_signal": {}}

@@ -73,6 +73,13 @@ def freeze_statistics(network: nn.Module) -> None:
             module.eval()
 
 
+def start_as_identity(network: nn.Module) -> None:
+    """Sets a network's last convolution to zero. One that adds its input to its output then returns its input."""
+    *_, last = (module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)))
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+
+
 def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int, batch: int, seed: int,
           loss_lambda: float | None = None, schedule: int = 0, state_file: Path | None = None,
           key: dict | None = None, bf16: bool = False,
@@ -91,6 +98,8 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     weight = recipe.loss_lambda if loss_lambda is None else loss_lambda
     keep_freed_memory()
     network.to(device, memory_format=torch.channels_last).train()
+    if recipe.identity:
+        start_as_identity(network)
     objective = Objective(network, weight, bf16, recipe.padded)
     optimizer = make_optimizer(recipe, network.parameters(), device)
     average = recipe.average and AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average),

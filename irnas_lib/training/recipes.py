@@ -20,7 +20,7 @@ class Recipe:
     the run; after the first the loss is MSE alone, from the second on batch norms keep their statistics. average: the
     decay of the moving average of the weights that is kept in their place, 0 for none. clip: the largest norm of each
     parameter's gradient, 0 for none. held_out: every so many-th training picture validates and is not trained on, 0 for
-    none.
+    none. identity: the last layer starts at zero, so that a network that adds its input begins by returning it.
     """
 
     optimizer: str
@@ -36,6 +36,7 @@ class Recipe:
     average: float = 0.0
     clip: float = 0.0
     held_out: int = 0
+    identity: bool = False
 
 
 RECIPES = {

@@ -42,7 +42,8 @@ class SearchSettings:
     it replaces architecture_lr, 0 for none. temperature_end: the softmax of alpha is sharpened, its logits divided by
     a temperature that falls from 1 at the end of the warm-up to this at the end. drops: shares of the steps after the
     warm-up, at each of which every edge loses its weakest operation. without: operations that no edge has from the
-    start. take_last: the result is the last validation, not the one of the highest PSNR.
+    start. take_last: the result is the last validation, not the one of the highest PSNR. global_residual: the supernet
+    adds its input to its output.
     """
 
     layers: int = 4
@@ -70,6 +71,7 @@ class SearchSettings:
     drops: tuple[float, ...] = ()
     without: tuple[str, ...] = ()
     take_last: bool = False
+    global_residual: bool = False
 
     def recorded(self) -> dict:
         """As records and states hold it, in JSON's types: what is not in the paper only where it changes something."""
@@ -80,7 +82,7 @@ class SearchSettings:
 
 
 BEYOND_THE_PAPER = ("architecture_betas", "architecture_decoupled", "architecture_travel", "temperature_end", "drops",
-                    "without", "take_last")
+                    "without", "take_last", "global_residual")
 DROPPED = -1e4  # the logit of an operation that an edge has lost: its weight is 0 in any precision
 
 
