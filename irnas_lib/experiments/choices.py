@@ -64,6 +64,8 @@ CHOICES = (
     _other("no warm-up", "learning rate", {"warmup": 0}),
     _other("averaged", "weights averaged", {"average": 0.999}),
     _other("frozen", "statistics of batch norm in the last fifth", {"frozen_from": 0.8}),
+    _other("starts as the identity", "first weights", {"identity": True}),
+    _other("starts as the identity, lr 0.003", "first weights", {"identity": True, "lr": 3e-3}),
     _other("input not added", "input added", system="IR-NAS"),
     _other("input not added, lambda 0", "input added", {"loss_lambda": 0.0}, system="IR-NAS"),
     _other("Adam", "optimiser", {"optimizer": "Adam", "weight_decay": 0.0}),
