@@ -21,7 +21,7 @@ import pytest
 from irnas_lib import command
 from irnas_lib.experiments import manifest, results, runs
 from irnas_lib.files import ROOT, read_json, write_json
-from irnas_lib.pipeline import batch, marks, profiles, publish, stamps
+from irnas_lib.pipeline import batch, execution, marks, profiles, publish, stamps
 from irnas_lib.tables import comparison
 from irnas_lib.training.checkpoints import CheckpointError
 
@@ -98,7 +98,7 @@ def executed(tmp_path_factory):
     (strange / "kernel.json").write_text(json.dumps({"argv": ["/nowhere/python"], "display_name": "x"}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder.parent))
-        made = batch.run(job(number=7), folder.parent / "out", folder)
+        made = execution.run(job(number=7), folder.parent / "out", folder)
     shutil.copy(made, source.with_suffix(".ipynb"))
     return made, source
 
@@ -122,7 +122,7 @@ def test_run_stamps(executed):
 
 def test_what_is_edited_while_it_runs_has_not_run(tmp_path):
     source = write_source(tmp_path, "tiny", last="open('tiny.py', 'a').write('number + 2')")
-    made = batch.run(job(), tmp_path / "out", tmp_path)
+    made = execution.run(job(), tmp_path / "out", tmp_path)
     assert "is stale" in stamps.problems(made, source)[0]
 
 
@@ -158,7 +158,7 @@ def test_a_job_that_fails_is_no_longer_done(tmp_path, monkeypatch, capsys):
     assert batch.main(["run", "gpu", job().name]) == 0 and done.is_file()
 
     def fail(*_):
-        raise batch.BatchError("no")
+        raise execution.BatchError("no")
     monkeypatch.setattr(batch, "run", fail)
     assert batch.main(["run", "gpu", job().name]) == 1 and not done.exists()
     assert capsys.readouterr().err == "no\n"
@@ -264,8 +264,8 @@ def test_commit_is_empty_outside_git(tmp_path):
 
 def test_a_failing_cell_is_named_and_what_ran_is_left(tmp_path):
     write_source(tmp_path / "notebooks", "tiny", last="raise ValueError('no such picture\\nmore')")
-    with pytest.raises(batch.BatchError) as error:
-        batch.run(job(number=7), tmp_path / "out", tmp_path / "notebooks")
+    with pytest.raises(execution.BatchError) as error:
+        execution.run(job(number=7), tmp_path / "out", tmp_path / "notebooks")
     left = tmp_path / "out" / "tiny-x.ipynb"
     expected = f"tiny-x failed in cell [4]: ValueError: no such picture (see {os.path.relpath(left)})"
     assert str(error.value) == expected
@@ -280,38 +280,38 @@ def test_a_failing_cell_is_named_and_what_ran_is_left(tmp_path):
 @pytest.mark.parametrize("last", ["os._exit(9)", "import time; time.sleep(0.5); os._exit(9)"])
 def test_a_dead_kernel_is_reported(tmp_path, last):
     write_source(tmp_path / "notebooks", "tiny", last=last)
-    with pytest.raises(batch.BatchError, match=r"tiny-x failed in cell \[4\]: kernel died"):
-        batch.run(job(), tmp_path / "out", tmp_path / "notebooks")
+    with pytest.raises(execution.BatchError, match=r"tiny-x failed in cell \[4\]: kernel died"):
+        execution.run(job(), tmp_path / "out", tmp_path / "notebooks")
     assert "number is 1" in text_of(tmp_path / "out" / "tiny-x.ipynb")
 
 
 def test_unknown_parameter_and_missing_notebook_fail_before_running(tmp_path):
     write_source(tmp_path, "tiny")
-    with pytest.raises(batch.BatchError, match="declares no parameter sigmma; it has profile, data"):
-        batch.prepare(job(sigmma=50), tmp_path)
-    with pytest.raises(batch.BatchError, match="there is no notebook other.py"):
-        batch.prepare(job("other"), tmp_path)
+    with pytest.raises(execution.BatchError, match="declares no parameter sigmma; it has profile, data"):
+        execution.prepare(job(sigmma=50), tmp_path)
+    with pytest.raises(execution.BatchError, match="there is no notebook other.py"):
+        execution.prepare(job("other"), tmp_path)
 
 
 @pytest.mark.parametrize("cell", ["x = [1]", "x = f()", "x, y = 1, 2", "import os", "x = None", "x += 1"])
 def test_parameters_cell_holds_plain_scalars_only(cell):
     notebook = jupytext.reads(f'# %% tags=["parameters"]\nprofile = "smoke"\n{cell}\n', fmt="py:percent")
-    with pytest.raises(batch.BatchError, match="holds more than plain scalars"):
-        batch.parameters_of(notebook, "tiny.py")
+    with pytest.raises(execution.BatchError, match="holds more than plain scalars"):
+        execution.parameters_of(notebook, "tiny.py")
 
 
 def test_a_parameters_cell_that_does_not_parse_is_said_in_a_line():
     notebook = jupytext.reads('# %% tags=["parameters"]\nprofile = "smoke"\nx = \n', fmt="py:percent")
-    with pytest.raises(batch.BatchError, match="tiny.py: the parameters cell is no Python: invalid syntax, line 2"):
-        batch.parameters_of(notebook, "tiny.py")
+    with pytest.raises(execution.BatchError, match="tiny.py: the parameters cell is no Python: invalid syntax, line 2"):
+        execution.parameters_of(notebook, "tiny.py")
 
 
 def test_parameters_cell_is_one():
     notebook = jupytext.reads('# %% tags=["parameters"]\nx = -1.5\ny = "a"  # why\n', fmt="py:percent")
-    assert batch.parameters_of(notebook, "tiny.py") == {"x": -1.5, "y": "a"}
+    assert execution.parameters_of(notebook, "tiny.py") == {"x": -1.5, "y": "a"}
     notebook.cells = notebook.cells * 2
-    with pytest.raises(batch.BatchError, match="has 2 cells tagged"):
-        batch.parameters_of(notebook, "tiny.py")
+    with pytest.raises(execution.BatchError, match="has 2 cells tagged"):
+        execution.parameters_of(notebook, "tiny.py")
 
 
 # ---- profiles ----
@@ -374,8 +374,8 @@ def test_profile_errors_are_one_line(listed, change, message):
 def test_parameters_that_a_notebook_cannot_have_fail_before_anything_runs(tmp_path, line, message):
     listed = tmp_path / "profiles.toml"
     listed.write_text(f'[[jobs]]\nnotebook = "05_training"\nparameters = {{ {line} }}\n[smoke]\n')
-    with pytest.raises((profiles.ProfileError, batch.BatchError), match=re.escape(message)):
-        batch.prepare(*profiles.load("smoke", listed))
+    with pytest.raises((profiles.ProfileError, execution.BatchError), match=re.escape(message)):
+        execution.prepare(*profiles.load("smoke", listed))
 
 
 @pytest.mark.parametrize("minutes", ("nan", "inf", "-1", "1e9"))
@@ -555,7 +555,7 @@ def test_a_launched_job_that_another_has_in_hand_is_waited_for(tmp_path, monkeyp
     held = threading.Event()
 
     def other():
-        with batch.alone(tmp_path / "notebooks" / f".{job().name}.lock", "job"):
+        with execution.alone(tmp_path / "notebooks" / f".{job().name}.lock", "job"):
             held.set()
             time.sleep(0.3)
             marks.write("gpu", job(), marks.made_of("gpu", job()))
@@ -576,20 +576,20 @@ def test_gpus_are_those_of_the_machine_or_those_that_are_named(tmp_path, monkeyp
     for number in range(devices):
         (tmp_path / f"nvidia{number}").touch()
     (tmp_path / "nvidiactl").touch()
-    monkeypatch.setattr(batch, "GPUS", f"{tmp_path}/nvidia[0-9]*")
+    monkeypatch.setattr(execution, "GPUS", f"{tmp_path}/nvidia[0-9]*")
     if named is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert batch.gpus() == expected
+    assert execution.gpus() == expected
 
 
 def test_each_job_has_a_gpu_of_its_own_while_there_is_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "gpus", lambda: ["0", "1", "2"])
+    monkeypatch.setattr(execution, "gpus", lambda: ["0", "1", "2"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def given(held):
-        held.enter_context(batch.one_gpu(tmp_path))
+        held.enter_context(execution.one_gpu(tmp_path))
         return os.environ["CUDA_VISIBLE_DEVICES"]
     with contextlib.ExitStack() as held:
         assert [given(held) for _ in range(2)] == ["0", "1"]
@@ -598,8 +598,8 @@ def test_each_job_has_a_gpu_of_its_own_while_there_is_one(tmp_path, monkeypatch)
         assert given(held) == "2", "what has ended is free again"
         assert [given(held) for _ in range(4)] == ["0", "1", "2", "0"], "shared evenly once all are taken"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    monkeypatch.setattr(batch, "gpus", lambda: ["0"])
-    with batch.one_gpu(tmp_path):
+    monkeypatch.setattr(execution, "gpus", lambda: ["0"])
+    with execution.one_gpu(tmp_path):
         assert "CUDA_VISIBLE_DEVICES" not in os.environ, "one GPU needs no number"
 
 

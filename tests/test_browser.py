@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from irnas_lib import decode
 from irnas_lib.experiments import runs
 from irnas_lib.figures import interactive, plots
-from irnas_lib.pipeline import batch
+from irnas_lib.pipeline import execution
 
 NAME, PROFILE = "04_viterbi_decoding", "gpu"  # the shipped page's
 PATIENCE = 120
@@ -33,8 +33,8 @@ def lab(tmp_path_factory):
     away so that new ones can be told: (address, copy)."""
     folder = tmp_path_factory.mktemp("lab")
     notebooks = folder / "notebooks"
-    shutil.copytree(batch.NOTEBOOKS / "exercises", notebooks / "exercises")
-    shipped = nbformat.read(batch.NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
+    shutil.copytree(execution.NOTEBOOKS / "exercises", notebooks / "exercises")
+    shipped = nbformat.read(execution.NOTEBOOKS / f"{NAME}.ipynb", as_version=4)
     for cell in shipped.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

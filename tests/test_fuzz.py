@@ -35,7 +35,7 @@ from irnas_lib.figures import all as figures
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import PUBLISHED, load_architecture
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.pipeline import batch, profiles, train
+from irnas_lib.pipeline import batch, execution, profiles, train
 from irnas_lib.training import checkpoints
 
 TIMES = int(os.environ.get("IRNAS_FUZZ", 1))
@@ -316,9 +316,9 @@ def test_profiles(tmp_path, capfd):
 
     def work(path):
         for job in profiles.load("smoke", path):
-            batch.prepare(job, tmp_path)
+            execution.prepare(job, tmp_path)
             assert profiles.PLAIN_NAME.fullmatch(job.name) and profiles.PLAIN_NAME.fullmatch(job.notebook)
-    fuzz("profiles", 60, make, work, capfd, batch.BatchError)
+    fuzz("profiles", 60, make, work, capfd, execution.BatchError)
 
 
 def test_weights(tmp_path, capfd):

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from irnas_lib import __version__, command
 from irnas_lib.data import datasets
 from irnas_lib.files import ROOT
-from irnas_lib.pipeline import batch, marks, profiles
+from irnas_lib.pipeline import batch, execution, marks, profiles
 from irnas_lib.training import search
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -161,12 +161,12 @@ def test_every_job_of_a_profile_can_be_prepared(profile):
     if not SOURCES:
         pytest.skip("no notebooks yet")
     for job in profiles.load(profile):
-        batch.prepare(job)
+        execution.prepare(job)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_every_notebook_declares_plain_scalar_parameters(source):
-    declared = batch.parameters_of(jupytext.read(source), source.name)
+    declared = execution.parameters_of(jupytext.read(source), source.name)
     assert declared["profile"] == "smoke"
     assert declared["data"] == ""
 

@@ -18,7 +18,7 @@ from irnas_lib import decode
 from irnas_lib.data import datasets
 from irnas_lib.data.pictures import PictureError, to_tensor
 from irnas_lib.figures import before_after, interactive, plots
-from irnas_lib.pipeline import batch, profiles
+from irnas_lib.pipeline import execution, profiles
 from irnas_lib.search_space import MOVES, existing_moves, source_rows
 
 BETA = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
@@ -92,7 +92,7 @@ import torch
 from irnas_lib.figures import interactive
 interactive.path_explorer(torch.tensor({BETA.tolist()}))
 ''')
-    made = batch.run(profiles.Job("page", "page", {}, ()), tmp_path / "out", tmp_path)
+    made = execution.run(profiles.Job("page", "page", {}, ()), tmp_path / "out", tmp_path)
     page = nbformat.read(made, as_version=4)
     line, picture = page.cells[-1].outputs
     expected, trellis = interactive.decoded(BETA)

@@ -38,10 +38,11 @@ def test_the_batch_starts_a_notebook_without_torch():
 def test_nor_has_a_training_its_torch_beside_that_of_its_kernel():
     assert "torch" not in imported("""
 import pathlib, tempfile
-from irnas_lib.pipeline import batch, profiles
-batch._execute = lambda *_: None
+from irnas_lib.pipeline import execution, profiles
+execution._execute = lambda *_: None
 with tempfile.TemporaryDirectory() as folder:
-    batch.run(profiles.find("smoke", "05_training-ir_nas-sigma50-seed0"), pathlib.Path(folder, "smoke", "notebooks"))
+    execution.run(profiles.find("smoke", "05_training-ir_nas-sigma50-seed0"),
+                  pathlib.Path(folder, "smoke", "notebooks"))
 0""")
 
 

@@ -16,7 +16,7 @@ from irnas_lib.evaluation import systems
 from irnas_lib.experiments import runs, training_run
 from irnas_lib.experiments.results import Result
 from irnas_lib.files import run_folder
-from irnas_lib.pipeline import batch, profiles
+from irnas_lib.pipeline import execution, profiles
 
 
 def run(profile: str, name: str, device: torch.device) -> tuple[Result, bool]:
@@ -24,14 +24,14 @@ def run(profile: str, name: str, device: torch.device) -> tuple[Result, bool]:
     whether it was there."""
     job = profiles.find(profile, name)
     if job.notebook != "05_training":
-        raise batch.BatchError(f"{name} is no job of 05_training")
-    lock = run_folder(profile) / "notebooks" / f".{name}.lock"  # as `batch.run` takes it
-    with batch.alone(lock, f"job {name}"):
+        raise execution.BatchError(f"{name} is no job of 05_training")
+    lock = run_folder(profile) / "notebooks" / f".{name}.lock"  # as `execution.run` takes it
+    with execution.alone(lock, f"job {name}"):
         return _train(profile, job, device)
 
 
 def _train(profile: str, job: profiles.Job, device: torch.device) -> tuple[Result, bool]:
-    given = batch.parameters_of(batch.prepare(job), job.notebook) | job.parameters
+    given = execution.parameters_of(execution.prepare(job), job.notebook) | job.parameters
     task = given["task"]
     given["sigma"] = given["sigma"] if TASKS[task].sigmas else None
     pictures = datasets.load(task, given["dataset"], given["data"])
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
               f"make reproduce PROFILE={options.profile}")
         return 0
 
-    return exit_status(work, batch.BatchError, stopped="stopped")
+    return exit_status(work, execution.BatchError, stopped="stopped")
 
 
 if __name__ == "__main__":
