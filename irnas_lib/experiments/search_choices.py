@@ -202,7 +202,7 @@ def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, pro
                    device: torch.device | str = "cpu") -> dict:
     """The record of a choice's search, looked for first; one that was begun goes on. Beside what `search` returns it
     holds, at the weights of the end, the gradient's `Signal` with alpha untouched and as it was left, and "inherited":
-    the PSNR in dB that `one_shot` gives the mixture, the decoded cell, and the first random cells of the table."""
+    the PSNR in dB that `one_shot` gives the mixture, the decoded cell and, for seed 0, first random cells of the table."""
     device, settings = torch.device(device), replace(SCALES[scale], **choice.changes, seed=seed)
     record = {"name": choice.name, "question": choice.question, "scale": scale, "settings": settings.recorded()}
     for folder in runs.folders(profile):
@@ -216,7 +216,7 @@ def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, pro
     record |= search(supernet, pictures.train, settings, device, squares, state) | {"alpha_signal": {}}
     train_w, train_a, _ = split_pictures(pictures.train, seed)
     patches = Patches(train_w, settings.crop, settings.sigmas or (0,), device=device)
-    drawn = cell_table.drawn(settings.nodes, RANKED) if scale == "laptop" else []
+    drawn = cell_table.drawn(settings.nodes, RANKED) if scale == "laptop" and seed == 0 else []  # it takes minutes
     mixture, decoded_cell, *ranked = one_shot.inherited(supernet, [None, record["genotype"], *drawn], patches, squares,
                                                         settings)
     record["inherited"] = {"mixture": mixture, "decoded": decoded_cell, "random": ranked}
