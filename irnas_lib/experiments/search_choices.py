@@ -202,7 +202,8 @@ def find_or_search(choice: Choice, scale: str, seed: int, pictures: Dataset, pro
                    device: torch.device | str = "cpu") -> dict:
     """The record of a choice's search, looked for first; one that was begun goes on. Beside what `search` returns it
     holds, at the weights of the end, the gradient's `Signal` with alpha untouched and as it was left, and "inherited":
-    the PSNR in dB that `one_shot` gives the mixture, the decoded cell and, for seed 0, first random cells of the table."""
+    the PSNR in dB that `one_shot` gives the mixture and the decoded cell and, for seed 0 at a laptop's scale, some
+    random cells of the table."""
     device, settings = torch.device(device), replace(SCALES[scale], **choice.changes, seed=seed)
     record = {"name": choice.name, "question": choice.question, "scale": scale, "settings": settings.recorded()}
     for folder in runs.folders(profile):
