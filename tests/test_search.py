@@ -113,6 +113,14 @@ def test_the_schedule_written_out(uninterrupted):
     assert history[-1]["beta"] == pytest.approx(net.beta.detach().numpy(), abs=2e-4)
 
 
+def test_adamw_moves_every_weight_by_about_its_rate():
+    """The last convolution too, whose rate is lower under SGD: eight steps of 0.001."""
+    start = supernet()
+    net, _ = run(settings=dataclasses.replace(SETTINGS, weights_optimizer="AdamW", weights_lr=1e-3, weights_decay=0.0))
+    moved = [(after - before).abs().max().item() for before, after in zip(start.weights(), net.weights())]
+    assert moved[-2] > 3e-3 and max(moved) < 9e-3
+
+
 def test_validations_come_as_often_as_asked_and_count_once_the_architecture_moves(uninterrupted):
     assert [(entry["iteration"], entry["counts"]) for entry in uninterrupted[1]["history"]] == [
         (3, True), (6, True), (8, True)]
@@ -261,7 +269,8 @@ def test_the_defaults_are_section_4_1s():
         "architecture_lr": 1e-3, "architecture_decay": 1e-3,
         # not in the paper, and without effect
         "architecture_betas": (0.9, 0.999), "architecture_decoupled": False, "architecture_travel": 0.0,
-        "temperature_end": 1.0, "drops": (), "without": (), "take_last": False}
+        "temperature_end": 1.0, "drops": (), "without": (), "take_last": False, "global_residual": False,
+        "weights_optimizer": "SGD"}
 
 
 DECIDING = dataclasses.replace(SETTINGS, architecture_travel=6.0, architecture_decoupled=True, architecture_decay=0.0,

@@ -51,6 +51,9 @@ class Choice(NamedTuple):
 TRAVEL = {"architecture_travel": PRINTED_TRAVEL, "take_last": True}
 FREE = TRAVEL | {"architecture_decay": 0.0}
 CHOOSING = FREE | {"without": ("none",)}
+# The supernet as published spends a short search on the brightness of its output; this one denoises after 30 steps.
+DENOISING = CHOOSING | {"global_residual": True, "loss_lambda": 0.0, "weights_optimizer": "AdamW", "weights_lr": 1e-3,
+                        "weights_decay": 1e-4, "epochs": 6, "warmup_epochs": 2}
 CHOICES = (
     Choice("printed", "", {}),
     Choice("travel 3.4", "rate times steps", {"architecture_travel": 3.44, "take_last": True}),
@@ -69,11 +72,10 @@ CHOICES = (
     Choice("travel 10, no decay, without none, longer warm-up, sharpened", "sharpening", CHOOSING | {
         "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1}),
     Choice("input added", "input added", {"global_residual": True, "take_last": True}),
-    Choice("travel 10, no decay, without none, input added", "input added", CHOOSING | {
-        "architecture_travel": 10.0, "global_residual": True}),
-    Choice("travel 10, no decay, without none, longer warm-up, sharpened, input added", "input added", CHOOSING | {
-        "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1,
-        "global_residual": True}),
+    Choice("learning to denoise, travel 10, no decay, without none", "learning to denoise", DENOISING | {
+        "architecture_travel": 10.0}),
+    Choice("learning to denoise, travel 10, no decay, without none, sharpened", "learning to denoise", DENOISING | {
+        "architecture_travel": 10.0, "temperature_end": 0.1}),
     Choice("sharpened", "sharpening", {"temperature_end": 0.02, "take_last": True}),
     Choice("travel 34, no decay, sharpened", "sharpening", FREE | {"temperature_end": 0.2}),
     Choice("dropped", "dropping", {"drops": (0.2, 0.4, 0.6, 0.8), "take_last": True}),

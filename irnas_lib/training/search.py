@@ -43,7 +43,7 @@ class SearchSettings:
     a temperature that falls from 1 at the end of the warm-up to this at the end. drops: shares of the steps after the
     warm-up, at each of which every edge loses its weakest operation. without: operations that no edge has from the
     start. take_last: the result is the last validation, not the one of the highest PSNR. global_residual: the supernet
-    adds its input to its output.
+    adds its input to its output. weights_optimizer: "SGD", "Adam" or "AdamW".
     """
 
     layers: int = 4
@@ -72,6 +72,7 @@ class SearchSettings:
     without: tuple[str, ...] = ()
     take_last: bool = False
     global_residual: bool = False
+    weights_optimizer: str = "SGD"
 
     def recorded(self) -> dict:
         """As records and states hold it, in JSON's types: what is not in the paper only where it changes something."""
@@ -82,7 +83,7 @@ class SearchSettings:
 
 
 BEYOND_THE_PAPER = ("architecture_betas", "architecture_decoupled", "architecture_travel", "temperature_end", "drops",
-                    "without", "take_last", "global_residual")
+                    "without", "take_last", "global_residual", "weights_optimizer")
 DROPPED = -1e4  # the logit of an operation that an edge has lost: its weight is 0 in any precision
 
 
@@ -149,7 +150,8 @@ def search(supernet: Supernet, pictures: Sequence[Picture], settings: SearchSett
 
     keep_freed_memory()
     supernet.to(device, memory_format=torch.channels_last).train()
-    weights = optimizer_on(device, "SGD", weight_groups(supernet), settings.weights_lr, settings.weights_decay,
+    learned = weight_groups(supernet) if settings.weights_optimizer == "SGD" else supernet.weights()
+    weights = optimizer_on(device, settings.weights_optimizer, learned, settings.weights_lr, settings.weights_decay,
                            settings.momentum)
     rate = settings.architecture_travel / (iterations - warmup) or settings.architecture_lr
     architecture = optimizer_on(device, "AdamW" if settings.architecture_decoupled else "Adam",
