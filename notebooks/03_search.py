@@ -230,7 +230,7 @@ print(f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SS
 display(plots.search_curves(record))
 
 # %%
-entropy = search_choices.relative_entropy(torch.tensor(record["alpha"]))
+entropy = search_choices.normalised_entropy(torch.tensor(record["alpha"]))
 print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():.4f} to {entropy.max():.4f}")
 
 # %% [markdown]

@@ -24,7 +24,8 @@ def test_entropy_and_margins_from_their_definitions():
     rng = np.random.default_rng(0)
     alpha = rng.normal(size=(5, 6))  # two nodes
     p = np.exp(alpha) / np.exp(alpha).sum(axis=1, keepdims=True)
-    assert search_choices.relative_entropy(torch.tensor(alpha)) == pytest.approx(-(p * np.log(p)).sum(1) / math.log(6))
+    entropy = -(p * np.log(p)).sum(1) / math.log(6)
+    assert search_choices.normalised_entropy(torch.tensor(alpha)) == pytest.approx(entropy)
     strength = p[:, :-1].max(axis=1)
     kept = [0, 1, *(2 + np.sort(np.argsort(-strength[2:])[:2]))]
     margins = [p[row, :-1].max() - np.delete(p[row], p[row, :-1].argmax()).max() for row in kept]

@@ -100,7 +100,7 @@ def named(name: str) -> Choice:
 
 # ---- how decided a search is ----
 
-def relative_entropy(alpha: torch.Tensor, without: Sequence[str] = ()) -> torch.Tensor:
+def normalised_entropy(alpha: torch.Tensor, without: Sequence[str] = ()) -> torch.Tensor:
     """`decode.undecided` of each edge's logits, (edges, 6) -> (edges,). without: as in `SearchSettings`."""
     return undecided(alpha.softmax(dim=1), alpha.shape[1] - len(without))
 
@@ -150,7 +150,7 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
         strongest = [alpha.argmax(dim=1) for alpha in alphas]
         made.append(Decided(
             choice.name, choice.question, len(found), mean(
-                relative_entropy(alpha, choice.changes.get("without", ())).mean().item() for alpha in alphas),
+                normalised_entropy(alpha, choice.changes.get("without", ())).mean().item() for alpha in alphas),
             mean(median(margins(alpha).tolist()) for alpha in alphas),
             mean(alpha.softmax(dim=1)[:, -1].mean().item() for alpha in alphas),
             mean(sum(edge.operation == "skip" for node in cell for edge in node) for cell in genotypes),
