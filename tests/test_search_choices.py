@@ -45,6 +45,14 @@ def test_a_choice_is_summed_up_over_its_seeds():
     assert search_choices.decided([record("skip", 0)], "laptop") == []
 
 
+def test_the_same_strongest_operation_by_chance_is_that_of_shuffled_edges():
+    some, others = torch.eye(6)[[0, 0, 1, 2, 4]], torch.eye(6)[[0, 3, 1, 4, 4]]
+    same, chance = search_choices.same_strongest(some.tolist(), others.tolist())
+    rng = np.random.default_rng(0)
+    shuffled = [(some.argmax(1).numpy() == rng.permutation(others.argmax(1).numpy())).sum() for _ in range(4000)]
+    assert same == 3 and chance == pytest.approx(np.mean(shuffled), abs=0.05)
+
+
 def test_chance_of_an_edge_is_that_of_random_cells():
     assert search_choices.chance_of_an_edge(2) == pytest.approx((1 + 2 / 3) / 2)
 

@@ -160,6 +160,14 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
     return made
 
 
+def same_strongest(alpha: Sequence, other: Sequence) -> tuple[int, float]:
+    """On how many edges two searches have the same strongest operation, of raw logits (edges, 6), and on how many they
+    would on average if each placed its operations on the edges at random."""
+    strongest, rival = (torch.tensor(logits).argmax(dim=1) for logits in (alpha, other))
+    counts, rivals = (choice.bincount(minlength=len(OPERATIONS)) for choice in (strongest, rival))
+    return (strongest == rival).sum().item(), (counts * rivals).sum().item() / len(strongest)
+
+
 def chance_of_an_edge(nodes: int) -> float:
     """The share of edges that two cells drawn at random have in common, on average."""
     return mean(2 / inputs for inputs in range(2, nodes + 2))
