@@ -287,7 +287,7 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
       f"{alpha.abs().max():.2f} at most")
 
 # %% [markdown]
-# **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel, because the batches disagree.
+# **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel.
 # The rate times the number of steps is a bound, and not an estimate.
 #
 # Now the short searches. Their names are made of these parts:
