@@ -337,8 +337,8 @@ plt.show()
 assert decode.derive_cell(alpha) == record["genotype"]
 
 # %% [markdown]
-# **What to notice.** The axis does not begin at zero. At most nodes a kept edge leads a dropped one by a little, so
-# another seed may well decode to another cell.
+# **What to notice.** The axis does not begin at zero. At every node with a choice, the weaker kept edge leads the best
+# dropped one by little, so another seed may well decode to another cell.
 #
 # The cell that was found, beside the published one. Edges that the published cell does not have are bold and dashed:
 
