@@ -150,7 +150,7 @@ known = verdicts.evidence(profile)
 # The other pages: [5b](05b_classical_methods.ipynb) BM3D and WNNM, [11](11_efficiency.ipynb) speed and memory,
 # [14](14_searching_in_a_table.ipynb) search methods compared on a table of trained cells.
 #
-# ## Reading and computing times
+# ## What each page costs
 #
 # Every page runs by Run All in any clone, without data; where it needs photographs that you do not have, it shows the
 # stored record and computes on photographs that come with scikit-image. The computing times are those of the runs
