@@ -13,16 +13,16 @@
 # %% [markdown]
 # # 0. Start here
 #
-# A photograph taken in little light is noisy, and one taken in the rain is full of streaks. A neural network can learn
-# to clean both. But which network: how many layers, which kind of convolution where, how wide? **Neural architecture
+# A photograph taken in low light is noisy, and one taken in the rain is full of streaks. A neural network can learn to
+# clean both. But which network: how many layers, which convolution in which place, how wide? **Neural architecture
 # search** (NAS) leaves these choices to a program. In [IR-NAS: Neural Architecture Search for Image
 # Restoration](https://arxiv.org/abs/1909.08228) (Zhang, Li, Chen and Shen, 2019) that program is gradient descent: all
 # candidates are put into one large network, each with a weight; training moves the weights, and the strongest
 # candidates are kept. The paper reports that the networks found so are better, smaller and faster than those made by
 # hand.
 #
-# This project rebuilds all of it: search, training and measurement. It asks of each claim whether it holds, and how
-# sure one can be. You can read its pages as a course, or look up what was found.
+# This project rebuilds search, training and measurement. It checks whether each claim holds, and how certain that is.
+# You can read its pages as a course, or look up what was found.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import jupytext
@@ -50,9 +50,9 @@ data = ""
 # %% [markdown]
 # ## What such a network does
 #
-# Left of the line a photograph with white noise, whose standard deviation is 50 of 255 grey levels; right of it, what a
-# network of the paper's structure makes of it. The network comes with the project. This page runs it, on a photograph
-# that it has not seen.
+# Left of the line is a photograph with white noise, whose standard deviation is 50 on the 0-255 scale; right of it, the
+# same photograph restored by a network of the paper's structure. The network comes with the project, and this page runs
+# it on a photograph that it has not seen.
 
 # %% alt="A portrait: noisy to the left of a line, restored to the right, with a crop of both"
 picture = datasets.load("denoising", "embedded").test[0]
@@ -66,20 +66,20 @@ display(sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4)))
 print(f"PSNR before: {psnr(noisy, clean).item():.1f} dB\nPSNR after:  {psnr(restored, clean).item():.1f} dB")
 
 # %% [markdown]
-# *PSNR*, the peak signal-to-noise ratio, says how near a picture is to the clean one: 10 log10(255² / MSE) decibels
-# (dB), where MSE is the mean squared error of a pixel in grey levels. A picture of 15 dB is very noisy, one of 25 dB is
+# *PSNR*, the peak signal-to-noise ratio, measures how close a picture is to the clean one: 10 log10(255² / MSE)
+# decibels (dB), where MSE is the mean squared error of its pixels. A picture of 15 dB is very noisy, one of 25 dB is
 # usable, and one of 40 dB can hardly be told from the clean one.
 #
 # ## How it is found
 #
-# The network is a chain of equal *cells*. Left, a cell during the search: p1 and p2 are the outputs of the two cells
-# before it, n1 to n3 are its nodes. Every coloured line is a candidate, one of six operations between two nodes; all of
-# them compute at once, each times its weight. Right, a cell after the search: each node keeps its two strongest
-# incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil` and `def` are separable,
-# dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of each cell in the chain is
-# found in a similar way.
+# The network is a chain of identical *cells*. Left, a cell during the search: p1 and p2 are the outputs of the two
+# cells before it, n1 to n3 are its nodes. Every arrow carries six candidate operations, which are drawn in colour on
+# one of them; all are computed, and each is multiplied by its weight. Right, a cell after the search: each node keeps
+# its two strongest incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil` and `def`
+# are separable, dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of each cell
+# in the chain is found in a similar way.
 
-# %% alt="Left a supercell, in which every edge carries six coloured operations; right a cell with two a node"
+# %% alt="Left a supercell, one edge with its six operations in colour; right a cell with two edges per node"
 kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")], [("sep", "n2"), ("conv", "p2")]])
 display(drawing.draw_cell_search(Supercell(3, 10), kept))
 
@@ -87,55 +87,75 @@ display(drawing.draw_cell_search(Supercell(3, 10), kept))
 # ## Five findings, and how strong each is
 #
 # BM3D and WNNM are classical methods, which learn nothing. IR-NAS + residual is the paper's network with its input
-# added to its output. *Sigma* is the standard deviation of the noise in grey levels of 255. ± is half a 95% interval;
-# *p* is the probability that a difference at least as large comes about by chance. The *entropy* of the candidates'
-# weights is 1 where all weigh the same, so that nothing is decided, and 0 where one has all the weight.
+# added to its output. *Sigma* is the standard deviation of the noise. ± gives the half-width of the 95% confidence
+# interval. The *entropy* of the candidates' weights is 1 where all are equal, so that nothing is decided, and 0 where
+# one has all the weight.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 known = verdicts.evidence(profile)
-(pd.DataFrame(findings.five(known), columns=["finding", "measured here", "strength"]).style.set_uuid("findings")
+(pd.DataFrame([(number, *found) for number, found in enumerate(findings.five(known), 1)],
+              columns=["", "finding", "measured here", "strength"]).style.set_uuid("findings")
  .hide(axis="index").set_properties(**{"text-align": "left", "vertical-align": "top"})
  .set_table_styles([{"selector": "th", "props": [("text-align", "left")]}])
  .set_properties(subset=["finding"], **{"font-weight": "bold", "width": "26%"}))
 
 # %% [markdown]
-# Where they are shown: the first two in [notebook 12](12_protocols.ipynb), the third in [notebook
-# 6](06_table1_bsd500.ipynb), the fourth in [notebook 13](13_does_the_search_matter.ipynb), the fifth in notebooks
-# [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb). The main claims of the paper, one line each with its
-# error: [notebook 16](16_verdicts.ipynb).
+# Findings 1 and 2 are shown on [page 12](12_protocols.ipynb), finding 3 on [page 6](06_table1_bsd500.ipynb), finding 4
+# on [page 13](13_does_the_search_matter.ipynb), finding 5 on pages [3](03_search.ipynb) and
+# [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page 16](16_verdicts.ipynb).
 #
 # ## How to read on
 #
-# **As a student**, who knows some PyTorch: begin with [1](01_datasets.ipynb), the pictures, or with
-# [1b](01b_search_from_scratch.ipynb), a search in 80 lines on a toy task; the two can be read in either order. Then the
-# whole way on photographs: [2](02_search_space.ipynb) what can be found, [3](03_search.ipynb) searching,
-# [4](04_viterbi_decoding.ipynb) decoding, [5](05_training.ipynb) training, [5c](05c_batch_norm.ipynb) what a batch norm
-# hides; and [12](12_protocols.ipynb), on how a measurement can flatter. Each ends with exercises.
+# **As a student**, who knows some PyTorch. Each page ends with exercises.
 #
-# **As a researcher**: [16](16_verdicts.ipynb), the verdicts; [12](12_protocols.ipynb) and
-# [13](13_does_the_search_matter.ipynb), the two arguments that matter most; [10](10_tables_5_6_ablation.ipynb) and
-# [10b](10b_what_a_recipe_is_worth.ipynb), what loss and recipe are worth; [5c](05c_batch_norm.ipynb), why many odd
-# results come from batch norms; the tables [6](06_table1_bsd500.ipynb), [7](07_table2_sim1800.ipynb),
-# [8](08_table3_rain800.ipynb) and [9](09_table4_architecture_analysis.ipynb); [A](A_every_printed_number.ipynb), every
-# printed number.
+# | order | page | what you get |
+# |--:|:--|:--|
+# | 1 | [1 The pictures](01_datasets.ipynb) | noise, rain, PSNR, and which pictures are used where |
+# | 2 | [1b A search from scratch](01b_search_from_scratch.ipynb) | a search on a toy task with a known answer |
+# | 3 | [2 The search space](02_search_space.ipynb) | which networks can be found, and how large they are |
+# | 4 | [3 Searching](03_search.ipynb) | the paper's search, and whether it has decided |
+# | 5 | [4 Decoding](04_viterbi_decoding.ipynb) | from the search's numbers to a network |
+# | 6 | [5 Training](05_training.ipynb) | one system trained and measured |
+# | 7 | [5c What a batch norm hides](05c_batch_norm.ipynb) | why a network may not learn how bright a picture is |
+# | 8 | [12 How an evaluation can flatter](12_protocols.ipynb) | what the protocol adds to a score |
 #
-# **As a lecturer**: [L](L_for_lecturers.ipynb) has a syllabus of four and of ten hours, figures for slides and the
-# exercises by difficulty. Live, with sliders, are [01b](01b_search_from_scratch.ipynb) (softmax over operations),
-# [4](04_viterbi_decoding.ipynb) (Viterbi on the board, the counterexample to greedy) and
-# [15](15_your_own_pictures.ipynb) (a picture from the audience).
+# **As a researcher.** The first three pages have the main arguments.
+#
+# | order | page | what you get |
+# |--:|:--|:--|
+# | 1 | [16 Verdicts](16_verdicts.ipynb) | one line for each claim of the paper |
+# | 2 | [12 Protocols](12_protocols.ipynb) | on which pictures the printed scores were measured |
+# | 3 | [13 Does the search matter?](13_does_the_search_matter.ipynb) | searched cells against random ones |
+# | 4 | [10 The loss](10_tables_5_6_ablation.ipynb) | what the log-SSIM term is worth |
+# | 5 | [10b The recipe](10b_what_a_recipe_is_worth.ipynb) | what each choice of a training recipe is worth |
+# | 6 | [5c Batch norms](05c_batch_norm.ipynb) | the cause of many odd results |
+# | 7 | [6 Table 1](06_table1_bsd500.ipynb) | denoising BSD500 |
+# | 8 | [7 Table 2](07_table2_sim1800.ipynb) | denoising SIM1800 |
+# | 9 | [8 Table 3](08_table3_rain800.ipynb) | deraining Rain800 |
+# | 10 | [9 Table 4](09_table4_architecture_analysis.ipynb) | the published cells, and ways to change them |
+# | 11 | [A Every printed number](A_every_printed_number.ipynb) | each beside what was measured |
+#
+# **As a lecturer**
+#
+# | order | page | what you get |
+# |--:|:--|:--|
+# | 1 | [L For lecturers](L_for_lecturers.ipynb) | syllabi of four and ten hours, slides, exercises by difficulty |
+# | 2 | [1b](01b_search_from_scratch.ipynb) | live, with sliders: the softmax over operations |
+# | 3 | [4](04_viterbi_decoding.ipynb) | live, with sliders: Viterbi, and where the greedy path fails |
+# | 4 | [15](15_your_own_pictures.ipynb) | live: a picture from the audience |
 #
 # **With a picture of your own**: [15](15_your_own_pictures.ipynb), or `python -m irnas_lib.restore noisy.png
 # restored.png`.
 #
-# The rest: [5b](05b_classical_methods.ipynb) BM3D and WNNM, [11](11_efficiency.ipynb) speed and memory,
+# The other pages: [5b](05b_classical_methods.ipynb) BM3D and WNNM, [11](11_efficiency.ipynb) speed and memory,
 # [14](14_searching_in_a_table.ipynb) search methods compared on a table of trained cells.
 #
 # ## What each page costs
 #
 # Every page runs by Run All in any clone, without data; where it needs photographs that you do not have, it shows the
-# stored record and computes on photographs that come with scikit-image. The computing times are those of the runs that
-# are shown, on two CPU cores; a training or search that is stored is loaded. "Behind it" are the hours of training that
-# were computed once, on one core or, for the longest trainings, on a GPU.
+# stored record and computes on photographs that come with scikit-image. The computing times are those of the runs
+# shown, on two CPU cores; stored training runs and searches are loaded. The last column counts the hours of training
+# that were computed once, on one core or, for the longest runs, on a GPU.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 trainings = {task: sum(result.seconds or 0 for result in known.results if result.task == task and result.iterations)
@@ -154,15 +174,14 @@ def costs(source):
     seconds = nbformat.read(page, as_version=4).metadata["irnas"]["seconds"] if page.is_file() else 0
     hours = behind.get(source.stem.partition("_")[0], 0) / 3600
     return (prose[0].splitlines()[0].removeprefix("# "), f"{sum(len(text.split()) for text in prose) / 120:.0f}",
-            f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min", f"{hours:.1f} h" if hours else "")
+            f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min", f"{hours:.1f}" if hours else "")
 
 
 (pd.DataFrame(map(costs, sorted((ROOT / "notebooks").glob("*.py"))),
-              columns=["page", "reading, minutes", "computing", "behind it"]).style.set_uuid("pages")
+              columns=["page", "reading (min)", "computing", "training time (h)"]).style.set_uuid("pages")
  .hide(axis="index").set_properties(subset=["page"], **{"text-align": "left"})
  .set_table_styles([{"selector": "th.col0", "props": [("text-align", "left")]}]))
 
 # %% [markdown]
-# To install and run everything, two commands: `make reproduce`, which goes through all stages in minutes on pictures
-# that need no download, and `make lab`, which opens the pages. The README says more, and how to run it on real
-# photographs.
+# Two commands install and run everything: `make reproduce` runs all stages in minutes on pictures that need no
+# download, and `make lab` opens the pages. The README describes how to run them on real photographs.

@@ -13,17 +13,18 @@
 # %% [markdown]
 # # 1. The pictures, and what is done to them
 #
-# **What you will learn.** How noise, rain and a camera spoil a picture; what PSNR says, and what PSNR a noisy picture
-# has before any restoration; how a batch is cut from the pictures; and which pictures a training, a search and a test
-# may see.
+# **What you will learn.** How noise, rain and a camera degrade a picture; what PSNR measures, and what PSNR a noisy
+# picture has before any restoration; how a batch is cut from the pictures; and which pictures training, search and test
+# may use.
 #
-# **Why it matters.** A restoration network learns from pairs: a clean picture, and the same picture spoilt. How it was
-# spoilt, and which pictures it was, changes a score by more than most networks do.
+# **Why it matters.** A restoration network learns from pairs of a clean and a degraded picture. How the pictures were
+# degraded and how a result is measured can change a score by more than another network would.
 #
 # **What it needs.** NumPy and a little PyTorch. Without the data sets the page computes on scikit-image's photographs.
 
 # %%
 import csv
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -58,15 +59,13 @@ pictures = datasets.load_or_embedded(task, dataset, data)
 print(f"{pictures.name}: {len(pictures.train)} training and {len(pictures.test)} test pictures")
 
 # %% [markdown]
-# The photographs of BSD500 and Rain800 are not ours to publish. So every picture that you see on this page comes with
-# scikit-image, and what is said of a single picture is said of these. What is said of a whole set is computed on the
-# set.
+# We may not publish the photographs of BSD500 and Rain800. The pictures shown on this page come with scikit-image;
+# statistics of a data set are computed on that data set.
 #
 # ## Noise
 #
-# The simplest way to spoil a picture is to add white Gaussian noise: to every pixel an independent random number of
-# mean 0 and standard deviation `sigma`, counted in grey levels of 255. The paper's denoising experiments use three
-# levels.
+# The simplest degradation is white Gaussian noise: an independent random number of mean 0 and standard deviation
+# `sigma`, on the 0-255 scale, is added to every pixel. The paper's denoising experiments use three levels.
 
 
 # %% alt="A photograph, clean and with noise of sigma 30, 50 and 70; at 70 fine detail is gone"
@@ -99,8 +98,8 @@ show([square(to_array(image[0])) for image in (clean, *noisy.values())],
      ["clean", *(f"sigma {sigma}" for sigma in SIGMAS)])
 
 # %% [markdown]
-# Is it what it says? Compare the histogram of what was added with the normal density, and its measured standard
-# deviation with `sigma`.
+# Does the added noise have the distribution we asked for? Its histogram follows the normal density, and its measured
+# standard deviation is `sigma`.
 
 # %% alt="Three histograms of the added noise, each under the normal density of its sigma"
 fig, axes = plt.subplots(1, 3, figsize=(7.6, 2.2), sharey=True, layout="constrained")
@@ -116,8 +115,8 @@ fig.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper 
 plt.show()
 
 # %% [markdown]
-# The noise is neither clipped nor rounded: a noisy pixel may be darker than black. An image file could not hold such a
-# picture. It would cut off what lies below black and above white, and round the rest.
+# The noise is neither clipped nor rounded, so a noisy pixel may be darker than black. An 8-bit image file cannot hold
+# such values: they are clipped to the range from black to white and rounded.
 
 # %%
 for sigma, image in noisy.items():
@@ -127,30 +126,31 @@ for sigma, image in noisy.items():
           f"in a file sigma is {255 * (as_file - clean).std():.1f}")
 
 # %% [markdown]
-# **What to notice.** Noise that was stored in a file is weaker than its name, and the more so the higher `sigma`: an
-# easier task under the same label. Papers differ in this and seldom say it. In this project noise is never stored.
+# **What to notice.** Noise that was stored in a file is weaker than its nominal `sigma`, and the more so the higher
+# `sigma` is: an easier task under the same label. The experiments of this course add unclipped noise in memory.
 #
-# ## What PSNR says
+# ## What PSNR measures
 #
-# How far is a picture from the clean one? The *peak signal-to-noise ratio* turns the mean squared error (MSE) of pixels
-# in [0, 1] into decibels,
+# The *peak signal-to-noise ratio* turns the mean squared error (MSE) between a picture and the clean one, pixels in
+# [0, 1], into decibels:
 #
 # $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}} \ \text{dB}.$$
 #
-# Half the error in every pixel is 6 dB more. As a rule of thumb, a picture of 15 dB is very noisy, one of 25 dB is
-# usable, and one of 40 dB can hardly be told from the clean one. *SSIM* compares means, spreads and correlation in
-# windows of 11x11 pixels and is 1 for the same picture; it asks for structure where PSNR asks for grey levels.
+# Halving the error of every pixel raises PSNR by 6 dB. As a rule of thumb, a picture of 15 dB is very noisy, one of 25
+# dB is usable, and one of 40 dB can hardly be told from the clean one. *SSIM* compares means, spreads and correlation
+# in windows of 11x11 pixels and is 1 for identical pictures; it compares local contrast and pattern, while PSNR only
+# compares pixel values.
 #
-# What PSNR does a noisy picture have before any restoration? Noise of standard deviation `sigma` has an MSE of
-# (`sigma` / 255)², so the formula gives 20 log10(255 / `sigma`). What is measured on test pictures depends on the
-# *protocol*, the way in which noise is drawn and a result is put together:
+# Noise of standard deviation `sigma` has an MSE of (`sigma` / 255)², so that a noisy picture has a PSNR of
+# 20 log10(255 / `sigma`) before any restoration. What is measured depends on the *protocol*, the way in which noise is
+# drawn and a result is put together:
 #
-# - `strict`: the whole picture, one noise field;
-# - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap, as the authors'
-#   test program does;
+# - `strict`: noise is added once to the whole picture, and the picture is restored in one piece;
+# - `redrawn`: tiles of 64x64, one every 48 pixels, each with fresh noise, are restored one by one and averaged where
+#   they overlap, as in the authors' test program;
 # - `half`: pictures of half the size, as in the tables of RED-Net and of papers that copied its numbers.
 #
-# To see a protocol alone, measure a "network" that returns its input, on four test pictures.
+# To isolate the effect of the protocol, we measure a "network" that returns its input, on four test pictures.
 
 # %%
 few = pictures.test[:4]
@@ -163,9 +163,9 @@ for sigma in SIGMAS if TASKS[task].sigmas else (None,):
         print(f"{sigma or '-':>5}   {protocol:8}  {score.psnr:5.2f} dB   {score.ssim:.3f}")
 
 # %% [markdown]
-# **What to notice.** `strict` is above the formula, the more the stronger the noise is: PSNR is measured after clipping
-# to black and white, which repairs some of the noise. And `redrawn` is 1.5 to 1.7 dB above `strict`, although nothing
-# has been restored. Its tiles overlap, each has noise of its own, and their average has less.
+# **What to notice.** `strict` is above the formula, and the more so the stronger the noise is: PSNR is measured after
+# clipping to the range from black to white, which removes some of the noise. And `redrawn` is 1.5 to 1.7 dB above
+# `strict`, although nothing has been restored: the average of overlapping tiles with independent noise is less noisy.
 
 # %% alt="Map of a picture: how many overlapping tiles cover each pixel, one, two or four"
 shape = (1, 1, *pictures.test[0].clean.shape[:2])
@@ -180,18 +180,17 @@ plt.show()
 for count in np.unique(cover):
     print(f"{count} tile(s): {np.mean(cover == count):6.1%} of the picture, sigma times {count ** -0.5:.2f}")
 left_over = np.mean(1 / cover)
-print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_over):.2f} dB for free")
+print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_over):.2f} dB gained")
 
 # %% [markdown]
 # **What to notice.** Where n tiles overlap, the average of n independent draws has 1/n of the noise power, before any
-# network has done anything. (A network keeps only a part of this gift, because its errors in overlapping tiles are less
-# independent than the noise: [page 12](12_protocols.ipynb).) So only numbers of one protocol can be compared, and every
-# number in this project carries its protocol's name.
+# network is involved. (A network keeps only a part of this gain, because its errors in overlapping tiles are less
+# independent than the noise: [page 12](12_protocols.ipynb).) So only scores of the same protocol can be compared, and
+# every score in this project carries its protocol's name.
 #
 # ## Crops, as the network sees them
 #
-# A whole picture does not fit into a batch, and pictures differ in size. So training takes square crops from random
-# places. Here are the pictures and eight crops.
+# Pictures differ in size, so training takes square crops from random places. Here are the pictures and eight crops.
 
 # %% alt="Contact sheet: ten embedded photographs, from brick and grass to a face, marked train or test"
 shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
@@ -207,18 +206,17 @@ spoilt, originals = patches.batch(8, 0, 1004)
 show([to_array(crop) for crop in (*originals, *spoilt)], ["clean"] * 8 + ["noisy"] * 8, columns=8, side=0.95)
 
 # %% [markdown]
-# **What to notice.** Some pictures are mostly texture (grass, brick), others mostly smooth (the moon, a sky). Noise
-# hides in the first and shows in the second, and an average over pictures mixes both. The crops for denoising lie on
-# their sides and stand on their heads: they are turned and mirrored at random (Section 4.1 of the paper). A square has
-# eight such symmetries, and noise looks the same in all of them. Rain falls downwards, so that crops for de-raining are
-# only mirrored left and right.
+# **What to notice.** Some pictures are mostly texture (grass, brick), others mostly smooth (the moon, a sky). Noise is
+# hidden by texture and visible on smooth areas, and an average over pictures mixes both. Denoising crops are rotated
+# and mirrored at random (Section 4.1 of the paper): a square has eight such symmetries, and noise looks the same in
+# all of them. Rain falls downwards, so deraining crops are only mirrored left to right.
 
 # %% alt="One crop of a coffee cup in its eight symmetries: four turns, each also mirrored"
 coffee = next(picture for picture in shown.train if "coffee" in picture.name)
 middle = datasets.Picture("coffee", np.ascontiguousarray(square(coffee.clean)[-128:, -128:]))
 for rotations in (False, True):
     _, batch = Patches([middle], 128, sigmas=(0,), rotate=rotations).batch(200, 0)
-    turns = torch.unique(batch, dim=0)  # of a picture as large as the crop only the turn is left to chance
+    turns = torch.unique(batch, dim=0)  # a crop as large as the picture differs by its turn alone
     print(f"rotate={rotations}: {len(turns)} different crops")
 expected = [np.rot90(side, k) for side in (middle.clean, middle.clean[:, ::-1]) for k in range(4)]
 assert {to_array(crop).tobytes() for crop in turns} == {array.tobytes() for array in map(np.copy, expected)}
@@ -227,10 +225,10 @@ show(expected, [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in rang
 # %% [markdown]
 # ## Rain
 #
-# Rain800 holds pairs that somebody made with an image editor. Where it is not at hand, photographs get synthetic rain
-# by the same idea: a sparse field of drops, smeared along one direction, is a streak layer R between 0 and 1. There are
-# two ways to lay R over a picture B: "additive", B + R, cut off at white; and "screen", B + R - BR, which never
-# overflows and is used here unless something else is said.
+# The pairs of Rain800 were made with an image editor. Where it is not available, photographs get synthetic rain of the
+# same kind: a sparse field of drops, smeared along one direction, is a streak layer R between 0 and 1. It is laid over
+# a picture B in one of two ways: "additive", B + R, clipped at white; or "screen", B + R - BR, which never exceeds
+# white and is the default here.
 
 
 # %% alt="A rocket without rain and in six synthetic rains: longer, shorter, slanted, denser, added"
@@ -253,15 +251,27 @@ for name, image in rainy.items():
           f"darker anywhere: {'yes' if (image < base - 1e-6).any() else 'no'}")
 
 # %% [markdown]
-# **What to notice.** Noise has mean zero; rain only brightens. A network that makes everything a little darker already
-# gains PSNR, which is one reason to look at SSIM and at pictures, too.
+# **What to notice.** Noise has mean zero, but rain only brightens. A network that darkens everything a little already
+# gains PSNR, which is one reason to look at SSIM and at the pictures, too.
 #
 # ## Noise of a camera
 #
-# White noise is an assumption. In a camera the noise enters in linear light, under a mosaic of colour filters, and is
-# stronger where more light falls. Then the camera interpolates, smooths, sharpens, bends the tone curve and compresses.
+# White noise is an idealisation. In a camera the noise arises in linear light, under a mosaic of colour filters, and is
+# stronger where more light falls. Then the camera interpolates, smooths, sharpens, applies a tone curve and compresses.
 # The paper's SIM1800 was made by such a simulation and never published. Ours, "SIM1800 (rebuilt from BSD500)", is made
-# in the same way by `data_scripts/sim1800.py`. Here is one patch after every stage; the noise is strong.
+# by the same kind of simulation (`data_scripts/sim1800.py`), with another selection of patches. Here is one patch after
+# every stage; the noise is strong.
+#
+# | stage | what it does |
+# |:--|:--|
+# | mosaic | keeps one colour at each pixel, as the filters on the sensor do |
+# | shot noise, read noise | add noise that grows with the light, and noise that does not |
+# | 14 bits | rounds to the levels of the converter |
+# | demosaic | interpolates the two missing colours |
+# | median | removes isolated errors |
+# | bilateral grid | smooths, but not across strong edges |
+# | unsharp mask | sharpens |
+# | sRGB, 8 bits, JPEG | apply the tone curve, round and compress |
 
 # %% alt="One patch after every stage of a simulated camera, from linear light to JPEG"
 cup = next(picture for picture in colour if "coffee" in picture.name)
@@ -275,13 +285,13 @@ seen = {name: picture if picture.dtype == np.uint8 or name == "sRGB"
 show([camera.linear_to_srgb(linear), *seen.values()], ["linear light", *seen])
 
 # %% [markdown]
-# **What to notice.** The dots of the mosaic become blotches of colour in "demosaic", and "median" and "bilateral grid"
-# make fewer and larger ones of them. JPEG adds the edges of its blocks.
+# **What to notice.** The dots of the mosaic become blotches of colour in "demosaic", which "median" and "bilateral
+# grid" merge into fewer and larger ones. JPEG adds the edges of its blocks.
 #
-# Two numbers tell such noise from white noise: how much a pixel's error says about its neighbour's (the correlation of
-# the error with itself, shifted), and how much one channel's error says about another's. White noise of the same
-# strength is measured beside it. Patches of one photograph are not independent samples, so they are averaged first; ±
-# is half a 95% interval over photographs.
+# Two correlations distinguish such noise from white noise: that of a pixel's error with its neighbour's, and that of
+# the errors of two colour channels. White noise of the same strength is measured for comparison. Patches of one
+# photograph are not independent samples, so they are averaged first; ± gives the half-width of the 95% confidence
+# interval over photographs.
 
 # %%
 pairs = datasets.load_or_embedded("sim1800", profiles.datasets(profile)["sim1800"], data)
@@ -315,10 +325,11 @@ errors = [pair.degraded.astype(float) - pair.clean for pair in pairs.test]
 white = [rng.standard_normal(error.shape) * error.std() for error in errors]
 correlated, plain = (interval([statistics(error) for error in of]) for of in (errors, white))
 print(f"{pairs.name}: {len(pairs.test)} test patches of {len({p.name.split('-')[-1] for p in pairs.test})} photographs")
-for i, name in enumerate((*(f"shifted by {lag}" for lag in LAGS), "red and green", "red and blue", "green and blue")):
-    camera_says, white_says = (f"{mean[i]:+.4f}" + (f" ± {half[i]:.4f}" if np.isfinite(half[i]) else "")
-                               for mean, half in (correlated, plain))
-    print(f"{name:16} camera {camera_says}   white {white_says}")
+for i, name in enumerate(("red and green", "red and blue", "green and blue"), len(LAGS)):
+    shown_as = [f"{mean[i]:+.4f}" + (f" ± {half[i]:.4f}" if np.isfinite(half[i]) else "")
+                for mean, half in (correlated, plain)]
+    print("{:16} camera {}   white {}".format(name, *shown_as))
+print("camera, shifted by 1 to 8 pixels:", *(f"{value:.4f}" for value in correlated[0][1:len(LAGS)]))
 
 # %% alt="Correlation of the error with itself, shifted: a camera's falls slowly, white noise's at once to zero"
 fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
@@ -330,12 +341,12 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** A method that was made for white noise averages neighbouring pixels and relies on their errors
-# cancelling. Here neighbouring errors are alike (a correlation of 0.49 at one pixel), so much of the noise survives.
-# Some of the upper curve is no noise at all, but detail that the camera has smoothed away.
+# **What to notice.** A method for white noise averages neighbouring pixels so that their errors cancel. Here
+# neighbouring errors are correlated (0.49 at one pixel), so much of the noise survives. A part of the upper curve is
+# not noise but detail that the camera has smoothed away.
 #
-# The paper's authors picked 1,812 of 25,000 patches by eye, which nobody can repeat. Ours are picked by a rule: not
-# flat, not clipped, and the degraded patch between 19 and 36 dB. What does the rule do?
+# The paper's authors picked 1,812 of 25,000 patches (7%) by eye, for the most realistic look. Ours are picked by a
+# rule: neither flat nor clipped, and the degraded patch between 19 and 36 dB.
 
 # %% alt="Stacked histogram of patches by PSNR: kept, flat, clipped, outside 19 to 36 dB"
 lists = sorted((data_folder(data) / pairs.name).glob("*/list.csv"))
@@ -351,16 +362,22 @@ if rows:
     plt.show()
     everything = [value for of in examined.values() for value in of]
     print(f"{len(everything)} patches examined, mean {np.mean(everything):.2f} dB, spread {np.std(everything):.2f}; "
-          f"kept {len(examined['kept'])}, mean {np.mean(examined['kept']):.2f} dB, "
-          f"spread {np.std(examined['kept']):.2f}")
+          f"kept {len(examined['kept'])} ({len(examined['kept']) / len(everything):.0%}), "
+          f"mean {np.mean(examined['kept']):.2f} dB, spread {np.std(examined['kept']):.2f}\n"
+          f"dropped: {len(examined['clipped'])} clipped, {sum(value < 19 for value in examined['out of band'])} below "
+          f"19 dB, {sum(value > 36 for value in examined['out of band'])} above 36 dB, {len(examined['flat'])} flat")
 else:
     print(f"{pairs.name}: nothing was selected here; build the set with `python -m data_scripts.sim1800`")
 
 # %% [markdown]
-# ## Who may see which picture
+# **What to notice.** The rule keeps 91% of the patches. Most of those dropped are clipped or at the noisy end, and the
+# mean rises by 0.2 dB only. So our set is nearly unselected and the authors' is not: beside other photographs, a second
+# reason why no score on SIM1800 can be compared with theirs.
 #
-# Nothing should be learned from a picture that is measured later. Training and test pictures of BSD500 have no picture
-# in common, pixel for pixel:
+# ## Which pictures are used where
+#
+# Nothing should be learned from a picture that is used for testing. The training and test sets of BSD500 have no
+# picture in common, pixel for pixel:
 
 # %%
 twice = [(train_picture.name, test_picture.name) for test_picture in pictures.test for train_picture in pictures.train
@@ -368,17 +385,18 @@ twice = [(train_picture.name, test_picture.name) for test_picture in pictures.te
 print(f"{len(twice)} in both", *("(training picture {} is test picture {})".format(*names) for names in twice))
 
 # %% [markdown]
-# Rain800 is harder. It has 700 training pairs, but not 700 scenes: most photographs stand there under two different
-# rains. A random split puts the same clean picture into training and validation, so that the validation partly measures
-# memory. The library splits by scene. `data_scripts/scenes.py` has compared all clean halves; its list comes with the
-# project.
+# Rain800 is harder. It has 700 training pairs, but not 700 scenes: about half of the photographs appear with two or
+# more rain patterns. A random split puts the same clean picture into training and validation, so that the validation
+# partly measures memorisation. The library splits by scene, by a list that `data_scripts/scenes.py` made by comparing
+# all clean pictures.
 
 # %%
 with open(datasets.SCENES, newline="") as file:
     listed = list(csv.DictReader(file))
 for split in ("training", "test_syn"):
-    here = [row for row in listed if row["picture"].startswith(split)]
-    print(f"{split}: {len(here)} pairs of {len({row['photograph'] for row in here})} photographs")
+    pairs_of = Counter(row["photograph"] for row in listed if row["picture"].startswith(split))
+    print(f"{split}: {pairs_of.total()} pairs of {len(pairs_of)} photographs, "
+          f"{sum(count > 1 for count in pairs_of.values())} of them with two or more rain patterns")
 views = {row["photograph"]: row["scene"] for row in listed if row["photograph"] != row["scene"]}
 print("the same view, photographed twice:", ", ".join(" and ".join(pair) for pair in views.items()))
 trained = {row["scene"]: row["picture"] for row in listed if row["picture"].startswith("training")}
@@ -387,12 +405,12 @@ print("in training and in the test:", ", ".join(f"{trained[row['scene']]} and {r
 
 # %% [markdown]
 # **What to notice.** One training pair shows the scene of a test pair. It is left out of training and validation here;
-# the 100 test pairs stay what they are, so that a score on them can be compared.
+# the 100 test pairs are unchanged, so that scores on them stay comparable.
 #
-# A search needs three parts where a training needs two, because it learns two things: the weights of the network and
-# its architecture. If both learned from the same pictures, an operation could win by remembering them. So Section 3.3
-# of the paper splits the training pictures, by the shares of its Section 4.1: one half for the weights (Train W), one
-# for the architecture (Train A), and two in a hundred that train nothing and judge (Train V).
+# A search needs three parts where training needs two, because it learns two things: the weights of the network and its
+# architecture. If both learned from the same pictures, an operation could win by memorising them. So the paper
+# (Sections 3.3 and 4.1) splits the training pictures: one half for the weights (Train W), one for the architecture
+# (Train A), and 2% for validation alone (Train V).
 
 # %%
 parts = dict(zip("WAV", split_pictures(pictures.train, seed=0)))
@@ -404,29 +422,13 @@ assert sorted(names) == sorted(picture.name for picture in pictures.train) and l
 print("every training picture in one part, no test picture in any")
 
 # %% [markdown]
-# **What to notice.** Train V is small, so its PSNR says which validation of *one* search was best, and little more. A
-# data set with validation pictures of its own uses those instead.
-#
-# ## The same pictures, the same noise
-#
-# Two people who compare scores must have the same files. So every result carries a content hash, the SHA-256 of the
-# list of the files' SHA-256, which does not depend on the folder. And every method must get the same noise: it is drawn
-# from the seed, `sigma` and the name of the picture, so it is the same on every machine and whichever methods run. A
-# training batch, too, depends on its seed and step alone, which is why an interrupted training goes on as if nothing
-# had happened.
-
-# %%
-stored = {result.dataset: result.data_sha256 for result in runs.all_results(profile)}
-print("content hash of", dataset, (pictures.sha256 or stored[dataset])[:32], "...")
-assert torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=0, name=item.name))
-assert not torch.equal(noisy[50], protocols.add_noise(clean, 50, seed=1, name=item.name))
-assert torch.equal(spoilt, patches.batch(8, 0, 1004)[0])
-print("the same seed, sigma and name: the same noise; the same seed and step: the same batch")
+# **What to notice.** Train V is small: its PSNR can pick the best validation of *one* search, but not compare searches.
+# A data set with validation pictures of its own uses those instead.
 
 # %% [markdown]
-# **What to take away.** A score means nothing without its pictures, its noise and its protocol. Noise that is clipped
-# and rounded is weaker than its name; a camera's noise is not white; overlapping tiles with fresh noise raise PSNR
-# before anything is restored; and a data set may show a scene twice. Further reading: [the BSD500
+# **What to take away.** A score has no meaning without its pictures, its noise and its protocol. Noise that is clipped
+# and rounded is weaker than its nominal `sigma`; a camera's noise is not white; overlapping tiles with fresh noise
+# raise PSNR before anything is restored; and a data set may show a scene twice. Further reading: [the BSD500
 # benchmark](https://doi.org/10.1109/TPAMI.2010.161), [Rain800](https://arxiv.org/abs/1701.05957),
 # [SSIM](https://doi.org/10.1109/TIP.2003.819861) and [the camera's simulator](https://arxiv.org/abs/1904.08825).
 
@@ -434,15 +436,15 @@ print("the same seed, sigma and name: the same noise; the same seed and step: th
 # ## Exercises
 #
 # **1** (medium). Split Rain800's training pairs at random, one in ten for validation. How many validation pairs have a
-# twin in training, and what would a network that remembers its training pictures score on them?
+# twin in training, and what would a network that memorises its training pictures score on them?
 #
 # <details><summary>Solution</summary>
 #
 # A validation pair has a twin in training unless all other pairs of its photograph are in the validation, too. How many
 # pairs a photograph has is in `irnas_lib/data/rain800_scenes.csv`. Over all random splits, 50 of the 70 validation
-# pairs have a twin on average. A network that remembers returns the very clean picture: an error of zero, a PSNR
-# without bound, and a mean over the validation that says nothing of new pictures. A real network remembers a part, and
-# its validation keeps rising while it learns scenes by heart.
+# pairs have a twin on average. A network that memorises returns the clean picture itself: an error of zero, an
+# unbounded PSNR, and a validation mean that shows nothing about new pictures. A real network memorises a part, and its
+# validation score keeps rising while it does.
 #
 # </details>
 #
@@ -466,10 +468,10 @@ print("the same seed, sigma and name: the same noise; the same seed and step: th
 #
 # It falls. Take the `coffee` photograph, the parameters of this page, and five equal ranges of brightness. Right after
 # the sensor the noise has a standard deviation of 14 grey levels in the darkest range and of 27 in the brightest: more
-# light, more variance. In the finished picture it is 19 in the darkest and 13 in the brightest, for the sRGB curve is
-# steep in the dark and stretches the noise there. White noise has 50 in all ranges if its `sigma` is 50.
+# light, more variance. In the finished picture it is 19 in the darkest and 13 in the brightest, because the sRGB curve
+# is steep in the dark and stretches the noise there. White noise has 50 in all ranges if its `sigma` is 50.
 #
-# No check on this page asks about brightness. The histogram beside the normal density, drawn for the camera, would have
+# No check on this page looks at brightness. The histogram beside the normal density, drawn for the camera, would have
 # given a hint: noise of several spreads, mixed, has a higher peak and longer tails than normal noise (excess kurtosis
 # 0.8, where normal noise has 0).
 #

@@ -59,7 +59,7 @@ seeds = 10
 #
 # Networks for pictures are made of a few kinds of layers, and someone has to say which layer goes where. On this page
 # short signals stand in for pictures: sequences of 32 positions in 4 channels. What is true of a convolution along one
-# axis is true of one along two, and it is much faster. A connection between two places of a network, an *edge*, shall
+# axis is true of one along two, and it is much faster. A connection between two places of a network, an *edge*, is to
 # carry one of four operations:
 #
 # | name | what it does | weights |
@@ -98,10 +98,10 @@ def mixed_edge(x, kernels, alpha):
 
 # %% [markdown]
 # The batch norm sees to it that both convolutions return numbers of the same size, whatever their kernels. Without it a
-# convolution could make up for a small $p_k$ by a larger kernel, and $p_k$ would say nothing about how much the
-# operation counts.
+# convolution could make up for a small $p_k$ by a larger kernel, and $p_k$ would not measure how much the operation
+# counts.
 #
-# How decided is a row of logits? The *relative entropy* says so in one number, for $K$ operations:
+# How decided is a row of logits? The *normalised entropy* measures it, for $K$ operations:
 #
 # $$H(p) = -\frac{1}{\log K}\sum_{k=1}^{K} p_k \log p_k$$
 #
@@ -118,7 +118,7 @@ interactive.softmax_explorer(torch.tensor([1.0, 0.0, 0.7, -1.0]), OPERATIONS)
 # ## One edge, with a planted answer
 #
 # Here is a task whose answer we know. Random signals $x$ go through `dil`, with a kernel that is kept secret, and a
-# little noise is added; that is the target $y$. A mixed edge sees $x$ and $y$ and shall find out that it was `dil`. It
+# little noise is added; that is the target $y$. A mixed edge sees $x$ and $y$ and has to find `dil`. It
 # has two kinds of parameters: the kernels of its two convolutions, and $\alpha$. They move in turn, each on its own
 # half of the signals; the next section says why. Each has an optimiser of its own, of the kind that the paper takes:
 # SGD with momentum for the kernels, Adam for $\alpha$. `backward(inputs=[parameter])` computes the gradient of that one
@@ -156,7 +156,7 @@ STYLES = {"conv": "-", "dil": "--", "skip": ":", "none": "-."}
 
 
 def entropy(p):
-    """The relative entropy of weights p, (..., 4): 1 for equal ones, 0 for a decision."""
+    """The normalised entropy of weights p, (..., 4): 1 for equal ones, 0 for a decision."""
     return -(p * p.clamp(min=1e-12).log()).sum(dim=-1) / math.log(p.shape[-1])
 
 
@@ -166,7 +166,7 @@ for name, line in zip(OPERATIONS, torch.stack(steps).T):
 ax.set(xlabel="step", ylabel="weight $p$ of the operation", ylim=(0, 1), title="One edge; the planted answer is dil")
 ax.legend(ncols=4, fontsize=8)
 plt.show()
-print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.2f}" for i in (1, 50, 100)])
+print("normalised entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.2f}" for i in (1, 50, 100)])
 
 # %% [markdown]
 # **What to notice.** Gradient descent has found the operation. But first the weight of `dil` falls, and `none` leads by
@@ -176,7 +176,7 @@ print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.
 #
 # ## Two problems, one inside the other
 #
-# What is it that we want? Not the $\alpha$ that fits the training data best together with the kernels $w$, for then the
+# What do we want? Not the $\alpha$ that fits the training data best together with the kernels $w$, for then the
 # operation with most weights would win by fitting the noise. We want the architecture whose *trained* network does best
 # on data that it has not been trained on. That is a problem within a problem, a *bilevel* one, with one half of the
 # data, $W$, for the weights and the other half, $A$, for the architecture:
@@ -198,7 +198,7 @@ print("relative entropy after 1, 50 and 100 steps:", [f"{entropy(steps[i - 1]):.
 #
 # This is the *second-order* version, so called for the second derivatives in it. The *first-order* version sets $\xi =
 # 0$: the second term goes, $w'$ is $w$, and a step of $\alpha$ takes the weights as they are. It is what the loop above
-# does, what IR-NAS does, and what page 3 does, for it needs one pass through the network where second order needs
+# does, what IR-NAS does, and what page 3 does, because it needs one pass through the network where second order needs
 # several. What does it lose? The smallest example, from the DARTS paper, has one weight and one architecture parameter:
 #
 # $$\mathcal{L}_W = w^2 - 2 \alpha w + \alpha^2 = (w - \alpha)^2, \qquad \mathcal{L}_A = \alpha w - 2 \alpha + 1$$
@@ -223,9 +223,9 @@ ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **What to notice.** First order stops at a point where neither $w$ nor $\alpha$ wants to move, and which is not the
-# answer. Here nothing but the path through the weights tells $\alpha$ to go down to 1. In a search the direct term says
-# much more than in this example, which was made to show the difference. Whether first order is good enough has to be
+# **What to notice.** First order stops at a point where both gradients vanish and which is not the answer. Here only
+# the term through the weights moves $\alpha$ down to 1. In a search the direct term carries much more information than
+# in this example, which was made to show the difference. Whether first order is good enough has to be
 # tried; on the task below it is.
 #
 # ## A cell
@@ -237,7 +237,7 @@ plt.show()
 #
 # $$n_i = \sum_{s \text{ before } n_i} O_{s \to n_i}(s), \qquad \text{output} = [n_1, n_2]$$
 #
-# So there are five edges, and $\alpha$ is a table of five rows and four columns. The cells that can come out are the
+# So there are five edges, and $\alpha$ is a table of five rows and four columns. The cells that can be found are the
 # *search space*. We plant one of them: the secret network is the very same function with an $\alpha$ that is decided.
 # All four operations occur in it; the drawing shows the four edges that are not `none`.
 
@@ -276,8 +276,8 @@ drawing.draw_cell(Genotype([[("conv", "p2"), ("skip", "p1")], [("dil", "p1"), ("
 
 # %% [markdown]
 # The search is the loop of the single edge again, with two things added. A **warm-up**: in the first steps only the
-# kernels move. And a third, small part of the signals, V, for *validation*: it moves nothing and says how good the
-# mixed cell is. The search notes what we want to see, every ten steps.
+# kernels move. And a third, small part of the signals, V, for *validation*: it trains nothing and measures how good
+# the mixed cell is. The search records what we want to see, every ten steps.
 #
 # One search may succeed by luck, so ten run at once, each with a planted network, signals and first kernels of its own.
 # `torch.vmap` turns a function of one cell into a function of many. Their losses are added only after each has been
@@ -292,11 +292,12 @@ def losses(x, y, kernels, alpha):
     return ((cells(x, kernels, alpha) - y) ** 2).mean(dim=(1, 2, 3))
 
 
-def search(signals=256, noise=0.1, warmup=100, steps=200, alpha_rate=0.1, halves=True, alpha=None):
+def search(signals=256, noise=0.1, warmup=100, steps=200, alpha_rate=0.1, fresh=256, alpha=None):
     """Searches `seeds` times: `warmup` steps of the kernels alone, then `steps` of the kernels and alpha in turn.
 
-    halves: whether alpha learns from A, and not from W as the kernels do. alpha: what to begin with, (S, 5, 4), instead
-    of zeros. Returns kernels, alpha, and the history: {"step", "W", "V", "p"}, lists with an entry for every ten steps.
+    fresh: how many signals of A alpha learns from; 0: from those of W, as the kernels do. alpha: what to begin with,
+    (S, 5, 4), instead of zeros. Returns kernels, alpha, and the history: {"step", "W", "V", "p"}, lists with an entry
+    for every ten steps.
     """
     x, y = (torch.stack(parts) for parts in zip(*(problem(seed, signals, noise) for seed in range(seeds))))
     kernels = torch.stack([random_kernels(torch.Generator().manual_seed(1000 + seed), len(EDGES), 2)
@@ -305,7 +306,7 @@ def search(signals=256, noise=0.1, warmup=100, steps=200, alpha_rate=0.1, halves
     of_weights = torch.optim.SGD([kernels], lr=0.025, momentum=0.9)
     of_alpha = torch.optim.Adam([alpha], lr=alpha_rate)
     part_w, part_v = slice(0, signals), slice(signals + 256, signals + 384)
-    part_a = slice(signals, signals + 256) if halves else part_w
+    part_a = slice(signals, signals + fresh) if fresh else part_w
     generator, history = torch.Generator().manual_seed(0), {"step": [], "W": [], "V": [], "p": []}
 
     def step(optimizer, parameter, part):
@@ -397,7 +398,7 @@ draw_weights(history, "With a warm-up of 100 steps: the weight of the planted op
 
 # %% [markdown]
 # **What to notice.** In every panel the five lines are flat during the warm-up and then climb. `skip` is the fastest,
-# for it has nothing to learn. The slowest is `conv` from `n1` to `n2` (the thick line): its input `n1` is itself a
+# because it has nothing to learn. The slowest is `conv` from `n1` to `n2` (the thick line): its input `n1` is itself a
 # mixture that still changes. Every edge has decided for the planted operation, though on the last edge of search 3 with
 # little more than half of the weight.
 #
@@ -407,11 +408,14 @@ draw_weights(history, "With a warm-up of 100 steps: the weight of the planted op
 #
 # ## Without a warm-up
 #
-# The same ten tasks, the same number of steps of $\alpha$, only the warm-up is gone.
+# The same ten tasks and the same number of steps of $\alpha$, without the warm-up. The kernels then have 200 steps
+# instead of 300, so longer searches are the control.
 
 # %% alt="Ten small plots without a warm-up: the planted operations of most edges stay low"
 _, alpha_cold, cold = search(warmup=0)
-print(f"without a warm-up the planted cell is found in {found(alpha_cold)} of {seeds} searches")
+print(f"without a warm-up the planted cell is found in {found(alpha_cold)} of {seeds} searches,")
+for longer in (300, 600):
+    print(f"with {longer} steps of both in {found(search(warmup=0, steps=longer)[1])}")
 draw_weights(cold, "Without a warm-up: the weight of the planted operation on each edge")
 
 # %% [markdown]
@@ -447,16 +451,17 @@ plt.show()
 # the race is unfair: the gradient that reaches a kernel is multiplied by the weight $p$ of its operation, so that a
 # convolution with a small weight also learns slowly. Some edges come back: after about 110 steps the planted
 # convolution leads on average. On others the wrong convolution, or `skip`, is still ahead at the end. The warm-up lets
-# all operations learn at the same weight before any of them is judged.
+# all operations learn at the same weight before any of them is judged. More steps do not replace it: with as many
+# steps of the kernels as with the warm-up, two searches find the planted cell, and with twice as many, four.
 #
 # It also depends on how fast $\alpha$ may move against the kernels. With a tenth of its learning rate, seven of these
 # ten searches found the planted cell without a warm-up (exercise 3).
 #
 # ## When skip connections take over
 #
-# It is the best known failure of differentiable search: the cell that comes out holds little but skip connections (see
+# The best known failure of differentiable search is a cell of little but skip connections (see
 # [DARTS+](https://arxiv.org/abs/1909.06035), [Robust DARTS](https://arxiv.org/abs/1909.09656)). Two causes are often
-# named: searching for too long, and convolutions that overfit. We can try both. The targets now have much noise (its
+# named: searching for too long, and convolutions that overfit. Here is the second. The targets now have much noise (its
 # standard deviation is 2, while each edge contributes about 1), and the kernels have 1 to 16 signals to learn from;
 # $\alpha$ still has its 256.
 
@@ -478,42 +483,45 @@ axes[1].set(xlabel="step", ylabel="mean weight of skip", ylim=(0, 0.6), title="O
 axes[1].legend(fontsize=8)
 plt.show()
 for count in counts:
-    print(f"{count:2} signal(s): {np.sum(skips[count]):2} of {3 * seeds} such edges are skip; "
-          f"planted cell found in {found(scarce[count][1])} of {seeds}")
+    jumped, last = on_convolutions(scarce[count][2])[[10, -1], 2]  # ten steps after the warm-up, and at the end
+    print(f"{count:2} signal(s): {np.sum(skips[count]):2} of {3 * seeds} such edges are skip; planted cell found in "
+          f"{found(scarce[count][1])} of {seeds};\n"
+          f"              weight of skip {jumped:.2f} after step 110, {last:.2f} at the end")
 
 # %% [markdown]
 # **What to notice.** The fewer signals there are for the kernels, the more convolutions give way to `skip`. With one or
 # two signals a kernel learns the noise of these; on the signals of A it is then worse than `skip`, which cannot
-# overfit. So $\alpha$ is not wrong: of the trained operations that it can choose from, `skip` is the best. It is the
-# training that was too poor.
+# overfit. So $\alpha$ is not wrong: of the trained operations that it can choose from, `skip` is the best. The poor
+# part was the training of the kernels.
 #
-# The other cause we could **not** produce. `skip` jumps ahead in the first ten steps of $\alpha$; over the 190 steps
-# after that its weight rises by a few hundredths with one signal, hardly changes with two and four, and falls with 16.
-# Our kernels are small, 48 numbers each, and little is left for them to learn after the warm-up. What is reported of
-# large networks over many epochs does not happen in this toy.
+# Searching for longer is no cause here. `skip` jumps ahead in the first ten steps of $\alpha$; over the 190 steps after
+# that its weight stays at 0.48 with one signal, changes by 0.02 at most with two and four, and falls with 16. Our
+# kernels are small, 48 numbers each, and little is left for them to learn after the warm-up.
 #
 # ## Why two halves
 #
-# Let $\alpha$ learn from the same four signals as the kernels, and not from A. Then an operation can win by fitting
-# noise. Look at the edge that was planted as `none`, where any operation but `none` is wrong.
+# Let $\alpha$ learn from the same four signals as the kernels. Then an operation can win by fitting noise. Look at the
+# edge that was planted as `none`, where any operation but `none` is wrong. Four fresh signals are the control: as few,
+# but unseen.
 
 # %%
-same = search(signals=4, noise=2.0, halves=False)
+few_fresh, same = (search(signals=4, noise=2.0, fresh=fresh) for fresh in (4, 0))
 empty, through = PLANTED.index("none"), PLANTED.index("skip")
-print("                   weight of a planted none   of a planted skip   cell found")
-for title, (_, alpha_few, _) in (("alpha learns from A", scarce[4]), ("alpha learns from W", same)):
+print("                                   weight of a planted none   of a planted skip   cell found")
+for title, (_, alpha_few, _) in (("alpha learns from 256 fresh signals", scarce[4]),
+                                 ("from 4 fresh signals", few_fresh), ("from the 4 of the kernels", same)):
     p = alpha_few.softmax(dim=-1)
-    print(f"{title}{p[:, empty, 3].mean():25.2f}{p[:, through, 2].mean():20.2f}   {found(alpha_few):3} of {seeds}")
+    print(f"{title:35}{p[:, empty, 3].mean():25.2f}{p[:, through, 2].mean():20.2f}   {found(alpha_few):3} of {seeds}")
 
 # %% [markdown]
-# **What to notice.** On the signals that it was trained on, a convolution is never worse than nothing. Only signals
-# that the kernels have not seen can say that an edge had better be empty. This is what the split of the training
-# pictures on page 3 is for.
+# **What to notice.** On the signals that it was trained on, a convolution is never worse than nothing. Signals that the
+# kernels have not seen show that an edge is better left empty, even if there are only four of them. More of them help:
+# the planted cell is found in 6 of 10 searches instead of 3. This is why page 3 splits the training pictures.
 #
 # ## The mixture is not the cell
 #
-# During the search all operations are there at once; afterwards each edge has one or none. How much does the step from
-# the one to the other cost? Three losses on the validation signals: of the mixed cell; of the decoded cell with the
+# During the search all operations are there at once; afterwards each edge has one or none. How much does this step
+# cost? Three losses on the validation signals: of the mixed cell; of the decoded cell with the
 # kernels that the search has left; and of the decoded cell trained anew, which is what page 5 does with the network of
 # page 3. Once for our search, and once with the learning rate of $\alpha$ that the paper prints, 0.001, which is a
 # hundredth of ours.
@@ -547,11 +555,12 @@ plt.show()
 # %% [markdown]
 # **What to notice.** Decoding makes the loss worse in both searches: the kernels have learned to work as parts of a
 # mixture. Training anew brings the first one down to nearly the noise, because its cell is the right one. The slow one
-# has hardly moved within 200 steps: its rows are nearly flat, and which operation is ahead by a hair is partly luck.
+# has hardly moved within 200 steps: its rows are nearly flat, and which operation is narrowly ahead is partly chance.
 # Training repairs kernels, but not a wrong choice.
 #
-# An optimiser such as Adam moves a logit by roughly its learning rate in each step; so the rate times the number of
-# steps says roughly how far $\alpha$ can have come. When you read about a search, look for these two numbers.
+# Adam moves a logit by about its learning rate in each step *at most*: less where the gradients of different batches
+# disagree. So the rate times the number of steps bounds how far $\alpha$ can have come. When you read about a search,
+# look for these two numbers.
 #
 # ## Widths are chosen in the same way
 #
@@ -573,8 +582,8 @@ for path, probability in paths.items():
 print(f"sum of all paths   {sum(paths.values()):.3f}")
 
 # %% [markdown]
-# In the real network the probabilities of a move depend on where one is, and then the best move at every layer need not
-# give the best path. [Page 4](04_viterbi_decoding.ipynb) finds the best path by Viterbi's algorithm.
+# In the real network the probabilities of a move depend on the width that it leaves, and the best move at every layer
+# need not give the best path. [Page 4](04_viterbi_decoding.ipynb) finds the best path by Viterbi's algorithm.
 #
 # ## From here to the paper's search
 #
@@ -593,7 +602,7 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 #
 # - A softmax turns the choice of an operation into numbers that have a gradient.
 # - Weights and architecture move in turn, on different halves of the data. First order ignores that the architecture
-#   acts on the weights too; it is an approximation, and on this task it is good enough.
+#   acts on the weights too; on this task the approximation is good enough.
 # - Without a warm-up, `skip` takes an early lead over convolutions that have not learned anything yet, and many edges
 #   end on the wrong operation: 1 of 10 searches finds the planted cell.
 # - Convolutions that overfit lose against `skip`. That is a verdict on their training, not on them.
@@ -602,12 +611,12 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 # ## Exercises
 #
 # **1** (easy). By how much must one logit be ahead of three equal ones before its weight is 0.9? How many steps does
-# that take if Adam raises it by 0.1 a step and lowers the others by 0.1?
+# that take at least, if Adam raises it by 0.1 per step and lowers the others by 0.1?
 #
 # <details><summary>Solution</summary>
 #
-# $p = e^d / (e^d + 3) = 0.9$ gives $e^d = 27$ and $d = \log 27 = 3.3$. The difference grows by 0.2 a step, so that it
-# takes about 17 steps. At the paper's rate of 0.001 it would take about 1,650.
+# $p = e^d / (e^d + 3) = 0.9$ gives $e^d = 27$ and $d = \log 27 = 3.3$. The difference grows by 0.2 per step, so it
+# takes at least 17 steps. At the paper's rate of 0.001 it takes at least 1,650.
 #
 # </details>
 #
@@ -622,14 +631,14 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 #
 # </details>
 #
-# **3** (medium). Run `search(warmup=0, alpha_rate=0.01)` and `search(warmup=0, steps=600)`, and count with `found`.
-# Does a slower or a longer search make up for the missing warm-up?
+# **3** (medium). Run `search(warmup=0, alpha_rate=0.01)`, and count with `found`. Why does a slower $\alpha$ help more
+# than a longer search does?
 #
 # <details><summary>Solution</summary>
 #
-# In our run: 7 of 10 with the slower $\alpha$, 4 of 10 with three times the steps, against 1 of 10. A slow $\alpha$
-# gives the kernels time, which is a warm-up by another name. More steps help some edges that were nearly right; on
-# others the weight of the planted convolution is so small that its kernel hardly learns.
+# In our run: 7 of 10 with the slower $\alpha$, against 4 of 10 with three times the steps and 1 of 10 with neither. A
+# slow $\alpha$ gives the kernels time, which is a warm-up by another name. More steps help some edges that were nearly
+# right; on others the weight of the planted convolution is so small that its kernel hardly learns.
 #
 # </details>
 #

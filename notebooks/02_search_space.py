@@ -13,9 +13,8 @@
 # %% [markdown]
 # # 2. The search space
 #
-# **What you will learn.** What there is to be found before anything is searched: six operations, cells, a supernet of
-# three widths. How many networks that is, how Eq. 2 makes a choice among operations differentiable, why Eq. 5 needs
-# less memory than Eq. 6, and where the parameters sit.
+# **What you will learn.** What can be found: six operations, cells, and a supernet of three widths; how many networks
+# that makes; why Eq. 5 needs less memory than Eq. 6; and where the parameters are.
 #
 # **Why it matters.** A search can only find what its space holds. In this one the widths decide the size of a network,
 # and one cell is used everywhere.
@@ -55,7 +54,7 @@ task = "denoising"
 torch.manual_seed(0)
 layers, nodes, channels = {"denoising": (4, 5, 1), "deraining": (3, 4, 3)}[task]
 width = 10
-print(f"{task}: L = {layers} layers, N = {nodes} nodes a cell, basic width W = {width}, {channels} channel")
+print(f"{task}: L = {layers} layers, N = {nodes} nodes per cell, basic width W = {width}, {channels} channel")
 
 # %% [markdown]
 # ## Six operations
@@ -72,10 +71,10 @@ print(f"{task}: L = {layers} layers, N = {nodes} nodes a cell, basic width W = {
 # | `skip` | returns its input | 0 |
 # | `none` | returns zero | 0 |
 #
-# `def` asks another 3x3 convolution, for every pixel, where each of its nine taps should look (offsets) and how much it
-# should count (masks): 54 numbers, 18 shifts and 9 masks for each of two groups of channels.
+# In `def` another 3x3 convolution predicts, for every pixel, where each of the nine taps reads (offsets) and how much
+# it counts (masks): 54 numbers, 18 offsets and 9 masks for each of two groups of channels.
 #
-# Compare the formulas with what is built.
+# The formulas agree with what is built:
 
 
 # %%
@@ -96,11 +95,10 @@ for c in (width, 2 * width, 4 * width):
     print(f"{c:<6}" + "".join(f"{n:8,}" for n in counted) + f"{sum(counted):11,}")
 
 # %% [markdown]
-# **What to notice.** `def` is the most expensive everywhere, and at small C by far: predicting where to look
-# costs more than looking. `sep` is the cheapest that learns. Nothing in the search charges for parameters.
+# **What to notice.** `def` has the most parameters, at small C by far: predicting the offsets costs more than the
+# convolution. `sep` has the fewest of those that learn. The search loss does not penalise parameters.
 #
-# What does each operation see? Ask which input pixels the middle output pixel depends on: its gradient says
-# so.
+# Which input pixels does the middle output pixel depend on? Its gradient shows them.
 
 
 # %% alt="Which input pixels each of the six operations sees, and a deformable one whose offsets moved"
@@ -126,9 +124,10 @@ for ax, (name, module) in zip(axes.flat, (modules | {"def, offsets moved": moved
 plt.show()
 
 # %% [markdown]
-# **What to notice.** At the start `def` looks where `conv` looks: its offsets begin at zero. Once they have
-# moved, it looks elsewhere, and elsewhere for every pixel. `dil` reaches further than `conv` with the same number of
-# weights, and leaves pixels out.
+# **What to notice.** At the start `def` reads the same pixels as `conv`, because its offsets begin at zero. Once they
+# have moved, a tap lies between four pixels, which it interpolates, and the two groups of channels have offsets of
+# their own: so nine taps reach many more than nine pixels, and others for every output pixel. `dil` reaches further
+# than `conv` with the same number of weights, and leaves pixels out.
 
 # %% [markdown]
 # ## A cell: which inputs, which operations
@@ -143,32 +142,30 @@ print(", ".join(f"{source} → {node}" for source, node in search_space.edges(3)
 drawing.draw_supercell(cell)
 
 # %% [markdown]
-# Choosing is not differentiable; mixing is. This is the idea of [DARTS](https://arxiv.org/abs/1806.09055): every edge
-# computes all six operations $O^1, \dots, O^6$ and adds them up with weights $\alpha$. With $x_{l,i}$ for node i of the
-# cell in layer l, and $h_{l-2}$ and $h_{l-1}$ for the cell's two inputs, every node adds up its edges,
+# With $x_{l,i}$ for node i of the cell in layer l, and $h_{l-2}$ and $h_{l-1}$ for the cell's two inputs, every node
+# adds up its edges:
 #
 # $$x_{l,i} = \sum_{x_j \in I_{l,i}} O_{j \rightarrow i}(x_j), \qquad
 # I_{l,i} = \{h_{l-2},\ h_{l-1},\ x_{l,1},\ \dots,\ x_{l,i-1}\}, \tag{1}$$
 #
-# an edge is a mixture,
+# Eq. 2, derived on [page 1b](01b_search_from_scratch.ipynb), reads with the paper's indices:
 #
-# $$O_{j \rightarrow i}(x_j) = \sum_{k=1}^{6} \alpha_{j \rightarrow i}^k\, O^k(x_j), \qquad
-# \alpha_{j \rightarrow i}^k = \frac{e^{a^k}}{\sum_m e^{a^m}}, \tag{2}$$
+# $$O_{j \rightarrow i}(x_j) = \sum_{k=1}^{6} p_{j \rightarrow i}^k\, O^k(x_j), \qquad
+# p_{j \rightarrow i}^k = \frac{\exp \alpha_{j \rightarrow i}^k}{\sum_m \exp \alpha_{j \rightarrow i}^m}. \tag{2}$$
 #
-# and the cell's output is all its nodes, one behind the other:
+# The cell's output is the concatenation of its nodes:
 #
 # $$h_l = \mathrm{Cell}(h_{l-1}, h_{l-2}) = \mathrm{Concat}\{x_{l,1},\ \dots,\ x_{l,N}\}. \tag{3}$$
 #
-# The paper takes the softmax over raw numbers $a$ from DARTS without writing it out. It calls the weights alpha; in
-# code, here and on the other pages, `alpha` is the table of the raw numbers, the *logits*, and its softmax are the
-# *weights*. `forward` of the library's plain version is called with the weights:
+# The paper writes alpha for the weights and leaves the softmax to [DARTS](https://arxiv.org/abs/1806.09055). On all
+# pages and in the code, $\alpha$ are the *logits* and $p$, their softmax, the *weights*. `forward` of the library's
+# plain version takes the weights:
 
 # %%
 print(inspect.getsource(supercell.PlainSupercell.forward))
 
 # %% [markdown]
-# Do it by hand for the first node, n1 = O(p2) + O(p1), and compare. The weights of an edge are a softmax over
-# its six raw numbers: positive, and one in sum.
+# The first node by hand, n1 = O(p2) + O(p1), for comparison. The weights of an edge are positive and sum to one.
 
 # %%
 for fan in cell.fans.values():  # offsets begin at zero; move them, so that the comparison means something
@@ -185,9 +182,9 @@ difference = (n1 - plain(p2, p1, weights)[:, :width]).abs().max().item()
 print(f"by hand and PlainSupercell differ by {difference:.1e}")
 
 # %% [markdown]
-# Edge by edge, the paper's supernet is 1,320 operations, with 1,760 small convolutions in them (`sep` has four, `def`
-# two). All edges that leave one state begin with the same ReLU of it, so `Supercell`, which the search runs, computes
-# each operation once for all of them. Same parameters, same function, other order of summation:
+# Edge by edge, the paper's supernet has 1,320 operations with 1,760 small convolutions (`sep` has four, `def` two). All
+# edges out of one state begin with the same ReLU of it, so `Supercell`, which the search runs, computes each operation
+# once for all of them. The parameters and the function are the same; only the order of summation differs:
 
 # %%
 edges, supernet_cells = len(search_space.edges(nodes)), sum(len(search_space.levels(i + 1)) for i in range(layers))
@@ -199,8 +196,8 @@ print(f"{count(cell):,} and {count(plain):,} parameters; outputs differ by {diff
 assert count(cell) == count(plain) and difference < 1e-3
 
 # %% [markdown]
-# There is *one* table alpha for all cells of a supernet, one row an edge. It begins flat. All that the search decides
-# about a cell is in a table like the right one (here: random numbers).
+# All cells of a supernet share *one* table alpha, with one row per edge. It begins flat. All that the search decides
+# about a cell is in a table like the right one (here of random numbers).
 
 # %% alt="Two tables of softmaxed alpha, nine edges by six operations: untouched, all equal; an example, uneven"
 raw = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS))
@@ -228,11 +225,11 @@ drawing.draw_cell(genotype)
 
 
 # %% [markdown]
-# **What to notice.** A row that is nearly flat and a row that is nearly decided decode alike. And two edges
-# are kept at every node even where `none` was the strongest of all.
+# **What to notice.** A nearly flat row and a nearly decided one can decode to the same operation. And every node keeps
+# two edges even where `none` has the largest weight.
 #
-# How many compact cells are there? Node i has i + 1 states before it, keeps two of them, and on each one of
-# five operations.
+# How many compact cells are there? Node i has i + 1 states before it, of which it keeps two, each with one of five
+# operations.
 
 # %%
 def cells(nodes):
@@ -248,20 +245,20 @@ for n in range(1, nodes + 1):
 # %% [markdown]
 # ## A supernet: which widths
 #
-# Every layer offers up to three cells, of widths W, 2W and 4W: levels 0, 1 and 2. What a layer hands on is the outputs
-# of all of them,
+# Every layer offers up to three cells, of widths W, 2W and 4W: levels 0, 1 and 2. The grid of layers and levels is
+# called a *trellis*, and one level per layer is a *path* through it. The output of a layer is that of all its cells,
 #
 # $$h_l = \{h_l^0,\ h_l^1,\ h_l^2\}, \qquad h_l^i \text{ of } 2^i N W \text{ channels}. \tag{4}$$
 #
-# The stem counts as level 0, and a path moves by one level at most, so layer 1 has two of the three. Figure 2, left,
-# from the object itself:
+# Two convolutions, the *stem*, come before the first layer and count as level 0. A path moves by one level at most, so
+# layer 1 has two of the three. Figure 2, left, from the object itself:
 
 # %% alt="Graph of the supernet: stem, four layers of up to three widths, transitions between neighbouring widths"
 supernet = Supernet(layers, nodes, width, channels)
 drawing.draw_supernet(supernet)
 
 # %% [markdown]
-# Where do its parameters sit?
+# Where are its parameters?
 
 # %%
 parts = {"start (two 3x3 convolutions)": count(supernet.stem) + count(supernet.widen),
@@ -279,13 +276,13 @@ if task == "denoising":
     assert total == 6_485_827  # worked out on paper, part by part
 
 # %% [markdown]
-# **What to notice.** The search is about the last line: a handful of numbers, against millions of weights
-# that it needs only to judge them.
+# **What to notice.** The search is for the few numbers of the last line. The millions of weights serve only to evaluate
+# them.
 #
 # ## Beta: where a path goes next
 #
-# One row for each cell that feeds another, one column for each move. A softmax over the moves that exist
-# makes each row a probability, and a path a walk through the layers.
+# Beta has one row for each cell that feeds another and one column for each move. A softmax over the allowed moves turns
+# each row into probabilities. Choosing one move per layer gives a path.
 
 # %%
 probabilities = search_space.move_log_probabilities(supernet.beta).exp().tolist()
@@ -294,19 +291,20 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
     print(f"{layer:10}, {level}      " + "".join(f"{p:9.3f}" if p else f"{'-':>9}" for p in row))
 
 # %% [markdown]
-# **What to notice.** Nothing has been learned yet, and still the rows differ: level 1 has three ways on, levels 0 and 2
-# have two. [Notebook 4](04_viterbi_decoding.ipynb) shows what that does to the most probable path.
+# **What to notice.** The rows differ before anything is learned: three moves lead out of level 1, and two out of levels
+# 0 and 2. [Page 4](04_viterbi_decoding.ipynb) shows how this affects the most probable path.
 #
 # Eq. 5 uses these numbers to *mix*:
 #
 # $$h_l^i = C_l^i\Big(\sum_{k=i-1}^{i+1} \beta_k^i\, f_{l-1}^k,\ f_{l-2}^i\Big), \tag{5}$$
 #
-# where $\beta_k^i$ is the weight of the move from level k to level i. For the cell of level 1 in layer 2, $C_2^1$:
+# where $\beta_k^i$ is the probability of the move from level k to level i (in the code `beta` holds the logits). For
+# the cell of level 1 in layer 2, $C_2^1$:
 #
-# - Its first input are the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
-#   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added up.
-# - Its second input is the output two layers back, at the cell's own level, through a 1x1 of its own. In the first
-#   layers there may be no such level yet; then the widest that there is serves. Here it is the output of the stem.
+# - Its first input combines the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
+#   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added.
+# - Its second input is the output two layers back, at the cell's own level, through a 1x1 of its own. Where the first
+#   layers lack that level, the widest one available is used: here the output of the stem.
 # - Both go through **one** cell.
 
 # %% alt="Two outputs of layer 1 are added, weighted with beta; with the stem they feed one cell" tags=["hide-input"]
@@ -321,7 +319,7 @@ for source, channels_of, factor in (("h₁¹", 16, "β₁¹"), ("h₁⁰", 8, "�
 graph.node("stem", "stem: 8 channels")
 graph.node("1x1 stem", "1×1, 8 → 8")
 graph.node("sum", "+", shape="circle")
-graph.node("cell", "cell C₂¹: 8 channels a node", style="filled", fillcolor=drawing.CELL)
+graph.node("cell", "cell C₂¹: 8 channels per node", style="filled", fillcolor=drawing.CELL)
 graph.node("out", "h₂¹: 16 channels")
 for ends, label in ((("sum", "cell"), "p1"), (("stem", "1x1 stem"), ""), (("1x1 stem", "cell"), "p2"),
                     (("cell", "out"), "")):
@@ -329,8 +327,8 @@ for ends, label in ((("sum", "cell"), "p1"), (("stem", "1x1 stem"), ""), (("1x1 
 graph
 
 # %% [markdown]
-# By hand, in a supernet of basic width 4 with two nodes a cell (no batch norm of a supernet has weights: they neither
-# scale nor shift):
+# By hand, in a supernet of basic width 4 with two nodes per cell (the batch norms of a supernet have no weights: they
+# neither scale nor shift):
 
 # %%
 small = Supernet(layers=2, nodes=2, width=4, channels=1)
@@ -346,18 +344,18 @@ library = layer(before, last, weights, beta)[1]
 print(f"by hand and the library differ by {(by_hand - library).abs().max().item():.1e}")
 
 # %% [markdown]
-# **What to notice.** Beta is normalised over where a path *leaves to*, not over what arrives; the paper does not say
-# which, and this is the reading of this project. So the weights that meet in a cell need not sum to one; the batch
-# norms inside the cell even out most of that.
+# **What to notice.** Beta is normalised over the moves *out of* a cell. The paper does not say so; Auto-DeepLab, from
+# which the search for widths comes, and the authors' program do it this way. So the weights that meet in a cell need
+# not sum to one; the batch norms inside the cell compensate for most of that.
 #
 # ## Eq. 5 against Eq. 6: one cell per level, or one per incoming edge
 #
-# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the idea of the trellis comes, gives every incoming path
-# a cell of its own and adds up their outputs:
+# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), gives every incoming path a cell of its own and adds their
+# outputs:
 #
 # $$h_l^i = \sum_{k=i-1}^{i+1} \beta_k^i\, C_l^{ik}\big(f_{l-1}^k,\ f_{l-2}^i\big). \tag{6}$$
 #
-# Eq. 5 adds up first. How many cells does that save?
+# Eq. 5 adds first. How many cells does that save?
 
 # %%
 by_edge = Supernet(layers, nodes, width, channels, sharing="edge")
@@ -367,10 +365,10 @@ for shared, separate in zip(supernet.layers, by_edge.layers):
 print(f"weights in cells: {parts['cells']:,} against {sum(count(layer.cells) for layer in by_edge.layers):,}")
 
 # %% [markdown]
-# **What to notice.** Three levels have seven ways in between them, not nine: a path moves by one level at most. So even
-# a layer far from the start saves a factor 7/3, and the first layers less. What fills the memory of a training step is
-# what every cell keeps for the way back, and that goes with the number of cells; the paper's "three times" counts
-# generously. [Notebook 11](11_efficiency.ipynb) measures it.
+# **What to notice.** Seven moves lead into three levels, not nine, because a path moves by one level at most. So a
+# layer far from the start saves a factor of 7/3, and the first layers less; the paper states three. Most of the memory
+# goes to activations stored for the backward pass, and these grow with the number of cells. [Page
+# 11](11_efficiency.ipynb) measures it.
 #
 # ## How large is the space?
 #
@@ -381,14 +379,14 @@ paths = decode.all_paths(layers)
 print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes):.1e} architectures")
 
 # %% [markdown]
-# At one GPU-minute each, nobody tries them all; this is why the space was made differentiable.
+# They are too many to train one by one; this is why the space was made differentiable.
 #
-# ## What comes out: a compact network
+# ## The result: a compact network
 #
-# Two 3x3 convolutions (the stem), one cell a layer at the widths of one path, and an ASPP: convolutions of growing
-# dilation beside each other. A decoder joins the ASPP with the last cell of the narrowest width, through a 1x1, and
-# makes the picture; it is from the authors' program, the text does not mention it. Figure 2, right, for the
-# architecture that the paper publishes:
+# It has the stem, one cell per layer at the widths of one path, and an ASPP (atrous spatial pyramid pooling: parallel
+# convolutions of growing dilation). A decoder combines the ASPP with the last cell of the narrowest width, through a
+# 1x1, and makes the picture; it comes from the authors' program, and the text does not mention it. Figure 2, right, for
+# the architecture that the paper publishes:
 
 # %% alt="Graph of the published network: stem, four cells on one path of widths, ASPP, decoder"
 published = PUBLISHED[task, "IR-NAS"]
@@ -399,11 +397,11 @@ print(f"path {levels}, W = {published.width}: {systems.parameter_count(network):
 drawing.draw_network(network)
 
 # %% [markdown]
-# The paper prints the cell and, for denoising, a size, but not the width W of the final network. Its Figure 6 (a) draws
-# the path. Of that drawing we have only what the text says: the cell closest to the output is the widest. So the path
-# is inferred. With W = 20, as the authors' program trains it, build every path with the published cell and see which
-# would be printed as 0.63 (in units of 2^20, as the authors counted): 0,0,0,1 alone, which has the widest cell last.
-# (Other widths have other paths of that size, such as 0,1,1,2 at W = 11.)
+# The paper prints the cell and, for denoising, a size of 0.63M parameters, but not the width W of the final network. We
+# could not read the path off its Figure 6 (a), which we do not have. We infer it: of all 29 paths at W = 20, the width
+# in the authors' program, only 0,0,0,1 has 0.63M parameters (in units of 2^20, as the authors counted). It also has the
+# widest cell last, as the text says of the figure. (Other widths have other paths of that size, such as 0,1,1,2 at
+# W = 11.)
 
 # %% alt="Parameters of the published cell on every path, sorted; a star marks the path of the printed size"
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
@@ -412,9 +410,11 @@ ordered = sorted(sizes, key=sizes.get)
 fig, ax = plt.subplots(figsize=(7.6, 3.2), layout="constrained")
 for i, path in enumerate(ordered):
     marker, colour, size = ("*", "k", 14) if path == published.path else ("o", "0.5", 6)
-    ax.plot(i, sizes[path] / 2**20, marker, color=colour, markersize=size)
+    ax.plot(i, sizes[path] / 2**20, marker, color=colour, markersize=size,
+            label="path inferred for the published network" if path == published.path else None)
 ax.set_xticks(range(len(ordered)), [",".join(map(str, path)) for path in ordered], rotation=90, fontsize=9)
-ax.set(ylabel="parameters (M of 2^20)", xlabel="path (the star: the published network)", ylim=(0, None))
+ax.set(ylabel="parameters (M of 2^20)", xlabel="path", ylim=(0, None))
+ax.legend()
 ax.grid(axis="y", alpha=0.4)
 plt.show()
 if task == "denoising":
@@ -422,11 +422,11 @@ if task == "denoising":
 
 # %% [markdown]
 # **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ several-fold.
-# For de-raining the paper prints no size; the path used here is the analogue, a guess that only the widest last
+# For deraining the paper prints no size; the path used here is the analogue, a guess that only the widest last
 # cell supports.
 
 # %% [markdown]
-# **What to take away.** The space holds one cell of two inputs a node and one path of widths; softmax makes both
+# **What to take away.** The space holds one cell with two inputs per node and one path of widths; softmax makes both
 # choices differentiable; sharing one cell among all paths into a width saves memory. The widths, not the cell, decide
 # the size. Further reading: [DARTS](https://arxiv.org/abs/1806.09055),
 # [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the widths come, and [deformable
@@ -440,9 +440,9 @@ if task == "denoising":
 # <details><summary>Solution</summary>
 #
 # The weights of the other five would add up to one on every edge, so that no edge could fade as a whole: a useless edge
-# would have to mix five operations evenly. The strongest weight, by which a node ranks its edges, would then tell how
-# sure an edge is of its operation, and not how much the node needs it. On the other hand `none` can take over, since
-# less of everything is an easy gain while the weights are young. [Notebook 3](03_search.ipynb) has searches with and
+# would have to mix five operations evenly. The largest weight, by which a node ranks its edges, would then measure how
+# decided an edge is, and not how much the node needs it. On the other hand `none` can take over, because less of
+# everything lowers the loss easily while the weights are untrained. [Notebook 3](03_search.ipynb) has searches with and
 # without it.
 #
 # </details>
@@ -456,22 +456,22 @@ if task == "denoising":
 #
 # $$\prod_{i=1}^{5} \left(6^{\,i+1} - 1\right) = 3{,}534{,}881{,}537{,}796{,}875 \approx 3.5 \cdot 10^{15},$$
 #
-# 134,064 times as many as with two edges a node.
+# 134,064 times as many as with two edges per node.
 #
 # </details>
 #
-# **3** (easy). With a fourth level (8W), how many ways in would a layer have, and what would Eq. 5 save?
+# **3** (easy). With a fourth level (8W), how many moves would lead into a layer, and what would Eq. 5 save?
 #
 # <details><summary>Solution</summary>
 #
-# The two outer levels have two ways in each, the two inner ones three: ten. Eq. 6 needs ten cells, Eq. 5 four, so that
-# Eq. 5 saves a factor of 2.5 (with three levels 7/3).
+# Two moves lead into each of the two outer levels, three into each of the inner ones: ten. Eq. 6 needs ten cells, Eq. 5
+# four, so that Eq. 5 saves a factor of 2.5 (with three levels 7/3).
 #
 # </details>
 
 # %% [markdown]
 # Two more check themselves: write Eq. 2 in `exercises/eq2.py` (easy), and count the supernet's weights in
-# `exercises/count.py` (hard). Each file says what is wanted; solutions are in `exercises/solutions/`.
+# `exercises/count.py` (hard). Each file describes the task; solutions are in `exercises/solutions/`.
 
 # %%
 check("eq2")

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # 3. Searching for a cell and its widths
 #
-# **What you will learn.** How the paper's search goes: one supernet that holds every candidate, and gradient descent on
-# three things, its weights, the mixture `alpha` of operations on every edge, and the probabilities `beta` of moves
-# between widths. You will also see why alpha decides nothing in a short search, and what makes it decide.
+# **What you will learn.** How the paper's search works: one supernet holds every candidate, and gradient descent moves
+# its weights, the logits `alpha` of the operations on every edge, and the logits `beta` of the moves between widths.
+# You will also see why alpha decides nothing in a short search, and what makes it decide.
 #
 # **Why it matters.** This is the heart of the paper (Section 3.3). A search always returns a cell, even if it has not
 # decided between its candidates. This page shows how to tell.
@@ -26,6 +26,8 @@
 # %%
 import copy
 import math
+from itertools import combinations
+from string import ascii_lowercase
 
 import pandas as pd
 import torch
@@ -78,7 +80,7 @@ validate_every = 2
 #
 # If the same pictures trained the weights and the architecture, an operation could win by overfitting ([page
 # 1b](01b_search_from_scratch.ipynb#Why-two-halves) shows it happen). So the training pictures are split: half train the
-# weights (Train W), half train `alpha` and `beta` (Train A), and a few train nothing and judge the supernet (Train V).
+# weights (Train W), half train `alpha` and `beta` (Train A), and a few only validate the supernet (Train V).
 
 # %%
 pictures = datasets.load_or_embedded(task, dataset, data)
@@ -93,7 +95,7 @@ for name, part in (("Train W", train_w), ("Train A", train_a), ("Train V", train
 # The defaults of `SearchSettings` are the paper's numbers, and ours where it gives none (`crops_per_picture`,
 # `sigmas`). What this run changes is marked. One thing is not the paper's: the learning rate of the last convolution is
 # divided by its number of input channels, because at the printed rate the loss diverges within 40 steps
-# (REPRODUCTION.md says why).
+# (REPRODUCTION.md gives the reason).
 
 # %%
 settings = SearchSettings(
@@ -107,7 +109,7 @@ for setting, usual in SearchSettings().recorded().items():
 # %% [markdown]
 # ## The supernet
 #
-# It is built once, from the seed. Its weights are many, its architecture parameters few.
+# It is built once, from the seed. It has many weights and few architecture parameters.
 
 # %%
 torch.manual_seed(seed)
@@ -119,14 +121,15 @@ print("beta:    {} cells that feed another x {} moves".format(*supernet.beta.sha
 # %% [markdown]
 # ## The search
 #
-# What is wanted is the architecture that is best once its weights are trained, a problem in two levels:
+# The search looks for the architecture that is best once its weights are trained, a bilevel problem:
 #
 # $$\min_{\alpha, \beta}\ \mathcal{L}_A\big(w^*(\alpha, \beta),\ \alpha,\ \beta\big) \quad \text{where} \quad
 # w^*(\alpha, \beta) = \arg\min_w \mathcal{L}_W(w,\ \alpha,\ \beta).$$
 #
 # $\mathcal{L}_W$ and $\mathcal{L}_A$ are the loss (Eq. 7, [notebook 5](05_training.ipynb)) on Train W and Train A.
-# Nobody trains $w$ to its end for each step of $\alpha$; as in [DARTS](https://arxiv.org/abs/1806.09055), which
-# [the paper](https://arxiv.org/abs/1909.08228) follows, the two take steps in turn.
+# Training $w$ to its end for each step of $\alpha$ would cost too much; as in
+# [DARTS](https://arxiv.org/abs/1806.09055), which [the paper](https://arxiv.org/abs/1909.08228) follows, the two take
+# steps in turn.
 #
 # Every iteration takes one step on the weights with a batch from Train W (SGD). After `warmup_epochs` it also takes one
 # on `alpha` and `beta` with a batch from Train A (Adam). This is the first-order version: a step on one treats the
@@ -162,7 +165,7 @@ def search_by_hand(supernet, pictures, settings):
 
 
 # %% [markdown]
-# The library's loop does the same. A few steps of a tiny supernet on embedded pictures show it:
+# The library's loop gives the same result, as a few steps of a tiny supernet on embedded pictures show:
 
 # %%
 photographs = datasets.load("denoising", "embedded").train
@@ -189,11 +192,11 @@ for what, others in (("changed by", untouched), ("apart from the library's by", 
 
 # %% [markdown]
 # [The library's loop](../irnas_lib/training/search.py) adds what a run of hours needs: validations, a state that is
-# saved every minute, and a stop where the loss is no longer finite. It also has the settings that are not in the paper
-# and that the section after next tries out.
+# saved every minute, and a stop where the loss is no longer finite. It also has settings that are not in the paper and
+# that the section after next tries out.
 #
-# A search that is already finished, with these settings on these pictures, is loaded and not repeated. One that was
-# interrupted goes on from where it stopped.
+# A search that is already finished, with these settings on these pictures, is loaded and not repeated. An interrupted
+# one continues from its last state.
 
 # %%
 stored = settings.recorded()
@@ -212,17 +215,18 @@ else:
 # %% [markdown]
 # ## What moved
 #
-# The validations say how well the supernet restores Train V. Only those after the warm-up count, because before it
+# The validations measure how well the supernet restores Train V. Only those after the warm-up count, because until then
 # `alpha` and `beta` are untouched. The highest PSNR wins; SSIM breaks ties.
 #
-# How decided is the mixture? The six weights of an edge are the softmax $p$ of its row of `alpha`. Their *entropy*,
+# How decided is the mixture? The six weights of an edge are the softmax $p$ of its row of `alpha`. Their normalised
+# *entropy*,
 #
 # $$H = -\frac{1}{\log 6} \sum_{k=1}^{6} p_k \log p_k,$$
 #
 # is 1 where all six are equal, as in an untouched row, and 0 where one has all the weight. A decoded cell does not show
-# it: a narrow win and a clear one look alike.
+# it: a narrow lead and a clear one decode alike.
 
-# %% alt="Training loss, validation PSNR, weights and entropy of alpha, moves of beta over the search"
+# %% alt="Validation PSNR, mean weight of each operation and entropy of alpha over the search"
 history = record["history"]
 best = history[record["best"]]
 print(f"{len(history)} validations, {sum(entry['counts'] for entry in history)} count")
@@ -230,12 +234,15 @@ print(f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SS
 display(plots.search_curves(record))
 
 # %%
-entropy = search_choices.relative_entropy(torch.tensor(record["alpha"]))
+entropy = search_choices.normalised_entropy(torch.tensor(record["alpha"]))
+lowest, name = min(zip(torch.tensor(record["alpha"]).softmax(dim=1).mean(dim=0).tolist(), search_space.OPERATIONS))
+print(f"lowest mean weight: {lowest:.3f}, of {name}, where an untouched alpha gives {1 / 6:.3f}")
 print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():.4f} to {entropy.max():.4f}")
 
 # %% [markdown]
-# **What to notice.** In the figure the warm-up is grey, and the vertical line marks the validation that was kept. Mind
-# the axes of alpha: the mean weights move by less than a hundredth, and the entropy hardly leaves its maximum of 1.
+# **What to notice.** In the figure the warm-up is grey, and the vertical line marks the validation that was kept. Look
+# at the axes of alpha: the mean weight of `sep` falls by little more than a hundredth, from 1/6 to 0.154, and the
+# entropy hardly leaves its maximum of 1.
 #
 # ## Why alpha stays flat
 #
@@ -243,39 +250,69 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 #
 # 1. **No signal**: the gradient of a logit could be noise whose mean is zero.
 # 2. **Decay**: Adam adds 0.001 times alpha to the gradient, as printed, which could outweigh it.
-# 3. **No time**: Adam moves a logit by roughly its learning rate a step, whatever the size of the gradient. So a logit
-#    can *travel* no further than roughly the rate times the number of steps.
+# 3. **No time**: Adam moves a logit by at most about its learning rate per step, whatever the size of the gradient. So
+#    a logit can *travel* at most the rate times the number of steps; where batches disagree, it travels far less.
+#
+# Short searches of a small supernet, which differ in a few settings, separate them.
+#
+# **What we found**
+#
+# - **There is a signal.** The mean gradient of a logit is not zero, though some 300 batches, as many as the search has
+#   steps on alpha, are needed to know it to a third of its size.
+# - **Decay does not hold alpha back at the printed settings**: it adds 0.0003 at most, the mean gradient is 0.0017.
+# - **The printed rate is too small for so few steps.** A logit could travel 0.29 at most, where 0.80 is needed for a
+#   weight of 1/2, and the entropy stays at 1.000. At a rate more than a hundred times as high, and without decay, it
+#   falls to 0.42 (the two changes are not separated).
+# - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight; the cell is read off the rest. The likely
+#   reason: nothing normalises what the last layer sums, so while the weights are untrained, less of everything lowers
+#   the loss easily.
+# - **Without `none`, alpha decides in part**: the entropy is 0.83, and the kept operation leads by 0.33. `skip` has
+#   four of the cell's six edges on average, against five in the undecided search. Two seeds have the same strongest
+#   operation on 5 of 9 edges, where the shares of the operations alone give 3.3.
+# - **Sharpening forces a decision where alpha moves fast**: an entropy of 0.02, against 0.58 in the other sharpened
+#   search. That does not make the choice better: the PSNR is about the same.
+#
+# First, this page's own search:
 
 # %%
 per_epoch = max(1, len(train_w) * settings.crops_per_picture // settings.batch)
 travel = settings.architecture_lr * per_epoch * (settings.epochs - settings.warmup_epochs)
-print(f"a logit can travel {search_choices.PRINTED_TRAVEL} in the paper's search, {travel:.2f} in this one")
-print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above the others")
+kept = settings.architecture_lr * (best["iteration"] - per_epoch * settings.warmup_epochs)
+alpha = torch.tensor(record["alpha"])
+print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above the others:\n"
+      f"  if it rises and they fall, each must travel {math.log(5) / 2:.2f}")
+print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper's search and {travel:.2f} in this one, "
+      f"{kept:.2f} up to the validation kept;\n"
+      f"  by then it has travelled {alpha.square().mean().sqrt():.3f} (root mean square), "
+      f"{alpha.abs().max():.2f} at most")
 
 # %% [markdown]
-# Short searches of a small supernet that differ in a few settings say more. Their names are made of these parts:
+# **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel.
+# The rate times the number of steps is a bound, and not an estimate.
+#
+# Now the short searches. Their names are made of these parts:
 #
 # - `printed`: the settings of the paper.
-# - `travel 34`, `travel 10`: the architecture's learning rate is raised until a logit can travel so far (34 is the
-#   paper's travel) in the few steps of the search.
+# - `travel 34`, `travel 10`: the architecture's learning rate is raised until a logit can travel at most so far in the
+#   few steps of the search (34 is the bound of the paper's search).
 # - `no decay`: the decay of alpha is switched off.
 # - `without none`: no edge has the operation `none`, which a cell never keeps.
-# - `longer warm-up`: alpha waits for five epochs in place of two.
+# - `longer warm-up`: alpha waits for five epochs instead of two.
 # - `sharpened`: alpha's logits are divided by a temperature that falls after the warm-up, from 1 to 0.2 for `travel 34`
-#   and to 0.1 for `travel 10`. The mixture that the weights are trained in then comes close to a choice.
+#   and to 0.1 for `travel 10`. The mixture in which the weights are trained then comes close to a choice.
 #
 # The number in brackets is that of the seeds.
 
-# %% alt="Entropy of alpha over short searches, and what pulls at a logit: gradient and decay"
+# %% alt="Entropy of alpha over six short searches, a to f, and the size of a logit's gradient and decay"
 searches = search_choices.load(runs.folders(profile))
 scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in searches))
 searches = [found for found in searches if found["scale"] == scale]
 display(cell_plots.deciding(searches, scale))
 
 # %% [markdown]
-# The table shows them at their end:
+# The table shows them at their end, under the letters of the figure:
 #
-# - *entropy*: the mean over edges (of `log 5` in place of `log 6` without `none`);
+# - *entropy*: the mean over edges (of `log 5` instead of `log 6` without `none`);
 # - *margin*: on an edge that the cell keeps, the weight of the kept operation less that of its strongest rival; the
 #   median over these edges, negative where `none` outweighs what is kept;
 # - *none*: the weight of `none`, mean over edges; *skips*: how many of the cell's six edges are `skip`;
@@ -283,11 +320,13 @@ display(cell_plots.deciding(searches, scale))
 # - *same operation*: the share of edges on which two seeds have the same strongest operation; *same input*: the share
 #   of the cells' edges that come from the same place.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 table = pd.DataFrame(search_choices.decided(searches, scale)).drop(columns="question", errors="ignore")
 table = table.rename(columns={"same_operation": "same operation", "same_edge": "same input", "psnr": "PSNR"})
 formats = {"entropy": "{:.3f}", "margin": "{:.3f}", "none": "{:.2f}", "skips": "{:.0f}", "PSNR": "{:.1f}",
            "same operation": "{:.0%}", "same input": "{:.0%}"}
+if len(table):
+    table["choice"] = [f"{letter}: {name}" for letter, name in zip(ascii_lowercase, table["choice"])]
 display(table.style.hide(axis="index").set_uuid("choices").format(formats, na_rep="")
         .set_properties(subset=["choice"], **{"text-align": "left"})
         .set_table_styles([{"selector": "th.col0", "props": [("text-align", "left")]}])
@@ -295,44 +334,31 @@ display(table.style.hide(axis="index").set_uuid("choices").format(formats, na_re
 
 # %%
 small = search_choices.SCALES[scale]
-shared = search_choices.chance_of_an_edge(small.nodes)
-print(f"by chance two seeds have {shared:.0%} of their inputs in common, and the same strongest operation\n"
-      f"on {1 / 6:.0%} of the edges, {1 / 5:.0%} without none")
+print(f"by chance two seeds have {search_choices.chance_of_an_edge(small.nodes):.0%} of their inputs in common")
+for a, b in combinations(searches, 2):
+    if a["name"] == b["name"]:
+        (same, chance), edges = search_choices.same_strongest(a["alpha"], b["alpha"]), len(a["alpha"])
+        print(f"{a['name']}, two seeds: the same strongest operation on {same} of {edges} edges;\n"
+              f"  {chance:.1f} if each seed placed its operations at random")
 for found in searches:
     if found["name"] == "printed":
         share = 1 - found["settings"]["warmup_epochs"] / found["settings"]["epochs"]
         steps, signal = found["history"][-1]["iteration"] * share, found["alpha_signal"]["untouched"]
         reached = settings.architecture_lr * steps
-        print(f"printed: {steps:.0f} steps on alpha, so that a logit can travel {reached:.2f};\n"
-              f"  decay pulls at such a logit with {settings.architecture_decay * reached:.4f}; its gradient is\n"
+        print(f"printed: {steps:.0f} steps on alpha, so a logit can travel {reached:.2f} at most;\n"
+              f"  decay adds {settings.architecture_decay * reached:.4f} there; the gradient of a logit is\n"
               f"  {signal['size']:.4f} in the mean and spreads by {signal['spread']:.4f} from batch to batch:\n"
               f"  after {signal['batches']:.0f} batches its mean is known to a third of its size")
 
 # %% [markdown]
-# **What to notice.** The searches that come with the project are of a small supernet (two layers, three nodes), and all
-# but one choice have one seed. They find causes and rank nothing.
+# **Limits.** The supernet is small (two layers, three nodes), and all but one choice have one seed: these searches find
+# causes and rank nothing. They raise the rate over the same 288 steps; a long search at the printed rate was not run.
 #
-# - **There is a signal.** The mean gradient of a logit is not zero, though some 300 batches, as many as the search has
-#   steps on alpha, are needed to know it to a third of its size.
-# - **Decay does not hold alpha back in the printed search**: it pulls with 0.0003 at most, the gradient with 0.0017.
-#   (At a logit of 3.4 decay would be the stronger one, as the figure shows.)
-# - **The time is too short.** In the `printed` search a logit can travel 0.29, where 1.61 is needed, and the entropy
-#   stays at 1.000. With a travel of 34 and no decay it falls to 0.42. How much each of the two changes does is not
-#   separated here.
-# - **Given time, alpha chooses `none`**, which has 0.81 of the weight; the cell is read off the rest. The likely
-#   reason: nothing normalises what the last layer sums, so while the weights are young, less of everything is an easy
-#   gain.
-# - **Without `none` it turns to `skip`**, on four of six edges on average, and is half decided: an entropy of 0.83, a
-#   margin of 0.33. Two seeds agree on the strongest operation of 56% of the edges (by chance 20%) and on 67% of
-#   the cell's inputs (by chance 72%).
-# - **Sharpened, it decides**: an entropy of 0.02 and a margin of 1.00. That does not make the choice a better one: the
-#   PSNR is about the same.
-#
-# ## What came out
+# ## The cell and the path
 #
 # Back to this page's own search. Its cell keeps, for each node, the two strongest incoming edges, each with its
 # strongest operation; the path is the most probable one through the widths ([page 4](04_viterbi_decoding.ipynb)).
-# `05_training` trains this network when its parameter `genotype` says "searched".
+# `05_training` trains this network when its parameter `genotype` is "searched".
 
 # %% alt="The cell that this search has found"
 assert search_space.layers_for(len(record["beta"])) == layers and len(record["genotype"]) == nodes
@@ -341,8 +367,8 @@ print("path:", ",".join(map(str, record["path"])), f"(probability {math.exp(reco
 display(drawing.draw_cell(record["genotype"]))
 
 # %% [markdown]
-# The paper publishes this cell for the task. With alpha as flat as above the two need not agree; [page
-# 9](09_table4_architecture_analysis.ipynb) asks what such differences are worth.
+# The paper publishes the cell below. With alpha as flat as above the two need not agree; [page
+# 9](09_table4_architecture_analysis.ipynb) measures what such differences are worth.
 
 # %% alt="The published cell, for comparison with the one that was found"
 published = genotypes.PUBLISHED[task, "IR-NAS"]
@@ -351,8 +377,9 @@ display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # **What to take away.** A search that has ended has not always decided. Look at the entropy of alpha and at the margins
-# before you believe a cell. A logit travels no further than roughly its learning rate times the number of steps; given
-# that travel, alpha may settle on `none` or on `skip`; and sharpening forces a decision without making it a good one.
+# before you trust a cell. A logit travels at most about its learning rate times the number of steps, and far less where
+# batches disagree; moved faster, alpha may settle on `none`; and sharpening forces a decision without making it a good
+# one.
 # Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
 # searches collapse to skips](https://arxiv.org/abs/1909.09656), and [P-DARTS](https://arxiv.org/abs/1904.12760), which
 # drops operations in stages.
@@ -364,9 +391,9 @@ display(drawing.draw_cell(published.genotype))
 #
 # <details><summary>Solution</summary>
 #
-# Train V judges the pair of weights and architecture: its PSNR says which validation of a search is kept. Weights that
-# have seen its pictures would be judged on what they remember, and so would alpha and beta, which follow Train A as the
-# weights follow Train W. Either way the latest validation would look best, whether or not it is.
+# Train V evaluates the pair of weights and architecture: its PSNR decides which validation of a search is kept. Weights
+# that have seen its pictures would be evaluated on what they have memorised, and so would alpha and beta, which follow
+# Train A as the weights follow Train W. Either way the latest validation would look best, whether or not it is.
 #
 # </details>
 #
@@ -378,25 +405,26 @@ display(drawing.draw_cell(published.genotype))
 # Add up the gradients of four batches of four crops of 32x32, in a supernet of two layers, two nodes and W = 4. The
 # logit that gradient descent would raise most, averaged over the edges, is that of `dil`, `sep`, `conv` and `sep` for
 # the seeds 0 to 3. The seeds do not agree: a convolution that has learned nothing is a random filter, and alpha prefers
-# the one that happens to fit. So the first steps without a warm-up settle by chance what the weights then learn to live
-# with. (`skip`, which wins such beginnings in [notebook 1b](01b_search_from_scratch.ipynb), does not here, where no
+# the one that happens to fit. So without a warm-up the first steps fix by chance an architecture that the weights then
+# adapt to. (`skip`, which wins such beginnings in [notebook 1b](01b_search_from_scratch.ipynb), does not here, where no
 # path leads around the batch norms.)
 #
 # </details>
 #
-# **3** (easy). Adam moves a logit by about its learning rate a step. How many steps does it take before a softmax
-# weight among six can have grown from 1/6 to 1/2, if the other five fall at the same pace? How many did this search
-# have?
+# **3** (easy). Adam moves a logit by at most about its learning rate per step. How many steps does it take at least
+# before a softmax weight among six has grown from 1/6 to 1/2, if the other five fall at the same pace? How many did
+# this search have?
 #
 # <details><summary>Solution</summary>
 #
-# One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate a step, 0.002, so it
-# takes 1.609 / 0.002 = 805 steps. This search had 576 on alpha: 24 epochs after the warm-up, of 24 steps each.
+# One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate per step at best,
+# 0.002, so it takes 1.609 / 0.002 = 805 steps at least. This search had 576 on alpha: 24 epochs after the warm-up, of
+# 24 steps each. In fact its logits have travelled a tenth of the bound, so that it would take about ten times as many.
 #
 # </details>
 
 # %% [markdown]
-# One more checks itself. How little does it take to collapse to a cell of nothing but skip connections? Write such an
+# One more checks itself. How small a change makes alpha decode to a cell of skip connections alone? Write such an
 # alpha, hardly different from an untouched one, in `exercises/collapse.py` (easy).
 
 # %%

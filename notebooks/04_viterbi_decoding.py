@@ -13,15 +13,23 @@
 # %% [markdown]
 # # 4. From numbers to a network: decoding
 #
-# **What you will learn.** To run Viterbi's algorithm with a pencil, why the best path is not a chain of best steps, how
-# a cell is read off alpha, and how much of the answer was there before the search began.
+# **What you will learn.** How to run Viterbi's algorithm by hand, why the best path is not a chain of best steps, how a
+# cell is read off alpha, and how much of the answer is determined before the search begins.
 #
 # **Why it matters.** The search ends with two tables of numbers, alpha and beta. A network has no mixtures: each layer
-# has one width, each node two inputs. [The paper](https://arxiv.org/abs/1909.08228) gives this choice a sentence
+# has one width, each node two inputs. [The paper](https://arxiv.org/abs/1909.08228) says little about this step
 # (Section 3.2). This page shows how much it leaves open.
 #
 # **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. In JupyterLab
 # beta has sliders.
+#
+# **What we found**
+#
+# - The beta of this search decodes to 0,0,0,0, the path that an untouched beta gives, too. No path has gained more than
+#   a factor of 1.11 over its starting probability.
+# - The starting values of beta favour two paths. One is 0,0,0,1, the path that [page 2](02_search_space.ipynb) infers
+#   for the published network. This holds where beta is normalised over the moves out of a cell.
+# - The cell shares 20% of its edges with the published one; 35% of random cells share at least as many.
 
 # %%
 import inspect
@@ -35,7 +43,7 @@ from IPython.display import display
 
 from irnas_lib import decode, search_space
 from irnas_lib.experiments import runs
-from irnas_lib.figures import drawing, interactive, plots
+from irnas_lib.figures import cell_plots, drawing, interactive, plots
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.training.checkpoints import CheckpointError
 
@@ -58,15 +66,15 @@ if record is None:
 alpha, beta = torch.tensor(record["alpha"]), torch.tensor(record["beta"])
 layers, nodes = search_space.layers_for(len(beta)), search_space.nodes_for(len(alpha))
 print(f"{task} on {record['dataset']}, seed {seed}, profile {record['profile']}: "
-      f"{layers} layers, {nodes} nodes a cell")
+      f"{layers} layers, {nodes} nodes per cell")
 print(f"the result is validation {record['best'] + 1} of {len(record['history'])}, "
       f"after {record['history'][record['best']]['iteration']} iterations")
 
 # %% [markdown]
-# ## Beta is a map with probabilities
+# ## Beta as probabilities
 #
-# Each cell says how probable it is that a path goes on to the narrower, the same or the wider level. This is
-# a Markov chain: where a path goes next depends on where it is, and on nothing before.
+# Each row gives the probabilities that a path continues to the narrower, the same or the wider level. This is a Markov
+# chain: the next level depends on the present one alone.
 
 # %%
 probabilities = search_space.move_log_probabilities(beta).exp().tolist()
@@ -75,7 +83,7 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
     print(f"{layer:10}, {level}      " + "".join(f"{p:9.4f}" if p else f"{'-':>9}" for p in row))
 
 # %% [markdown]
-# The same as a trellis, time from left to right. The thick line is the path that this page is about.
+# The same as a trellis, the layers from left to right. The thick line is the most probable path.
 
 # %% alt="Trellis of four layers and three widths with every transition's probability; the best path is thick"
 plots.draw_trellis(beta)
@@ -85,8 +93,8 @@ plots.draw_trellis(beta)
 #
 # $$P(i_1, \dots, i_L) = \prod_{l=1}^{L} \beta_{i_{l-1}}^{i_l}, \qquad i_0 = 0,$$
 #
-# with the $\beta_k^i$ of Eq. 5 ([notebook 2](02_search_space.ipynb)), each of its own layer. All paths together have
-# probability one, which is worth a check.
+# with the $\beta_k^i$ of Eq. 5 ([notebook 2](02_search_space.ipynb)), each of its own layer. The probabilities of all
+# paths sum to one:
 
 # %%
 paths = decode.all_paths(layers)
@@ -96,9 +104,8 @@ print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
 # %% [markdown]
 # ## Viterbi, step by step
 #
-# To find the best path one could look at all of them. Viterbi's observation: *the best way to a level goes
-# over the best way to one of the levels before it.* So it is enough to remember, for each level, the best way
-# to get there and its probability $p_l(i)$:
+# Viterbi's observation: *the best way to a level goes over the best way to one of the levels before it.* So it is
+# enough to remember, for each level, the best way to it and its probability $p_l(i)$:
 #
 # $$p_l(i) = \max_{k \in \{i-1,\, i,\, i+1\}} p_{l-1}(k)\, \beta_k^i, \qquad p_0(0) = 1,$$
 #
@@ -114,9 +121,9 @@ def body(function):
 print(body(decode.viterbi))
 
 # %% [markdown]
-# Here is every step of it, in probabilities instead of logarithms. A row is a level of a layer; under "from" stands the
-# probability of the best way to a level of the layer before, times that of the move. The bold one is the largest, and
-# "best way" is what is remembered.
+# Here is every step, in probabilities instead of logarithms. A row is a level of a layer; under "from" is the
+# probability of the best way to a level of the previous layer, times that of the move. The largest is bold, and "best
+# way" is remembered.
 
 # %%
 best, steps = {0: ((), 1.0)}, []
@@ -142,12 +149,12 @@ path, probability = max(best.values(), key=lambda way: way[1])
 print(f"best at the end: {','.join(map(str, path))}, probability {probability:.4f}")
 
 # %% [markdown]
-# **What to notice.** In every layer at most three candidates survive, one a level, however many paths there
-# are. The others can never catch up: whatever comes later multiplies both alike.
+# **What to notice.** In every layer at most three candidates survive, one per level, however many paths there are. The
+# others can never catch up: all later moves multiply both by the same factors.
 #
-# ## Brute force beside it
+# ## Brute force for comparison
 #
-# All paths, the most probable first. Do the two agree?
+# Trying all paths gives the same answer.
 
 # %%
 assert path == decode.viterbi_path(beta)[0] == record["path"]
@@ -177,21 +184,21 @@ def bars(chances, marks, title):
 
 bars(chance, [path], f"the {min(14, len(paths))} most probable of {len(paths)} paths (hatched: Viterbi's)")
 print(f"the best is {chance[ranked[0]] / chance[ranked[1]]:.3f} times as probable as the second, "
-      f"{chance[ranked[0]] / (1 / len(paths)):.2f} times a path taken blindly")
+      f"{chance[ranked[0]] / (1 / len(paths)):.2f} times a path drawn at random")
 
 # %% [markdown]
-# **What to notice.** Look at the distance from the first to the second. Decoding answers with one path
-# whether the lead is wide or a hair's breadth; the picture shows what the answer hides.
+# **What to notice.** The first path leads the second by 11%. Decoding returns one path, whether its lead is wide or
+# narrow.
 #
-# How little would change the answer? Run this page in JupyterLab (`make lab`), pick a cell and add something
-# to its logits: the thick line is Viterbi's path, the dashed one the second best, and where they draw level
-# they change places. A page that does not run has the picture as the search left it, without the sliders.
+# How small a change would alter the answer? Run this page in JupyterLab (`make lab`), pick a cell and change its
+# logits: the thick line is Viterbi's path, the dashed one the second best. A page that does not run shows the picture
+# as the search left it, without the sliders.
 
 # %% alt="The trellis with its best path thick and its second best dashed; in JupyterLab with sliders"
 interactive.path_explorer(beta)
 
 # %% [markdown]
-# Why not always try all paths? Count them, and count the sums that Viterbi makes.
+# How much work does Viterbi's algorithm save? Compare the number of paths with the number of its sums.
 
 # %%
 print("layers      paths   sums of Viterbi")
@@ -201,12 +208,12 @@ for depth in (2, 3, 4, 6, 8, 10):
     print(f"{depth:6}{len(decode.all_paths(depth)):11,}{sums:18}")
 
 # %% [markdown]
-# With the paper's handful of layers either would do. The point of Section 3.2 is the other one: not to choose
-# each layer's best alone.
+# With the paper's few layers either method works. The point of Section 3.2 is another: not to choose each layer's best
+# level by itself.
 #
-# ## What greedy would take
+# ## The greedy path
 #
-# Greedy takes the most probable move, layer by layer, and never looks ahead. For the beta of this search:
+# The greedy path takes the most probable move, layer by layer, and never looks ahead. For the beta of this search:
 
 # %%
 greedy, _ = decode.greedy_path(beta)
@@ -214,8 +221,8 @@ print(f"greedy  {greedy}, probability {chance[greedy]:.4f}")
 print(f"Viterbi {path}, probability {chance[path]:.4f}")
 
 # %% [markdown]
-# That the two agree or differ here says little. How often does greedy miss in general? Draw a few hundred
-# random betas for a four-layer supernet and compare; keep the one where it loses most.
+# Here the two agree. How often do they differ? We draw random betas for a four-layer supernet and keep the one where
+# the greedy path loses most.
 
 # %% alt="Trellis in which the greedy path, dashed, leaves the best path, thick, and ends less probable"
 rows = len(search_space.source_rows(4))
@@ -228,14 +235,13 @@ print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable 
 plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
 
 # %% [markdown]
-# **What to notice.** Follow the dashed line to where it leaves the thick one: the move that it takes there is
-# the more probable by itself. What it gains by that it loses later on, by more.
+# **What to notice.** Where the dashed line leaves the thick one, its move is the more probable by itself. What it gains
+# there, it loses later, and more.
 #
-# ## How much was there before the search?
+# ## What was determined before the search?
 #
-# A beta that nobody has touched also decodes to a path. Level 1 divides its probability among three ways on,
-# levels 0 and 2 among two, so a path through level 1 pays for it. For four layers, as in the paper's
-# denoising search:
+# An untouched beta also decodes to a path. Level 1 divides its probability among three moves, levels 0 and 2 among two,
+# so a path through level 1 becomes less probable. For four layers, as in the paper's denoising search:
 
 # %% alt="Bars: path probabilities under untouched beta; 0,0,0,0 and 0,0,0,1 share the first place, hatched"
 flat = torch.zeros(rows, 3)
@@ -245,12 +251,12 @@ bars(prior, top, "untouched beta, four layers (hatched: the largest)")
 print("favourites before any learning:", *top)
 
 # %% [markdown]
-# **What to notice.** The two favourites are 0,0,0,0 and 0,0,0,1, and the second is the very path of the
+# **What to notice.** The two favourites are 0,0,0,0 and 0,0,0,1, and the second is the path that page 2 infers for the
 # published denoising network. "The last cell is the widest" is therefore weak evidence of something learned.
 #
-# That holds for this project's reading of beta, normalised over the moves *out of* a cell, so that the product along a
-# path is a probability. The paper does not say which it is, and Viterbi's algorithm works on any scores. Normalised
-# over the moves *into* a cell, untouched beta has another favourite:
+# That holds if beta is normalised over the moves *out of* a cell, so that the product along a path is a probability.
+# The paper does not say so, and Viterbi's algorithm works on any scores; Auto-DeepLab and the authors' program do it
+# this way. Normalised over the moves *into* a cell, untouched beta has another favourite:
 
 # %%
 def incoming(path):
@@ -265,11 +271,11 @@ print(f"moves into a cell: {other[0]} has {incoming(other[0]):.3f}, and (0, 0, 0
 print(f"moves out of it:   {(0, 0, 0, 1)} has {prior[0, 0, 0, 1]:.4f}, place 1 of {len(prior)}, with {(0, 0, 0, 0)}")
 
 # %% [markdown]
-# **What to notice.** What a search has learned can only be said against what it began with, and that depends on a
-# choice which looks like a detail. All that follows is for the first reading.
+# **What to notice.** What a search has learned has to be compared with what it began with, and that depends on a choice
+# which looks like a detail. From here on, beta is normalised over the moves out of a cell.
 #
-# A fairer question is which path has *gained* most, as a ratio to what the flat prior gave it. That is
-# Viterbi again, on differences of log probabilities:
+# Which path has *gained* most over its starting probability? Viterbi's algorithm finds it from differences of log
+# probabilities:
 
 # %%
 print(body(decode.relative_path))
@@ -286,9 +292,9 @@ for name, decoded in (("plain", path), ("relative", relative), ("untouched", dec
 print("plain and relative decode", "agree" if relative == path else "differ")
 
 # %% [markdown]
-# **What to notice.** If all gains are near one, beta has hardly moved, and the plain decode repeats the
-# prior. Adam moves a number by about its learning rate a step, so this is a question of the length of the
-# search as much as of the data. Did the answer settle while the search went on?
+# **What to notice.** All three decode to 0,0,0,0. Its gain of 1.11 is the largest of any path, so beta has hardly
+# moved, and the plain decode repeats the starting values. Adam moves a logit by at most about its learning rate per
+# step, so a search of this length could not have moved it far. How did the answer change during the search?
 
 # %%
 history = record["history"]
@@ -301,51 +307,51 @@ for entry in history[::max(1, len(history) // 10)]:
           + ("" if entry["counts"] else "   warm-up"))
 
 # %% [markdown]
+# **What to notice.** The plain decode never leaves the answer of the untouched beta. The relative one changes from
+# 0,1,0,0 to 0,0,0,0 early in the search and stays there, while the probabilities still drift.
+#
 # ## The cell
 #
-# Cells need no Viterbi, for each node's edges are ranked by themselves. An edge is as strong as its strongest operation
-# other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line is what an
-# untouched alpha gives.
+# Cells need no Viterbi, because each node's edges are ranked by themselves. An edge is as strong as its strongest
+# operation other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line marks an
+# untouched alpha.
 
 # %% alt="Bars: the largest weight of every edge of the cell, the kept ones hatched, all close to one sixth"
 weights = alpha.softmax(dim=-1)[:, :-1]
 strength, choice = weights.max(dim=-1)
 kept = {(edge.source, f"n{i}") for i, node in enumerate(record["genotype"], 1) for edge in node}
 names = search_space.edges(nodes)
-fig, ax = plt.subplots(figsize=(max(6, 0.5 * len(names)), 3), layout="constrained")
-for i, (edge, height, column) in enumerate(zip(names, strength.tolist(), choice.tolist())):
+fig, ax = plt.subplots(figsize=(6, 0.8 + 0.22 * len(names)), layout="constrained")
+for i, (edge, length, column) in enumerate(zip(names, strength.tolist(), choice.tolist())):
     fill, hatch = ("white", "///") if edge in kept else ("0.8", None)
-    ax.bar(i, height, color=fill, hatch=hatch, edgecolor="k", linewidth=0.6)
-    ax.text(i, height, search_space.OPERATIONS[column], ha="center", va="bottom", fontsize=8)
-ax.axhline(1 / 6, color="k", linestyle="--", linewidth=0.8)
-ax.set_xticks(range(len(names)), [f"{source}\n→ {node}" for source, node in names], fontsize=8)
+    ax.barh(i, length, color=fill, hatch=hatch, edgecolor="k", linewidth=0.6)
+    ax.text(length, i, f" {search_space.OPERATIONS[column]}", va="center", fontsize=9)
+ax.axvline(1 / 6, color="k", linestyle="--", linewidth=0.8)
+ax.set_yticks(range(len(names)), [f"{source} → {node}" for source, node in names], fontsize=9)
+ax.invert_yaxis()
 low, high = min(strength.min().item(), 1 / 6), strength.max().item()
-ax.set(ylabel="largest weight", ylim=(low - 0.2 * (high - low), high + 0.2 * (high - low)),
+ax.set(xlabel="largest weight", xlim=(low - 0.2 * (high - low), high + 0.2 * (high - low)),
        title="strength of every edge (hatched: kept)")
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 assert decode.derive_cell(alpha) == record["genotype"]
 
 # %% [markdown]
-# **What to notice.** The axis does not begin at zero. Compare the height of a kept edge with the best that
-# was dropped: where they are close, another seed may well decode to another cell.
+# **What to notice.** The axis does not begin at zero. At every node with a choice, the weaker kept edge leads the best
+# dropped one by little, so another seed may well decode to another cell.
 #
-# What came out. Bold, dashed edges, and nodes with such an edge, are those that the published cell does not have:
+# The cell that was found, beside the published one. Edges that the published cell does not have are bold and dashed:
 
-# %% alt="Graph of the cell that was found; edges that the published cell lacks are bold and dashed"
+# %% alt="The found and the published cell, nodes in one row; edges that the published cell lacks are bold and dashed"
 published = PUBLISHED[task, "IR-NAS"]
-different = drawing.changes(record["genotype"], published.genotype)
-print("found:", *str(record["genotype"]).split("; "), sep="\n  ")
-drawing.draw_cell(record["genotype"], different)
-
-# %% alt="Graph of the published cell"
-print("published:", *str(published.genotype).split("; "), sep="\n  ")
-drawing.draw_cell(published.genotype)
+for name, cell in (("found", record["genotype"]), ("published", published.genotype)):
+    print(f"{name}:", *str(cell).split("; "), sep="\n  ")
+display(cell_plots.side_by_side({"found": record["genotype"], "published": published.genotype}, published.genotype, 2))
 
 
 # %% [markdown]
-# How much do they agree, and how much would two cells agree by chance? Decode random alphas of the same size
-# to know.
+# How many edges do they share, and how many do random cells share? Random alphas of the same size are decoded for
+# comparison.
 
 # %%
 def agreement(genotype):
@@ -364,23 +370,22 @@ if len(record["path"]) != len(published.path):
     print("the two supernets differ in depth: no comparison of the paths")
 
 # %% [markdown]
-# **What to notice.** Two cells can agree in few edges and restore equally well; the space is full of near-equals. What
-# a difference is worth is a question for a training, not for a drawing: [`05_training`](05_training.ipynb) trains this
-# very cell and path if its `genotype` is "searched", and [notebook 9](09_table4_architecture_analysis.ipynb) asks the
-# same of the paper's own modified cells. (Of the searches that come with the project, the row "IR-NAS (searched here)"
-# is the one of profile `gpu`.)
+# **What to notice.** Cells that share few edges may restore equally well. What a difference is worth has to be
+# measured: [`05_training`](05_training.ipynb) trains this cell and path if its `genotype` is "searched", and [notebook
+# 9](09_table4_architecture_analysis.ipynb) compares the paper's own modified cells.
 
 # %% [markdown]
-# **What to take away.** Decoding always answers, however close the race: ask by how much the answer leads, and what an
-# untouched table would have answered. The path of the published denoising network is one of the two that a flat beta
-# prefers. Further reading: [Viterbi's algorithm, told by Forney](https://doi.org/10.1109/PROC.1973.9030), and
+# **What to take away.** Decoding always returns an answer, however narrow its lead: check by how much it leads, and
+# what an untouched table decodes to. The path that page 2 infers for the published network is one of the two that an
+# untouched beta favours, if beta is normalised over the moves out of a cell, as in Auto-DeepLab and the authors'
+# program. Further reading: [Viterbi's algorithm, explained by Forney](https://doi.org/10.1109/PROC.1973.9030), and
 # [Auto-DeepLab](https://arxiv.org/abs/1901.02985), which decodes its widths in the same way.
 
 # %% [markdown]
 # ## Exercises
 #
 # **1** (hard). Beta could also be normalised over the moves *into* a cell. Is the product along a path still a
-# probability, and what would the flat prior favour then?
+# probability, and which path would an untouched beta favour then?
 #
 # <details><summary>Solution</summary>
 #
@@ -389,9 +394,9 @@ if len(record["path"]) != len(published.path):
 # total is 3. Read backwards it is a probability again: draw the last level evenly, then walk back, each time to one of
 # the levels that lead here.
 #
-# Levels with few ways in are favoured now. In layers 1 and 2 the widest level has one way in only, which costs nothing:
+# Levels that few moves lead into are favoured now. In layers 1 and 2 one move alone leads into the widest level:
 # untouched, 1,2,2,2 leads with 1/4, and 0,0,0,1, which shares the lead of the other reading, has 1/12. So what beta
-# prefers before any learning depends on a choice that the paper does not state.
+# favours before any learning depends on a choice that the paper does not state.
 #
 # </details>
 #
@@ -405,7 +410,7 @@ if len(record["path"]) != len(published.path):
 #
 # </details>
 #
-# **3** (medium). Change `decode.viterbi` in your head so that it returns the second-best path. What must it remember?
+# **3** (medium). How would you change `decode.viterbi` so that it returns the second-best path? What must it remember?
 #
 # <details><summary>Solution</summary>
 #

@@ -160,12 +160,6 @@ def test_search_curves_show_the_record(record):
         np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-5)
     entropy = -(weights * np.log(weights)).sum(axis=-1).mean(axis=1) / np.log(6)
     np.testing.assert_allclose(by_title["alpha: mean entropy (1 = undecided)"].lines[0].get_ydata(), entropy, rtol=1e-5)
-    beta = np.array([entry["beta"] for entry in record["history"]])
-    for row, title, moves in ((0, "start, level 0", slice(1, 3)), (1, "layer 1, level 0", slice(1, 3)),
-                              (2, "layer 1, level 1", slice(0, 3))):
-        lines = [line for line in by_title[title].lines if not line.get_label().startswith("_")]
-        np.testing.assert_allclose(np.transpose([line.get_ydata() for line in lines]),
-                                   softmax(beta[:, row, moves], axis=-1), rtol=1e-5)
 
 
 def test_lines_differ_without_colour(record):

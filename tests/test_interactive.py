@@ -110,7 +110,7 @@ def test_the_softmax_follows_its_sliders_and_leaves_alpha_alone(monkeypatch):
     logits = (1.0, 0.0, 0.7, 2.5)
     weights = [math.exp(value) / sum(map(math.exp, logits)) for value in logits]
     entropy = sum(weight * math.log(weight, 1 / 4) for weight in weights)
-    assert explorer.line.value == (f"strongest: none, weight {weights[3]:.2f}; relative entropy {entropy:.2f} "
+    assert explorer.line.value == (f"strongest: none, weight {weights[3]:.2f}; normalised entropy {entropy:.2f} "
                                    "(1 undecided, 0 decided)")
     bars = plots.draw_softmax(logits, torch.tensor(logits).softmax(0).tolist(), names)
     assert explorer.picture.value == bars._repr_png_()
@@ -121,7 +121,7 @@ def test_a_softmax_that_nobody_can_move_is_a_line_and_a_picture(monkeypatch, cap
     monkeypatch.setattr(interactive, "has_reader", lambda: False)
     shown = interactive.softmax_explorer(torch.zeros(4), ("conv", "dil", "skip", "none"))
     assert isinstance(shown, plots.Plot)
-    assert capsys.readouterr().out.split(";")[1].startswith(" relative entropy 1.00")
+    assert capsys.readouterr().out.split(";")[1].startswith(" normalised entropy 1.00")
 
 
 @pytest.fixture(scope="module")

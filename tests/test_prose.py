@@ -47,8 +47,8 @@ def test_the_counts_of_the_readme_are_those_of_the_trace():
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     with open(ROOT / "figures" / "trace.csv", encoding="utf-8") as file:
         verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
-    measured = verdicts.total() - verdicts["not run"] - verdicts["failed"]
-    assert f"The paper prints {verdicts.total()} numbers. {measured} of them have a measurement" in text
-    for verdict, words in (("reproduced", "; {} are reproduced"), ("fitted", "{} are fitted"),
-                           ("undertrained", "{} are of trainings too short to tell"), ("differs", "and {} differ")):
-        assert words.format(verdicts[verdict]) in text
+    assert not verdicts["failed"]
+    assert (f"Of the {verdicts.total()} numbers that the paper prints, {verdicts['not comparable']} cannot be compared "
+            f"with ours, {verdicts['reproduced'] + verdicts['fitted']} agree ({verdicts['reproduced']} need no "
+            f"training, {verdicts['fitted']} were used to set the comparison up), {verdicts['differs']} differ, "
+            f"{verdicts['undertrained']} need longer training, and {verdicts['not run']} was not run.") in text

@@ -24,7 +24,8 @@ def test_entropy_and_margins_from_their_definitions():
     rng = np.random.default_rng(0)
     alpha = rng.normal(size=(5, 6))  # two nodes
     p = np.exp(alpha) / np.exp(alpha).sum(axis=1, keepdims=True)
-    assert search_choices.relative_entropy(torch.tensor(alpha)) == pytest.approx(-(p * np.log(p)).sum(1) / math.log(6))
+    entropy = -(p * np.log(p)).sum(1) / math.log(6)
+    assert search_choices.normalised_entropy(torch.tensor(alpha)) == pytest.approx(entropy)
     strength = p[:, :-1].max(axis=1)
     kept = [0, 1, *(2 + np.sort(np.argsort(-strength[2:])[:2]))]
     margins = [p[row, :-1].max() - np.delete(p[row], p[row, :-1].argmax()).max() for row in kept]
@@ -42,6 +43,14 @@ def test_a_choice_is_summed_up_over_its_seeds():
     assert row.entropy == pytest.approx(0, abs=1e-6) and row.margin == pytest.approx(1)
     assert row.same_operation == pytest.approx(1 / 3) and row.same_edge == 1
     assert search_choices.decided([record("skip", 0)], "laptop") == []
+
+
+def test_the_same_strongest_operation_by_chance_is_that_of_shuffled_edges():
+    some, others = torch.eye(6)[[0, 0, 1, 2, 4]], torch.eye(6)[[0, 3, 1, 4, 4]]
+    same, chance = search_choices.same_strongest(some.tolist(), others.tolist())
+    rng = np.random.default_rng(0)
+    shuffled = [(some.argmax(1).numpy() == rng.permutation(others.argmax(1).numpy())).sum() for _ in range(4000)]
+    assert same == 3 and chance == pytest.approx(np.mean(shuffled), abs=0.05)
 
 
 def test_chance_of_an_edge_is_that_of_random_cells():

@@ -1,5 +1,5 @@
-"""The batch on a Slurm cluster by the README's own command, and what goes wrong there: each time the same command ends
-with the same result. The cluster is one of this machine (loopback_slurm.py)."""
+"""The batch on a Slurm cluster by the command of INSTALLING.md, and what goes wrong there: each time the same command
+ends with the same result. The cluster is one of this machine (loopback_slurm.py)."""
 
 import contextlib
 import os
@@ -53,8 +53,9 @@ for _ in range(STEPS):
 
 
 def documented(profile: str) -> str:
-    """The README's command for a cluster."""
-    return re.search(rf"^make reproduce PROFILE={profile} .*LAUNCH='.+'$", (ROOT / "README.md").read_text(), re.M)[0]
+    """The command of INSTALLING.md for a cluster."""
+    text = (ROOT / "INSTALLING.md").read_text(encoding="utf-8")
+    return re.search(rf"^make reproduce PROFILE={profile} .*LAUNCH='.+'$", text, re.M)[0]
 
 
 def launch() -> str:

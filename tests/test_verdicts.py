@@ -221,7 +221,7 @@ def headline():
 
 
 def test_the_first_screen_of_the_readme_names_the_same_numbers(found):
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split("## Two commands")[0].split())
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split("## Getting started")[0].split())
     for number in headline().values():
         assert number in text, number
     assert found["searched cells over random ones, denoising"].both == pytest.approx(0.51, abs=0.005)

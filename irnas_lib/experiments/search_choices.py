@@ -102,7 +102,7 @@ def named(name: str) -> Choice:
 
 # ---- how decided a search is ----
 
-def relative_entropy(alpha: torch.Tensor, without: Sequence[str] = ()) -> torch.Tensor:
+def normalised_entropy(alpha: torch.Tensor, without: Sequence[str] = ()) -> torch.Tensor:
     """`decode.undecided` of each edge's logits, (edges, 6) -> (edges,). without: as in `SearchSettings`."""
     return undecided(alpha.softmax(dim=1), alpha.shape[1] - len(without))
 
@@ -152,7 +152,7 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
         strongest = [alpha.argmax(dim=1) for alpha in alphas]
         made.append(Decided(
             choice.name, choice.question, len(found), mean(
-                relative_entropy(alpha, choice.changes.get("without", ())).mean().item() for alpha in alphas),
+                normalised_entropy(alpha, choice.changes.get("without", ())).mean().item() for alpha in alphas),
             mean(median(margins(alpha).tolist()) for alpha in alphas),
             mean(alpha.softmax(dim=1)[:, -1].mean().item() for alpha in alphas),
             mean(sum(edge.operation == "skip" for node in cell for edge in node) for cell in genotypes),
@@ -160,6 +160,14 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
             mean((strongest[a] == strongest[b]).double().mean().item() for a, b in pairs) if pairs else math.nan,
             mean(cells.agreement(genotypes[a], genotypes[b])[0] for a, b in pairs) if pairs else math.nan))
     return made
+
+
+def same_strongest(alpha: Sequence, other: Sequence) -> tuple[int, float]:
+    """On how many edges two searches have the same strongest operation, of raw logits (edges, 6), and on how many they
+    would on average if each placed its operations on the edges at random."""
+    strongest, rival = (torch.tensor(logits).argmax(dim=1) for logits in (alpha, other))
+    counts, rivals = (choice.bincount(minlength=len(OPERATIONS)) for choice in (strongest, rival))
+    return (strongest == rival).sum().item(), (counts * rivals).sum().item() / len(strongest)
 
 
 def chance_of_an_edge(nodes: int) -> float:

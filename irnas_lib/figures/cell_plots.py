@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from string import ascii_lowercase
 
 import matplotlib
 import torch
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 
 from irnas_lib.decode import transition_scores, undecided
 from irnas_lib.experiments.cells import GROUPS, by_group
-from irnas_lib.experiments.search_choices import CHOICES, relative_entropy
+from irnas_lib.experiments.search_choices import CHOICES, normalised_entropy
 from irnas_lib.figures import drawing
 from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
@@ -96,9 +97,10 @@ def entropy(searches: Sequence[Mapping]) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def deciding(records: Sequence[Mapping], scale: str) -> Figure:
-    """Left: the entropy of alpha in short searches that differ in a few settings, mean over seeds. Right: the gradient
-    of one logit after the printed search, its mean and its spread from batch to batch, beside what the printed decay
-    adds to it.
+    """Left: the entropy of alpha in short searches that differ in a few settings, mean over seeds, each with the letter
+    of its place in `search_choices.decided`. Right: the gradient of one logit after the printed search, its mean and
+    its spread from batch to batch, beside what the printed decay adds to it where the logit is 0.1, and where it gives
+    one operation among six half of the weight.
 
     records: of `search_choices.load`.
     """
@@ -111,18 +113,19 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     for i, choice in enumerate(choice for choice in CHOICES if choice.name in known):
         found = [record["history"] for record in records if record["name"] == choice.name]
         steps = [entry["iteration"] for entry in found[0]]
-        means = [mean(relative_entropy(torch.tensor(history[at]["alpha"], dtype=torch.float64),
+        means = [mean(normalised_entropy(torch.tensor(history[at]["alpha"], dtype=torch.float64),
                                        choice.changes.get("without", ())).mean().item()
                       for history in found) for at in range(len(steps))]
         left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], markersize=4,
-                  markerfacecolor="w", linewidth=1, label=f"{choice.name} ({len(found)})")
+                  markerfacecolor="w", linewidth=1, label=f"{ascii_lowercase[i]}: {choice.name} ({len(found)})")
+        left.annotate(ascii_lowercase[i], (steps[-1], means[-1]), (5, 0), textcoords="offset points", va="center")
     left.set(xlabel="iterations", title="entropy of alpha (1: undecided)", ylim=(0, 1.03))
     plot.legend(fontsize=8, loc="outside lower left", handlelength=3.5)
     decay, signals = SearchSettings().architecture_decay, [
         record["alpha_signal"]["untouched"] for record in records if record["name"] == CHOICES[0].name]
     bars = {f"gradient, {what}": mean(signal[key] for signal in signals)
             for what, key in (("mean", "size"), ("spread", "spread")) if signals}
-    bars |= {f"decay at alpha = {alpha}": alpha * decay for alpha in (0.1, 3.4)}
+    bars |= {f"decay at alpha = {alpha}": alpha * decay for alpha in (0.1, 1.6)}
     right.barh(range(len(bars)), bars.values(), color="0.85", edgecolor="k")
     for row, value in enumerate(bars.values()):
         right.text(value, row, f" {value:.1e}", va="center")

@@ -116,7 +116,8 @@ def _graphviz(drawing: Drawing, form: str) -> bytes:
 # ---- cells ----
 
 def draw_supercell(supercell: Supercell | PlainSupercell) -> Drawing:
-    """Figure 1, left: every edge carries all operations. Best with the three nodes of the paper's picture."""
+    """Figure 1, left: every edge carries all operations, which the first one shows; the others are grey. Best with
+    the three nodes of the paper's picture."""
     drawing = _cell_page()
     _add_supercell(drawing, supercell)
     return drawing
@@ -172,12 +173,16 @@ def _add_states(graph: graphviz.Digraph, nodes: int, prefix: str, changed: Colle
 
 def _add_supercell(graph: graphviz.Digraph, supercell: Supercell | PlainSupercell, prefix: str = "") -> None:
     _add_states(graph, supercell.nodes, prefix)
-    for source, node in edges(supercell.nodes):
-        graph.edge(prefix + source, prefix + node, color=":".join(COLOURS), penwidth="1.2", minlen="2")
+    shown, *others = edges(supercell.nodes)  # all six on every edge would run together
+    for source, node in others:
+        graph.edge(prefix + source, prefix + node, color=FAINT, penwidth="2.5", arrowsize="0.5", minlen="2")
+    for colour in COLOURS:
+        graph.edge(prefix + shown[0], prefix + shown[1], color=colour, penwidth="1.8", arrowsize="0.4", minlen="2")
     rows = "".join(f'<TR><TD BGCOLOR="{colour}" WIDTH="24" CELLPADDING="0"><FONT POINT-SIZE="4"> </FONT></TD>'
                    f'<TD ALIGN="LEFT">{name}</TD></TR>' for name, colour in zip(OPERATIONS, COLOURS))
-    graph.node(prefix + "legend", f'<<TABLE BORDER="0" CELLSPACING="2"><TR><TD COLSPAN="2" ALIGN="LEFT">each of the '
-               f'{len(edges(supercell.nodes))} edges carries, in this order</TD></TR>{rows}</TABLE>>',
+    graph.node(prefix + "legend", f'<<TABLE BORDER="0" CELLSPACING="2"><TR><TD COLSPAN="2" ALIGN="LEFT">all '
+               f'{len(edges(supercell.nodes))} edges carry six operations;<BR ALIGN="LEFT"/>drawn on {shown[0]} → '
+               f'{shown[1]} alone, in this order:<BR ALIGN="LEFT"/></TD></TR>{rows}</TABLE>>',
                shape="plaintext", style="")
 
 

@@ -25,6 +25,7 @@ from irnas_lib.search_space import MOVES, layers_for, move_exists, source_rows
 
 LAMBDAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0, 2.0)  # 0.5 is the paper's
 BLURS = tuple(0.4 * 10 ** (i / 29) for i in range(30))  # standard deviations of Gaussian blurs, in pixels
+MOVE_NAMES = {-1: "narrower", 0: "same", 1: "wider"}
 BLUR_WINDOW = 25  # three deviations of the widest to each side
 
 
@@ -88,7 +89,7 @@ def weighed(alpha: torch.Tensor, names: Sequence[str]) -> tuple[str, Figure]:
     weights = alpha.detach().softmax(dim=0)
     entropy = -(weights * weights.log()).sum().item() / math.log(len(weights))
     line = (f"strongest: {names[int(weights.argmax())]}, weight {weights.max().item():.2f}; "
-            f"relative entropy {entropy:.2f} (1 undecided, 0 decided)")
+            f"normalised entropy {entropy:.2f} (1 undecided, 0 decided)")
     return line, plots.draw_softmax(alpha.tolist(), weights.tolist(), names)
 
 
@@ -149,7 +150,7 @@ class PathExplorer(Explorer):
         self.shown = widgets.HBox()
         super().__init__({
             (row, column): widgets.FloatSlider(min=-3, max=3, step=0.1, readout_format="+.1f",
-                                               description=plots.MOVE_STYLES[move][1])
+                                               description=MOVE_NAMES[move])
             for row, (_, level) in enumerate(rows) for column, move in enumerate(MOVES) if move_exists(level, move)},
             (self.cell, self.shown))
         self.cell.observe(self._choose, "value")

@@ -17,17 +17,16 @@ from matplotlib.ticker import NullLocator
 
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tasks import TITLES
-from irnas_lib.decode import transition_scores, viterbi_path
+from irnas_lib.decode import transition_scores, undecided, viterbi_path
 from irnas_lib.experiments import results
 from irnas_lib.experiments.results import Result
 from irnas_lib.figures import drawing, panels
 from irnas_lib.files import atomically
 from irnas_lib.metrics import psnr, ssim
-from irnas_lib.search_space import MOVES, OPERATIONS, layers_for, levels, move_log_probabilities, source_rows
+from irnas_lib.search_space import OPERATIONS, levels
 
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = "osD^vP*X<>hp"
-MOVE_STYLES = {-1: (":", "narrower"), 0: ("-", "same"), 1: ("--", "wider")}
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False,
          "svg.hashsalt": "irnas", "figure.dpi": 110, "legend.frameon": False, "axes.titlesize": 8}
 
@@ -57,62 +56,31 @@ def not_run(what: str) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def search_curves(record: Mapping) -> Figure:
-    """How a search went: quality on Train V, loss, the operations' weights, where beta leads from each level.
+    """How a search went: PSNR on Train V, the operations' weights, the entropy of alpha.
 
     record: what `search.search` returns, with its settings. Grey: only weights were trained; the vertical line: the
     result.
     """
     history, settings = record["history"], record["settings"]
     warmed_up = history[-1]["iteration"] * settings["warmup_epochs"] / settings["epochs"]
-    steps = np.array([entry["iteration"] for entry in history])
+    steps = [entry["iteration"] for entry in history]
     alpha = torch.tensor([entry["alpha"] for entry in history], dtype=torch.float64).softmax(dim=-1)
-    beta = np.array([move_log_probabilities(torch.tensor(entry["beta"])).exp().numpy() for entry in history])
-    columns = layers_for(beta.shape[1])
-    sources = source_rows(columns)
-    height = len(levels(columns - 1))
-    plot = Plot(7.2, 3.5 + 1.1 * height)
-    upper, lower = plot.subfigures(2, 1, height_ratios=[3.0, 0.5 + 1.1 * height])
-
-    parts = upper.subplots(2, 3, sharex=True)
-    for axes, (key, title) in zip(parts.flat, (("psnr", "PSNR on Train V (dB)"), ("ssim", "SSIM on Train V"),
-                                               ("loss", "loss (Eq. 7)"))):
-        axes.plot(steps, [entry[key] for entry in history], "k-o", markersize=2.5, linewidth=1)
-        axes.set_title(title)
-    mean = alpha.mean(dim=1).numpy()
-    for column, name in enumerate(OPERATIONS):
-        parts[1, 0].plot(steps, mean[:, column], linestyle=DASHES[column], color=drawing.COLOURS[column], label=name)
-    parts[1, 0].set_title("alpha: mean weight over edges")
-    entropy = torch.special.entr(alpha).sum(dim=-1).mean(dim=1) / math.log(len(OPERATIONS))
-    parts[1, 1].plot(steps, entropy, "k-", linewidth=1)
-    parts[1, 1].set_title("alpha: mean entropy (1 = undecided)")
-    parts[0, 2].tick_params(labelbottom=True)  # nothing below it
-    parts[1, 2].axis("off")
-    handles, labels = parts[1, 0].get_legend_handles_labels()
-    parts[1, 2].legend(handles, labels, title="operations", loc="center", ncols=2, handlelength=3)
-
-    lowest, highest = beta[beta > 0].min(), beta.max()
-    grid = lower.subplots(height, columns, sharex=True, sharey=True, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for row, (layer, level) in enumerate(sources):
-        axes = grid[level, layer]
-        axes.axis("on")
-        for column, move in enumerate(MOVES):
-            if beta[:, row, column].any():  # a move that exists
-                style, name = MOVE_STYLES[move]
-                axes.plot(steps, beta[:, row, column], "k", linestyle=style, label=name, linewidth=1.2)
-        axes.set_title(f"layer {layer}, level {level}" if layer else "start, level 0")
-        axes.set_ylim(lowest - 0.05, highest + 0.05)
-        axes.locator_params(axis="x", nbins=3)
-        axes.tick_params(labelbottom=level == levels(layer)[-1], labelleft=layer == level)  # its row's first panel
-    moves = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
-    lower.legend(moves.values(), moves.keys(), title="beta: probability of the next cell's level", ncols=len(moves),
-                 loc="outside upper center", handlelength=3)
-    lower.supxlabel("iterations", size=8)
-    parts[1, 1].ticklabel_format(useOffset=False)
-    for axes in [*parts.flat[:5], *(grid[level, layer] for layer, level in sources)]:
+    plot = Plot(7.8, 2.6)
+    quality, weights, decision = plot.subplots(1, 3)
+    quality.plot(steps, [entry["psnr"] for entry in history], "k-o", markersize=2.5, linewidth=1)
+    quality.set_title("PSNR on Train V (dB)")
+    for column, (name, line) in enumerate(zip(OPERATIONS, alpha.mean(dim=1).T)):
+        weights.plot(steps, line, linestyle=DASHES[column], color=drawing.COLOURS[column], label=name)
+    weights.set_title("alpha: mean weight over edges")
+    decision.plot(steps, undecided(alpha.flatten(0, 1)).view(len(steps), -1).mean(dim=1), "k-", linewidth=1)
+    decision.set_title("alpha: mean entropy (1 = undecided)")
+    decision.ticklabel_format(useOffset=False)
+    for axes in (quality, weights, decision):
+        axes.set_xlabel("iterations")
         axes.axvspan(0, warmed_up, color="0.9", zorder=0)
         axes.axvline(history[record["best"]]["iteration"], color="k", linewidth=0.6, zorder=0)
+    plot.legend(*weights.get_legend_handles_labels(), ncols=len(OPERATIONS), handlelength=3,
+                loc="outside upper center")
     return plot
 
 
