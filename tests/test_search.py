@@ -275,7 +275,7 @@ def test_the_defaults_are_section_4_1s():
 
 DECIDING = dataclasses.replace(SETTINGS, architecture_travel=6.0, architecture_decoupled=True, architecture_decay=0.0,
                                architecture_betas=(0.5, 0.99), temperature_end=0.25, drops=(0.5,), without=("none",),
-                               take_last=True)
+                               take_last=True, global_residual=True, weights_optimizer="AdamW")
 
 
 def test_the_travel_of_a_logit_sets_the_rate_by_the_number_of_steps():
