@@ -151,8 +151,8 @@ with torch.no_grad():
         moved = torch.stack([(network(x + 0.2) - network(x)).mean() for x in noisy.split(8)]).mean().item()
         rows.append({"input added": "yes" if add_input else "no", "lambda": f"{weight:g}",
                      "output shift, training mode": f"{moved:.3f}",
-                     "output shift, evaluation mode": f"{moved_evaluated:.3f}", "PSNR alone": f"{alone:.1f}", "PSNR of eight": f"{eight:.1f}",
-                     "PSNR, evaluation": f"{evaluated:.1f}"})
+                     "output shift, evaluation mode": f"{moved_evaluated:.3f}", "PSNR alone": f"{alone:.1f}",
+                     "PSNR of eight": f"{eight:.1f}", "PSNR, evaluation": f"{evaluated:.1f}"})
 display(frames.show(pd.DataFrame(rows), "Output shift: how much brighter the output is when the input is brighter by "
                     "0.2. PSNR in dB, in training mode with one crop and with eight per batch, and in evaluation mode"))
 
