@@ -287,7 +287,7 @@ else:
     display(plots.not_run("Training mode against evaluation mode"))
 
 # %% [markdown]
-NOTICE1
+# NOTICE1
 #
 # ## What it costs in evaluation mode
 #
