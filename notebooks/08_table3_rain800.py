@@ -26,7 +26,7 @@
 #
 # - At 0.1% of the paper's training the printed lead over RESCAN does not appear: IR-NAS as published is 1.19 dB behind
 #   it, with its input added 0.23 dB ahead, and 0.40 dB is what a seed may do.
-# - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here. They alone learn from rain masks, too.
+# - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here. They alone also learn from rain masks.
 # - On two CPU cores RESCAN takes 10% less time than IR-NAS.
 # - IR-NAS as published has not learned the colours yet: on a crop below, wrong means of its channels cost it 2.9 dB.
 
@@ -68,6 +68,7 @@ data = ""
 #   9](09_table4_architecture_analysis.ipynb)).
 #
 # DSC and LP, which are not trained and are slow, were measured on every fourth pair; they are in the whole table only.
+# The 100 pairs show 76 photographs ([notebook 1](01_datasets.ipynb)).
 
 # %%
 results, smoke = runs.all_results(profile), profile == "smoke"
