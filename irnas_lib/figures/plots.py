@@ -308,8 +308,8 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
                 quality = f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}"
                 axes.set_xlabel("\n".join(filter(None, [quality, below.get(name)])), size=10)
                 for under in beneath:
-                    under[names.index(name)].imshow((restored - clean)[0].abs().mean(dim=0), cmap="gray", vmin=0,
-                                                    vmax=ERROR_SHOWN, interpolation="nearest")
+                    under[names.index(name)].imshow((restored - clean)[0].abs().mean(dim=0).numpy(), cmap="gray",
+                                                    vmin=0, vmax=ERROR_SHOWN, interpolation="nearest")
     for row, *_ in grid[:None if bands > 1 else 1]:
         for axes, name in zip(row, names):
             axes.set_title(textwrap.fill(name, 22), size=10)
