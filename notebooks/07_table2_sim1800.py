@@ -25,7 +25,11 @@
 #
 # **What we found.**
 #
-# FINDINGS
+# - The noise of neighbouring pixels is alike: the mean of two of them keeps 71% and 75% of its power on two crops,
+#   instead of 50%.
+# - Colour BM3D, told the sigma that is estimated from each picture, gains 0.05 dB on the 212 test pairs. The estimate
+#   is far too small, but that is the lesser cause: told the true sigma, it gains 0.54 dB on eight pairs, and 9.05 dB on
+#   white noise of the same strength.
 # - After 0.01% of the paper's training three networks already remove some of the noise. No ranking of the networks
 #   follows.
 
@@ -94,7 +98,13 @@ display(frames.show(pd.DataFrame([{
     for noise, row in found.items()]), "Colour BM3D on a camera's noise and on white noise; sigma on the 0-255 scale"))
 
 # %% [markdown]
-# BM3DNOTICE
+# **What to notice.**
+#
+# - On a camera's noise the estimate is 2.2 instead of 16.0: it is taken from differences of neighbours, which
+#   correlated noise keeps small. On white noise it is right within 7%.
+# - Told the true sigma, BM3D gains 0.54 instead of 0.03 dB. So the wrong sigma costs half a decibel.
+# - On white noise of the same strength it gains 9.05 dB. So most of the failure is due to the noise itself, which is
+#   correlated and depends on the picture: its blotches look like detail.
 #
 # ## Gain over the noisy input
 #
