@@ -123,7 +123,8 @@ display(frames.show(gains, f"{warning}SIM1800 (rebuilt from BSD500), 212 test pa
 # - Three networks remove some of the noise. The order of the first two, 0.04 dB apart, should not be read as a ranking:
 #   on the other tasks another seed moves a network by more.
 # - IR-NAS as published is below its input. It does not add its input to its output and has not yet learned the mean of
-#   each colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why): its crops are nearly grey. With the input added
+#   each colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why): its crops are nearly grey, as [all
+#   systems](../figures/figure4.png) shows. With the input added
 #   it is among the first.
 # - NLRN is below its input too. Its output shows the seams of its tiles of 43x43, which hardly overlap here. In its
 #   authors' program 38 tiles cover each pixel, at 38 times the cost.
