@@ -13,18 +13,17 @@
 # %% [markdown]
 # # 5. Training one system and measuring it
 #
-# **What you will learn.** What a network of this course learns from, how its training loop goes (it stands on this
-# page, and gives the same weights as the library's), how to read a training curve, and why one network has several
-# PSNRs.
+# **What you will learn.** What a network of this course learns from, how its training loop works (it is on this page,
+# and gives the same weights as the library's), how to read a training curve, and why one network has several PSNRs.
 #
 # **Why it matters.** Each trained system in the tables of notebooks 6 to 10 comes from a run of this page: one system,
 # one task, one noise level, one seed, one recipe. The system may be the network of the paper's Figure 6, the one whose
-# cell and path the search of [notebook 3](03_search.ipynb) has found, or one that the paper compares with, such as
-# DnCNN, a plain chain of 17 convolutions; nothing in the loop knows which.
+# cell and path the search of [notebook 3](03_search.ipynb) found, or one that the paper compares with, such as DnCNN, a
+# plain chain of 17 convolutions. The loop is the same for all.
 #
 # **What it needs.** PyTorch, and [notebook 2](02_search_space.ipynb) for the network. Without the data set the page
-# shows the stored record of the real run and computes on embedded pictures; a training of its own takes from minutes to
-# days.
+# shows the stored record of the real run and computes on embedded pictures. A training run of your own takes from
+# minutes to days.
 
 # %%
 import copy
@@ -43,14 +42,15 @@ from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference, protocols, systems
 from irnas_lib.experiments import results, runs, training_run
 from irnas_lib.figures import drawing, interactive, panels, plots
+from irnas_lib.tables import comparison
 from irnas_lib.training import loop, recipes
 
 device = runs.best_device()
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(device))
 
 # %% [markdown]
-# What is trained here are the parameters of this page; those that matter are `system`, `sigma`, `recipe`, `iterations`,
-# `batch` and `crop`. All of them are explained at its end.
+# The parameters of this page choose what is trained; those that matter are `system`, `sigma`, `recipe`, `iterations`,
+# `batch` and `crop`. All of them are listed at its end.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -77,9 +77,9 @@ precision = "float32"
 # %% [markdown]
 # ## The pictures
 #
-# They are decoded once; a batch is cut from them, turned and mirrored, and degraded anew each time it is drawn. Shown
-# here are crops of scikit-image's photographs, made in the same way: but for a few small crops, the data sets' own
-# are not ours to publish.
+# They are decoded once; a batch is cut from them, turned and mirrored, and degraded anew each time it is drawn. The
+# crops shown here are of scikit-image's photographs, made in the same way, since those of the data set are not ours to
+# publish.
 
 # %% alt="Four clean crops above the same four with noise"
 sigma = sigma if TASKS[task].sigmas else None
@@ -102,8 +102,8 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# The parameter count is of everything registered, used or not. With the path and the width that [notebook
-# 2](02_search_space.ipynb) infers, this is how the paper arrives at its 0.63M: 661,693 / 2^20.
+# The parameter count below is of the system that this page trains, and of everything registered, used or not. Of the
+# published cell it is 661,693, which [notebook 2](02_search_space.ipynb) shows to be the paper's 0.63M.
 
 # %% alt="Graph of the cell that is trained: five nodes with two inputs each"
 if system in systems.IR_NAS:
@@ -116,7 +116,7 @@ else:
 torch.manual_seed(seed)
 network = systems.build(system, pictures.channels, architecture)
 print(f"{system}: {systems.parameter_count(network):,} parameters, "
-      f"{systems.macs_per_pixel(network, pictures.channels):,} multiply-adds a pixel")
+      f"{systems.macs_per_pixel(network, pictures.channels):,} multiply-adds per pixel")
 
 # %% [markdown]
 # ## The loss
@@ -128,8 +128,8 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 #
 # $$\mathrm{logssim}(u,\ y) = \log_{10} \frac{1}{\mathrm{SSIM}(u,\ y)}. \tag{8}$$
 #
-# The sum of squares would drown the second term, so the mean over pixels is taken here, and PSNR is
-# $-10 \log_{10}$ of that mean, in decibels. [SSIM](https://doi.org/10.1109/TIP.2003.819861) compares local means $\mu$,
+# A sum of squares would swamp the second term, so the mean over pixels is taken here. PSNR is $-10 \log_{10}$ of that
+# mean, in decibels. [SSIM](https://doi.org/10.1109/TIP.2003.819861) compares local means $\mu$,
 # variances $\sigma^2$ and the covariance $\sigma_{uy}$ in windows of 11x11 pixels, and is 1 for equal pictures:
 #
 # $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
@@ -137,22 +137,24 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 #
 # with $c_1 = 0.01^2$ and $c_2 = 0.03^2$.
 #
-# What does $\lambda$ do? Instead of a network take blurs of a noisy picture, from weak to strong. Each has its loss,
-# and the one with the smallest is what a training of blurs would end with. In JupyterLab $\lambda$ has a slider.
+# What does $\lambda$ do? Replace the network by a blur of the noisy picture, and train its width: the blur with the
+# smallest loss wins. In JupyterLab $\lambda$ has a slider.
 
-# %% alt="Loss of blurs of a noisy picture against their width, and the best blur beside the clean picture"
+# %% alt="Loss of blurs against their width at lambda 0 and 0.5; the best blur of each, and the clean picture"
 photograph = to_tensor(datasets.load("denoising", "embedded").train[0].clean)[None, :, :96, :96]
 interactive.loss_explorer(photograph, protocols.add_noise(photograph, 50, 0, "lambda"))
 
 # %% [markdown]
-# **What to notice.** Squared error alone ($\lambda$ = 0) takes a weaker blur, which keeps edges and some noise; the
-# SSIM term takes a stronger one. As $\lambda$ rises PSNR falls and SSIM rises.
+# **What to notice.** Squared error alone ($\lambda$ = 0) takes a weaker blur, which keeps edges and some noise. The
+# SSIM term ($\lambda$ = 0.5) takes a stronger one: PSNR falls by 0.65 dB and SSIM rises by 0.043. A larger $\lambda$
+# changes next to nothing here. (This is a blur. What the term does to a network is on [page
+# 10](10_tables_5_6_ablation.ipynb).)
 
 # %% [markdown]
 # ## The loop
 #
-# This is all that a training is: a batch, the loss, its gradient, a step. The recipe `matched` is AdamW with a learning
-# rate that warms up to 0.001 and then falls along a cosine.
+# Training is this: a batch, the loss, its gradient, a step. The recipe `matched` is AdamW with a learning rate that
+# warms up to 0.001 and then falls along a cosine.
 
 # %%
 def train_by_hand(network, patches, steps):
@@ -178,15 +180,15 @@ apart = max((a - b).abs().max().item() for a, b in zip(by_hand.state_dict().valu
 print(f"after four steps of DnCNN the two loops' weights differ by at most {apart:.1g}")
 
 # %% [markdown]
-# What [the library's loop](../irnas_lib/training/loop.py) adds is what a run of hours needs: a
-# state that is saved every minute, so that it can go on after any interruption to the same bytes; a curve; a stop where
-# the loss blows up; and what recipes may ask for, such as averaged weights.
+# [The library's loop](../irnas_lib/training/loop.py) adds what a run of hours needs: a state that is saved every
+# minute, from which an interrupted run continues to the same bytes; a curve; a stop when the loss blows up; and what
+# recipes may ask for, such as averaged weights.
 #
 # ## Training, or loading what is trained
 #
-# A training that is finished, with these parameters on these pictures, is loaded and never repeated. One that was
-# interrupted goes on where it stopped. One whose loss is no longer finite, or a hundred times that of the first batch,
-# is stopped and recorded as failed.
+# A finished training run, with these parameters on these pictures, is loaded and never repeated. An interrupted one
+# continues where it stopped. One whose loss is no longer finite, or exceeds a hundred times that of the first batch, is
+# stopped and recorded as failed.
 
 # %%
 wanted = runs.training_record(profile, pictures, device, network, architecture, {
@@ -201,31 +203,37 @@ else:
 
 # %% [markdown]
 # The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
-# mode the network's batch norms see the statistics of the few crops of a batch; without its input added, it hardly
-# learns their mean brightness ([notebook 5c](05c_batch_norm.ipynb)). In evaluation mode, where the statistics
-# are fixed, it does better: compare with the measured values below.
+# mode batch norms use the statistics of the few crops of a batch. [Notebook 5c](05c_batch_norm.ipynb) shows on the same
+# crops how much less a network that does not add its input scores there than in evaluation mode, where the statistics
+# are fixed.
 
 # %% alt="Training PSNR against iterations: rising steeply, then flattening; pale batches, thick running mean"
 if result.curve:
     display(plots.training_curve([result]))
 
 # %% [markdown]
-# Has it stopped rising? The mean of the logged batches of each fifth of the training, with its standard error, tells
-# more than the eye. A curve that is flat at its end only says that *this* schedule is used up, for its learning rate
-# has fallen to a hundredth there, or wherever the recipe has it: a longer schedule may still lead higher.
+# Has it stopped rising? The means of the logged batches of each fifth of the run show it better than the eye.
 
 # %%
 for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result.curve], 5), 1):
     if len(fifth) > 1:
-        error = fifth.std(ddof=1) / math.sqrt(len(fifth))
-        print(f"fifth {i} of the training: {fifth.mean():5.2f} ± {error:.2f} dB on {len(fifth)} batches")
+        half = comparison.over_pictures(fifth.std(ddof=1) / math.sqrt(len(fifth)), len(fifth))
+        print(f"fifth {i} of the run: {fifth.mean():5.2f} ± {half:.2f} dB on {len(fifth)} batches")
+print("± gives the half-width of the 95% confidence interval of the mean.")
+if result.curve:
+    final, total = result.curve[-1][0], max(result.schedule or 0, result.iterations)
+    rates = [recipes.learning_rate(recipes.recipe(recipe), step, total) for step in range(total)]
+    print(f"last logged batch: iteration {final:,} of a schedule of {total:,}; learning rate there "
+          f"{rates[final - 1]:.5f}, at its highest {max(rates):.5f}")
 
 # %% [markdown]
-# ## A look
+# **What to notice.** The last fifth is above the fourth, but within the intervals. This run was stopped early, at a
+# tenth of its highest learning rate, so it might have gone higher.
 #
-# PSNR does not show where a network fails. Here are two crops of test pictures, restored by this system and by BM3D,
-# which learns nothing ([notebook 5b](05b_classical_methods.ipynb)). Crops of all systems are on the pages of the
-# tables.
+# ## Two crops
+#
+# PSNR does not show where a network fails. Here are two crops of test pictures, restored by BM3D, which learns nothing
+# ([notebook 5b](05b_classical_methods.ipynb)), and by this system. The pages of the tables have crops of the others.
 
 # %% alt="Crops of two test pictures: noisy, restored by BM3D and by this system, clean"
 restore = inference.restorer(network, device)
@@ -244,11 +252,14 @@ display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma
 # %% [markdown]
 # ## Measuring
 #
-# The same network gives different numbers under different protocols; a number without its protocol says little.
-# `strict` is one noise field on the whole picture; `redrawn` draws fresh noise in overlapping tiles and averages,
-# which flatters; `half` works on pictures of half the size; `strict_y` measures de-raining in luma. The first row is
-# what doing nothing scores. The weights with their hash and the result that names them are kept; tables and figures
-# are made from these and nothing else. Measuring takes long on a CPU, so a picture that is measured stays measured.
+# The same network scores differently under different protocols:
+#
+# - `strict`: one noise field on the whole picture;
+# - `redrawn`: overlapping tiles with fresh noise in each, averaged, which flatters;
+# - `half`: pictures of half the size;
+# - `strict_y`: deraining, measured in luma.
+#
+# The first row is the score of the input itself. All tables and figures are made from the results that are stored here.
 
 # %%
 nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
@@ -270,26 +281,29 @@ for name, score in result.metrics.items():
           f"{result.dataset}")
 
 # %% [markdown]
-# **What to notice.** The same weights have another score under each protocol, and nothing but the protocol differs. A
-# comparison has to be made under one of them.
+# **What to notice.** The same weights score 0.63 dB higher in `redrawn` than in `strict`, and nothing but the protocol
+# differs. A comparison has to be made under one of them.
 #
-# ## All parameters of this page
+# <details><summary>All parameters of this page</summary>
 #
-# `genotype` is "published", "searched" (what [`03_search`](03_search.ipynb) found at this profile) or the path of an
-# architecture file; `path` and `width` replace the architecture's own where they are not empty or 0. What is not the
-# paper's own is trained as the system "IR-NAS (searched here)", so that no table takes one for the other. A `schedule`
-# above `iterations` stops the training before its learning rate has decayed; 0 stands for `iterations`. `every`
-# measures only one test picture in so many, where a system is slow; the tables say how many it was. `test_sets` names
-# further ones to measure on, such as "Kodak24", which lie in folders of their own beside BSD500. `precision` may be
-# "bfloat16" for a device that computes faster in it; the weights, the batch norms and the loss stay in float32.
-# `recipe` is one of `irnas_lib.training.recipes`: "matched" trains every system of a table alike, "paper" and "authors"
-# are what the paper prints and what its program does, "best" is for quality.
+# - `system`: a network of the tables.
+# - `genotype`: "published", "searched" (what [notebook 3](03_search.ipynb) found at this profile) or the path of an
+#   architecture file. What is not the paper's own is trained as "IR-NAS (searched here)".
+# - `path`, `width`: replace those of the architecture, unless empty or 0.
+# - `recipe`: one of `irnas_lib.training.recipes`. "matched" trains every system of a table alike, "paper" and "authors"
+#   are what the paper prints and what its program does, "best" is for quality.
+# - `iterations`, `schedule`: a `schedule` above `iterations` stops the run before its learning rate has decayed; 0
+#   stands for `iterations`.
+# - `precision`: "bfloat16" for a device that computes faster in it; weights, batch norms and loss stay in float32.
+# - `every`: measures only one test picture in so many, where a system is slow; the tables give the number.
+# - `test_sets`: further ones to measure on, such as "Kodak24", in folders of their own beside BSD500.
+#
+# </details>
 
 # %% [markdown]
-# **What to take away.** A training is a loop of six lines; what makes its result mean something is all around it: which
-# pictures, which loss, how long, from which seed, measured how. Further reading:
-# [Adam](https://arxiv.org/abs/1412.6980), [AdamW](https://arxiv.org/abs/1711.05101), [a loss with
-# SSIM](https://doi.org/10.1109/TCI.2016.2644865).
+# **What to take away.** The loop has six lines. What its result means depends on all that surrounds it: which pictures,
+# which loss, how long, from which seed, measured how. Further reading: [Adam](https://arxiv.org/abs/1412.6980),
+# [AdamW](https://arxiv.org/abs/1711.05101), [a loss with SSIM](https://doi.org/10.1109/TCI.2016.2644865).
 
 # %% [markdown]
 # ## Exercises
@@ -298,11 +312,11 @@ for name, score in result.metrics.items():
 #
 # <details><summary>Solution</summary>
 #
-# It jumps. Adam moves each weight by about its learning rate a step, whatever the gradient. A 3x3 convolution of 20
-# channels begins with weights between -0.075 and 0.075, so after two steps of 0.05 nothing is left of them. Batch norm
-# bears that: the recorded training, in batches of four crops, is at 7.4 dB after 10 iterations and at 22.6 dB after 60,
-# when `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss does not
-# diverge. The cost shows in evaluation mode: after 1,000 iterations a whole picture comes out at 10.82 dB ([notebook
+# It jumps. Adam moves each weight by about its learning rate per step, however large the gradient. A 3x3 convolution of
+# 20 channels begins with weights between -0.075 and 0.075, so after two steps of 0.05 nothing is left of them. Batch
+# norm tolerates that: the recorded run, in batches of four crops, is at 7.4 dB after 10 iterations and at 22.6 dB after
+# 60, when `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss does
+# not diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([notebook
 # 10](10_tables_5_6_ablation.ipynb)).
 #
 # </details>
@@ -311,10 +325,9 @@ for name, score in result.metrics.items():
 #
 # <details><summary>Solution</summary>
 #
-# Much nearer. On the same crops, sixteen to a batch, the network as printed has 27.14 dB in evaluation mode and 23.90
-# in training mode, 3.2 dB less; with the input added 27.06 and 26.82, 0.2 dB less ([notebook
-# 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm takes away in training mode, now goes around the
-# network.
+# 0.2 dB instead of 3.2 dB. On the same crops, sixteen to a batch, the network as published has 27.14 dB in evaluation
+# mode and 23.90 in training mode; with the input added 27.06 and 26.82 ([notebook 5c](05c_batch_norm.ipynb)).
+# Brightness, which a batch norm removes in training mode, now bypasses the network.
 #
 # </details>
 #
@@ -324,7 +337,7 @@ for name, score in result.metrics.items():
 #
 # Of tiles of 64 pixels every 48, one, two or four cover a pixel, and n independent draws leave 1/n of the noise power.
 # By the shares of [notebook 1](01_datasets.ipynb) 0.67 of it is left on average, which is 1.74 dB. Measured it is 1.61
-# dB on 200 pictures ([notebook 12](12_protocols.ipynb), `Noisy`): clipping has repaired a part of the noise already,
-# and an average has less left to clip.
+# dB on 200 pictures ([notebook 12](12_protocols.ipynb), `Noisy`): clipping removes a part of the noise before the score
+# is taken, and an average has less left to clip.
 #
 # </details>

@@ -14,27 +14,27 @@
 # # 6. Table 1: denoising BSD500
 #
 # **What you will learn.** Which networks lead when all are trained alike, how that compares with two methods that learn
-# nothing, and which of the printed numbers of the paper's main table can be compared with anything measured here.
+# nothing, and which printed numbers of the paper's main table can be compared with ours.
 #
 # **Why it matters.** A table of denoisers is read as a ranking. It is one only if its rows saw the same pictures, the
 # same noise, the same protocol and the same training.
 #
 # **What it needs.** PSNR, in decibels (dB), and the three protocols: `strict` is a whole picture with one noise field,
 # `redrawn` overlapping tiles with fresh noise in each, `half` a picture at half size ([notebook 5](05_training.ipynb);
-# more in [notebook 12](12_protocols.ipynb)). Everything here is made from stored results: no data are needed.
+# more in [notebook 12](12_protocols.ipynb)). The page is made from stored results: no data are needed.
 #
-# **What comes out.**
+# **What we found.**
 #
 # - No network trained here is yet ahead of BM3D, which learns nothing: 25.50 against 25.79 dB on all 200 test pictures.
 # - At a smaller budget that all networks share, `IR-NAS + residual` is level with RED, MemNet, N3Net and DnCNN.
-# - No training here is long enough to say anything about the printed number of a network.
+# - BM3D and WNNM are the only rows whose printed numbers we meet. No network was trained long enough for that.
 
 # %%
 from IPython.display import display
 
 from irnas_lib import files
 from irnas_lib.experiments import cells, runs, times
-from irnas_lib.experiments.config import budget, pixels
+from irnas_lib.experiments.config import budget
 from irnas_lib.experiments.results import best
 from irnas_lib.figures import comparison_plots, plots
 from irnas_lib.pipeline import profiles
@@ -47,12 +47,12 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
-# ## All 200 test pictures, the longest trainings
+# ## All 200 test pictures, the longest run of each
 #
-# The noise is white, with a standard deviation (sigma) of 50 grey levels. `IR-NAS` is the paper's network as printed;
-# `IR-NAS + residual` adds its input to its output; `IR-NAS (searched here)` has the cell and the widths of a short
-# search of our own. DnCNN is a plain chain of convolutions. BM3D and WNNM are not trained: they collect patches that
-# look alike and filter each group ([notebook 5b](05b_classical_methods.ipynb)).
+# The noise is white, with a standard deviation (sigma) of 50 on the 0-255 scale. `IR-NAS` is the paper's network as
+# published; `IR-NAS + residual` adds its input to its output; `IR-NAS (searched here)` has the cell and the widths of a
+# short search of our own. DnCNN is a plain chain of convolutions. BM3D and WNNM are not trained: they collect similar
+# patches and filter each group ([notebook 5b](05b_classical_methods.ipynb)).
 
 # %%
 results, smoke = runs.all_results(profile), profile == "smoke"
@@ -62,18 +62,20 @@ of_one = verdicts.over_seeds(trained, 1)
 longest = best(results, "denoising", "IR-NAS", 50, "strict", smoke)
 notes = [f"IR-NAS: {budget(longest)}."] if longest else []
 if of_one > 0:
-    notes.append(f"Another seed moves one training by ± {of_one:.2f} dB and a difference of two by "
-                 f"± {verdicts.over_seeds(trained):.2f} dB (half a 95% interval, from short trainings of one cell).")
+    notes.append(f"Another seed moves one training run by ± {of_one:.2f} dB and a difference of two by "
+                 f"± {verdicts.over_seeds(trained):.2f} dB (half-width of the 95% confidence interval, from short runs "
+                 "of one cell).")
+notes.append("WNNM takes so long that all 200 pictures were restored in half alone; in strict see the next table.")
 display(frames.show(frames.on_all_pictures(results, smoke=smoke),
                     f"{warning}BSD500, sigma 50, whole test set, PSNR in dB", *notes))
 
 # %% [markdown]
-# **What to notice** in the trainings that come with the project.
+# **What to notice** in the training runs that come with the project.
 #
 # - The best network is 0.29 dB below BM3D. It has one seed, and another one could make up for that. So the finding is
 #   only that no network is ahead yet, at 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead
-#   is the frame of the picture, a few pixels wide, which this loss leaves untrained in DnCNN
+#   comes from the border of the picture, a few pixels wide, which this loss leaves untrained in DnCNN
 #   ([RESULTS.md](../RESULTS.md)).
 # - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it: no two columns can be compared.
 #
@@ -81,20 +83,22 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #
 # More networks were trained at a smaller budget: as many steps on the same batches, measured on the same 20 pictures
 # with the same noise. Every picture gives a pair of scores, so that a difference has an error over the pictures. Each
-# network has one seed; by how much another would move it is known from trainings of the published cell ([notebook
-# 13](13_does_the_search_matter.ipynb)), and the verdicts allow for both.
+# network has one seed. How much another would change is known from runs of the published cell ([notebook
+# 13](13_does_the_search_matter.ipynb)), and the intervals allow for both.
 #
-# - **RED**: a chain of convolutions, mirrored by transposed ones, with skips between the two halves.
+# - **RED**: a chain of convolutions, mirrored by transposed ones, with skips between the two halves. The one of 64
+#   channels has the paper's parameter count; **RED (128)** has 128.
 # - **MemNet**: blocks that are applied over and over, and gates that keep the outputs of all earlier blocks.
 # - **NLRN**: one block, applied twelve times, that lets each pixel attend to all others of its patch.
-# - **N3Net**: small DnCNNs, and between them blocks that fetch for each patch those most like it.
+# - **N3Net**: small DnCNNs, and between them blocks that fetch for each patch the most similar ones.
 # - **IR-NAS\***: the paper's network trained without the SSIM term of the loss (Eq. 7), which all others have.
 #
-# The others are compared with `IR-NAS + residual`. The network as printed has no path around its batch norms, and what
-# that costs with small batches ([notebook 5c](05c_batch_norm.ipynb)) says little about its cell.
+# The others are compared with `IR-NAS + residual`. The network as published has no path around its batch norms, which
+# costs it much with small batches ([notebook 5c](05c_batch_norm.ipynb)) and shows little about its cell.
 
 # %% alt="PSNR of each system over IR-NAS + residual with its interval over pictures and seeds, the best on top"
-compared = comparison.side_by_side(results, smoke=smoke, reference="IR-NAS + residual", over_seeds=of_one)
+compared = comparison.side_by_side(results, smoke=smoke, reference="IR-NAS + residual", over_seeds=of_one,
+                                   ssim_over_seeds=verdicts.over_seeds(trained, 1, "ssim"))
 display(comparison_plots.ranking(compared))
 title = compared.title if compared.rows else "Systems at one budget"
 display(frames.show(frames.at_one_budget(compared), warning + title))
@@ -102,31 +106,32 @@ if compared.missing:
     print(*(f"{system}: {why}" for system, why in compared.missing.items()), sep="; ")
 
 # %% [markdown]
-# **What to notice** in the trainings that come with the project, 18 million pixels each, 0.06% of the paper's.
+# **What to notice** in the training runs that come with the project, 18 million pixels each, 0.06% of the paper's.
 #
-# - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that says nothing about where the networks end.
-# - N3Net, MemNet, RED and DnCNN are level with it: another seed could bring the differences.
-# - Where DnCNN loses is the frame: without the outer five pixels it is above, with 26.09 against 25.90 dB on eight
-#   pictures ([RESULTS.md](../RESULTS.md)).
-# - The network as printed is 1.49 dB behind, by more than a seed explains: with batches of four crops of 32x32 it does
-#   not learn the brightness. With batches of twelve of 64x64, in the table above, it is level (25.45 against 25.50 dB).
+# - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that does not show where the networks end.
+# - N3Net, MemNet, RED and DnCNN are level with it in PSNR: the differences are within what another seed could cause. In
+#   SSIM only N3Net's lead among them is larger than that.
+# - DnCNN's deficit comes from the border of the picture. Without the outer five pixels it is ahead, with 26.09 against
+#   25.90 dB on eight pictures ([RESULTS.md](../RESULTS.md)).
+# - The network as published is 1.49 dB behind, by more than a seed explains: with batches of four crops of 32x32 it
+#   does not learn the brightness. With batches of twelve of 64x64, in the table above, it is level (25.45 against 25.50
+#   dB).
 # - NLRN has failed: it gains less than two thirds of what BM3D gains, the bar at every noise level. Its loss jumps from
 #   beginning to end. Its authors limit the norm of its gradient, which the recipe that all share does not; whether that
-#   is why was not tested.
+#   is the cause was not tested.
 
 # %% [markdown]
 # ## Which printed numbers can be compared?
 #
-# The paper describes tiles where it describes the search: "we split each image to some adjacent patches of 64×64 [...]
-# and finally joint the corresponding patch results" (Section 4.1), which suggests tiles that do not overlap. How the
-# numbers of its Table 1 were measured it does not say. [Notebook 12](12_protocols.ipynb) infers it:
+# The paper does not say how the numbers of its Table 1 were measured. [Notebook 12](12_protocols.ipynb) collects what
+# can be inferred:
 #
-# - the rows BM3D to NLRN agree with `half`,
-# - N3Net's agrees with `strict`,
-# - IR-NAS's agrees with `redrawn`, which flatters. The authors' published test program cuts tiles in that way.
+# - The rows BM3D to NLRN are assigned to `half`. Only BM3D and WNNM were met.
+# - N3Net's row is assigned to `strict` and IR-NAS's to `redrawn`, which flatters. Both rest on one old measurement of a
+#   public DnCNN.
 #
-# Here each printed number stands beside ours under its own protocol, from the system's longest training. So **no two
-# rows of different protocols are a ranking**, neither printed nor here.
+# Here each printed number is beside ours under its own protocol, from the system's longest run. So **no two rows of
+# different protocols are a ranking**, neither printed nor here.
 
 # %%
 taken = {} if smoke else times.load()
@@ -134,9 +139,9 @@ traced = trace.trace(results, taken)
 display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
 
 # %% [markdown]
-# **What to notice.** The two methods that need no training come out as printed, which supports `half`. BM3D was used to
-# find that protocol (`fitted`); WNNM was not (`reproduced`). `undertrained` is a training of less than a tenth of the
-# paper's pixels.
+# **What to notice.** The two methods that need no training are met in `half`. BM3D was used to find that protocol
+# (`fitted`); WNNM was not (`reproduced`). No row of a network tests its assignment: RED, for example, has 24.15 dB here
+# against 25.75 printed, after 0.06% of the pixels. `undertrained` is a run of less than a tenth of the paper's pixels.
 #
 # The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
 # [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in
@@ -149,32 +154,33 @@ for path in writers.write(1, results, files.run_folder(profile) / "figures", smo
 # %% [markdown]
 # ## What it looks like
 #
-# Crops of two test pictures, by the longest training of each system. The budgets differ, and stand below the crops with
-# the scores of the crop. ([All systems](../figures/figure3.png))
+# Here are crops of two test pictures, by BM3D and by the longest runs of two networks. Look at the thin lines of the
+# pyramid: BM3D keeps them straight, the networks break them up. ([All systems](../figures/figure3.png))
 
-# %% alt="Crops of two BSD500 test pictures at sigma 50: noisy, restored by each system, clean"
+# %% alt="Crops of two test pictures at sigma 50: noisy, by BM3D, by DnCNN, by IR-NAS + residual, clean"
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
-only = ("BM3D", "WNNM", "N3Net", "DnCNN", "IR-NAS", "IR-NAS + residual")
-longest = {name: best(results, "denoising", name, 50, smoke=smoke) for name in only}
-below = {name: f"{pixels(result) / 1e6:,.0f} million pixels" if pixels(result) else "not trained"
-         for name, result in longest.items() if result}
-display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50, only, below))
+only = ("BM3D", "DnCNN", "IR-NAS + residual")
+display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["denoising"], 50, only))
 
 # %% [markdown]
 # ## What does a decibel cost?
 #
-# The paper argues with parameters and with time. What do the systems of the smaller budget reach for theirs? Times are
-# of two CPU cores.
+# The paper argues with parameters and with time. Here is what the systems of the smaller budget reach for theirs. Times
+# are of two CPU cores.
 
 # %% alt="Two scatter plots: PSNR of each system against its parameters and against its time"
 display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
 
 # %% [markdown]
+# **What to notice.** Parameters do not explain the order: RED (128) has four times those of RED and is not above it. In
+# time, DnCNN is the fastest, and N3Net, the best network, takes six times as long ([notebook 11](11_efficiency.ipynb)).
+# WNNM is the best of all and the slowest.
+#
 # **What to take away.** A ranking needs one budget, one protocol and an error. At these budgets the paper's network is
-# one good network among several, and none is ahead of BM3D; whether it leads at a large one is a question for longer
-# trainings. Further reading: [DnCNN](https://arxiv.org/abs/1608.03981), [RED](https://arxiv.org/abs/1603.09056),
+# one good network among several, and none is ahead of BM3D. Whether it leads at a large budget, only longer runs can
+# show. Further reading: [DnCNN](https://arxiv.org/abs/1608.03981), [RED](https://arxiv.org/abs/1603.09056),
 # [MemNet](https://arxiv.org/abs/1708.02209), [NLRN](https://arxiv.org/abs/1806.02919),
 # [N3Net](https://arxiv.org/abs/1810.12575), [BM3D](https://doi.org/10.1109/TIP.2007.901238) and
 # [WNNM](https://doi.org/10.1109/CVPR.2014.366).
@@ -187,9 +193,9 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 #
 # <details><summary>Solution</summary>
 #
-# 26.77 - 25.75 = 1.02 dB. IR-NAS's number agrees with `redrawn`, RED's with `half`. One and the same network, the
+# 26.77 - 25.75 = 1.02 dB. IR-NAS's number is assigned to `redrawn`, RED's to `half`. One and the same network, the
 # IR-NAS trained here for 5,000 iterations, has 26.10 dB in `redrawn` and 24.87 in `half`: the protocols alone are 1.23
-# dB apart. So nothing is left of it, in either direction; the two have to be measured alike.
+# dB apart. So nothing is left of it if the assignments hold; the two have to be measured alike.
 #
 # </details>
 #
@@ -198,9 +204,9 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 #
 # <details><summary>Solution</summary>
 #
-# - As statements about a system, all of a trained one: 4,500 iterations of 4 crops of 32x32 are 0.062% of the pixels of
-#   the paper's training.
-# - Most of all NLRN's, whose training gained too little to count, and those of IR-NAS without the input added, which
+# - As statements about a system, all of those that were trained: 4,500 iterations of 4 crops of 32x32 are 0.062% of the
+#   pixels of the paper's training.
+# - Most of all NLRN's, which gained too little to count, and those of IR-NAS without the input added, which
 #   small batches keep from learning the brightness: 25.38 dB at sigma 30, where the same network with the input added
 #   has 27.26.
 # - As comparisons, any two rows of different budgets.

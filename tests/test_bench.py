@@ -14,7 +14,7 @@ from test_results import make
 from torch.nn import functional as F
 
 from irnas_lib import operations
-from irnas_lib.benchmarks import bench, brightness, frame, resumption
+from irnas_lib.benchmarks import bench, brightness, camera_noise, frame, resumption
 from irnas_lib.data import datasets
 from irnas_lib.evaluation import protocols
 from irnas_lib.figures import bench_plots
@@ -195,6 +195,17 @@ def test_a_network_that_is_off_by_a_constant_gets_it_back(tmp_path, monkeypatch)
     noisy = protocols.evaluate(lambda x: x, datasets.load("denoising", "embedded").test[::10], "strict", 50, 0)
     assert found["shifted_psnr"] == pytest.approx(noisy.psnr, abs=0.01) and found["psnr"] < noisy.psnr - 0.4
     assert found["off"] == pytest.approx(25.5, abs=0.5) and found["pictures"] == noisy.pictures
+
+
+def test_bm3d_is_told_the_estimate_and_the_deviation(monkeypatch):
+    told = []
+    monkeypatch.setattr(camera_noise, "bm3d_rgb", lambda degraded, sigma=None: told.append(sigma) or degraded)
+    clean = torch.full((1, 3, 64, 64), 0.5)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 2, 2]).view(3, 1, 1)
+    found = camera_noise.measure(clean, clean + noise * 10 / 255 + 0.02)  # an offset is no noise
+    assert found["deviation"] == pytest.approx(10 * 3 ** 0.5, rel=0.02) == pytest.approx(found["estimate"], rel=0.05)
+    assert told == [None, found["deviation"]]
+    assert found["input"] == pytest.approx(-10 * math.log10(3 * (10 / 255) ** 2 + 0.02 ** 2), abs=0.1)
 
 
 def test_the_step_before_computes_the_same_with_pytorchs_convolutions(monkeypatch):

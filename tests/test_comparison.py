@@ -154,6 +154,9 @@ def test_other_seeds_move_a_difference_of_two_trainings_more_than_one_to_what_is
     found = {row.result.system: row for row in rows}
     assert found["BM3D"].over_seeds == 0.17 and found["BM3D"].verdict == "ahead"
     assert found["DnCNN"].over_seeds == pytest.approx(0.2404, abs=1e-4) and found["DnCNN"].pictures == len(NAMES)
+    for row in comparison.side_by_side([measured("IR-NAS"), measured("DnCNN", offset=-0.4)], ssim_over_seeds=0.01).rows:
+        pictures = comparison.over_pictures(row.ssim_error, row.pictures)
+        assert math.isnan(row.ssim_both) or row.ssim_both == pytest.approx(math.hypot(pictures, 0.01 * 2 ** 0.5))
     unknown = comparison.side_by_side([measured("IR-NAS"), measured("DnCNN", offset=-0.4)], over_seeds=math.nan).rows
     assert [row.over_seeds for row in unknown] == [0, 0] and unknown[1].verdict == "behind"
 

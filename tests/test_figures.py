@@ -140,6 +140,17 @@ def test_a_restored_panel_gives_the_psnr_of_its_crops(tmp_path):
     assert sum(len(axes.images) for axes in figure.axes) == 7
 
 
+def test_below_the_restored_crops_stand_their_errors_and_few_pictures_are_shown(tmp_path):
+    for name in ("camera", "astronaut"):
+        panels.save(tmp_path, "denoising", "embedded", 50, "IR-NAS", item(name))
+    figure = plots.restored_panel(tmp_path, "denoising", "embedded", 50, pictures=1, errors=True)
+    crops = panels.load(tmp_path, "denoising", "embedded", 50)["astronaut"]
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(shown) == 5 and figure.get_figwidth() <= plots.COLUMN
+    assert np.array_equal(shown[1], crops["IR-NAS"][..., 0])
+    assert np.allclose(shown[4], abs(crops["IR-NAS"].astype(float) - crops["clean"])[..., 0] / 255, atol=1e-6)
+
+
 def test_a_figure_without_crops_says_not_run(tmp_path):
     assert "sim1800, SIM1800 (rebuilt from BSD500): not run" in texts(
         plots.restored_panel(tmp_path, "sim1800", "SIM1800-BSD500"))

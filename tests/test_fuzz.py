@@ -28,7 +28,7 @@ from test_batch import PROFILES, write_source
 
 from data_scripts import fetch, prepare, sim1800, weights
 from irnas_lib import command, decode, files, restore
-from irnas_lib.benchmarks import brightness, frame
+from irnas_lib.benchmarks import brightness, camera_noise, frame
 from irnas_lib.data.pictures import read_picture
 from irnas_lib.experiments import cell_table, cells, choices, results, runs, search_choices, times
 from irnas_lib.figures import all as figures
@@ -250,6 +250,12 @@ def consume_brightness(path):
         assert all(score["shifted_psnr"] < 200 for score in brightness.load().values())
 
 
+def consume_camera_noise(path):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(camera_noise, "FILE", path)
+        assert all(score["told_deviation"] < 200 for score in camera_noise.load().values())
+
+
 def consume_cell_table(path):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(runs, "folders", lambda profile: [path.parent.parent])
@@ -271,6 +277,7 @@ RECORDS = {
     "search choices": ("search_choices/small-printed-seed0.json", consume_search_choices),
     "frame": ("frame.json", consume_frame),
     "brightness": ("brightness.json", consume_brightness),
+    "camera noise": ("camera_noise.json", consume_camera_noise),
     "table of cells": ("cell_table/denoising.jsonl", consume_cell_table),
     "architecture": ("architecture.json", consume_architecture),
     "bench": ("bench.json", lambda path: figures.measurements(path.parent, "bench")),

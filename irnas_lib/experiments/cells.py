@@ -179,11 +179,11 @@ def by_group(groups: Mapping[str, dict]) -> dict[str, list[dict]]:
     return {name: cells for name, cells in trained.items() if cells}
 
 
-def over_seeds(groups: Mapping[str, dict]) -> float:
-    """The standard deviation, in dB, of the published cell's PSNR over its training seeds; 0 where it has fewer than
-    three, of which nothing can be said."""
-    psnrs = [cell["psnr"] for cell in by_group(groups).get("published", ()) if cell["psnr"] is not None]
-    return stdev(psnrs) if len(psnrs) > 2 else 0.0
+def over_seeds(groups: Mapping[str, dict], metric: str = "psnr") -> float:
+    """The standard deviation of the published cell's PSNR (dB), or of its "ssim", over its training seeds; 0 where it
+    has fewer than three, of which nothing can be said."""
+    found = [cell[metric] for cell in by_group(groups).get("published", ()) if cell[metric] is not None]
+    return stdev(found) if len(found) > 2 else 0.0
 
 
 class Standing(NamedTuple):

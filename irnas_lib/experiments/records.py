@@ -212,6 +212,15 @@ class Brightness(TypedDict):
     pictures: Number
 
 
+class CameraNoise(TypedDict):
+    deviation: Positive
+    estimate: Positive
+    input: Decibels
+    told_estimate: Decibels
+    told_deviation: Decibels
+    pairs: Number
+
+
 Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
                                                                                Field(min_length=2)]]})
 
@@ -249,6 +258,7 @@ CELL_TRAINING = TypeAdapter(Annotated[CellTraining, AfterValidator(_trained)])
 CHOICE = TypeAdapter(Choice)
 FRAME = TypeAdapter(dict[str, Frame])
 BRIGHTNESS = TypeAdapter(dict[str, Brightness])
+CAMERA_NOISE = TypeAdapter(dict[Literal["camera", "white"], CameraNoise])
 TIMES = TypeAdapter(dict[Task, Timed])
 BENCH = TypeAdapter(dict[str, Benchmark])
 GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])

@@ -82,7 +82,8 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
                            ("precision", bench_plots.precision)):
             plot(f"efficiency-{name}", draw(measurements(checkpoints, name)))
     taken = {} if smoke else times.load(checkpoints / times.FILE.name)
-    compared = comparison.side_by_side(measured, smoke=smoke, over_seeds=verdicts.over_seeds(trained["denoising"], 1))
+    over_seeds, ssim_over_seeds = (verdicts.over_seeds(trained["denoising"], 1, metric) for metric in ("psnr", "ssim"))
+    compared = comparison.side_by_side(measured, smoke=smoke, over_seeds=over_seeds, ssim_over_seeds=ssim_over_seeds)
     plot("psnr_against_cost", comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
     files.append(out / "denoising_at_one_budget.md")
     with atomically(files[-1]) as partial:

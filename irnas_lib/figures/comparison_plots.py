@@ -1,5 +1,6 @@
 """Pictures of systems that were trained at one budget: who is ahead, and what each one costs."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 
@@ -7,8 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from irnas_lib.figures import drawing
-from irnas_lib.figures.plots import MARKERS, STYLE, Plot, not_run
+from irnas_lib.figures.plots import STYLE, Plot, not_run
 from irnas_lib.tables.comparison import Comparison
 
 
@@ -42,23 +42,28 @@ def ranking(compared: Comparison) -> Figure:
 @matplotlib.rc_context(STYLE)
 def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = None) -> Figure:
     """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
-    the test set.
+    the test set. Each point has its name beside it.
 
     compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
     """
     rows = [row for row in compared.rows if row.result.parameters or row.result.system in (taken or {})]
     if not rows:
         return not_run("PSNR against parameters and time")
-    plot = Plot(6.6, 4.4)
+    plot = Plot(8.4, 4.4)
     plot.suptitle(compared.title.replace("; ", "\n").replace(", recipe", "\nrecipe"), size=9)
     sides = plot.subplots(1, 2, sharey=True)
-    for i, row in enumerate(rows):
-        name, count = row.result.system, row.result.parameters
-        label = f"{name} (failed)" if row.failed else name
-        for axes, cost in zip(sides, (count, (taken or {}).get(name))):
-            if cost:
-                axes.plot(cost, row.psnr, MARKERS[i % len(MARKERS)], color=drawing.COLOURS[i % len(drawing.COLOURS)],
-                          markersize=7, markeredgecolor="k", linestyle="none", label=label)
+    lowest, highest = min(row.psnr for row in rows), max(row.psnr for row in rows)
+    for axes, costs in zip(sides, ({row.result.system: row.result.parameters for row in rows}, taken or {})):
+        free = math.inf  # PSNR below which a label hides no other
+        for row in sorted(rows, key=lambda row: -row.psnr):
+            name = row.result.system
+            if cost := costs.get(name):
+                axes.plot(cost, row.psnr, "ko", markersize=5, label=name,
+                          markerfacecolor="k" if row.result.iterations else "w")
+                free = min(row.psnr, free - (highest - lowest) / 16)
+                axes.annotate(f"{name} (failed)" if row.failed else name, (cost, row.psnr), (1.02, free),
+                              textcoords=axes.get_yaxis_transform(), va="center",
+                              arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.6})
     sides[0].set(xlabel="registered parameters", ylabel="PSNR (dB)", xscale="log")
     sides[1].set(xlabel="seconds for the whole test set", xscale="log")
     if not taken:
@@ -73,6 +78,4 @@ def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = 
     untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
     if taken and untimed:
         sides[1].set_xlabel(sides[1].get_xlabel() + "\n" + textwrap.fill(f"(not timed: {', '.join(untimed)})", 44))
-    points = {label: handle for axes in sides for handle, label in zip(*axes.get_legend_handles_labels())}
-    plot.legend(points.values(), points.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return plot

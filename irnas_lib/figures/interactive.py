@@ -24,7 +24,7 @@ from irnas_lib.metrics import psnr, ssim
 from irnas_lib.search_space import MOVES, layers_for, move_exists, source_rows
 
 LAMBDAS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0, 2.0)  # 0.5 is the paper's
-BLURS = tuple(0.4 * 10 ** (i / 29) for i in range(30))  # standard deviations of Gaussian blurs, in pixels
+BLURS = tuple(0.4 * 10 ** (i / 99) for i in range(100))  # standard deviations of Gaussian blurs, in pixels
 MOVE_NAMES = {-1: "narrower", 0: "same", 1: "wider"}
 BLUR_WINDOW = 25  # three deviations of the widest to each side
 
@@ -59,7 +59,8 @@ def loss_explorer(clean: torch.Tensor, noisy: torch.Tensor, weight: float = 0.5)
     """Eq. 7 as a judge: the noisy picture, blurred more and more, and which blur has the smallest loss at a lambda.
 
     clean, noisy: (1, C, H, W) in [0, 1], both sides at least 25. weight: lambda, one of LAMBDAS. A slider moves lambda.
-    Where nobody can move a slider: the same picture, of `weight`, a line for it and for the ends of LAMBDAS, no widget.
+    The picture has lambda 0 beside it. Where nobody can move a slider: the same picture, of `weight`, a line for it
+    and for the ends of LAMBDAS, no widget.
     """
     blurred = [gaussian_blur(noisy, BLUR_WINDOW, [width, width]) for width in BLURS]
     if has_reader():
@@ -94,12 +95,13 @@ def weighed(alpha: torch.Tensor, names: Sequence[str]) -> tuple[str, Figure]:
 
 
 def judged(clean: torch.Tensor, blurred: Sequence[torch.Tensor], weight: float) -> tuple[str, Figure]:
-    """A line about the blur with the smallest loss at this lambda; the losses of all, and that picture."""
-    losses = [restoration_loss(picture, clean, weight).item() for picture in blurred]
-    best = min(range(len(losses)), key=losses.__getitem__)
+    """A line about the blur with the smallest loss at this lambda; the losses of all at it and at 0, and the best."""
+    curves = {shown: [restoration_loss(picture, clean, shown).item() for picture in blurred]
+              for shown in sorted({0.0, weight})}
+    best = min(range(len(blurred)), key=curves[weight].__getitem__)
     line = (f"lambda {weight:g}: a blur of {BLURS[best]:.2f} pixels has the smallest loss; "
             f"{psnr(blurred[best], clean).item():.2f} dB, SSIM {ssim(blurred[best], clean).item():.3f}")
-    return line, plots.draw_losses(BLURS, losses, blurred[best], clean)
+    return line, plots.draw_losses(BLURS, curves, blurred, clean)
 
 
 class Explorer(widgets.VBox):

@@ -27,6 +27,8 @@ from irnas_lib.search_space import OPERATIONS, levels
 
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = "osD^vP*X<>hp"
+COLUMN = 8.4  # inches: the width of a page's column
+ERROR_SHOWN = 0.2
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False,
          "svg.hashsalt": "irnas", "figure.dpi": 110, "legend.frameon": False, "axes.titlesize": 8}
 
@@ -98,20 +100,28 @@ def draw_softmax(alpha: Sequence[float], weights: Sequence[float], names: Sequen
 
 
 @matplotlib.rc_context(STYLE)
-def draw_losses(widths: Sequence[float], losses: Sequence[float], best: torch.Tensor, clean: torch.Tensor) -> Figure:
-    """The loss of a picture against the width of its blur, the smallest marked; that picture and the clean one.
+def draw_losses(widths: Sequence[float], losses: Mapping[float, Sequence[float]], blurred: Sequence[torch.Tensor],
+                clean: torch.Tensor) -> Figure:
+    """The loss of a picture against the width of its blur, relative to the smallest, for each lambda; the pictures of
+    the smallest losses and the clean one.
 
-    best, clean: (1, C, H, W) in [0, 1].
+    losses: by lambda; blurred: a picture for each width; they and clean: (1, C, H, W) in [0, 1].
     """
-    plot = Plot(8.5, 2.6)
-    axes = plot.subplots(1, 3, width_ratios=(1.6, 1, 1))
-    axes[0].plot(widths, losses, "k")
-    smallest = min(range(len(losses)), key=losses.__getitem__)
-    axes[0].plot(widths[smallest], losses[smallest], "o", color=drawing.COLOURS[3])
-    axes[0].set(xlabel="standard deviation of the blur (pixels)", ylabel="loss (Eq. 7)", xscale="log")
+    plot = Plot(COLUMN, 2.9)
+    axes = plot.subplots(1, 2 + len(losses), width_ratios=(1.5, *[1] * (1 + len(losses))))
+    shown = {}
+    for i, (weight, values) in enumerate(losses.items()):
+        smallest = min(range(len(values)), key=values.__getitem__)
+        line, = axes[0].plot(widths, np.divide(values, values[smallest]), color=drawing.COLOURS[3 * i],
+                             linestyle=DASHES[i], label=f"lambda {weight:g}")
+        axes[0].plot(widths[smallest], 1, MARKERS[i], color=line.get_color())
+        shown[f"smallest loss,\nlambda {weight:g}"] = blurred[smallest]
+    axes[0].legend()
+    axes[0].set(xlabel="standard deviation of the blur (pixels)", ylabel="loss, over its smallest", xscale="log",
+                ylim=(0.95, 2.5))
     axes[0].set_xticks((0.5, 1, 2, 4), ("0.5", "1", "2", "4"), minor=False)
     axes[0].xaxis.set_minor_locator(NullLocator())
-    for part, picture, title in zip(axes[1:], (best, clean), ("smallest loss", "clean")):
+    for part, (title, picture) in zip(axes[1:], (shown | {"clean": clean}).items()):
         pixels = picture[0].clamp(0, 1).movedim(0, -1).numpy()
         part.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
         part.set_title(title)
@@ -222,13 +232,18 @@ def _run_name(result: Result) -> str:
 
 @matplotlib.rc_context(STYLE)
 def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | None = None,
-                   only: Sequence[str] | None = None, below: Mapping[str, str] = {}) -> Figure:
-    """Figures 3 to 5: the kept crops of a task, one row a picture, or several where systems are many: degraded, each
-    system that ran, or of these `only` some, and clean (where it is known: nobody has the clean side of real rain).
+                   only: Sequence[str] | None = None, below: Mapping[str, str] = {}, pictures: int | None = None,
+                   errors: bool = False) -> Figure:
+    """Figures 3 to 5: the kept crops of a task, as wide as a page's column, one row per picture, or several where
+    systems are many: degraded, each system that ran, or of these `only` some, and clean (where it is known: nobody has
+    the clean side of real rain).
 
-    below: one more line under the crops of a system, such as its budget.
+    below: one more line under the crops of a system, such as its budget. pictures: how many, the first ones; None for
+    all. errors: below each row one of the absolute errors, of the mean over the channels, black for 0 and white for
+    ERROR_SHOWN or more.
     """
     shown, title = panels.load(folder, task, dataset, sigma), TITLES.get(dataset, dataset)
+    shown = dict(list(shown.items())[:pictures])
     if only is not None:
         kept = {panels.DEGRADED, *only, panels.CLEAN}
         shown = {picture: {name: crop for name, crop in crops.items() if name in kept}
@@ -237,15 +252,16 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
         return not_run(f"{task}, {title}")
     names = list(dict.fromkeys(name for crops in shown.values() for name in crops))
     names.sort(key=lambda name: name == panels.CLEAN)
-    bands = math.ceil(len(names) / (4 if len(names) <= 12 else 5))  # rows of a picture
-    columns, rows = math.ceil(len(names) / bands), len(shown) * bands
-    plot = Plot(1.75 * columns, (1.95 + 0.2 * (bands > 1) + 0.15 * bool(below)) * rows + 0.67)
+    bands = 1 if len(names) <= 5 else math.ceil(len(names) / (4 if len(names) <= 12 else 5))  # rows of a picture
+    columns, rows = math.ceil(len(names) / bands), len(shown) * bands * (1 + errors)
+    side = min(COLUMN / columns, 2.8)
+    lines = (bands > 1) + (panels.CLEAN in names) + bool(below)
+    plot = Plot(side * columns, (side + 0.2 * lines * (0.5 if errors else 1)) * rows + 0.6)
     grid = plot.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    grid = grid.reshape(len(shown), -1)
-    for row, (picture, crops) in zip(grid, shown.items()):
-        row[0].set_ylabel(picture, size=8)
+    grid = grid.reshape(len(shown), bands, 1 + errors, columns).swapaxes(1, 2).reshape(len(shown), 1 + errors, -1)
+    for (row, *beneath), crops in zip(grid, shown.values()):
         for axes, name in zip(row, names):
             axes.set_axis_on()
             axes.set(xticks=[], yticks=[])
@@ -258,13 +274,17 @@ def restored_panel(folder: str | Path, task: str, dataset: str, sigma: float | N
             if name != panels.CLEAN and panels.CLEAN in crops:
                 restored, clean = (to_tensor(crops[key]).unsqueeze(0) for key in (name, panels.CLEAN))
                 quality = f"{psnr(restored, clean).item():.2f} / {ssim(restored, clean).item():.4f}"
-                axes.set_xlabel("\n".join(filter(None, [quality, below.get(name)])), size=9)
-    for row in grid[:None if bands > 1 else 1]:
+                axes.set_xlabel("\n".join(filter(None, [quality, below.get(name)])), size=10)
+                for under in beneath:
+                    under[names.index(name)].imshow((restored - clean)[0].abs().mean(dim=0).numpy(), cmap="gray",
+                                                    vmin=0, vmax=ERROR_SHOWN, interpolation="nearest")
+    for row, *_ in grid[:None if bands > 1 else 1]:
         for axes, name in zip(row, names):
-            axes.set_title(textwrap.fill(name, 22), size=9)
+            axes.set_title(textwrap.fill(name, 22), size=10)
     level = "" if sigma is None else f", sigma {sigma:g}"
     scores = " PSNR (dB) / SSIM of the crop as shown, with 8 bits." if panels.CLEAN in names else ""
-    plot.supxlabel(f"{title}{level}.{scores}", size=8)
+    scale = f"\nBelow: absolute error, black 0, white {ERROR_SHOWN} or more on the scale 0 to 1." if errors else ""
+    plot.supxlabel(f"{title}{level}.{scores}{scale}", size=9)
     return plot
 
 

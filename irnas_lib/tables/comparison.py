@@ -32,8 +32,8 @@ def over_pictures(error: float, pictures: int) -> float:
 class Row(NamedTuple):
     """A system on the pictures of the comparison, so many: mean PSNR (dB) and SSIM; PSNR over that of the input; PSNR
     and SSIM over those of the reference, mean and standard error of the mean over pictures. nan where that is not
-    known, and for the reference itself. over_seeds: half the 95% interval that other seeds would give the difference in
-    PSNR."""
+    known, and for the reference itself. over_seeds, ssim_over_seeds: the half-width of the 95% interval that other
+    seeds would give the difference."""
 
     result: Result
     psnr: float
@@ -45,6 +45,7 @@ class Row(NamedTuple):
     ssim_error: float
     over_seeds: float = 0.0
     pictures: int = 0
+    ssim_over_seeds: float = 0.0
 
     @property
     def half(self) -> float:
@@ -55,6 +56,11 @@ class Row(NamedTuple):
     def both(self) -> float:
         """The same over pictures and seeds together, whose errors are independent."""
         return math.hypot(self.half, self.over_seeds)
+
+    @property
+    def ssim_both(self) -> float:
+        """Half the 95% interval of `ssim_ahead`, over pictures and seeds together."""
+        return math.hypot(over_pictures(self.ssim_error, self.pictures), self.ssim_over_seeds)
 
     @property
     def failed(self) -> bool:
@@ -116,12 +122,13 @@ def at_one_budget(results: Iterable[Result], protocol: str = "strict") -> list[R
 
 
 def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: float | None = 50, protocol: str = "strict",
-                 smoke: bool = False, reference: str = "IR-NAS", over_seeds: float = 0.0) -> Comparison:
+                 smoke: bool = False, reference: str = "IR-NAS", over_seeds: float = 0.0,
+                 ssim_over_seeds: float = 0.0) -> Comparison:
     """The systems of `at_one_budget`, and those without a training that were measured on the same pictures with the
     same noise. Of the paper's data set and loss; with `smoke`, of smoke results.
 
-    over_seeds: half the 95% interval that other seeds give the PSNR (dB) of one training, of which 0 and nan know
-    nothing. That of a difference of two trainings is larger by the square root of two.
+    over_seeds, ssim_over_seeds: the half-width of the 95% interval that other seeds give the PSNR (dB) and the SSIM of
+    one training, of which 0 and nan know nothing. That of a difference of two is larger by the square root of two.
     """
     candidates = [result for result in results
                   if (result.task, result.sigma) == (task, sigma) and has_usual_loss(result)
@@ -131,7 +138,7 @@ def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: floa
         return Comparison([], {}, protocol, reference)
     first = next(iter(compared.values()))
     names = list(_each(first, protocol))
-    of_one = 0.0 if math.isnan(over_seeds) else over_seeds
+    of_one, ssim_of_one = (0.0 if math.isnan(half) else half for half in (over_seeds, ssim_over_seeds))
     for result in candidates:
         if (not result.iterations and _each(result, protocol).keys() >= set(names)
                 and (result.seed, result.data_sha256) == (first.seed, first.data_sha256)):
@@ -144,7 +151,7 @@ def side_by_side(results: Sequence[Result], task: str = "denoising", sigma: floa
         over = difference(result, rival, protocol, names)
         trained = sum(bool(side and side.iterations) for side in (result, rival))
         rows.append(Row(result, float(psnr), float(ssim), gain, *over[0], *over[1], of_one * math.sqrt(trained),
-                        len(names)))
+                        len(names), ssim_of_one * math.sqrt(trained)))
     failed = {result.system for result in candidates if result.status == "failed"
               and BUDGET(result) == BUDGET(first)}
     missing = {item.system: "failed" if item.system in failed else "not run" for item in printed.load()
@@ -177,17 +184,17 @@ def markdown(compared: Comparison) -> str:
     if not compared.rows:
         return "Systems at one budget: not run\n"
     reference, over_seeds = compared.reference, max(row.over_seeds for row in compared.rows)
-    also = (f" and, for PSNR, over other seeds (which alone give two trainings ± {over_seeds:.2f} dB)" if over_seeds
+    also = (f" and over other seeds (which alone give two training runs ± {over_seeds:.2f} dB)" if over_seeds
             else "; nothing is known of other seeds")
-    lines = [f"{compared.title}. Against {reference}: mean difference ± half its 95% interval over these "
-             f"pictures{also}. Ahead or behind: the row's system, in PSNR; level within that interval.", "",
+    lines = [f"{compared.title}. Against {reference}: mean difference ± the half-width of its 95% confidence "
+             f"interval over these pictures{also}. Ahead or behind: the row's system, in PSNR; level within that "
+             "interval.", "",
              f"| System | PSNR (dB) | SSIM | over the input (dB) | against {reference} (dB) | this system is "
              f"| SSIM against {reference} | parameters | multiply-adds a pixel |", "|:--|" + "--:|" * 8]
     for row in compared.rows:
         result = row.result
         ahead = f"{row.ahead:+.2f} ± {row.both:.2f}" if row.verdict else ""
-        ssim_half = over_pictures(row.ssim_error, row.pictures)
-        ssim_ahead = f"{row.ssim_ahead:+.3f} ± {ssim_half:.3f}" if row.verdict else ""
+        ssim_ahead = f"{row.ssim_ahead:+.3f} ± {row.ssim_both:.3f}" if row.verdict else ""
         gain = "" if math.isnan(row.gain) else f"{row.gain:+.2f}"
         counts = ["" if value is None else f"{value:,.0f}"
                   for value in (result.parameters, result.macs_per_pixel)]

@@ -46,7 +46,8 @@ def _obstacles(item: Traced) -> list[str]:
 
 
 def at_one_budget(compared: Comparison) -> pd.DataFrame:
-    """One row a system of `comparison.side_by_side`, the best first; ± is half a 95% interval."""
+    """One row a system of `comparison.side_by_side`, the best first; ± gives the half-width of the 95% confidence
+    interval, over pictures and, where they are known, seeds."""
     def differs(mean: float, half: float, decimals: int) -> str:
         return "" if math.isnan(half) else f"{mean:+.{decimals}f} ± {half:.{decimals}f}"
 
@@ -54,12 +55,13 @@ def at_one_budget(compared: Comparison) -> pd.DataFrame:
         "system": row.result.system, "PSNR (dB)": f"{row.psnr:.2f}",
         f"over {compared.reference} (dB)": differs(row.ahead, row.both, 2),
         "this system is": "failed" if row.failed else row.verdict, "SSIM": f"{row.ssim:.4f}",
-        "SSIM over it": differs(row.ssim_ahead, over_pictures(row.ssim_error, row.pictures), 3)}
+        "SSIM over it": differs(row.ssim_ahead, row.ssim_both, 3)}
         for row in compared.rows)
-    seeds = max((row.over_seeds for row in compared.rows), default=0.0)
-    return _with_notes(frame, "± is half a 95% interval over the pictures" + (
-        f", for PSNR over pictures and seeds together; other seeds alone move a difference of two trainings by "
-        f"± {seeds:.2f} dB. Level: within that interval." if seeds else "."))
+    seeds, ssim_seeds = (max((getattr(row, name) for row in compared.rows), default=0.0)
+                         for name in ("over_seeds", "ssim_over_seeds"))
+    return _with_notes(frame, "± gives the half-width of the 95% confidence interval over the pictures" + (
+        f" and over seeds. Other seeds alone move a difference of two training runs by ± {seeds:.2f} dB"
+        f"{f' and ± {ssim_seeds:.3f} in SSIM' if ssim_seeds else ''}. Level: within that interval." if seeds else "."))
 
 
 def on_all_pictures(results: Iterable[Result], sigma: int = 50, rival: str = "BM3D",
@@ -93,9 +95,9 @@ def on_all_pictures(results: Iterable[Result], sigma: int = 50, rival: str = "BM
 
 def over_input(results: Iterable[Result], task: str, smoke: bool = False) -> pd.DataFrame:
     """One row a system of a task without noise levels, each with its longest training, the best first: what is printed,
-    PSNR and SSIM of whole pictures, and the gain in dB over the degraded input under each protocol, ± half its 95%
-    interval over pictures where the scores of single pictures were kept. Systems measured on fewer pictures than the
-    input are left out."""
+    PSNR and SSIM of whole pictures, and the gain in dB over the degraded input under each protocol, ± the half-width of
+    its 95% confidence interval over pictures where the scores of single pictures were kept. Systems measured on fewer
+    pictures than the input are left out."""
     results = list(results)
     printed_psnr = {item.system: item.value for item in printed.load() if (item.task, item.metric) == (task, "PSNR")}
     names = dict.fromkeys(result.system for result in results if result.task == task)
@@ -122,9 +124,10 @@ def over_input(results: Iterable[Result], task: str, smoke: bool = False) -> pd.
         **{f"over the input, {name} (dB)": in_words(result, name) for name in protocols},
         "million pixels seen": f"{pixels(result) / 1e6:,.0f}" if pixels(result) else ""} for result in rows)
     known = any("±" in cell for _, column in frame.items() for cell in column)
-    return _with_notes(frame, "± is half a 95% interval over the pictures; rows without it kept no score of single "
-                              "pictures." if known else "No score of single pictures was kept, so that no error over "
-                                                        "the pictures is known.")
+    twice = "The pictures show fewer photographs, so that it is somewhat too narrow. " if task == "deraining" else ""
+    return _with_notes(frame, "± gives the half-width of the 95% confidence interval over the pictures. "
+                              f"{twice}Rows without it kept no score of single pictures." if known else
+                              "No score of single pictures was kept, so that no error over the pictures is known.")
 
 
 def _with_notes(frame: pd.DataFrame, *notes: str) -> pd.DataFrame:

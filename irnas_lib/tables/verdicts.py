@@ -99,10 +99,10 @@ def judged(printed: float, measured: float, half: float, short: bool) -> str:
     return trace.REPRODUCED if agrees else trace.UNDERTRAINED if short else trace.DIFFERS
 
 
-def over_seeds(groups: Mapping, trainings: int = 2) -> float:
-    """Half the 95% interval that other seeds give a difference of so many trainings, in dB: by Student's t, from the
-    published cell's trainings in `groups`. nan where there are fewer than three."""
-    count, deviation = len(cells.by_group(groups).get("published", ())), cells.over_seeds(groups)
+def over_seeds(groups: Mapping, trainings: int = 2, metric: str = "psnr") -> float:
+    """The half-width of the 95% interval that other seeds give a difference of so many trainings, in dB, or in "ssim":
+    by Student's t, from the published cell's trainings in `groups`. nan where there are fewer than three."""
+    count, deviation = len(cells.by_group(groups).get("published", ())), cells.over_seeds(groups, metric)
     return float(stats.t.ppf(0.975, count - 1)) * deviation * math.sqrt(trainings) if deviation else math.nan
 
 
