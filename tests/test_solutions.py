@@ -258,6 +258,17 @@ def changes():
             f"2 (0 + 1 + 2 + 3) = {counts['deraining']['input']}"]
 
 
+def rewired():
+    ways = {}
+    for task in ("denoising", "deraining"):
+        cell = PUBLISHED[task, "IR-NAS"].genotype
+        ways[task] = [sum(changed[node] != cell[node] for changed in edits.rewirings(cell)) for node in range(len(cell))]
+    noise, rain = ways["denoising"], ways["deraining"]
+    assert noise[:2] == [0, 0]
+    return [f"n4 ({noise[3]} ways)", f"n5 ({noise[4]} ways)", f"allow {noise[2]} ways; together {sum(noise)}",
+            f"{' + '.join(map(str, rain))} = {sum(rain)}"]
+
+
 def worth_believing():
     base, off = ([read_json(ROOT / f"checkpoints/choices/ir_nas_residual-{name}-10M-seed{seed}.json")["validation"]
                   for seed in (0, 1)] for name in ("base", "lambda_0"))
@@ -417,7 +428,7 @@ def instance_norms():
     ("03", 3, steps_of_adam),
     ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, identity),
     ("05b", 2, break_even), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages),
-    ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes),
+    ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
     ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
     ("14", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, lopsided),

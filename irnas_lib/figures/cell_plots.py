@@ -133,9 +133,11 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
-def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = None, columns: int = 3) -> Figure:
+def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | Mapping[str, Genotype] | None = None,
+                 columns: int = 3) -> Figure:
     """Cells by name, their states always in the same places. Edges lead to the right: the first of a node's two above
-    the line, the second below it. Those that the same node of `original` does not have are red, bold and dashed."""
+    the line, the second below it. Those that the same node of `original` does not have are red, bold and dashed.
+    original: one cell for all, or one for each name."""
     if not genotypes:
         return not_run("Cells")
     rows = math.ceil(len(genotypes) / columns)
@@ -144,8 +146,9 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = 
     for axes in grid:
         axes.set_axis_off()
     for axes, (name, genotype) in zip(grid, genotypes.items()):
-        changed = drawing.changes(genotype, original) if original else set()
-        names = states(len(genotype))
+        first = original.get(name) if isinstance(original, Mapping) else original
+        changed = drawing.changes(genotype, first) if first else set()
+        names, labels = states(len(genotype)), []
         for node, pair in zip(names[2:], genotype):
             for position, edge in enumerate(pair):
                 marked = (node, position) in changed
@@ -155,7 +158,8 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = 
                     (middle, 0), right - left, 2 * abs(height), theta1=180 * position, theta2=180 * (position + 1),
                     color=drawing.CHANGED["color"] if marked else "k", linewidth=1.8 if marked else 0.8,
                     linestyle="--" if marked else "-"))
-                axes.text(middle, height, edge.operation, ha="center", va="center", size=8,
+                labels.append(_free(labels, middle, (right - left) / 2, height))
+                axes.text(*labels[-1], edge.operation, ha="center", va="center", size=8,
                           color=drawing.CHANGED["color"] if marked else "k", weight="bold" if marked else "normal",
                           bbox={"facecolor": "w", "edgecolor": "none", "pad": 0.6})
         for at, state in enumerate(names):
@@ -164,6 +168,14 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = 
         axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(-2.7, 2.5))
         axes.set_title(name, size=9)
     return plot
+
+
+def _free(labels: Sequence[tuple[float, float]], middle: float, half: float, height: float) -> tuple[float, float]:
+    """Where on an arc its label does not touch earlier ones; at its top where there is no such place."""
+    places = [(middle + half * math.cos(angle), height * math.sin(angle))
+              for angle in map(math.radians, (90, 65, 115, 50, 130, 40, 140))]
+    return next((place for place in places if abs(place[1]) > 0.5 and not any(
+        abs(place[0] - x) < 1.15 and abs(place[1] - y) < 0.5 for x, y in labels)), places[0])
 
 
 def level_chances(beta: torch.Tensor) -> list[list[float]]:
