@@ -90,8 +90,8 @@ for kind in edits.KINDS:
           "de-raining")
 
 # %% [markdown]
-# So the paper's R2 is one of 16 rewirings for denoising, and one of 24 for deraining. Exercise 2 asks why the larger cell
-# has fewer.
+# So the paper's R2 is one of 16 rewirings for denoising, and one of 24 for deraining. Exercise 2 asks why the larger
+# cell has fewer.
 
 # %% [markdown]
 # ## Table 4, printed and here
@@ -140,8 +140,8 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
     display(frames.show(pd.DataFrame(rows), f"{task}{level}, {count} test pictures, {budget(original)}", *notes))
 
 # %% [markdown]
-# **What to notice.** None of these differences ranks a cell: all lie within or near what another seed moves, and networks
-# without their input added learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
+# **What to notice.** None of these differences ranks a cell: all lie within or near what another seed moves, and
+# networks without their input added learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
 #
 # - With the term, both changes score above the published cell in both tasks, where the paper prints losses.
 # - In deraining, the published cell and R1 are level without the term (22.63 and 22.61 dB). So neither the cell nor the
@@ -176,8 +176,8 @@ for (task, system), architecture in PUBLISHED.items():
 # The paper's figure draws a path of widths for each task, and its text notes that the cell nearest the output is the
 # widest, as in hand-made networks. The levels used here were not read off that drawing. For denoising, 0,0,0,1 is the
 # only path that gives the printed 0.63M parameters at W = 20, the width in the authors' program; other widths have
-# other paths of that size ([notebook 2](02_search_space.ipynb)). For deraining, 0,0,1 is taken by analogy. That the last
-# cell is the widest is weak evidence of something learned: before any learning, the transition probabilities as we
+# other paths of that size ([notebook 2](02_search_space.ipynb)). For deraining, 0,0,1 is taken by analogy. That the
+# last cell is the widest is weak evidence of something learned: before any learning, the transition probabilities as we
 # normalise them favour this path already ([notebook 4](04_viterbi_decoding.ipynb)).
 
 # %% alt="Graphs of the published networks for denoising and de-raining, cells on one path of widths"
