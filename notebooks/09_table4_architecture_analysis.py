@@ -70,7 +70,8 @@ for task in ("denoising", "deraining"):
     print(f"{task}, over the published cell from the same seed: " + (", ".join(
         f"{name[-2:]} {gain:+.2f} dB" for name, gain in gains.items()) or "not run"))
     if stood := cells.place(known):
-        print(f"    the published cell has place {stood.place} of {stood.of}, the best first; two-sided p = {stood.p:.2f}")
+        print(f"    the published cell has place {stood.place} of {stood.of}, the best first; two-sided p = "
+              f"{stood.p:.2f}")
 
 # %% [markdown]
 # **What to notice.** For denoising, R1 and R2 lie in the grey band with every other cell. For deraining, every other
@@ -87,7 +88,7 @@ counts = {task: {kind: len(changed(PUBLISHED[task, "IR-NAS"].genotype)) for kind
           for task in ("denoising", "deraining")}
 for kind in edits.KINDS:
     print(f"{cells.GROUPS[kind]:30}{counts['denoising'][kind]:4} for denoising, {counts['deraining'][kind]:3} for "
-          "de-raining")
+          "deraining")
 
 # %% [markdown]
 # So the paper's R2 is one of 16 rewirings for denoising, and one of 24 for deraining. Exercise 2 asks why the larger
