@@ -181,7 +181,7 @@ for (task, system), architecture in PUBLISHED.items():
 # last cell is the widest is weak evidence of something learned: before any learning, the transition probabilities as we
 # normalise them favour this path already ([notebook 4](04_viterbi_decoding.ipynb)).
 
-# %% alt="Graphs of the published networks for denoising and de-raining, cells on one path of widths"
+# %% alt="Graphs of the published networks for denoising and deraining, cells on one path of widths"
 for task in ("denoising", "deraining"):
     display(Markdown(f"**{task}**: levels {PUBLISHED[task, 'IR-NAS'].path}"),
             drawing.draw_network(all.published_network(task)))
@@ -220,7 +220,7 @@ display(cell_plots.side_by_side(genotypes, originals))
 #
 # The cell has ten edges, and on each any of four other operations may stand: 40. An input may change only to a state
 # before the node that the node does not use yet. Node i has i + 1 states before it and uses two, so each of its two
-# edges has i - 1 others: 2 (0 + 1 + 2 + 3 + 4) = 20. (For the four nodes of the de-raining cell, 2 (0 + 1 + 2 + 3) =
+# edges has i - 1 others: 2 (0 + 1 + 2 + 3 + 4) = 20. (For the four nodes of the deraining cell, 2 (0 + 1 + 2 + 3) =
 # 12.)
 #
 # </details>

@@ -171,11 +171,14 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | Mapping
 
 
 def _free(labels: Sequence[tuple[float, float]], middle: float, half: float, height: float) -> tuple[float, float]:
-    """Where on an arc its label does not touch earlier ones; at its top where there is no such place."""
+    """Where on an arc its label stands: at the top, or where that touches earlier labels, as far from them as can be."""
     places = [(middle + half * math.cos(angle), height * math.sin(angle))
               for angle in map(math.radians, (90, 65, 115, 50, 130, 40, 140))]
-    return next((place for place in places if abs(place[1]) > 0.5 and not any(
-        abs(place[0] - x) < 1.15 and abs(place[1] - y) < 0.5 for x, y in labels)), places[0])
+
+    def gap(place: tuple[float, float]) -> float:  # in sizes of a label, at most 1
+        return min((max(abs(place[0] - x) / 1.15, abs(place[1] - y) / 0.5) for x, y in labels), default=1.0)
+    return max((place for place in places if place is places[0] or abs(place[1]) > 0.5),
+               key=lambda place: min(gap(place), 1.0))
 
 
 def level_chances(beta: torch.Tensor) -> list[list[float]]:
