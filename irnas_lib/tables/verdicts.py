@@ -106,7 +106,7 @@ def over_seeds(groups: Mapping, trainings: int = 2) -> float:
     return float(stats.t.ppf(0.975, count - 1)) * deviation * math.sqrt(trainings) if deviation else math.nan
 
 
-def _together(*halves: float) -> float:
+def together(*halves: float) -> float:
     """Of independent errors, those that are known; nan where none is."""
     known = [half for half in halves if not math.isnan(half)]
     return math.hypot(*known) if known else math.nan
@@ -281,7 +281,7 @@ def _of_row(known: Evidence, task: str, topic: str, claim: str, lead: float, row
         return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
     count = row.result.metrics["strict"]["pictures"]
     pictures = comparison.over_pictures(row.error, count)
-    both = _together(pictures, over_seeds(known.cells[task]))
+    both = together(pictures, over_seeds(known.cells[task]))
     how = f"one seed, {count} pictures, {share(pixels(row.result) or 0)}; SSIM {row.ssim_ahead:+.3f}"
     return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, how, judged(lead, row.ahead, both, True), page)
 
