@@ -172,7 +172,7 @@ display(frames.show(pd.DataFrame(rows), f"lambda, sigma 50, strict{title}",
 
 # %% [markdown]
 # **What to notice.** Without its input added, the network gains 0.02 of SSIM by the term and loses 1.21 dB of PSNR. A
-# fifth of the weight (0.1) gives the same SSIM and costs 0.53 dB; four times the weight changes nothing.
+# fifth of the weight (0.1) gives the same SSIM for about half of that loss; four times the weight changes nothing.
 #
 # ## A note on the border
 #
