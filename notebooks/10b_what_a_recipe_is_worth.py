@@ -108,7 +108,7 @@ else:
         axes[0].set_yticklabels([row.choice for row in rows[1:]])
         axes[0].set_title(name, loc="left", size=10)
     grid[-1][0].set_xlabel("PSNR over the base (dB)")
-    grid[-1][1].set_xlabel("PSNR of the outermost pixels, over the base (dB)")
+    grid[-1][1].set_xlabel("outermost pixels, over the base (dB)")
     plt.show()
 
 # %%
@@ -116,10 +116,10 @@ for name, rows in known.items():
     display(frames.show(pd.DataFrame({
         "choice": row.choice, "steps": f"{row.iterations:,}", "seeds": str(row.seeds), "PSNR (dB)": f"{row.psnr:.2f}",
         "over the base (dB)": f"{row.gain:+.2f}" + ("" if row.seeds < 2 else f" ± {row.half:.2f}"),
-        "SSIM over the base": f"{row.ssim_gain:+.3f}", "outermost pixels over the base (dB)": f"{row.frame_gain:+.2f}"}
+        "SSIM over it": f"{row.ssim_gain:+.3f}", "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"}
         for row in rows if row.choice != choices.BASE.name),
-        f"{name}, {pixels / 1e6:.0f} million pixels, {len(records[0]['scores'])} validation pictures; the base has "
-        f"{rows[0].psnr:.2f} dB in {rows[0].seeds} seed(s)",
+        f"{name}, {pixels / 1e6:.0f} million pixels, {max(len(record['scores'] or ()) for record in records)} validation "
+        f"pictures; the base has {rows[0].psnr:.2f} dB (seeds: {rows[0].seeds})",
         "± gives the half-width of the 95% confidence interval over the seeds, by Student's t."))
 
 # %% [markdown]
