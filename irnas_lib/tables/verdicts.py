@@ -29,7 +29,7 @@ COSTS = {  # a printed number that stands for itself: the claim in words
     "t1-ir_nas-parameters": "the denoising network has 0.63M parameters",
     "claim-parameters_vs_n3net": "its parameters, as a share of N3Net's",
     "claim-parameters_vs_nlrn": "its parameters, as a share of NLRN's",
-    "claim-search_memory_vs_auto_deeplab": "the search's memory, as a share of Auto-DeepLab's",
+    "claim-search_memory_vs_auto_deeplab": "memory of the search, Eq. 5 as a share of Eq. 6",
     "claim-search_time": "the search takes six hours on one GPU",
     "claim-search_speed_vs_falsr": "the search is 96 times as fast as FALSR's",
     "claim-time_saved_vs_n3net": "time saved over N3Net on BSD500",
