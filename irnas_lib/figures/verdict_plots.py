@@ -11,13 +11,14 @@ from irnas_lib.figures.plots import STYLE, Plot, not_run
 from irnas_lib.tables.trace import VERDICTS, Traced
 from irnas_lib.tables.verdicts import Verdict
 
+BEYOND = 1.7  # dB that are shown beside the intervals: nearly all printed numbers lie there
 FILLS = (("0.15", ""), ("0.45", ""), ("w", "xxxx"), ("w", "///"), ("0.88", ""), ("w", "..."), ("w", ""))
 
 
 @matplotlib.rc_context(STYLE)
 def intervals(found: Sequence[Verdict]) -> Figure:
     """Each difference in PSNR that has an error, with its 95% interval: thick over test pictures, thin with training
-    seeds as well. A cross: what the paper says."""
+    seeds as well. A cross: what the paper says; beyond the edge it is an arrow with its number."""
     shown = [verdict for verdict in found if verdict.unit == "dB" and not math.isnan(verdict.both)]
     if not shown:
         return not_run("Claims and their intervals")
@@ -25,6 +26,8 @@ def intervals(found: Sequence[Verdict]) -> Figure:
     plot = Plot(8.2, 0.9 + 0.19 * (len(shown) + 1.3 * len(topics)))
     axes = plot.subplots()
     row, ticks = 0.0, {}
+    ends = [verdict.measured + side * verdict.both for verdict in shown for side in (-1, 1)]
+    low, high = min(ends) - BEYOND, max(ends) + BEYOND
     for topic in topics:
         axes.text(-0.005, row, topic, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
         for verdict in (verdict for verdict in shown if verdict.topic == topic):
@@ -34,17 +37,24 @@ def intervals(found: Sequence[Verdict]) -> Figure:
                 axes.plot([verdict.measured - half, verdict.measured + half], [row, row], "k-", linewidth=width,
                           solid_capstyle="butt")
             axes.plot(verdict.measured, row, "ko", markersize=5, markerfacecolor="w", label="measured here")
-            axes.plot(verdict.printed, row, "kx", markersize=6, markeredgewidth=1.5, label="in the paper")
+            if low < verdict.printed < high:
+                axes.plot(verdict.printed, row, "kx", markersize=6, markeredgewidth=1.5, label="in the paper")
+            elif not math.isnan(verdict.printed):
+                left = verdict.printed < low
+                axes.annotate(f"{verdict.printed:+.2f}", (low if left else high, row), (18 if left else -18, 0),
+                              textcoords="offset points", ha="left" if left else "right", va="center", size=8,
+                              arrowprops={"arrowstyle": "->"})
             axes.text(1.01, row, verdict.verdict, transform=axes.get_yaxis_transform(), va="center")
         row += 1.3
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-    axes.set(yticks=list(ticks), yticklabels=ticks.values(), ylim=(row - 0.5, -0.7), xlabel="difference in PSNR (dB)")
+    axes.set(yticks=list(ticks), yticklabels=ticks.values(), ylim=(row - 0.5, -0.7), xlim=(low, high),
+             xlabel="difference in PSNR (dB); an arrow: the paper's number lies beyond the edge")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)
     handles = dict(zip(*reversed(axes.get_legend_handles_labels())))
     plot.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2,
-                title="thick: 95% over test pictures; thin: with training seeds as well", title_fontsize=8)
+                title="thick: 95% interval over test pictures; thin: with training seeds as well", title_fontsize=8)
     return plot
 
 

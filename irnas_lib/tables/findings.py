@@ -51,7 +51,7 @@ def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     return Finding("Noise drawn anew in overlapping tiles flatters every network.",
                    f"Measured so, as by the authors' test program, networks gain {min(lifts):.2f} to {max(lifts):.2f} "
                    "dB, and nothing in them has changed. The printed lead of IR-NAS over N3Net is "
-                   f"{claims['IR-NAS over N3Net, as printed'].printed:.2f} dB.",
+                   f"{claims['IR-NAS over N3Net, as published'].printed:.2f} dB.",
                    f"Strong: {len(lifts)} trainings at sigma 50, and a formula predicts it, tried on DnCNN. That the "
                    "paper measured so is inferred.")
 
