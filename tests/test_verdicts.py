@@ -181,7 +181,7 @@ def test_the_price_of_the_term_is_gone_where_outputs_have_the_mean_of_their_inpu
     shifted = json.loads((SHIPPED / "brightness.json").read_text())
     with_term, without = (shifted[f"denoising-{name}-4500-laptop"] for name in (
         "ir_nas-sigma50-seed0-matched", "ir_nas_star-sigma50-seed0-matched-lambda0"))
-    line = found["as published, sigma 50, outputs with the mean of their input"]
+    line = found["as published, sigma 50, at the input's mean"]
     assert line.measured == pytest.approx(with_term["shifted_psnr"] - without["shifted_psnr"])
     assert found["as published, sigma 50"].measured < -1 < -0.1 < line.measured < 0.1
     assert line.evidence.endswith(f"SSIM {with_term['shifted_ssim'] - without['shifted_ssim']:+.3f}")

@@ -11,7 +11,7 @@ from irnas_lib.figures.plots import STYLE, Plot, not_run
 from irnas_lib.tables.trace import VERDICTS, Traced
 from irnas_lib.tables.verdicts import Verdict
 
-BEYOND = 1.7  # dB that are shown beside the intervals: nearly all printed numbers lie there
+BEYOND = 2.0  # dB: printed numbers that lie farther from all intervals would squeeze them
 FILLS = (("0.15", ""), ("0.45", ""), ("w", "xxxx"), ("w", "///"), ("0.88", ""), ("w", "..."), ("w", ""))
 
 
@@ -27,7 +27,8 @@ def intervals(found: Sequence[Verdict]) -> Figure:
     axes = plot.subplots()
     row, ticks = 0.0, {}
     ends = [verdict.measured + side * verdict.both for verdict in shown for side in (-1, 1)]
-    low, high = min(ends) - BEYOND, max(ends) + BEYOND
+    near = [verdict.printed for verdict in shown if min(ends) - BEYOND < verdict.printed < max(ends) + BEYOND]
+    low, high = min(ends + near) - 0.2, max(ends + near) + 0.2
     for topic in topics:
         axes.text(-0.005, row, topic, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
         for verdict in (verdict for verdict in shown if verdict.topic == topic):
@@ -48,7 +49,7 @@ def intervals(found: Sequence[Verdict]) -> Figure:
         row += 1.3
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set(yticks=list(ticks), yticklabels=ticks.values(), ylim=(row - 0.5, -0.7), xlim=(low, high),
-             xlabel="difference in PSNR (dB); an arrow: the paper's number lies beyond the edge")
+             xlabel="difference in PSNR (dB)")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)

@@ -199,7 +199,7 @@ def _cell(known: Evidence) -> Iterator[Verdict]:
         how = (f"one seed each, {pair[0].metrics['strict']['pictures']} pictures, "
                f"{' and '.join(share(pixels(result) or 0).split()[0] for result in pair)} of the paper's pixels")
     half = over_seeds(known.cells["denoising"])
-    yield Verdict(topic, "the published cell over that of a short search here, denoising", math.nan, gain, "dB",
+    yield Verdict(topic, "the published cell over one searched here, denoising", math.nan, gain, "dB",
                   math.nan, half, how, judged(math.nan, gain, half, True), "05_training")
     path = PUBLISHED["denoising", "IR-NAS"].path
     untouched = torch.zeros(len(source_rows(len(path))), 3)
@@ -277,7 +277,7 @@ def _at_the_mean_of_the_input(known: Evidence, topic: str, lead: float, rows: Se
     if len(pair) == 2 and all(pair):
         gain, ssim = (pair[0][key] - pair[1][key] for key in ("shifted_psnr", "shifted_ssim"))
         how = f"one seed, {pair[0]['pictures']} pictures, {share(pixels(results['IR-NAS']) or 0)}; SSIM {ssim:+.3f}"
-    return Verdict(topic, "as published, sigma 50, outputs with the mean of their input", lead, gain, "dB", math.nan,
+    return Verdict(topic, "as published, sigma 50, at the input's mean", lead, gain, "dB", math.nan,
                    half, how, judged(lead, gain, half, True), "05c_batch_norm")
 
 
