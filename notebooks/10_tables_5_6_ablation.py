@@ -47,7 +47,6 @@ from irnas_lib.evaluation import protocols
 from irnas_lib.experiments import cells, choices, runs
 from irnas_lib.experiments import results as result_files
 from irnas_lib.experiments.config import pixels
-from irnas_lib.figures import plots
 from irnas_lib.tables import comparison, frames, trace, verdicts, writers
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))

@@ -118,7 +118,7 @@ for name, rows in known.items():
         "over the base (dB)": f"{row.gain:+.2f}" + ("" if row.seeds < 2 else f" ± {row.half:.2f}"),
         "SSIM over it": f"{row.ssim_gain:+.3f}", "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"}
         for row in rows if row.choice != choices.BASE.name),
-        f"{name}, {pixels / 1e6:.0f} million pixels, {max(len(record['scores'] or ()) for record in records)} validation "
+        f"{name}, {pixels / 1e6:.0f} million pixels, {max(len(each['scores'] or ()) for each in records)} validation "
         f"pictures; the base has {rows[0].psnr:.2f} dB (seeds: {rows[0].seeds})",
         "± gives the half-width of the 95% confidence interval over the seeds, by Student's t."))
 

@@ -262,7 +262,7 @@ def rewired():
     ways = {}
     for task in ("denoising", "deraining"):
         cell = PUBLISHED[task, "IR-NAS"].genotype
-        ways[task] = [sum(changed[node] != cell[node] for changed in edits.rewirings(cell)) for node in range(len(cell))]
+        ways[task] = [sum(changed[node] != pair for changed in edits.rewirings(cell)) for node, pair in enumerate(cell)]
     noise, rain = ways["denoising"], ways["deraining"]
     assert noise[:2] == [0, 0]
     return [f"n4 ({noise[3]} ways)", f"n5 ({noise[4]} ways)", f"allow {noise[2]} ways; together {sum(noise)}",
@@ -334,7 +334,7 @@ def test_the_numbers_of_page_15():
 
 
 def power():
-    spread = float(on_page("13_does_the_search_matter", r"random +6 trainings .*?deviation ([\d.]+)")[0])
+    spread = float(on_page("13_does_the_search_matter", r"random +6 runs .*?deviation ([\d.]+)")[0])
     each = 2 * ((1.96 + 0.84) * spread / 0.05) ** 2
     shift = 0.5 / (spread * math.sqrt(1 / 3 + 1 / 6))
     assert 0.4 < stats.nct.sf(stats.t.ppf(0.975, 7), 7, shift) < 0.65, "every second time"
@@ -342,8 +342,8 @@ def power():
 
 
 def shares():
-    spreads = on_page("13_does_the_search_matter", r"published +4 trainings .*?deviation ([\d.]+)",
-                      r"random +6 trainings .*?deviation ([\d.]+)")
+    spreads = on_page("13_does_the_search_matter", r"published +4 runs .*?deviation ([\d.]+)",
+                      r"random +6 runs .*?deviation ([\d.]+)")
     seeds, cells = map(float, spreads)
     return [f"{seeds} dB", f"{cells} dB", f"({seeds} / {cells})² = {(seeds / cells) ** 2:.0%}"]
 

@@ -171,7 +171,7 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | Mapping
 
 
 def _free(labels: Sequence[tuple[float, float]], middle: float, half: float, height: float) -> tuple[float, float]:
-    """Where on an arc its label stands: at the top, or where that touches earlier labels, as far from them as can be."""
+    """Where on an arc its label stands: at the top, or where that touches earlier labels, farthest from them."""
     places = [(middle + half * math.cos(angle), height * math.sin(angle))
               for angle in map(math.radians, (90, 65, 115, 50, 130, 40, 140))]
 
