@@ -13,13 +13,13 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib.decode import transition_scores, undecided
+from irnas_lib.decode import undecided
 from irnas_lib.experiments.cells import GROUPS, by_group
 from irnas_lib.experiments.search_choices import CHOICES, relative_entropy
 from irnas_lib.figures import drawing
 from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
-from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
+from irnas_lib.search_space import OPERATIONS, move_log_probabilities, states
 from irnas_lib.tables.comparison import prediction_interval
 from irnas_lib.training.search import SearchSettings
 
@@ -179,39 +179,6 @@ def _free(labels: Sequence[tuple[float, float]], middle: float, half: float, hei
         return min((max(abs(place[0] - x) / 1.15, abs(place[1] - y) / 0.5) for x, y in labels), default=1.0)
     return max((place for place in places if place is places[0] or abs(place[1]) > 0.5),
                key=lambda place: min(gap(place), 1.0))
-
-
-def level_chances(beta: torch.Tensor) -> list[list[float]]:
-    """For each layer 1 ... L the chance that a path is at each of its levels, of raw logits beta, (rows, 3)."""
-    chances = [[1.0]]
-    for layer, moves in enumerate(transition_scores(beta), start=1):
-        here = [0.0] * len(levels(layer))
-        for (source, level), score in moves.items():
-            here[level] += chances[-1][source] * math.exp(score)
-        chances.append(here)
-    return chances[1:]
-
-
-@matplotlib.rc_context(STYLE)
-def widths(searches: Sequence[Mapping]) -> Figure:
-    """The chance of each level in each layer: of an untouched beta, and of what each search has learned."""
-    if not searches:
-        return not_run("Chances of the widths")
-    betas = {"untouched": torch.zeros(len(searches[0]["beta"]), 3),
-             **{_seed(record): torch.tensor(record["beta"]) for record in searches}}
-    chances = {name: level_chances(beta) for name, beta in betas.items()}
-    layers = layers_for(len(searches[0]["beta"]))
-    plot = Plot(0.8 + 1.6 * layers, 2.3)
-    for layer, axes in enumerate(plot.subplots(1, layers, sharey=True, squeeze=False)[0]):
-        for i, (name, chance) in enumerate(chances.items()):
-            width = 0.8 / len(chances)
-            axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(chance[layer]))], chance[layer], width,
-                     edgecolor="k", color="0.45" if i == 0 else "0.9",
-                     hatch=HATCHES[max(0, i - 1) % len(HATCHES)], label=name)
-        axes.set(title=f"layer {layer + 1}", xticks=range(len(chance[layer])), xlabel="level")
-    plot.axes[0].set_ylabel("chance")
-    plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
-    return plot
 
 
 @matplotlib.rc_context(STYLE)
