@@ -35,7 +35,7 @@ import inspect
 
 import numpy as np
 import pandas as pd
-from IPython.display import Code, Markdown, display
+from IPython.display import Markdown, display
 
 from irnas_lib.experiments import cell_table, edits, runs, searching, table_facts
 from irnas_lib.figures import table_plots
@@ -94,7 +94,7 @@ print(f"{len(table.cells)} cells")
 
 # %%
 for method in (searching.local_search, searching.evolution):
-    display(Code(inspect.getsource(method), language="python"))
+    display(Markdown(f"```python\n{inspect.getsource(method)}```"))
 
 # %% [markdown]
 # **Regret** is by how much the cell that a method considers best after n queries lies below the best of the table, in
@@ -134,7 +134,8 @@ KINDS = {"process": "Gaussian process", "trees": "randomised trees"}
 
 def predicted(searched, name):
     """How well each surrogate predicts validation PSNR."""
-    fits = {words: searching.cross_validated(searched.codes, searched.validation, kind) for kind, words in KINDS.items()}
+    fits = {words: searching.cross_validated(searched.codes, searched.validation, kind)
+            for kind, words in KINDS.items()}
     display(frames.show(pd.DataFrame({
         "surrogate": words, "R2": f"{fit.r2:.2f}", "Kendall's tau": f"{fit.tau:.2f}", "error (dB)": f"{fit.error:.2f}"}
         for words, fit in fits.items()), f"{name}: cells that the surrogate has not seen"))
@@ -144,7 +145,7 @@ predicted(table, "synthetic table")
 
 # %% [markdown]
 # **What to notice.** The Gaussian process suits a sum over edges. The trees have an R2 below 0: they predict worse than
-# the mean of all cells would, because 180 cells are few for the many edges that they split on.
+# the mean of all cells would.
 #
 # ## Our own table
 #
@@ -180,7 +181,7 @@ ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, sh
 if noise.repeated:
     share = noise.over_cells ** 2 / (noise.over_cells ** 2 + noise.over_seeds ** 2)
     print(f"standard deviation over seeds {noise.over_seeds:.3f} dB, over cells {noise.over_cells:.3f} dB\n"
-          f"({noise.cells} random cells, {noise.repeated} of them from several seeds); {share:.0%} of the variance lies "
+          f"({noise.cells} random cells, {noise.repeated} of them from several seeds); {share:.0%} of the variance is "
           "between cells")
 for what, rank in ranks.items():
     print(f"Kendall's tau of {what}: " + ("not run" if rank.cells < 3 else f"{rank.tau:.2f},\n  95% interval "

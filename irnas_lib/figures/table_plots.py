@@ -47,7 +47,7 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR of each repeated cell from seed 1 against that from seed 0, the paper's own cells marked; on the diagonal
     the two agree."""
     kinds = {"random cells": ("o", random_cells(records)),
-             **{name: (mark, [record for record in records if record["name"] == name]) for name, mark in PAPERS.items()}}
+             **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in PAPERS.items()}}
     found = {name: (mark, [(each[0], each[1]) for each in by_cell(chosen, pixels).values() if {0, 1} <= each.keys()])
              for name, (mark, chosen) in kinds.items()}
     found = {name: (mark, pairs) for name, (mark, pairs) in found.items() if pairs}
