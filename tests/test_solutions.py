@@ -323,7 +323,7 @@ def own_pictures():
     neighbours = (error[:, 1:] * error[:, :-1]).mean() / error.var()
     return ([f"from {quality(noisy):.1f} to {quality(once):.1f} dB, the second down to {quality(restored(once)):.1f}"],
             [f"from {quality(noisy):.1f} to {quality(jpeg):.1f} dB", f"({neighbours:.2f} instead of 0)",
-             f"says {estimate:.0f} instead of {error.std():.0f} grey levels",
+             f"gives {estimate:.0f} instead of {error.std():.0f}",
              f"reaches {quality(restored(jpeg)):.1f} dB",
              f"the {quality(once):.1f} without JPEG"])
 
