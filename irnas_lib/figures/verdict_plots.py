@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
+from irnas_lib.figures import drawing
 from irnas_lib.figures.plots import STYLE, Plot, not_run
 from irnas_lib.tables.trace import VERDICTS, Traced
 from irnas_lib.tables.verdicts import Verdict
 
 BEYOND = 2.0  # dB: printed numbers that lie farther from all intervals would squeeze them
-FILLS = (("0.15", ""), ("0.45", ""), ("w", "xxxx"), ("w", "///"), ("0.88", ""), ("w", "..."), ("w", ""))
+FILLS = ("0.15", "0.5", drawing.CHANGED["color"], "0.72", "0.88", "0.95", "w")  # of trace.VERDICTS
 
 
 @matplotlib.rc_context(STYLE)
@@ -66,18 +67,16 @@ def ledger(groups: Mapping[str, Sequence[Traced]]) -> Figure:
     axes = plot.subplots()
     for row, traced in enumerate(groups.values()):
         counts, left = Counter(entry.verdict for entry in traced), 0
-        for verdict, (colour, hatch) in zip(VERDICTS, FILLS):
+        for verdict, colour in zip(VERDICTS, FILLS):
             if counts[verdict]:
-                axes.barh(row, counts[verdict], left=left, color=colour, hatch=hatch, edgecolor="k", linewidth=0.6,
-                          height=0.72)
+                axes.barh(row, counts[verdict], left=left, color=colour, edgecolor="k", linewidth=0.6, height=0.72)
                 axes.text(left + counts[verdict] / 2, row, str(counts[verdict]), ha="center", va="center",
-                          color="w" if colour in ("0.15", "0.45") else "k",
-                          bbox=dict(facecolor="w", edgecolor="none", pad=1) if hatch else None)
+                          color="w" if colour in FILLS[:3] else "k")
             left += counts[verdict]
     given = Counter(entry.verdict for traced in groups.values() for entry in traced)
-    handles = [matplotlib.patches.Patch(facecolor=colour, hatch=hatch, edgecolor="k", linewidth=0.6,
+    handles = [matplotlib.patches.Patch(facecolor=colour, edgecolor="k", linewidth=0.6,
                                         label=f"{verdict} ({given[verdict]})")
-               for verdict, (colour, hatch) in zip(VERDICTS, FILLS) if given[verdict]]
+               for verdict, colour in zip(VERDICTS, FILLS) if given[verdict]]
     axes.set(yticks=range(len(groups)), yticklabels=groups, ylim=(len(groups) - 0.5, -0.5), xlabel="printed numbers")
     axes.tick_params(axis="y", length=0)
     plot.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=1.5, columnspacing=1.2)
