@@ -97,7 +97,7 @@ if clean:
 # itself:
 
 # %% alt="One crop four times: noisy, restored by the network, restored by WNNM, and clean, with the PSNR of each"
-side, around = 80, 16
+side, around = 80, 8
 top, left = before_after.contrasting(restored, side)
 inside = slice(top, top + side), slice(left, left + side)
 rows, columns = (slice(max(0, start - around), start + side + around) for start in (top, left))
@@ -138,9 +138,9 @@ if clean:
 # ## Which network fits?
 #
 # A network that was trained blind to sigma, on noisy files, comes first where the project ships one. Otherwise it is a
-# network of the next higher sigma that is shipped (30, 50, 70), and among these the one with the highest PSNR on the
-# test pictures of [notebook 6](06_table1_bsd500.ipynb). Where the estimate is below a third of the smallest sigma, the
-# picture is left as it is.
+# network of the next higher sigma that is shipped (30, 50, 70): among these the one that was measured on most test
+# pictures of [notebook 6](06_table1_bsd500.ipynb), and of several the one with the highest PSNR. Where the estimate is
+# below a third of the smallest sigma, the picture is left as it is.
 
 # %%
 if chosen is None:
@@ -150,7 +150,7 @@ else:
     print(networks.misfit(chosen, estimate) or "its noise level fits")
     print(f"It takes {'grey' if wanted == 1 else 'RGB'} pictures"
           + (", so the three channels are restored one by one" if wanted < channels else ""))
-    print(f"{seconds / (height * width / 1e6):.0f} s of processor time per megapixel on {runs.device_name(device)}")
+    print(f"{seconds / (height * width / 1e6):.0f} s of processor time per megapixel")
 
 # %% [markdown]
 # Large pictures are cut into tiles, so that memory does not grow with the picture. Each tile is restored with 48 pixels
