@@ -202,8 +202,8 @@ else:
 #
 # Two numbers 0.27 dB apart point to a standard deviation of 0.27 / √2 = 0.19 dB for one run, and of 0.27 dB for a
 # difference of two. Twice that is 0.54 dB, which only lambda 0 exceeds: 0.86 dB below the base for IR-NAS + residual,
-# on two seeds, and 1.04 dB for DnCNN, on one. DnCNN's 0.49 dB for four crops of 64 is doubtful, the others say nothing.
-# (The pairing by seed may make a difference surer than this, and two seeds say little about a spread.) For the
+# on two seeds, and 1.04 dB for DnCNN, on one. DnCNN's 0.49 dB for four crops of 64 is doubtful, the others show
+# nothing. (The pairing by seed may make a difference surer than this, and two seeds show little of a spread.) For the
 # outermost pixels the spread over seeds is not in the table.
 #
 # </details>

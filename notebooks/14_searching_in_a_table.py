@@ -272,7 +272,7 @@ else:
 #
 # <details><summary>Solution</summary>
 #
-# The test scores say how good the chosen cell is. A method that sees them also picks by their noise, and the luck of
+# The test scores show how good the chosen cell is. A method that sees them also picks by their noise, and the luck of
 # its pick is then counted as merit. Its regret would fall to exactly zero once it has asked for the best cell of the
 # table, where the regret of a fair one may stay above zero even with all cells asked for: the best on validation
 # pictures need not be the best on test pictures.
