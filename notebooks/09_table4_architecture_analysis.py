@@ -225,7 +225,7 @@ display(cell_plots.side_by_side(genotypes, originals))
 #
 # </details>
 #
-# **2** (hard). The denoising cell is larger than the deraining cell, yet has fewer rewirings of R2's kind: 16, where the
+# **2** (hard). The denoising cell is larger than the deraining cell but has fewer rewirings of R2's kind: 16, where the
 # deraining cell has 24. Why? Start with node n5, which takes n4 and p1, both by `skip`.
 #
 # <details><summary>Solution</summary>
