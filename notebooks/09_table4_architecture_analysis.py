@@ -11,25 +11,27 @@
 # ---
 
 # %% [markdown]
-# # 9. Table 4 and Figure 6: what was found, and two ways to change it
+# # 9. Table 4 and Figure 6: the published cells, and two ways to change them
 #
-# **What you will learn.** What the published cells look like, how many ways there are to change them, and what two of
-# these changes, and a sample of the others, are worth in trainings of one small budget.
+# **What you will learn.** What the published cells look like, how many ways there are to change them, and how far such
+# changes move PSNR in short training runs.
 #
 # **Why it matters.** Section 4.3 of the paper changes its cells in two ways: R1 makes every ordinary convolution
-# deformable, R2 rewires one node. There both lose, and the paper concludes that the search designs a proper structure.
-# That conclusion rests on which changes are shown.
+# deformable, R2 rewires one node. Both lose PSNR there, and the paper concludes that the search designs a proper
+# structure. That conclusion depends on which changes are shown.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb). Everything here is made from
-# stored results: no data are needed.
+# stored results, so no data are needed.
 #
-# **What comes out.**
+# ## What we found
 #
-# - For denoising no change of the published cell, R1 and R2 among them, can be told from another training of the cell
-#   itself.
-# - For de-raining the published cell is the lowest of the 15 that were trained. By chance alone a cell is the lowest or
-#   the highest of 15 with a probability of 0.13: a hint against it, and no more.
-# - Nothing here comes near the 4.83 dB that the paper prints for the loss of R1 in de-raining.
+# - For denoising, no change of the published cell, R1 and R2 among them, can be told from another training run of the
+#   cell itself.
+# - For deraining, the published cell scores lowest of the 15 trained cells. This is no evidence against it: if all
+#   cells were alike, it would be the lowest or the highest of 15 with a probability of p = 2/15 = 0.13.
+# - Nothing here comes near the 4.83 dB that R1 loses in the paper's deraining table.
+#
+# All training runs behind this page saw about a thousandth of the paper's pixels or less.
 
 # %%
 import pandas as pd
@@ -53,12 +55,12 @@ data = ""
 # %% [markdown]
 # ## What is a change worth?
 #
-# The paper shows one change of each of two kinds. Here is a sample of each kind, drawn with a seed, with the paper's
-# own in it, and of changes of a single edge. These networks have their input added to their output, and for denoising
-# the noise is of sigma 50; [notebook 13](13_does_the_search_matter.ipynb) trains them and says why. All changed cells
-# were trained from seed 0, and are to be compared with the published cell from that seed, the dashed line. One further
-# training of the published cell would fall in the grey band with a probability of 95%: a single cell inside the band
-# cannot be told from the published one.
+# The paper shows one change of each of two kinds. Here are more changes of each kind, drawn with a seed, and changes of
+# a single edge. The networks add their input to their output; the noise for denoising has sigma 50. [Notebook
+# 13](13_does_the_search_matter.ipynb) says how they were trained and compares searched cells with random ones.
+#
+# All changed cells were trained from seed 0, so the comparison is with the published cell from seed 0, the dashed line.
+# One further training run of the published cell would fall in the grey band with a probability of 95%.
 
 # %% alt="PSNR of every trained cell by group: published, searched, random and changed; the groups overlap"
 for task in ("denoising", "deraining"):
@@ -67,21 +69,14 @@ for task in ("denoising", "deraining"):
     gains = {name: gain for name, gain in cells.over_the_same_seed(known).items() if name.startswith("IR-NAS")}
     print(f"{task}, over the published cell from the same seed: " + (", ".join(
         f"{name[-2:]} {gain:+.2f} dB" for name, gain in gains.items()) or "not run"))
-    for by_mean, how in ((False, "from that seed"), (True, "by the mean of its trainings")):
-        if stood := cells.place(known, by_mean):
-            print(f"    {how} the published cell is {stood.place} of {stood.of}, the best first; "
-                  f"two-sided p = {stood.p:.2f}")
+    if stood := cells.place(known):
+        print(f"    the published cell has place {stood.place} of {stood.of}, the best first; two-sided p = "
+              f"{stood.p:.2f}")
 
 # %% [markdown]
-# The two-sided p is the probability of a place as near to either end if all cells were alike.
-#
-# **What to notice** in the trainings that come with the project.
-#
-# - In the paper both changes lose: for denoising 0.08 and 0.01 dB, for de-raining 4.83 and 0.62 dB.
-# - Denoising: R1 is 0.30 dB ahead of the published cell and R2 level with it. Both lie in the grey band, as every other
-#   cell does, and the published cell stands in the middle of them.
-# - De-raining: both changes are ahead, by 0.18 and 0.11 dB, and so is every other cell. That the published cell is the
-#   last of 15 has p = 0.13: fifteen cells are too few for a finding.
+# **What to notice.** For denoising, R1 and R2 lie in the grey band with every other cell. For deraining, every other
+# cell is above the published one, by little. The paper prints losses of 0.08 dB (R1) and 0.01 dB (R2) for denoising,
+# and of 4.83 and 0.62 dB for deraining.
 
 # %% [markdown]
 # ## How many changes there are
@@ -93,12 +88,11 @@ counts = {task: {kind: len(changed(PUBLISHED[task, "IR-NAS"].genotype)) for kind
           for task in ("denoising", "deraining")}
 for kind in edits.KINDS:
     print(f"{cells.GROUPS[kind]:30}{counts['denoising'][kind]:4} for denoising, {counts['deraining'][kind]:3} for "
-          "de-raining")
+          "deraining")
 
 # %% [markdown]
-# So R2 is one of 16 for denoising and one of 24 for de-raining. (The denoising cell is larger and has fewer, since most
-# of its nodes have one operation twice. Its node n5, for example, takes n4 and p1, both by `skip`. Rewired to n3 and n4
-# it would be the cell in which n3 has replaced p1: a change of one input, which is counted there.)
+# So the paper's R2 is one of 16 rewirings for denoising, and one of 24 for deraining. Exercise 2 asks why the larger
+# cell has fewer.
 
 # %% [markdown]
 # ## Table 4, printed and here
@@ -110,16 +104,16 @@ for kind in edits.KINDS:
 measured, smoke = runs.all_results(profile), profile == results.SMOKE
 writers.write(4, measured, files.run_folder(profile) / "figures", smoke=smoke)
 traced = [] if smoke else trace.trace(measured)
-for task, title in (("denoising", "Denoising, sigma 30"), ("deraining", "De-raining")):
+for task, title in (("denoising", "Denoising, sigma 30"), ("deraining", "Deraining")):
     display(frames.show(frames.beside_printed(traced, 4, task=task), f"Table 4, {title}, PSNR in dB"))
 
 # %% [markdown]
 # ## Is it the cell, or the term in the loss?
 #
-# For de-raining R1 the paper prints a drop of 4.83 dB, far more than any other change in it. The authors' program
-# trained some de-raining configurations without the log-SSIM term of the loss (lambda 0, IR-NAS* in the tables), so
-# that this row may differ in more than its cell. Here are the trainings of one budget with the term and without it, of
-# networks as printed (no input added), each compared with the cell as found and the term, picture by picture.
+# For R1 in deraining the paper prints a loss of 4.83 dB, far more than any other change in it. The authors' program
+# trained some deraining configurations without the log-SSIM term of the loss (lambda 0, IR-NAS* in the tables), so this
+# row may differ in more than its cell. Here are training runs of one budget, with the term and without it, of networks
+# as published (no input added). Each is compared, picture by picture, with the published cell trained with the term.
 
 # %%
 for task, sigma in (("denoising", 30), ("deraining", None)):
@@ -136,24 +130,23 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
         score, over = result.metrics["strict"], comparison.difference(result, original)
         halves = [comparison.over_pictures(error, count) for _, error in over]
         rows.append({"system": system, "lambda": f"{weight:g}", "PSNR (dB)": f"{score['psnr']:.2f}",
-                     "over the first (dB)": "" if result is original else f"{over[0][0]:+.2f} ± {halves[0]:.2f}",
+                     "over the first row (dB)": "" if result is original else f"{over[0][0]:+.2f} ± {halves[0]:.2f}",
                      "SSIM": f"{score['ssim']:.4f}",
-                     "SSIM over it": "" if result is original else f"{over[1][0]:+.4f} ± {halves[1]:.4f}"})
+                     "SSIM over the first row": "" if result is original else f"{over[1][0]:+.4f} ± {halves[1]:.4f}"})
     level = "" if sigma is None else f", sigma {sigma}"
     half = verdicts.over_seeds(cells.best_known((folder / "cells" for folder in runs.folders(profile)), task, smoke))
-    notes = ["± is half a 95% interval over the pictures, of one training each."]
+    notes = ["± gives the half-width of the 95% confidence interval over the pictures; one training run each."]
     if half > 0:
-        notes.append(f"Other seeds moved a difference of two trainings by ± {half:.2f} dB in the networks above.")
+        notes.append(f"In the networks above, other seeds move a difference of two runs by ± {half:.2f} dB.")
     display(frames.show(pd.DataFrame(rows), f"{task}{level}, {count} test pictures, {budget(original)}", *notes))
 
 # %% [markdown]
-# **What to notice** in the trainings that come with the project.
+# **What to notice.** None of these differences ranks a cell: all lie within or near what another seed moves, and
+# networks without their input added learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
 #
-# - Both changes are ahead of the cell as found in PSNR, for denoising by almost half a dB. That is within what another
-#   seed moves, and these networks learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)): no cell is ranked.
-# - Without the term the cell as found gains 0.49 dB in de-raining and loses .036 of SSIM. R1 gains 0.38 dB and loses
-#   .038, and the two end level.
-# - So at this budget neither the cell nor the missing term costs anything like the printed 4.83 dB.
+# - With the term, both changes score above the published cell in both tasks, where the paper prints losses.
+# - In deraining, the published cell and R1 are level without the term (22.63 and 22.61 dB). So neither the cell nor the
+#   missing term costs anything like 4.83 dB at this budget.
 
 # %% [markdown]
 # ## Figure 6 (b) to (d): the cells
@@ -169,27 +162,26 @@ for task in ("denoising", "deraining"):
     display(cell_plots.side_by_side(genotypes, PUBLISHED[task, "IR-NAS"].genotype))
 
 # %% [markdown]
-# R1 adds parameters and R2 none, so that R1, where it loses, does not lose for being smaller:
+# R1 adds parameters and R2 none, so a loss of R1 cannot be due to a smaller network:
 
 # %%
 for (task, system), architecture in PUBLISHED.items():
     channels = 1 if task == "denoising" else 3
     network = systems.build(system, channels, architecture)
     print(f"{task:10} {system:11} {systems.parameter_count(network):>8,} parameters"
-          f" {systems.macs_per_pixel(network, channels):>8,} multiply-adds a pixel")
+          f" {systems.macs_per_pixel(network, channels):>8,} multiply-adds per pixel")
 
 # %% [markdown]
 # ## Figure 6 (a): the widths
 #
 # The paper's figure draws a path of widths for each task, and its text notes that the cell nearest the output is the
-# widest, as in hand-made networks. The levels used here were not read off that drawing. For denoising 0,0,0,1 is the
+# widest, as in hand-made networks. The levels used here were not read off that drawing. For denoising, 0,0,0,1 is the
 # only path that gives the printed 0.63M parameters at W = 20, the width in the authors' program; other widths have
-# other paths of that size ([notebook 2](02_search_space.ipynb)). For de-raining 0,0,1 is taken by analogy. Untouched
-# transition probabilities, as they are normalised here, favour this path already ([notebook
-# 4](04_viterbi_decoding.ipynb)), so that it is weak evidence of something learned; normalised over the moves into a
-# cell they would not.
+# other paths of that size ([notebook 2](02_search_space.ipynb)). For deraining, 0,0,1 is taken by analogy. That the
+# last cell is the widest is weak evidence of something learned: before any learning, the transition probabilities as we
+# normalise them favour this path already ([notebook 4](04_viterbi_decoding.ipynb)).
 
-# %% alt="Graphs of the published networks for denoising and de-raining, cells on one path of widths"
+# %% alt="Graphs of the published networks for denoising and deraining, cells on one path of widths"
 for task in ("denoising", "deraining"):
     display(Markdown(f"**{task}**: levels {PUBLISHED[task, 'IR-NAS'].path}"),
             drawing.draw_network(all.published_network(task)))
@@ -197,24 +189,26 @@ for task in ("denoising", "deraining"):
 # %% [markdown]
 # ## What our own searches found
 #
-# Red and dashed are edges that the same node of the published cell does not have with the same operation. Two cells
-# drawn at random share 12% of such edges ([notebook 13](13_does_the_search_matter.ipynb)).
+# The cells of this project's searches. Edges that the same node of the published cell does not have with the same
+# operation are red and dashed; two cells drawn at random share 12% of their edges in this sense ([notebook
+# 13](13_does_the_search_matter.ipynb)).
 
-# %% jupyter={"outputs_hidden": true} tags=["hide-output"] alt="Cells searched here; edges not published are dashed"
-for task in ("denoising", "deraining"):
-    published, genotypes = PUBLISHED[task, "IR-NAS"], {}
-    for found in (record for record in runs.all_searches(profile) if record["task"] == task):
-        name = f"{task}, seed {found['settings']['seed']} ({found['profile']})"
-        genotypes[name], edges = found["genotype"], 2 * len(found["genotype"])
-        same = edges - len(drawing.changes(found["genotype"], published.genotype))
-        print(f"{name}: {same} of {edges} edges as published; levels {found['path']}, published {published.path}")
-    display(cell_plots.side_by_side(genotypes, published.genotype))
+# %% alt="Five cells found by our own searches, nearly all edges red and dashed: they differ from the published cells"
+genotypes, originals = {}, {}
+for found in runs.all_searches(profile):
+    published = PUBLISHED[found["task"], "IR-NAS"]
+    name = f"{found['task']}, seed {found['settings']['seed']} ({found['profile']})"
+    genotypes[name], originals[name], edges = found["genotype"], published.genotype, 2 * len(found["genotype"])
+    same = edges - len(drawing.changes(found["genotype"], published.genotype))
+    print(f"{name}: {same} of {edges} edges as published; levels {','.join(map(str, found['path']))}, published "
+          f"{','.join(map(str, published.path))}")
+display(cell_plots.side_by_side(genotypes, originals))
 
 # %% [markdown]
-# **What to take away.** A cell has many neighbours, and two of them prove little. At the budgets of this project no
-# change of the denoising cell can be told from another training of the cell itself, and the de-raining cell is the last
-# of 15, which is a hint (p = 0.13) against it. [Notebook 14](14_searching_in_a_table.ipynb) asks the question on a
-# table of cells. Further reading: [how to evaluate a search](https://arxiv.org/abs/1912.12522).
+# **What to take away.** A cell has many neighbours, and a comparison with two of them proves little. At the budgets of
+# this project, changes of the published cells cannot be told from training noise. [Notebook
+# 14](14_searching_in_a_table.ipynb) trains a whole table of cells. Further reading: [how to evaluate a
+# search](https://arxiv.org/abs/1912.12522).
 
 # %% [markdown]
 # ## Exercises
@@ -226,20 +220,33 @@ for task in ("denoising", "deraining"):
 #
 # The cell has ten edges, and on each any of four other operations may stand: 40. An input may change only to a state
 # before the node that the node does not use yet. Node i has i + 1 states before it and uses two, so each of its two
-# edges has i - 1 others: 2 (0 + 1 + 2 + 3 + 4) = 20. (For the four nodes of the de-raining cell, 2 (0 + 1 + 2 + 3) =
+# edges has i - 1 others: 2 (0 + 1 + 2 + 3 + 4) = 20. (For the four nodes of the deraining cell, 2 (0 + 1 + 2 + 3) =
 # 12.)
 #
 # </details>
 #
-# **2** (hard). In the paper two changed cells lost. How many would you have to try before you believe that the search
+# **2** (hard). The denoising cell is larger than the deraining cell but has fewer rewirings of R2's kind: 16, where the
+# deraining cell has 24. Why? Start with node n5, which takes n4 and p1, both by `skip`.
+#
+# <details><summary>Solution</summary>
+#
+# Rewired to n3 and n4, both by `skip`, node n5 keeps its edge from n4: only one input has changed, and the cell is
+# counted there. So where a node has one operation twice, both inputs must be new, and their order does not matter: two
+# of three other states for n4 (3 ways), two of four for n5 (6 ways), none for n1 and n2. Only n3 has two different
+# operations, which allow 7 ways; together 16. In the deraining cell all nodes have two different operations: 1 + 3 + 7
+# + 13 = 24.
+#
+# </details>
+#
+# **3** (hard). In the paper two changed cells lost. How many would you have to try before you believe that the search
 # found a good one?
 #
 # <details><summary>Solution</summary>
 #
-# Suppose that the found cell were no better than its changes, so that any of the k + 1 is equally likely to come out
-# best. Then it beats all k with probability 1 / (k + 1): for the paper's two this is 1/3. For 5% it takes k = 19, drawn
-# at random and all of them worse. And each score must be sure enough to rank them: with as much noise between two
-# seeds as between two cells, chance decides which of twenty comes out best, and several seeds of each are needed.
+# Suppose that the found cell were no better than its changes, so that any of the k + 1 cells is equally likely to be
+# the best. Then it beats all k with probability 1 / (k + 1): for the paper's two this is 1/3. For 5% it takes k = 19,
+# drawn at random and all of them worse. And each score must be precise enough to rank them: if seeds scatter as much
+# as cells do, chance decides which of twenty is the best, and several seeds of each are needed.
 #
 # </details>
 

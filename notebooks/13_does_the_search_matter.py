@@ -20,32 +20,34 @@
 # nothing to find.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [9](09_table4_architecture_analysis.ipynb); what a confidence
-# interval is. Everything here is made from stored trainings: no data are needed.
+# interval is. Everything here is made from stored training runs, so no data are needed.
 #
-# **What comes out.** At this budget, 0.01% of the paper's training, the search is not seen to matter, and little could
-# have been seen.
+# ## What we found
 #
-# - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size (half a 95% interval over cells).
-# - So few cells show a true difference of half a decibel only every other time.
+# At this budget, 0.01% of the paper's training, we see no effect of the search, but the experiment could detect only
+# large ones.
+#
+# - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
+#   confidence interval over cells.)
+# - So few cells detect a true difference of half a decibel with a chance of 53%.
 # - A search this short does not give the same cell twice.
-# - For denoising no small change of the published cell can be told from another training of it. For de-raining the
-#   published cell is the lowest of 15, which chance alone does in 13 cases of 100 (lowest or highest).
+# - No small change of the published denoising cell can be told from another training run of it. ([Notebook
+#   9](09_table4_architecture_analysis.ipynb) has the deraining cell.)
 
 # %%
-import math
 from collections import Counter
 from itertools import combinations
 from statistics import mean, stdev
 
 import pandas as pd
 import torch
-from IPython.display import display
+from IPython.display import HTML, display
 from scipy import stats
 from tqdm import tqdm
 
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.decode import all_paths, path_log_probability, relative_path, undecided, viterbi_path
+from irnas_lib.decode import undecided
 from irnas_lib.experiments import cells, edits, runs, search_choices, table_facts
 from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import PUBLISHED
@@ -83,11 +85,11 @@ every = 1
 #   5%: otherwise size would be compared with size. (What a search gains by choosing large operations is left out.)
 # - **Changed** cells are a sample, drawn with a seed, of all changes that the library lists, the paper's own R1 and R2
 #   among them. They are not matched in size.
-# - The **published** cell is trained from four seeds, since from one training each no difference can be told that is as
-#   small as what one cell varies by. All others have seed 0, which draws the first weights and the batches.
+# - The **published** cell is trained from four seeds, because the spread over seeds sets the smallest difference we can
+#   detect. All other cells have seed 0, which draws the first weights and the batches.
 #
 # All have the published path and width, so that only the cell differs. The input is added to the output: without it a
-# short training mostly learns how bright its batches are ([notebook 5c](05c_batch_norm.ipynb)).
+# short training run mostly learns how bright its batches are ([notebook 5c](05c_batch_norm.ipynb)).
 #
 # <details><summary>How cells are drawn and trained, where <code>groups</code> asks for it</summary>
 #
@@ -180,9 +182,9 @@ else:
     print("not run: this needs at least two searched and two random cells")
 
 # %% [markdown]
-# A random cell costs nothing to find, a search as much as some trainings. So the rival of a searched cell is the best
-# of several random ones. (The best is picked on the pictures that it is measured on, which flatters it, the more the
-# more there are to pick from.)
+# A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
+# best of several random ones. (The best is picked on the pictures that it is measured on, which flatters it, the more
+# the more there are to pick from.)
 
 # %%
 if enough:
@@ -193,19 +195,37 @@ if enough:
           f"average; of all {len(drawn)}: {max(drawn):.2f}")
     cost = mean(record["seconds"] for record in searches)
     times = sorted(cell["seconds"] for cell in trained["random"] if cell["seconds"])
-    print(f"A search took {cost:,.0f} s by the clock, beside other work, and the training of a random\ncell "
-          f"{times[0]:.0f} to {times[-1]:.0f} s: a search is worth {cost / times[-1]:.1f} to {cost / times[0]:.1f} "
-          "trainings.")
+    print(f"A search took {cost:,.0f} s by the clock, beside other work, and the training run of a random\ncell "
+          f"{times[0]:.0f} to {times[-1]:.0f} s: a search costs {cost / times[-1]:.1f} to {cost / times[0]:.1f} runs.")
 
 # %% [markdown]
-# **What to notice** in the trainings that come with the project.
+# **What to notice.**
 #
 # - The searched cells are 0.34 dB ahead of the random ones on average. With three against six, chance alone could do as
-#   much. A true lead of half a decibel would have been missed every other time.
+#   much.
 # - If the lead is real, two operations may explain it. The random cells have nine `sep` and five `skip` on 60 edges,
 #   the searched ones none and eight on 30.
 # - For the time of the three searches 14 to 26 random cells could have been trained. The best of six is already within
 #   0.05 dB of the best searched one.
+
+# %%
+rows = []
+for name, group in trained.items():
+    for cell in group:
+        edges = Counter(operation for node in cell["genotype"] for operation, _ in node)
+        scores = ("failed", "") if cell["psnr"] is None else (f"{cell['psnr']:.2f}", f"{cell['ssim']:.4f}")
+        rows.append({"cell": cell["name"] if cell["name"].startswith(("IR", "R", name)) else f"{name}, {cell['name']}",
+                     "PSNR (dB)": scores[0], "SSIM": scores[1], "parameters": f"{cell['parameters']:,}",
+                     **{operation: str(edges[operation]) for operation in OPERATIONS[:-1]}})
+table = frames.show(pd.DataFrame(rows), f"{task}, {iterations:,} iterations, and how many edges have each operation")
+display(HTML(f"<details><summary>Every cell in numbers</summary>{table.data}</details>"))
+for name, group in ((name, group) for name, group in psnrs.items() if group):
+    spread = f"standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else "one run"
+    print(f"{name:10}{len(group):3} {'runs' if len(group) > 1 else 'run '}   {mean(group):.2f} dB, {spread}")
+again = psnrs.get("published", [])
+if len(again) > 2:
+    low, high = comparison.prediction_interval(again)
+    print(f"the grey band, for one further run of the published cell: {low:.2f} to {high:.2f} dB")
 
 # %% [markdown]
 # ## The same cell twice?
@@ -253,11 +273,11 @@ for record in searches:
 print(f"untouched: entropy 1, every weight {1 / len(OPERATIONS):.3f}")
 
 # %% [markdown]
-# **What to notice** in the searches that come with the project, 730 steps each.
+# **What to notice** in these searches of 730 steps each.
 #
 # - On average two of them share 43% of the edges, fewer than two cells drawn at random (58%), and 13% with their
 #   operation, about as many. At this scale the search does not give the same cell twice.
-# - Alpha has hardly moved, so that a cell is read off near-ties.
+# - Alpha has hardly moved, so the cell is decoded from near-ties.
 # - The cells are not random either: none of the three has a `sep`, and `def` stands on 13 of 30 edges where chance
 #   would put six. The seeds agree on taking the one and avoiding the other, not on where.
 #
@@ -267,120 +287,52 @@ print(f"untouched: entropy 1, every weight {1 / len(OPERATIONS):.3f}")
 # ## What do small changes cost?
 #
 # All changed cells were trained from seed 0. So a changed cell is compared with the published cell from seed 0, and not
-# with its mean over seeds. And where does the published cell stand among all cells? The Mann-Whitney test compares two
-# groups by their ranks alone; with one cell on one side it comes down to the place of that cell, every place being
-# equally likely if all cells are alike. The four trainings of the published cell must not count as four cells: they are
-# not independent draws of cells, and the other cells have one seed.
-
-# %% alt="PSNR of every trained cell for de-raining by group; the published cell's four lie lowest"
-for each in ("denoising", "deraining"):
-    known = cells.best_known(folders, each, profile == "smoke")
-    gains, stood, of_mean = cells.over_the_same_seed(known), cells.place(known), cells.place(known, by_mean=True)
-    if stood is None or not gains:
-        print(f"{each}: not run")
-        continue
-    print(f"{each}, over the published cell from the same seed: " + ", ".join(
-        f"{name[-2:]} {gains[name]:+.2f} dB" for name in ("IR-NAS, R1", "IR-NAS, R2") if name in gains))
-    print(f"    {sum(gain > 0 for gain in gains.values())} of {len(gains)} cells are above it: "
-          f"place {stood.place} of {stood.of}, two-sided p = {stood.p:.2f}")
-    print(f"    by the mean of its trainings: place {of_mean.place} of {of_mean.of}, p = {of_mean.p:.2f}")
-    if (four := cells.standing(known)) and four.published > 2:
-        print(f"    (its {four.published} trainings counted as {four.published} cells, which they are not: "
-              f"p = {four.p:.3f})")
-    if each != task:
-        display(cell_plots.scores(known))
-
-# %% [markdown]
-# **What to notice** in the trainings that come with the project.
-#
-# - Denoising: R1 is 0.30 dB above the published cell and R2 level with it, where the paper prints drops of 0.08 and
-#   0.01 dB. Another seed moves a cell by 0.17 dB (standard deviation), so that this ranks nothing. In the table of
-#   [notebook 14](14_searching_in_a_table.ipynb), after a quarter of the pixels, R1 is 0.85 dB *below* the published
-#   cell.
-# - De-raining: by its mean, and from the same seed, the published cell is the lowest of 15 cells (two-sided 2/15 =
-#   0.13). These are trainings of 500 iterations. The paper's drops for R1 and R2, 4.83 and 0.62 dB, are nothing like
-#   what is seen.
-
-# %% [markdown]
-# ## Every cell in numbers
-#
-# With the number of edges that have each operation.
+# with its mean over seeds. And where does the published cell stand among all cells? If all cells are alike, every place
+# is equally likely; the two-sided p is the probability of a place as near to either end. The four runs of the published
+# cell count once, because they are not independent draws of cells.
 
 # %%
-rows = []
-for name, group in trained.items():
-    for cell in group:
-        edges = Counter(operation for node in cell["genotype"] for operation, _ in node)
-        scores = ("failed", "") if cell["psnr"] is None else (f"{cell['psnr']:.2f}", f"{cell['ssim']:.4f}")
-        rows.append({"cell": cell["name"] if cell["name"].startswith(("IR", "R", name)) else f"{name}, {cell['name']}",
-                     "PSNR (dB)": scores[0], "SSIM": scores[1], "parameters": f"{cell['parameters']:,}",
-                     **{operation: str(edges[operation]) for operation in OPERATIONS[:-1]}})
-display(frames.show(pd.DataFrame(rows), f"{task}, {iterations:,} iterations"))
-for name, group in ((name, group) for name, group in psnrs.items() if group):
-    spread = f"standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else "one training"
-    print(f"{name:10}{len(group):3} trainings   {mean(group):.2f} dB, {spread}")
-again = psnrs.get("published", [])
-if len(again) > 2:
-    low, high = comparison.prediction_interval(again)
-    print(f"the grey band, for one further training of the published cell: {low:.2f} to {high:.2f} dB")
+gains, stood, of_mean = cells.over_the_same_seed(found), cells.place(found), cells.place(found, by_mean=True)
+if stood is None or not gains:
+    print("not run")
+else:
+    print("over the published cell from the same seed: " + ", ".join(
+        f"{name[-2:]} {gains[name]:+.2f} dB" for name in ("IR-NAS, R1", "IR-NAS, R2") if name in gains))
+    print(f"{sum(gain > 0 for gain in gains.values())} of {len(gains)} cells are above it: place {stood.place} of "
+          f"{stood.of}, two-sided p = {stood.p:.2f};\nby the mean of its runs place {of_mean.place}, p = "
+          f"{of_mean.p:.2f}")
 
 # %% [markdown]
-# ## What the widths knew before
-#
-# The path of widths is decoded from beta. How much of it was there before the search began? Untouched, beta already
-# prefers some paths, since the middle level divides its chances by three and the outer ones by two: 0,0,...,0,0 and
-# 0,0,...,0,1 share the first place. The path that has gained most over untouched beta is another question, with another
-# answer.
-
-# %% alt="The chance of each level of width at each layer, after each search and before any learning"
-display(cell_plots.widths(searches))
-for record in searches:
-    beta = torch.tensor(record["beta"])
-    untouched = torch.zeros_like(beta)
-    path, gained = relative_path(beta)
-    print(f"seed {record['settings']['seed']}: most probable {record['path']} with "
-          f"{math.exp(path_log_probability(beta, record['path'])):.4f} "
-          f"(untouched {math.exp(path_log_probability(untouched, record['path'])):.4f});\n"
-          f"    gained most {path}, by {math.expm1(gained):.1%}")
-if searches:
-    untouched = torch.zeros_like(torch.tensor(searches[0]["beta"]))
-    likeliest = viterbi_path(untouched)[1]
-    first = [path for path in all_paths(len(searches[0]["path"]))
-             if math.isclose(path_log_probability(untouched, path), likeliest)]
-    print(f"first place of untouched beta: {first}, with {math.exp(likeliest):.4f} each")
-
-# %% [markdown]
-# **What to notice** in the searches that come with the project. Before any learning two paths are half as likely again
-# as any other (as beta is normalised here; [notebook 4](04_viterbi_decoding.ipynb) has the other reading), and no path
-# has gained more than a fifth. So beta could only choose between these two, and did. Which paths have gained most
-# differs from seed to seed. Most of the decoded path was there before the search.
+# **What to notice.** R1 is 0.30 dB above the published cell and R2 level with it, where the paper prints losses of 0.08
+# and 0.01 dB. Another seed moves a cell by 0.17 dB (standard deviation), so this ranks nothing, and the published cell
+# stands in the middle. [Notebook 9](09_table4_architecture_analysis.ipynb) shows both tasks.
 
 # %% [markdown]
 # **What to take away.** Compare a searched cell with random ones of its size, from the same seeds, with an interval;
-# count what the search cost in trainings; and say which difference would have been seen. At this budget the search is
-# not seen to matter, and a difference below half a decibel would have stayed hidden. Further reading: [random search as
-# a rival](https://arxiv.org/abs/1902.07638) and [how to evaluate a search](https://arxiv.org/abs/1912.12522).
+# count what the search cost in training runs; and report which difference the experiment could have detected. A
+# difference of a quarter of a decibel would probably have stayed hidden here. Further reading: [random search as a
+# rival](https://arxiv.org/abs/1902.07638) and [how to evaluate a search](https://arxiv.org/abs/1912.12522).
 
 # %% [markdown]
 # ## Exercises
 #
 # **1** (medium). With the spread of the random cells, how many searched and how many random cells would you have to
-# train to see a difference of 0.05 dB?
+# train to detect a difference of 0.05 dB?
 #
 # <details><summary>Solution</summary>
 #
-# To see it means, say, with a power of 80% in a two-sided test at 5%. Two groups of n with a standard deviation of
-# 0.263 dB each need
+# To detect it means, for example, with a power of 80% in a two-sided test at 5%. Two groups of n with a standard
+# deviation of 0.263 dB each need
 #
 # $$n = 2 \left(\frac{(1.96 + 0.84) \cdot 0.263}{0.05}\right)^2 \approx 434$$
 #
-# cells each. At 347 to 648 s a training that is three and a half to six and a half days of one core. The three and six
-# of this page see 0.5 dB about every second time.
+# cells each. At 347 to 648 s per run that is three and a half to six and a half days of one core. The three and six
+# cells of this page detect 0.5 dB about every second time.
 #
 # </details>
 #
 # **2** (medium). The published cell is one cell from several training seeds, the random ones are many cells from one.
-# Which of the two standard deviations tells whether R1 and R2 are worse, and which whether the search matters? How much
+# Which of the two standard deviations shows whether R1 and R2 are worse, and which whether the search matters? How much
 # of the second is training noise?
 #
 # <details><summary>Solution</summary>
@@ -388,7 +340,7 @@ if searches:
 # R1 and R2 are single cells, so what has to be known is how far another training of one cell lies: the first, 0.174 dB.
 # Whether the search matters is a question about draws of cells, each trained once: the second, 0.263 dB, which contains
 # the first. Variances add, so (0.174 / 0.263)² = 44% of the second variance is training noise, if all cells have as
-# much of it as the published one (from four trainings, so roughly).
+# much of it as the published one (from four runs, so roughly).
 #
 # </details>
 #

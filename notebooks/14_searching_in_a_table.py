@@ -14,17 +14,25 @@
 # # 14. Searching in a table
 #
 # **What you will learn.** How random search, local search, evolution and a model-guided search compare when each may
-# look up the same trained cells, and how to tell whether a table of trained cells can rank them at all. Ours cannot
-# yet: this page says why, ranks nothing with it, and shows the methods on a table that is invented.
+# look up the same cells, and how to tell whether a table of trained cells is steady enough to rank them.
 #
-# **Why it matters.** A search method is judged by what it finds after how many trainings, over many repetitions,
-# because each of them draws at random somewhere. Nobody can pay for that with real trainings, so cells are trained once
-# and for all. Such tables exist for classification ([NAS-Bench-101](https://arxiv.org/abs/1902.09635) and its
-# successors); this one is for image restoration, of cells drawn uniformly from the paper's own space.
+# **Why it matters.** A search method is judged by what it finds after how many training runs, over many repetitions,
+# because each of them draws at random somewhere. Nobody can pay for that with real training runs, so cells are trained
+# once and for all. Such tables exist for classification ([NAS-Bench-101](https://arxiv.org/abs/1902.09635) and its
+# successors); ours is for image restoration, of cells drawn uniformly from the paper's own space.
 #
-# **What it needs.** [Notebook 13](13_does_the_search_matter.ipynb). Everything is looked up; under a minute to run.
+# **What it needs.** [Notebook 13](13_does_the_search_matter.ipynb). Everything is looked up: no data are needed.
+#
+# ## What we found
+#
+# - In a synthetic table, where PSNR is a sum over edges, only the model-guided search is ahead of random search after
+#   20 queries, and it stays far ahead.
+# - Evolution comes second after 50 queries, local search third.
+# - In our own table the spread over seeds decides what may be concluded; the page measures it before it uses the table.
 
 # %%
+import inspect
+
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -37,7 +45,7 @@ from irnas_lib.tables import frames
 print(runs.versions("numpy", "scikit-learn"))
 
 # %% [markdown]
-# The parameters. A method may ask for at most `queries` cells, and is repeated so many times.
+# The parameters. A method may ask for at most `queries` cells, and is repeated `repetitions` times.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -47,96 +55,12 @@ queries = 100
 repetitions = 200
 
 # %% [markdown]
-# ## The table
+# ## A synthetic table
 #
-# One line for each training; `irnas_lib/experiments/cell_table.py` says what its columns mean, and fills it. A search
-# sees the PSNR on squares of pictures that are kept out of the training; what is reported is that on squares of test
-# pictures. All networks have the published path and width and add their input to their output.
-
-# %%
-records = cell_table.read(task, profile)
-short = cell_table.PLANS[task].pixels
-long = short * cell_table.LONGER
-table = searching.table_of(records, short)
-missing = len(cell_table.left(task, profile))
-failed = sum(not record["test"] for record in records)
-print(f"{len(records)} trainings, {missing} of the plan are missing, {failed} failed; "
-      f"{len(table.cells)} random cells at {short:,} pixels")
-if first := next((record for record in records if record["pixels"] == short and record["test"]), None):
-    print(f"a training: {first['iterations']} steps of {first['batch']} crops of {first['crop']}x{first['crop']}, "
-          f"{sum(record['seconds'] or 0 for record in records) / 3600:.1f} hours in all")
-
-# %% [markdown]
-# ## Can it rank?
-#
-# A cell trained from another seed has another PSNR. Where that spread is not much smaller than the spread over cells,
-# the table ranks chance and not cells; a third is what we allow. Does a short training rank cells as a long one does?
-# Kendall's tau says how alike two rankings are: 1 where all pairs stand in the same order, 0 where half of them do.
-
-# %%
-noise = table_facts.noise(records, short)
-steady = noise.repeated > 1 and noise.over_seeds <= noise.over_cells / 3
-ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
-         "validation and test pictures": table_facts.rank(table.validation, table.test)}
-print("standard deviations: " + (
-    f"over seeds {noise.over_seeds:.3f} dB ({noise.repeated} cells),\nover cells {noise.over_cells:.3f} dB "
-    f"({noise.cells} cells)" if noise.repeated else "not run"))
-for what, rank in ranks.items():
-    print(f"Kendall's tau of {what}: " + ("not run" if rank.cells < 3 else f"{rank.tau:.2f},\n  95% interval "
-          f"{rank.low:.2f} to {rank.high:.2f}, {rank.cells} cells"))
-print(f"the table can rank cells: {'yes' if steady else 'no'}")
-
-# %% alt="PSNR of the cells that were trained from two seeds, one against the other, with the diagonal"
-display(table_plots.seeds(records, short))
-
-# %% [markdown]
-# **What to notice** in the first 46 trainings. Another seed moves a cell by 0.37 dB (standard deviation), more than
-# half of what lies between cells, 0.66 dB. The scatter is uneven: cells that begin slowly scatter most, R1 among them,
-# with 23.2 dB from one seed and 21.3 from another. A million pixels are too few for these, so the table will be made
-# again with a longer training. Until then where the paper's cells stand, what an operation is worth and how well a
-# model predicts a cell are not shown: they would be statements about luck. ([Notebook
-# 13](13_does_the_search_matter.ipynb) trains fewer cells for longer; there R1 is ahead of the published cell at the
-# same seed.)
-#
-# ## Where the paper's cells stand
-
-# %% alt="The share of random cells below each test PSNR, with marks for the paper's cells"
-UNTIL = Markdown("*Not shown: the table cannot rank yet.*")
-display(table_plots.distribution(records, short) if steady else UNTIL)
-random_psnr = [seeds[0] for seeds in table_facts.by_cell(
-    table_facts.random_cells(records), short).values() if 0 in seeds]
-papers = table_facts.by_cell([record for record in records if (task, record["name"]) in PUBLISHED], short)
-for (of, name), architecture in PUBLISHED.items() if steady else ():
-    seeds = papers.get(edits.canonical(Genotype(architecture.genotype))) if of == task else None
-    if seeds and random_psnr:
-        psnr = float(np.mean(list(seeds.values())))
-        share, low, high = table_facts.percentile(psnr, random_psnr)
-        print(f"{name}: {psnr:.2f} dB over {len(seeds)} seed(s), better than {share:.0%} of "
-              f"{len(random_psnr)} random cells (95% interval {low:.0%} to {high:.0%})")
-
-# %% alt="Test PSNR against multiply-adds a pixel of every cell, with the Pareto front and the paper's cells"
-display(table_plots.pareto(records, short) if steady else UNTIL)
-
-# %% [markdown]
-# ## What PSNR depends on
-#
-# A straight line through all random cells: what is one more edge with an operation worth in the place of a `skip`, and
-# one more edge that comes from outside the cell in the place of one from a node?
-
-# %% alt="What each operation and input adds to the test PSNR, with 95% intervals"
-display(table_plots.effects(table_facts.effects(records, short)) if steady else UNTIL)
-
-# %% [markdown]
-# ## Four methods
-#
-# Random search; local search, which asks for the cell nearest to the best so far; regularised evolution; and a search
-# guided by a model, a Gaussian process fitted to what is known so far. A method can only ask for cells of the table, so
-# "nearest" means the one that shares most edges. It sees the PSNR of validation pictures.
-#
-# **Regret** is by how much the cell that a method has found after n queries lies below the best of the table, in PSNR
-# of test pictures. As long as our own table cannot rank, the methods play in an invented one: 200 cells, drawn as ours
-# are, whose PSNR is a sum over edges, each worth what a random number says, with some noise on the validation side. In
-# it we know that there is something to be found.
+# 200 cells, drawn at random from the paper's space. The PSNR of a cell is a sum over its edges, each of random worth,
+# and has a standard deviation of 1 dB over the cells. A search sees this PSNR with some noise, as it would see it on
+# validation pictures; what is reported is the PSNR without noise. In this table we know that there is something to be
+# found.
 
 # %%
 def invented(cells, noise, seed):
@@ -148,37 +72,164 @@ def invented(cells, noise, seed):
     return searching.Table(cells, psnr + noise * rng.normal(size=len(cells)), psnr, codes)
 
 
-searched = table if steady else invented(cell_table.drawn(5, 200), noise=0.3, seed=0)
-print(f"{len(searched.cells)} cells, {'ours' if steady else 'invented'}")
-
-# %% alt="Regret of four search methods against queries, with the middle half of random search in grey"
-budget = min(queries, len(searched.cells))
-found = {name: searching.regret(searched, method, budget, repetitions) for name, method in searching.METHODS.items()}
-display(table_plots.regrets(found))
-display(frames.show(pd.DataFrame({
-    "method": name, **{f"after {n}": f"{each[:, n - 1].mean():.3f}" for n in (20, 50, 100) if n <= budget}}
-    for name, each in found.items()), f"mean regret (dB) over {repetitions} repetitions, after so many queries"))
+table = invented(cell_table.drawn(5, 200), noise=0.3, seed=0)
+print(f"{len(table.cells)} cells")
 
 # %% [markdown]
-# **What to notice** in the invented table. After 20 queries, ten of which every method but local search spends at
-# random, nobody is far ahead. After 50 the model-guided search has a fraction of random search's regret: PSNR is a sum
-# over edges here, which a model can learn from few cells. Evolution uses that good cells have good neighbours, and
-# comes second. The grey band is half of the repetitions of random search: a single run of a method says little.
+# ## Four methods
+#
+# A method asks for one cell of the table after another and sees its validation PSNR. Since it can only ask for cells of
+# the table, the neighbour of a cell is the one that shares most edges with it.
+#
+# - **Random search** asks for any cell.
+# - **Local search** asks for the neighbour of the best cell so far. After ten neighbours in vain it starts again from a
+#   random cell.
+# - **Regularised evolution** keeps the ten youngest cells. The best of three of these has a child with one edge
+#   changed; the oldest drops out, however good it is.
+# - **Model-guided search** fits a Gaussian process to the cells known so far: a model in which similar cells have
+#   similar PSNR, and which returns for each cell a mean and a standard deviation. It asks for the cell with the largest
+#   sum of the two.
+#
+# All but local search ask for their first ten cells at random. Two of the methods as the library has them:
+
+# %%
+for method in (searching.local_search, searching.evolution):
+    display(Markdown(f"```python\n{inspect.getsource(method)}```"))
+
+# %% [markdown]
+# **Regret** is by how much the cell that a method considers best after n queries lies below the best of the table, in
+# test PSNR.
+
+
+# %% alt="Regret of four search methods against queries in the synthetic table; the model-guided search falls fastest"
+def compared(searched, name):
+    """The regret of all methods in a table, as a picture and in numbers."""
+    most = min(queries, len(searched.cells))
+    found = {method: searching.regret(searched, search, most, repetitions)
+             for method, search in searching.METHODS.items()}
+    display(table_plots.regrets(found))
+    display(frames.show(pd.DataFrame({
+        "method": method, **{f"after {n}": f"{each[:, n - 1].mean():.3f}" for n in (20, 50, 100) if n <= most}}
+        for method, each in found.items()), f"{name}: mean regret (dB) over {repetitions} repetitions, by queries"))
+
+
+compared(table, "synthetic table")
+
+# %% [markdown]
+# **What to notice.** After 20 queries, ten of which are spent at random, only the model-guided search is ahead: a
+# regret of 0.335 dB, where random search has 0.581 and the two others about as much. After 50 it has 0.046 dB and
+# evolution 0.266: PSNR is a sum over edges here, which a model can learn from few cells, and good cells have good
+# neighbours, which evolution uses. The grey band holds half of the repetitions of random search: a single run of a
+# method shows little.
 #
 # ## Cells that are not in the table
 #
-# A surrogate predicts their PSNR from their edges. Cross-validation says how well it does so for cells that it has not
-# seen; wherever a surrogate stands in for a training, this is its error.
+# A surrogate predicts the PSNR of other cells from their edges. Cross-validation measures how well it does so for cells
+# that it has not seen. R2 is 1 for a perfect prediction and 0 for one that always returns the mean. Here is the
+# Gaussian process beside randomised regression trees.
 
 # %%
-print(f"on the table that is {'ours' if steady else 'invented'}, for PSNR of validation pictures:")
-for kind in ("process", "trees"):
-    fit = searching.cross_validated(searched.codes, searched.validation, kind)
-    print(f"  {kind}: R2 {fit.r2:.2f}, Kendall's tau {fit.tau:.2f}, error {fit.error:.2f} dB")
+KINDS = {"process": "Gaussian process", "trees": "randomised trees"}
+
+
+def predicted(searched, name):
+    """How well each surrogate predicts validation PSNR."""
+    fits = {words: searching.cross_validated(searched.codes, searched.validation, kind)
+            for kind, words in KINDS.items()}
+    display(frames.show(pd.DataFrame({
+        "surrogate": words, "R2": f"{fit.r2:.2f}", "Kendall's tau": f"{fit.tau:.2f}", "error (dB)": f"{fit.error:.2f}"}
+        for words, fit in fits.items()), f"{name}: cells that the surrogate has not seen"))
+
+
+predicted(table, "synthetic table")
 
 # %% [markdown]
-# **What to take away.** A table turns a day of trainings into a lookup, so that methods can be compared over hundreds
-# of repetitions; it is only as good as its noise is small. Further reading:
+# **What to notice.** The Gaussian process suits a sum over edges. The trees have an R2 below 0: they predict worse than
+# the mean of all cells would.
+#
+# ## Our own table
+#
+# One line for each training run; `irnas_lib/experiments/cell_table.py` explains its columns, and fills it. A search
+# sees the PSNR on squares of pictures that are kept out of training; what is reported is that on squares of test
+# pictures. All networks have the published path and width and add their input to their output.
+
+# %%
+records = cell_table.read(task, profile)
+short = cell_table.PLANS[task].pixels
+long = short * cell_table.LONGER
+ours = searching.table_of(records, short)
+missing = len(cell_table.left(task, profile))
+failed = sum(not record["test"] for record in records)
+print(f"{len(records)} training runs, {missing} of the plan are missing, {failed} failed; "
+      f"{len(ours.cells)} random cells at {short:,} pixels")
+if first := next((record for record in records if record["pixels"] == short and record["test"]), None):
+    print(f"a run: {first['iterations']} steps of {first['batch']} crops of {first['crop']}x{first['crop']}; "
+          f"{sum(record['seconds'] or 0 for record in records) / 3600:.1f} hours in all")
+
+# %% [markdown]
+# ## Is it steady enough to rank cells?
+#
+# A cell trained from another seed has another PSNR. We use the table to rank cells where the spread over seeds is at
+# most a third of the spread over cells. Does a short training run rank cells as a long one does? Kendall's tau measures
+# how similar two rankings are: 1 where all pairs stand in the same order, 0 where half of them do.
+
+# %%
+noise = table_facts.noise(records, short)
+steady = noise.repeated > 1 and noise.over_seeds <= noise.over_cells / 3
+ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
+         "validation and test pictures": table_facts.rank(ours.validation, ours.test)}
+if noise.repeated:
+    share = noise.over_cells ** 2 / (noise.over_cells ** 2 + noise.over_seeds ** 2)
+    print(f"standard deviation over seeds {noise.over_seeds:.3f} dB, over cells {noise.over_cells:.3f} dB\n"
+          f"({noise.cells} random cells, {noise.repeated} of them from several seeds); {share:.0%} of the variance is "
+          "between cells")
+for what, rank in ranks.items():
+    print(f"Kendall's tau of {what}: " + ("not run" if rank.cells < 3 else f"{rank.tau:.2f},\n  95% interval "
+          f"{rank.low:.2f} to {rank.high:.2f}, {rank.cells} cells"))
+
+# %% alt="PSNR of the cells that were trained from two seeds, one against the other, with the diagonal"
+display(table_plots.seeds(records, short))
+
+# %% [markdown]
+# ## What the table shows
+#
+# Where the table is steady, four things: where the paper's cells stand among random ones; what PSNR costs in
+# multiply-adds; what one more edge with an operation is worth in the place of a `skip`, and one more edge from outside
+# the cell in the place of one from a node (a straight line through all random cells); and how the four methods and the
+# surrogates do in it.
+
+# %% alt="The share of random cells below each test PSNR, with marks for the paper's cells"
+random_psnr = [seeds[0] for seeds in table_facts.by_cell(
+    table_facts.random_cells(records), short).values() if 0 in seeds]
+papers = table_facts.by_cell([record for record in records if (task, record["name"]) in PUBLISHED], short)
+if steady:
+    display(table_plots.distribution(records, short))
+for (of, name), architecture in PUBLISHED.items() if steady else ():
+    seeds = papers.get(edits.canonical(Genotype(architecture.genotype))) if of == task else None
+    if seeds and random_psnr:
+        psnr = float(np.mean(list(seeds.values())))
+        part, low, high = table_facts.percentile(psnr, random_psnr)
+        print(f"{name}: {psnr:.2f} dB over {len(seeds)} seed(s), better than {part:.0%} of "
+              f"{len(random_psnr)} random cells (95% interval {low:.0%} to {high:.0%})")
+
+# %% alt="Test PSNR against multiply-adds per pixel of every cell, with the Pareto front and the paper's cells"
+if steady:
+    display(table_plots.pareto(records, short))
+
+# %% alt="What each operation and input adds to the test PSNR, with 95% intervals"
+if steady:
+    display(table_plots.effects(table_facts.effects(records, short)))
+
+# %% alt="Regret of four search methods against queries in our own table"
+if steady:
+    compared(ours, "our own table")
+    predicted(ours, "our own table")
+else:
+    display(Markdown("*The table is still too noisy over seeds to rank cells, so none of these is shown yet.*"))
+
+# %% [markdown]
+# **What to take away.** A table turns a day of training into a lookup, so that methods can be compared over hundreds of
+# repetitions; it is only as good as its noise is small. Further reading:
 # [NAS-Bench-101](https://arxiv.org/abs/1902.09635), [surrogates in the place of
 # tables](https://arxiv.org/abs/2008.09777), [regularised evolution](https://arxiv.org/abs/1802.01548) and [local
 # search](https://arxiv.org/abs/2005.02960).
@@ -191,8 +242,8 @@ for kind in ("process", "trees"):
 #
 # <details><summary>Solution</summary>
 #
-# For example a straight line fitted to what is known so far (ridge regression), which asks for the cell that it expects
-# most of:
+# For example a straight line fitted to what is known so far (ridge regression), which asks for the cell with the
+# largest prediction:
 #
 # ```python
 # def straight_line(table, queries, rng):
@@ -211,9 +262,9 @@ for kind in ("process", "trees"):
 # print({name: (each.mean(), np.quantile(each, (0.25, 0.75))) for name, each in after.items()})
 # ```
 #
-# It beats random search where PSNR is nearly a sum over edges, as the test of this solution has it. In a table of real
-# trainings that depends on how much of the spread is noise, so look: it is ahead by more than the grey band if its mean
-# lies below the lower quartile of random search.
+# It beats random search where PSNR is nearly a sum over edges, as in the synthetic table: its mean regret lies below
+# the lower quartile of random search, which is the lower edge of the grey band. In a table of real training runs that
+# depends on how much of the spread is noise.
 #
 # </details>
 #
@@ -221,7 +272,7 @@ for kind in ("process", "trees"):
 #
 # <details><summary>Solution</summary>
 #
-# The test scores say how good the chosen cell is. A method that sees them also picks by their noise, and the luck of
+# The test scores show how good the chosen cell is. A method that sees them also picks by their noise, and the luck of
 # its pick is then counted as merit. Its regret would fall to exactly zero once it has asked for the best cell of the
 # table, where the regret of a fair one may stay above zero even with all cells asked for: the best on validation
 # pictures need not be the best on test pictures.

@@ -14,9 +14,19 @@
 # # A. Every printed number
 #
 # The paper prints 125 numbers. Against each stands a measurement of this project, or the reason why there is none. This
-# appendix is for looking things up: first how often the paper's number comes out, then what the verdicts mean, then the
-# whole list, folded, with the results behind it and the place where each figure and table is made. What the numbers add
-# up to is said claim by claim in [notebook 16](16_verdicts.ipynb); the way in is [the start page](00_start_here.ipynb).
+# appendix is for looking things up; [notebook 16](16_verdicts.ipynb) takes the claims one by one, and the way in is
+# [the start page](00_start_here.ipynb).
+#
+# ## What we found
+#
+# - **Two printed parameter counts are far off.** MemNet is printed with 4.32M parameters, and has 0.66M as its paper
+#   describes it. NLRN is printed with 0.98M and has 0.32M, so that IR-NAS has 195% of its parameters instead of 64%.
+# - Four numbers are reproduced, all of WNNM, which is not trained. Eight more agree, but something of our measurement
+#   had been inferred from them.
+# - Six differ: counts of parameters and shares of parameters or memory. No single PSNR or SSIM is among them. (One
+#   printed difference is: the lead of WNNM over BM3D at sigma 50, in notebook 16.)
+# - Most of what is measured cannot be compared: other pictures than the paper's, a protocol that the paper does not
+#   name, another machine's time, or every tenth picture of the test set.
 
 # %%
 import importlib
@@ -37,7 +47,7 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
-# ## How often does the paper's number come out?
+# ## How many numbers agree?
 
 # %% alt="Stacked bars: how many of the printed numbers of each table and of the text have each verdict"
 numbers = printed.load()
@@ -50,31 +60,26 @@ groups = {title: [entry for entry in traced if entry.printed.where == where] for
 display(verdict_plots.ledger(groups))
 
 # %%
-rows = {title: {"printed": len(entries), "measured here": sum(entry.measured is not None for entry in entries)}
-        | {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in trace.VERDICTS}
-        for title, entries in ({"all": traced} | groups).items()}
-counts = pd.DataFrame.from_dict(rows, orient="index")
-(counts.style.set_uuid("counts").format(lambda count: count or "")
- .set_properties(subset=pd.IndexSlice[["all"], :], **{"font-weight": "bold"}))
+counts = pd.DataFrame({title.removeprefix("Table ").replace("Claims of the text", "text"): {
+    "printed": len(entries), "measured here": sum(entry.measured is not None for entry in entries)} | {
+    verdict: sum(entry.verdict == verdict for entry in entries) for verdict in trace.VERDICTS}
+    for title, entries in ({"all": traced} | groups).items()})
+(counts[counts["all"] > 0].style.set_uuid("counts").set_caption("by table").format(lambda count: count or "")
+ .set_properties(subset=["all"], **{"font-weight": "bold"}))
 
 # %% [markdown]
-# **What to notice.** Most of what is measured cannot be compared: other pictures than the paper's, a protocol that the
-# paper does not name, another machine's time, or every tenth picture of the test set. What can be compared and agrees
-# is of methods that nobody trains, or was inferred from the very number. What differs is six counts and ratios of
-# parameters and memory; no PSNR is among them.
-#
 # ## What the verdicts mean
 #
-# - **reproduced**: ours can be compared, and lies as near as the next table says.
+# - **reproduced**: ours can be compared, and lies as near as the next table allows.
 # - **fitted**: it lies as near, but something of the measurement had been inferred from this number: the protocol
 #   `half` from BM3D's rows, RED's channels and IR-NAS's path of widths from their parameter counts.
-# - **differs**: ours can be compared and lies further off.
-# - **undertrained**: it lies further off, but our training saw less than a tenth of the paper's pixels, so that the
-#   difference says nothing.
+# - **differs**: ours can be compared and lies farther off.
+# - **undertrained**: it lies farther off, but our training saw less than a tenth of the paper's pixels, so the number
+#   remains open.
 # - **not comparable**: other pictures, fewer pictures, an unknown protocol, or times of other hardware, of which
 #   neither seconds nor ratios compare.
-# - **failed**: our training of it diverged and has no number. (One that ended far too low, as NLRN's, has a number, and
-#   its verdict says that it counts as failed.) **not run**: nothing is measured.
+# - **failed**: our training of it diverged and has no number. (One that ended far too low, such as NLRN's, has a
+#   number, and its verdict states that it counts as failed.) **not run**: nothing is measured.
 #
 # How far ours may lie from a printed number and count as reproduced:
 
@@ -111,10 +116,7 @@ for title, entries in groups.items():
            ["system", "metric", "printed", "measured", "protocol", "difference", "budget", "verdict"], lines)
 
 # %% [markdown]
-# **What to notice.** No training changes a parameter count: those of MemNet, N3Net and NLRN are not the printed ones,
-# and so neither are the shares of N3Net's and NLRN's that the text claims.
-#
-# The printed numbers themselves are not all what they seem. These notes travel with them into every table:
+# Some of the printed numbers are slips or contradict each other. These notes are repeated in every table:
 
 # %%
 slips = {}
@@ -130,14 +132,14 @@ display(frames.show(pd.DataFrame({
 # %% [markdown]
 # ## The results behind it
 #
-# Behind each measured number stands a result file of `checkpoints/results/`, one for each training. How much training
-# that is:
+# Behind each measured number stands a result file of `checkpoints/results/`, one for each training run:
 
 # %%
 real = [result for result in measured if result.profile != results.SMOKE]
 hours = sum(result.seconds or 0 for result in real if result.iterations) / 3600
-print(f"{len(real)} results, {sum(bool(result.iterations) for result in real)} of them trainings of {hours:.0f} hours "
-      f"together; {len(measured) - len(real)} at smoke scale, which show only that it runs")
+print(f"{len(real)} results, {sum(bool(result.iterations) for result in real)} of them training runs of {hours:.0f} "
+      "hours together" + (f"; {len(measured) - len(real)} at smoke scale, which show only that it runs"
+                     if len(measured) > len(real) else ""))
 folded("all results", ["scale", "data", "sigma", "system", "iterations", "PSNR (dB) by protocol"], [
     (result.profile, result.dataset, "" if result.sigma is None else result.sigma, result.system,
      f"{result.iterations:,}" if result.iterations else "no training",
@@ -145,12 +147,12 @@ folded("all results", ["scale", "data", "sigma", "system", "iterations", "PSNR (
     for result in measured])
 
 # %% [markdown]
-# ## Where each thing of the paper is made
+# ## Where each figure, table and equation is reproduced
 #
-# The notebook that explains it, the function that makes it, the file of `figures/` that comes out. The lists are data,
-# so that they can be checked: a name that is not there stops this page.
+# The notebook that explains it, the function that makes it, the file of `figures/` that it writes. A name that does not
+# exist stops this page.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 ANALYSIS = "09_table4_architecture_analysis"
 FIGURES = [  # what, notebook, function, file
     ("Figure 1: supercell and compact cell", "02_search_space", "figures.drawing.draw_cell_search", "figure1.svg"),
@@ -165,7 +167,7 @@ FIGURES = [  # what, notebook, function, file
     ("Figure 6 (d): other connections, R2", ANALYSIS, "figures.drawing.changes", "figure6d_denoising.svg"),
     ("Table 1: denoising, BSD500", "06_table1_bsd500", "tables.writers.write", "table1.csv"),
     ("Table 2: denoising, SIM1800 (rebuilt from BSD500)", "07_table2_sim1800", "tables.writers.write", "table2.csv"),
-    ("Table 3: de-raining, Rain800", "08_table3_rain800", "tables.writers.write", "table3.csv"),
+    ("Table 3: deraining, Rain800", "08_table3_rain800", "tables.writers.write", "table3.csv"),
     ("Table 4: modified cells", ANALYSIS, "tables.writers.write", "table4.csv"),
     ("Table 5: the loss, BSD500", "10_tables_5_6_ablation", "tables.writers.write", "table5.csv"),
     ("Table 6: the loss, Rain800", "10_tables_5_6_ablation", "tables.writers.write", "table6.csv"),
@@ -211,12 +213,12 @@ there = sum(any((folder / file).is_file() for folder in places) for *_, file in 
 folded(f"{len(FIGURES)} figures and tables", ["figure or table", "notebook", "function", "file in figures/"], FIGURES)
 folded(f"{len(METHOD) + len(claims)} sections, equations and claims", ["of the text", "notebook", "function"],
        [*METHOD, *claims])
-print(f"{there} of the {len(FIGURES)} files were there when this page ran; the end of a run draws them all")
+print(f"{there} of the {len(FIGURES)} files existed when this page ran; the end of a run draws them all")
 
 # %% [markdown]
 # ## Exercises
 #
-# **1** (easy). Choose a trained network's number of the paper's Table 1. Which files would have to change for its
+# **1** (easy). Choose a number of a trained network in the paper's Table 1. Which files would have to change for its
 # "measured" to change?
 #
 # <details><summary>Solution</summary>

@@ -6,39 +6,9 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from irnas_lib.decode import all_paths, undecided
+from irnas_lib.decode import undecided
 from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import DENOISING, DENOISING_R2
-
-
-def test_chances_of_levels_are_those_of_a_walk_that_picks_evenly():
-    """Untouched beta, by hand for two layers: the outer levels have two ways on, the middle one three."""
-    first, second = cell_plots.level_chances(torch.zeros(3, 3))
-    assert first == pytest.approx([1 / 2, 1 / 2])
-    assert second == pytest.approx([1 / 4 + 1 / 6, 1 / 4 + 1 / 6, 1 / 6])
-
-
-def test_chances_of_levels_agree_with_many_walks():
-    beta = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    chances = cell_plots.level_chances(beta)
-    assert [sum(of) for of in chances] == pytest.approx([1] * 4)
-    moves = beta.clone()
-    rows = [(layer, level) for layer in range(4) for level in range(min(layer + 1, 3))]
-    for row, (_, level) in enumerate(rows):
-        for column, move in enumerate((-1, 0, 1)):
-            if not 0 <= level + move <= 2:
-                moves[row, column] = -math.inf
-    generator, walks = torch.Generator().manual_seed(1), 4000
-    counts = torch.zeros(4, 3)
-    for _ in range(walks):
-        level = 0
-        for layer in range(4):
-            row = moves[rows.index((layer, level))].softmax(dim=0)
-            level += int(torch.multinomial(row, 1, generator=generator)) - 1
-            counts[layer, level] += 1
-    for layer, of in enumerate(chances):
-        assert (counts[layer] / walks)[:len(of)].tolist() == pytest.approx(of, abs=0.03)
-    assert len(all_paths(4)) > len(chances)
 
 
 def test_undecided_is_one_for_even_rows_and_nought_for_certain_ones():
@@ -85,7 +55,7 @@ def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
 
 
 @pytest.mark.parametrize("draw", (cell_plots.chosen_edges, cell_plots.chosen_operations, cell_plots.entropy,
-                                  cell_plots.widths, cell_plots.side_by_side, lambda nothing: cell_plots.scores({})))
+                                  cell_plots.side_by_side, lambda nothing: cell_plots.scores({})))
 def test_nothing_is_drawn_as_not_run(draw):
     assert "not run" in draw([]).axes[0].texts[0].get_text()
     assert not plt.get_fignums()

@@ -50,8 +50,9 @@ def test_a_choice_is_compared_with_the_base_seed_by_seed():
     base, rate, frozen = choices.worth(records, "IR-NAS + residual", 100)
     assert (base.choice, base.seeds, base.gain) == ("base", 2, 0.0)
     assert (rate.seeds, rate.gain, rate.frame_gain) == (2, pytest.approx(0.3), pytest.approx(0.3))
-    assert rate.error == pytest.approx(0.2)  # half of 0.5 - 0.1
-    assert (frozen.seeds, frozen.gain) == (1, pytest.approx(-1.0)) and math.isnan(frozen.error)
+    assert [psnr for psnr, *_ in rate.each] == pytest.approx([0.5, 0.1])
+    assert rate.half == pytest.approx(12.706 * 0.2, rel=1e-4)  # the standard error is half of 0.5 - 0.1
+    assert (frozen.seeds, frozen.gain) == (1, pytest.approx(-1.0)) and math.isnan(frozen.half)
 
 
 def test_a_choice_that_is_another_system_stands_with_the_base_of_ours_alone():

@@ -77,7 +77,7 @@ def test_a_changed_cell_is_compared_with_the_published_one_of_its_own_seed(known
     assert cells.over_seeds(groups) == 0.0 and math.isnan(verdicts.over_seeds(groups))
 
 
-def test_a_cell_trained_four_times_has_one_place_and_every_place_the_same_chance(known):
+def test_a_cell_trained_four_times_has_one_place_and_every_place_the_same_chance(known, found):
     psnr = trained("deraining")
     others = [value for name, group in psnr.items() if name not in ("published", "again") for value in group.values()]
     of_seed, of_mean = (cells.place(known.cells["deraining"], by_mean) for by_mean in (False, True))
@@ -86,6 +86,9 @@ def test_a_cell_trained_four_times_has_one_place_and_every_place_the_same_chance
     assert of_mean[:2] == (1 + sum(other > mean(own) for other in others), 15)
     exact = stats.mannwhitneyu([psnr["published"]["IR-NAS", 0]], others, method="exact").pvalue
     assert of_seed.p == pytest.approx(2 / 15) == pytest.approx(exact)
+    line = found["the published cell over all others, deraining"]
+    assert line.measured == pytest.approx(psnr["published"]["IR-NAS", 0] - mean(others))
+    assert line.verdict == "undecided" and math.isnan(line.both) and "place 15 of 15" in line.evidence
     middle = {"published": {"cells": [{"name": "a", "seed": 0, "psnr": 20.0}]},
               "R2": {"cells": [{"name": str(psnr), "seed": 0, "psnr": psnr} for psnr in (19.0, 21.0)]}}
     assert cells.place(middle) == (2, 3, 1.0) and cells.place({}) is None and cells.place({}, True) is None
@@ -169,18 +172,18 @@ def test_the_log_ssim_term_with_the_input_added_is_that_of_the_shipped_pairs(fou
         gains.append(with_term - without)
     line, (psnr, ssim, *_) = found["input added, sigma 50"], np.mean(gains, axis=0)
     assert line.measured == pytest.approx(psnr) and line.evidence.endswith(f"SSIM {ssim:+.3f}")
-    assert psnr > 0 and ssim > 0, "it adds both"
+    assert psnr > 0 and ssim > 0 and line.verdict == "not comparable", "it adds both, to another network"
     for sigma in (30, 50, 70):
-        assert found[f"as printed, sigma {sigma}"].measured < 0
+        assert found[f"as published, sigma {sigma}"].measured < 0
 
 
 def test_the_price_of_the_term_is_gone_where_outputs_have_the_mean_of_their_input(found):
     shifted = json.loads((SHIPPED / "brightness.json").read_text())
     with_term, without = (shifted[f"denoising-{name}-4500-laptop"] for name in (
         "ir_nas-sigma50-seed0-matched", "ir_nas_star-sigma50-seed0-matched-lambda0"))
-    line = found["as printed, sigma 50, outputs with the mean of their input"]
+    line = found["as published, sigma 50, at the input's mean"]
     assert line.measured == pytest.approx(with_term["shifted_psnr"] - without["shifted_psnr"])
-    assert found["as printed, sigma 50"].measured < -1 < -0.1 < line.measured < 0.1
+    assert found["as published, sigma 50"].measured < -1 < -0.1 < line.measured < 0.1
     assert line.evidence.endswith(f"SSIM {with_term['shifted_ssim'] - without['shifted_ssim']:+.3f}")
 
 
@@ -257,6 +260,10 @@ def test_the_intervals_of_all_differences_are_drawn(found):
     shown = [line for line in found.values() if line.unit == "dB" and not math.isnan(line.both)]
     measured = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "measured here"]
     assert measured == pytest.approx([line.measured for line in shown]) and len(shown) > 20
+    crosses = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "in the paper"]
+    beyond = [float(text.get_text()) for text in axes.texts if text.get_text() == "-4.83"]
+    assert sorted(crosses + beyond) == pytest.approx(sorted(
+        line.printed for line in shown if not math.isnan(line.printed)), abs=0.005) and len(beyond) == 1
     assert [label.get_text() for label in axes.get_yticklabels()] == [line.claim for line in shown]
     assert "not run" in verdict_plots.intervals([]).axes[0].texts[0].get_text()
 

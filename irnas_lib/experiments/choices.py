@@ -8,10 +8,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import stdev
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import nn
 
 from irnas_lib.data.datasets import Dataset
@@ -124,8 +126,8 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
 
 class Worth(NamedTuple):
     """What a choice is worth over the base: mean differences over the seeds of both, of PSNR and PSNR of the outermost
-    pixels in dB and of SSIM, with the standard error over seeds of the first (nan for one seed); and the PSNR of the
-    choice and of the base over these seeds."""
+    pixels in dB and of SSIM; the same three for each of the seeds, PSNR, SSIM, outermost pixels; and the PSNR of the
+    choice and of the base over these seeds. iterations: its steps."""
 
     choice: str
     question: str
@@ -133,9 +135,17 @@ class Worth(NamedTuple):
     psnr: float
     base: float
     gain: float
-    error: float
     ssim_gain: float
     frame_gain: float
+    each: list[list[float]]
+    iterations: int
+
+    @property
+    def half(self) -> float:
+        """Half the 95% interval of `gain` over the seeds, by Student's t; nan for one seed."""
+        psnr = [gain for gain, *_ in self.each]
+        n = len(psnr)
+        return float(stats.t.ppf(0.975, n - 1)) * stdev(psnr) / math.sqrt(n) if n > 1 else math.nan
 
 
 def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
@@ -151,12 +161,11 @@ def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
         if not seeds:
             continue
         gains = np.array([means[name, seed] - means[BASE.name, seed] for seed in seeds])
-        error = gains[:, 0].std(ddof=1) / math.sqrt(len(seeds)) if len(seeds) > 1 else math.nan
         gain, ssim_gain, frame_gain = gains.mean(axis=0).tolist()
         psnr = float(np.mean([means[name, seed][0] for seed in seeds]))
         base = float(np.mean([means[BASE.name, seed][0] for seed in seeds]))
-        made.append(Worth(name, named(name).question, len(seeds), psnr, base, gain, float(error), ssim_gain,
-                          frame_gain))
+        made.append(Worth(name, named(name).question, len(seeds), psnr, base, gain, ssim_gain, frame_gain,
+                          gains.tolist(), named(name).iterations(pixels)))
     return made
 
 

@@ -85,8 +85,8 @@ def local_search(table: Table, queries: int, rng: np.random.Generator) -> list[i
 
 
 def evolution(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
-    """Regularised evolution (Real et al. 2019): the best of three of the FIRST youngest cells has a child, the cell of
-    the table that is nearest to it with one operation or input changed."""
+    """Regularised evolution (Real et al. 2019): the best of three of the FIRST youngest cells has a child with one
+    operation or input changed; the cell of the table nearest to the child is asked for."""
     asked, changes = random_search(table, FIRST, rng)[:queries], random.Random(int(rng.integers(2 ** 31)))
     while len(asked) < queries:
         parent = max(rng.choice(asked[-FIRST:], 3, replace=False), key=lambda i: table.validation[i])

@@ -74,8 +74,7 @@ def precision(measured: Mapping | None) -> Figure:
     axes = plot.subplots()
     for i, (name, run) in enumerate(measured.items()):
         curve = np.array(run["curve"])
-        axes.plot(curve[:, 0], curve[:, 1], "k", linestyle=DASHES[2 * i], linewidth=1,
-                  label=f"{name}, {run['seconds']:.0f} s")
+        axes.plot(curve[:, 0], curve[:, 1], "k", linestyle=DASHES[2 * i], linewidth=1, label=name)
     axes.set(xlabel="iterations", ylabel="loss (Eq. 7)")
     axes.legend(handlelength=3.5)
     return plot

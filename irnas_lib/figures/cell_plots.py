@@ -14,13 +14,13 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib.decode import transition_scores, undecided
+from irnas_lib.decode import undecided
 from irnas_lib.experiments.cells import GROUPS, by_group
 from irnas_lib.experiments.search_choices import CHOICES, normalised_entropy
 from irnas_lib.figures import drawing
 from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
-from irnas_lib.search_space import OPERATIONS, layers_for, levels, move_log_probabilities, states
+from irnas_lib.search_space import OPERATIONS, move_log_probabilities, states
 from irnas_lib.tables.comparison import prediction_interval
 from irnas_lib.training.search import SearchSettings
 
@@ -136,9 +136,11 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
-def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = None, columns: int = 3) -> Figure:
+def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | Mapping[str, Genotype] | None = None,
+                 columns: int = 3) -> Figure:
     """Cells by name, their states always in the same places. Edges lead to the right: the first of a node's two above
-    the line, the second below it. Those that the same node of `original` does not have are red, bold and dashed."""
+    the line, the second below it. Those that the same node of `original` does not have are red, bold and dashed.
+    original: one cell for all, or one for each name."""
     if not genotypes:
         return not_run("Cells")
     rows = math.ceil(len(genotypes) / columns)
@@ -147,8 +149,9 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = 
     for axes in grid:
         axes.set_axis_off()
     for axes, (name, genotype) in zip(grid, genotypes.items()):
-        changed = drawing.changes(genotype, original) if original else set()
-        names = states(len(genotype))
+        first = original.get(name) if isinstance(original, Mapping) else original
+        changed = drawing.changes(genotype, first) if first else set()
+        names, labels = states(len(genotype)), []
         for node, pair in zip(names[2:], genotype):
             for position, edge in enumerate(pair):
                 marked = (node, position) in changed
@@ -158,7 +161,8 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = 
                     (middle, 0), right - left, 2 * abs(height), theta1=180 * position, theta2=180 * (position + 1),
                     color=drawing.CHANGED["color"] if marked else "k", linewidth=1.8 if marked else 0.8,
                     linestyle="--" if marked else "-"))
-                axes.text(middle, height, edge.operation, ha="center", va="center", size=8,
+                labels.append(_free(labels, middle, (right - left) / 2, height))
+                axes.text(*labels[-1], edge.operation, ha="center", va="center", size=8,
                           color=drawing.CHANGED["color"] if marked else "k", weight="bold" if marked else "normal",
                           bbox={"facecolor": "w", "edgecolor": "none", "pad": 0.6})
         for at, state in enumerate(names):
@@ -169,37 +173,15 @@ def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | None = 
     return plot
 
 
-def level_chances(beta: torch.Tensor) -> list[list[float]]:
-    """For each layer 1 ... L the chance that a path is at each of its levels, of raw logits beta, (rows, 3)."""
-    chances = [[1.0]]
-    for layer, moves in enumerate(transition_scores(beta), start=1):
-        here = [0.0] * len(levels(layer))
-        for (source, level), score in moves.items():
-            here[level] += chances[-1][source] * math.exp(score)
-        chances.append(here)
-    return chances[1:]
+def _free(labels: Sequence[tuple[float, float]], middle: float, half: float, height: float) -> tuple[float, float]:
+    """Where on an arc its label stands: at the top, or where that touches earlier labels, farthest from them."""
+    places = [(middle + half * math.cos(angle), height * math.sin(angle))
+              for angle in map(math.radians, (90, 65, 115, 50, 130, 40, 140))]
 
-
-@matplotlib.rc_context(STYLE)
-def widths(searches: Sequence[Mapping]) -> Figure:
-    """The chance of each level in each layer: of an untouched beta, and of what each search has learned."""
-    if not searches:
-        return not_run("Chances of the widths")
-    betas = {"untouched": torch.zeros(len(searches[0]["beta"]), 3),
-             **{_seed(record): torch.tensor(record["beta"]) for record in searches}}
-    chances = {name: level_chances(beta) for name, beta in betas.items()}
-    layers = layers_for(len(searches[0]["beta"]))
-    plot = Plot(0.8 + 1.6 * layers, 2.3)
-    for layer, axes in enumerate(plot.subplots(1, layers, sharey=True, squeeze=False)[0]):
-        for i, (name, chance) in enumerate(chances.items()):
-            width = 0.8 / len(chances)
-            axes.bar([x + width * (i + 0.5) - 0.4 for x in range(len(chance[layer]))], chance[layer], width,
-                     edgecolor="k", color="0.45" if i == 0 else "0.9",
-                     hatch=HATCHES[max(0, i - 1) % len(HATCHES)], label=name)
-        axes.set(title=f"layer {layer + 1}", xticks=range(len(chance[layer])), xlabel="level")
-    plot.axes[0].set_ylabel("chance")
-    plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
-    return plot
+    def gap(place: tuple[float, float]) -> float:  # in sizes of a label, at most 1
+        return min((max(abs(place[0] - x) / 1.15, abs(place[1] - y) / 0.5) for x, y in labels), default=1.0)
+    return max((place for place in places if place is places[0] or abs(place[1]) > 0.5),
+               key=lambda place: min(gap(place), 1.0))
 
 
 @matplotlib.rc_context(STYLE)

@@ -44,15 +44,23 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
-    """PSNR of each repeated cell from seed 1 against that from seed 0; on the diagonal the two agree."""
-    pairs = [(each[0], each[1]) for each in by_cell(records, pixels).values() if {0, 1} <= each.keys()]
-    if not pairs:
+    """PSNR of each repeated cell from seed 1 against that from seed 0, the paper's own cells marked; on the diagonal
+    the two agree."""
+    kinds = {"random cells": ("o", random_cells(records)),
+             **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in PAPERS.items()}}
+    found = {name: (mark, [(each[0], each[1]) for each in by_cell(chosen, pixels).values() if {0, 1} <= each.keys()])
+             for name, (mark, chosen) in kinds.items()}
+    found = {name: (mark, pairs) for name, (mark, pairs) in found.items() if pairs}
+    if not found:
         return not_run("Two seeds of each cell")
-    plot = Plot(3.6, 3.4)
+    plot = Plot(4.4, 3.2)
     axes = plot.subplots()
-    axes.axline(pairs[0][:1] * 2, slope=1, color="0.6", linewidth=1)
-    axes.plot(*zip(*pairs), "ko", markersize=5, markerfacecolor="w")
+    axes.axline(next(iter(found.values()))[1][0][:1] * 2, slope=1, color="0.6", linewidth=1)
+    for name, (mark, pairs) in found.items():
+        axes.plot(*zip(*pairs), f"k{mark}", markersize=5 if mark == "o" else 8, markerfacecolor="w",
+                  label=f"{len(pairs)} {name}" if mark == "o" else name)
     axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from seed 1 (dB)", aspect="equal")
+    plot.legend(loc="outside right upper")
     return plot
 
 

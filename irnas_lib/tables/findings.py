@@ -53,7 +53,7 @@ def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     return Finding("Noise drawn anew in overlapping tiles flatters every network.",
                    f"Measured in this way, as in the authors' test program, unchanged networks gain {min(lifts):.2f} "
                    f"to {max(lifts):.2f} dB. The printed lead of IR-NAS over N3Net is "
-                   f"{claims['IR-NAS over N3Net, as printed'].printed:.2f} dB.",
+                   f"{claims['IR-NAS over N3Net, as published'].printed:.2f} dB.",
                    f"Strong: {len(lifts)} training runs at sigma 50, and a formula that predicts the gain of DnCNN. "
                    "That the paper measured in this way is inferred.")
 

@@ -37,7 +37,8 @@ def beside_printed(traced: Iterable[Traced], table: int, metric: str = "PSNR", s
         "million pixels seen": "" if item.pixels is None else f"{item.pixels / 1e6:,.0f}",
         "difference": "" if item.difference is None else f"{item.difference:+.{decimals}f}", "verdict": verdict(item)}
         for item in found)
-    return _with_notes(frame, *(f"({number}) {note}" for number, note in enumerate(notes, 1)))
+    shown = frame.loc[:, (frame != "").any()]  # where nothing can be compared there are no differences
+    return _with_notes(shown, *(f"({number}) {note}" for number, note in enumerate(notes, 1)))
 
 
 def _obstacles(item: Traced) -> list[str]:
