@@ -235,16 +235,44 @@ def test_the_first_screen_of_the_readme_names_the_same_numbers(found):
 def test_results_md_names_the_numbers_of_the_shipped_files(known, found):
     text = " ".join((ROOT / "RESULTS.md").read_text(encoding="utf-8").split())
     rain, noise = (cells.over_the_same_seed(known.cells[task]) for task in ("deraining", "denoising"))
-    for sigma, digits in ((30, 3), (50, 3), (70, 2)):
+    for sigma in (30, 50, 70):
         ours, theirs = (each(f"denoising-{name}-sigma{sigma}-seed0-laptop", "half") for name in ("wnnm", "bm3d"))
         gains = [ours[name] - theirs[name] for name in ours]
-        assert f"{mean(gains):.{digits}f} ± {stdev(gains) / math.sqrt(len(gains)):.{digits}f}" in text
+        half = T_975[len(gains) - 1] * stdev(gains) / math.sqrt(len(gains))
+        assert f"{mean(gains):.2f} ± {half:.2f} dB at sigma {sigma}" in text
     assert f"R1 is {noise['IR-NAS, R1']:.2f} dB above it and R2 {-noise['IR-NAS, R2']:.2f} below" in text
     assert f"R1 and R2 are {rain['IR-NAS, R1']:.2f} and {rain['IR-NAS, R2']:.2f} dB above it" in text
     assert f"p = {cells.standing(known.cells['deraining']).p:.3f}" in text
     seeds = [cells.over_seeds(known.cells[task]) for task in ("denoising", "deraining")]
     assert f"standard deviation of {seeds[0]:.2f} dB (1,000 iterations, sigma 50; {seeds[1]:.2f} dB for" in text
-    assert f"the term adds both: {found['input added, sigma 50'].measured:.2f} ± 0.17 dB" in text
+    halves = [T_975[3] * seed * math.sqrt(2) for seed in seeds]
+    assert f"two networks by ± {halves[0]:.2f} dB (deraining: ± {halves[1]:.2f} dB)" in text
+    for system, claim in (("IR-NAS, as published", "as published, sigma 50"),
+                          ("IR-NAS + residual", "input added, sigma 50")):
+        row = next(line for line in text.split("## The log-SSIM term")[1].split("| |") if f" {system} |" in f" {line}")
+        assert f"{found[claim].measured:+.2f} ± {found[claim].both:.2f}" in row
+    for claim, sign in (("IR-NAS over RESCAN, as published", -1), ("IR-NAS over RESCAN, input added", 1)):
+        assert f"{sign * found[claim].measured:.2f} ± {found[claim].both:.2f} dB" in text
+
+
+def test_results_md_names_the_intervals_at_one_budget(known):
+    """Over pictures and seeds, of every system over IR-NAS + residual."""
+    table = (ROOT / "RESULTS.md").read_text(encoding="utf-8").split("systems at one budget")[1].split("## ")[0]
+    psnr = trained("denoising")
+    deviation = stdev([*psnr["published"].values(), *psnr["again"].values()])
+    names = {"WNNM": "wnnm", "BM3D": "bm3d", "N3Net": "n3net", "MemNet": "memnet", "RED, 64 channels": "red",
+             "RED, 128 channels": "red_128", "DnCNN": "dncnn", "IR-NAS, as published": "ir_nas", "NLRN (failed)": "nlrn",
+             "IR-NAS*, without the log-SSIM term": "ir_nas_star"}
+    base = each("denoising-ir_nas_residual-sigma50-seed0-matched-4500-laptop", "strict")
+    for title, name in names.items():
+        untrained = name in ("wnnm", "bm3d")
+        tail = "" if untrained else "-matched-lambda0-4500" if name == "ir_nas_star" else "-matched-4500"
+        scores = each(f"denoising-{name}-sigma50-seed0{tail}-laptop", "strict")
+        gains = [scores[picture] - base[picture] for picture in base]
+        half = math.hypot(T_975[19] * stdev(gains) / math.sqrt(20),
+                          T_975[3] * deviation * (1 if untrained else math.sqrt(2)))
+        row, = [line for line in table.splitlines() if line.startswith(f"| {title} |")]
+        assert f"| {mean(gains):+.2f} ± {half:.2f} |" in row
 
 
 def test_the_start_page_links_to_every_other_page():
