@@ -261,8 +261,8 @@ def test_results_md_names_the_intervals_at_one_budget(known):
     psnr = trained("denoising")
     deviation = stdev([*psnr["published"].values(), *psnr["again"].values()])
     names = {"WNNM": "wnnm", "BM3D": "bm3d", "N3Net": "n3net", "MemNet": "memnet", "RED, 64 channels": "red",
-             "RED, 128 channels": "red_128", "DnCNN": "dncnn", "IR-NAS, as published": "ir_nas", "NLRN (failed)": "nlrn",
-             "IR-NAS*, without the log-SSIM term": "ir_nas_star"}
+             "RED, 128 channels": "red_128", "DnCNN": "dncnn", "IR-NAS, as published": "ir_nas",
+             "NLRN (failed)": "nlrn", "IR-NAS*, without the log-SSIM term": "ir_nas_star"}
     base = each("denoising-ir_nas_residual-sigma50-seed0-matched-4500-laptop", "strict")
     for title, name in names.items():
         untrained = name in ("wnnm", "bm3d")
