@@ -72,6 +72,9 @@ CHOICES = (
     Choice("travel 10, no decay, without none, longer warm-up, sharpened", "sharpening", CHOOSING | {
         "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1}),
     Choice("input added", "input added", {"global_residual": True, "take_last": True}),
+    Choice("travel 10, no decay, without none, longer warm-up, sharpened, input added", "input added", CHOOSING | {
+        "architecture_travel": 10.0, "epochs": 13, "warmup_epochs": 5, "temperature_end": 0.1,
+        "global_residual": True}),
     Choice("learning to denoise, travel 10, no decay, without none", "learning to denoise", DENOISING | {
         "architecture_travel": 10.0}),
     Choice("learning to denoise, travel 10, no decay, without none, sharpened", "learning to denoise", DENOISING | {

@@ -136,6 +136,34 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
+def learning(records: Sequence[Mapping], names: Mapping[str, str]) -> Figure:
+    """What supernets learn while they search: their PSNR on Train V, a panel for each choice, a line for each seed; a
+    cross at the end is the decoded cell with the supernet's weights; grey, alpha waits; dotted, the noisy pictures.
+
+    records: of one scale, of `search_choices.load`; names: choices, each with the title of its panel.
+    """
+    found = {title: [record for record in records if record["name"] == name] for name, title in names.items()}
+    if not all(found.values()):
+        return not_run("What supernets learn while they search")
+    plot = Plot(7.2, 2.6)
+    for axes, (title, searches) in zip(plot.subplots(1, len(found), sharey=True), found.items()):
+        settings = searches[0]["settings"]
+        last = searches[0]["history"][-1]["iteration"]
+        axes.axvspan(0, last * settings["warmup_epochs"] / settings["epochs"], color="0.9", linewidth=0)
+        axes.axhline(mean(20 * math.log10(255 / sigma) for sigma in settings["sigmas"]), color="k", linestyle=":",
+                     linewidth=1)
+        for i, search in enumerate(searches):
+            axes.plot(*zip(*((entry["iteration"], entry["psnr"]) for entry in search["history"])), "k",
+                      linestyle=DASHES[i], marker=MARKERS[i], markersize=4, markerfacecolor="w", linewidth=1)
+            if "inherited" in search:
+                axes.plot([last] * 2, [search["history"][-1]["psnr"], search["inherited"]["decoded"]], "k-x",
+                          markevery=[1], markersize=6, linewidth=0.5)
+        axes.set(title=title, xlabel="iterations", xlim=(0, last * 1.06))
+    plot.axes[0].set(ylabel="PSNR on Train V (dB)")
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
 def side_by_side(genotypes: Mapping[str, Genotype], original: Genotype | Mapping[str, Genotype] | None = None,
                  columns: int = 3) -> Figure:
     """Cells by name, their states always in the same places. Edges lead to the right: the first of a node's two above
