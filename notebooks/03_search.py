@@ -349,15 +349,17 @@ for a, b in combinations(flat, 2):
         (same, chance), edges = search_choices.same_strongest(a["alpha"], b["alpha"]), len(a["alpha"])
         print(f"{a['name']}, two seeds: the same strongest operation on {same} of {edges} edges;\n"
               f"  {chance:.1f} if each seed placed its operations at random")
-for found in searches:
-    if found["name"] == "printed":
-        share = 1 - found["settings"]["warmup_epochs"] / found["settings"]["epochs"]
-        steps, signal = found["history"][-1]["iteration"] * share, found["alpha_signal"]["untouched"]
-        reached = settings.architecture_lr * steps
-        print(f"printed: {steps:.0f} steps on alpha, so a logit can travel {reached:.2f} at most;\n"
-              f"  decay adds {settings.architecture_decay * reached:.4f} there; the gradient of a logit is\n"
-              f"  {signal['size']:.4f} in the mean and spreads by {signal['spread']:.4f} from batch to batch:\n"
-              f"  after {signal['batches']:.0f} batches its mean is known to a third of its size")
+if printed := [found for found in searches if found["name"] == "printed"]:
+    share = 1 - printed[0]["settings"]["warmup_epochs"] / printed[0]["settings"]["epochs"]
+    steps = printed[0]["history"][-1]["iteration"] * share
+    reached = settings.architecture_lr * steps
+    print(f"printed: {steps:.0f} steps on alpha, so a logit can travel {reached:.2f} at most;\n"
+          f"  decay adds {settings.architecture_decay * reached:.4f} there")
+for found in printed:
+    signal = found["alpha_signal"]["untouched"]
+    print(f"  seed {found['settings']['seed']}: the gradient of a logit is {signal['size']:.4f} in the mean, spreads by "
+          f"{signal['spread']:.4f}\n    from batch to batch, and is known to a third of its size after "
+          f"{signal['batches']:.0f} batches")
 
 # %% [markdown]
 # ## A supernet that denoises
@@ -383,10 +385,12 @@ for name in ("printed", denoising, f"{denoising}, sharpened"):
     found = [each for each in searches if each["name"] == name]
     batches = [each["alpha_signal"]["untouched"]["batches"] for each in found]
     lost = [each["inherited"]["mixture"] - each["inherited"]["decoded"] for each in found if "inherited" in each]
+    same = [search_choices.same_strongest(a["alpha"], b["alpha"]) for a, b in combinations(found, 2)]
     if found:
-        print(f"{name}: the gradient of a logit is known after\n  "
-              + ", ".join(f"{n:.0f}" for n in batches) + " batches; the decoded cell lies below its mixture by\n  "
-              + ", ".join(f"{gap:.1f}" for gap in lost) + " dB")
+        print(f"{name}:\n  the gradient of a logit is known after " + ", ".join(f"{n:.0f}" for n in batches)
+              + " batches;\n  the decoded cell lies below its mixture by " + ", ".join(f"{gap:.1f}" for gap in lost)
+              + f" dB;\n  two seeds have the same strongest operation on {sum(pair[0] for pair in same) / len(same):.1f} of "
+              f"{len(found[0]['alpha'])} edges,\n  {sum(pair[1] for pair in same) / len(same):.1f} by chance")
 
 # %% [markdown]
 # A line in the figure is one seed. Grey: alpha waits. Dotted: the PSNR of the noisy pictures. A cross: the decoded cell,
