@@ -73,3 +73,18 @@ def test_a_choice_is_a_line_and_the_gradient_is_that_of_the_printed_search():
     assert left.lines[0].get_ydata() == pytest.approx([1, 1])
     assert left.lines[1].get_ydata() == pytest.approx([1, 0], abs=1e-6)
     assert [bar.get_width() for bar in right.patches] == pytest.approx([0.02, 0.06, 1e-4, 1.6e-3])
+
+
+def test_the_psnr_of_each_seed_and_of_its_decoded_cell_are_drawn():
+    def record(name, psnr, decoded=None):
+        settings = {"sigmas": [25.5, 255], "epochs": 4, "warmup_epochs": 1}
+        inherited = {"inherited": {"mixture": psnr, "decoded": decoded}} if decoded else {}
+        return {"name": name, "settings": settings, "history": [
+            {"iteration": 4, "psnr": 10.0}, {"iteration": 8, "psnr": psnr}]} | inherited
+    records = [record("printed", 20.0), record("printed", 21.0, 9.0), record("other", 1.0)]
+    (axes,) = cell_plots.learning(records, {"printed": "as published"}).axes
+    noisy, *lines = [line.get_ydata() for line in axes.lines]
+    assert axes.get_title() == "as published" and list(noisy) == [10, 10]  # the mean of 20 and 0 dB
+    assert [list(line) for line in lines] == [[10, 20], [10, 21], [21, 9]]
+    assert axes.patches[0].get_width() == 2
+    assert "not run" in cell_plots.learning(records, {"dropped": "none"}).axes[0].texts[0].get_text()

@@ -146,7 +146,7 @@ def learning(records: Sequence[Mapping], names: Mapping[str, str]) -> Figure:
     if not all(found.values()):
         return not_run("What supernets learn while they search")
     plot = Plot(7.2, 2.6)
-    for axes, (title, searches) in zip(plot.subplots(1, len(found), sharey=True), found.items()):
+    for axes, (title, searches) in zip(plot.subplots(1, len(found), sharey=True, squeeze=False)[0], found.items()):
         settings = searches[0]["settings"]
         last = searches[0]["history"][-1]["iteration"]
         axes.axvspan(0, last * settings["warmup_epochs"] / settings["epochs"], color="0.9", linewidth=0)
