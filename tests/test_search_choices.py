@@ -41,7 +41,7 @@ def test_a_choice_is_summed_up_over_its_seeds():
     (row,) = search_choices.decided([record("skip", 0), record("skip", 1), record("def", 2)], "small")
     assert (row.seeds, row.skips, row.psnr) == (3, pytest.approx(8 / 3), 21.0)
     assert row.entropy == pytest.approx(0, abs=1e-6) and row.margin == pytest.approx(1)
-    assert row.same_operation == pytest.approx(1 / 3) and row.same_edge == 1
+    assert row.same_operation == row.by_chance == pytest.approx(1 / 3) and row.same_edge == 1
     assert search_choices.decided([record("skip", 0)], "laptop") == []
 
 
@@ -51,6 +51,8 @@ def test_the_same_strongest_operation_by_chance_is_that_of_shuffled_edges():
     rng = np.random.default_rng(0)
     shuffled = [(some.argmax(1).numpy() == rng.permutation(others.argmax(1).numpy())).sum() for _ in range(4000)]
     assert same == 3 and chance == pytest.approx(np.mean(shuffled), abs=0.05)
+    some[0], others[0] = torch.tensor([0, 1.0, 0, 0, 0, 9]), torch.tensor([0, 0, 1.0, 0, 0, 9])
+    assert search_choices.same_strongest(some, others)[0] == 2  # `none` leads on both, and is never kept
 
 
 def test_chance_of_an_edge_is_that_of_random_cells():

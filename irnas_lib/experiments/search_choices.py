@@ -127,8 +127,8 @@ def margins(alpha: torch.Tensor) -> torch.Tensor:
 class Decided(NamedTuple):
     """What the searches of one choice decided, means over seeds: the entropy of alpha, the median margin, the weight
     of `none` on an edge, the number of skips in the cell, the PSNR of the supernet on the last validation in dB; and
-    over pairs of seeds the share of edges that have the same strongest operation and of the cells' edges that agree
-    (nan for one seed)."""
+    over pairs of seeds (nan for one seed) the share of edges that have the same strongest operation, the share that
+    would by chance, both of `same_strongest`, and the share of the cells' inputs that agree."""
 
     choice: str
     question: str
@@ -139,6 +139,7 @@ class Decided(NamedTuple):
     skips: float
     psnr: float
     same_operation: float
+    by_chance: float
     same_edge: float
 
 
@@ -152,7 +153,7 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
         alphas = [torch.tensor(record["alpha"], dtype=torch.float64) for record in found]
         genotypes = [Genotype(record["genotype"]) for record in found]
         pairs = list(combinations(range(len(found)), 2))
-        strongest = [alpha.argmax(dim=1) for alpha in alphas]
+        same = [same_strongest(alphas[a], alphas[b]) for a, b in pairs]
         made.append(Decided(
             choice.name, choice.question, len(found), mean(
                 normalised_entropy(alpha, choice.changes.get("without", ())).mean().item() for alpha in alphas),
@@ -160,15 +161,15 @@ def decided(records: Sequence[dict], scale: str) -> list[Decided]:
             mean(alpha.softmax(dim=1)[:, -1].mean().item() for alpha in alphas),
             mean(sum(edge.operation == "skip" for node in cell for edge in node) for cell in genotypes),
             mean(record["history"][-1]["psnr"] for record in found),
-            mean((strongest[a] == strongest[b]).double().mean().item() for a, b in pairs) if pairs else math.nan,
+            *(mean(found) / len(alphas[0]) for found in zip(*same, strict=True)) if pairs else (math.nan, math.nan),
             mean(cells.agreement(genotypes[a], genotypes[b])[0] for a, b in pairs) if pairs else math.nan))
     return made
 
 
 def same_strongest(alpha: Sequence, other: Sequence) -> tuple[int, float]:
     """On how many edges two searches have the same strongest operation, of raw logits (edges, 6), and on how many they
-    would on average if each placed its operations on the edges at random."""
-    strongest, rival = (torch.tensor(logits).argmax(dim=1) for logits in (alpha, other))
+    would on average if each placed its operations on the edges at random. `none` does not count, as in decoding."""
+    strongest, rival = (torch.as_tensor(logits)[:, :-1].argmax(dim=1) for logits in (alpha, other))
     counts, rivals = (choice.bincount(minlength=len(OPERATIONS)) for choice in (strongest, rival))
     return (strongest == rival).sum().item(), (counts * rivals).sum().item() / len(strongest)
 
@@ -258,7 +259,7 @@ def load(folders: Iterable[str | Path]) -> list[dict]:
 
 
 def _lines(records: Sequence[dict], scale: str) -> Iterator[str]:
-    heads = ("seeds", "entropy", "margin", "none", "skips", "PSNR", "same op", "same edge")
+    heads = ("seeds", "entropy", "margin", "none", "skips", "PSNR", "same op", "chance", "same edge")
     yield f"{'choice':52}" + "".join(f"{head:>10}" for head in heads)
     for choice, _, *numbers in decided(records, scale):
         yield f"{choice:52}" + "".join(f"{number:10.3g}" for number in numbers)
