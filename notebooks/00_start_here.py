@@ -106,7 +106,7 @@ known = verdicts.evidence(profile)
 #
 # ## How to read on
 #
-# **As a student**, who knows some PyTorch. Each page ends with exercises.
+# **As a student**, who knows some PyTorch. Most pages end with exercises.
 #
 # | order | page | what you get |
 # |--:|:--|:--|
@@ -118,6 +118,7 @@ known = verdicts.evidence(profile)
 # | 6 | [5 Training](05_training.ipynb) | one system trained and measured |
 # | 7 | [5c What a batch norm hides](05c_batch_norm.ipynb) | why a network may not learn how bright a picture is |
 # | 8 | [12 How an evaluation can flatter](12_protocols.ipynb) | what the protocol adds to a score |
+# | 9 | [13 Does the search matter?](13_does_the_search_matter.ipynb) | how to test whether a search beats chance |
 #
 # **As a researcher.** The first three pages have the main arguments.
 #
@@ -127,7 +128,7 @@ known = verdicts.evidence(profile)
 # | 2 | [12 Protocols](12_protocols.ipynb) | on which pictures the printed scores were measured |
 # | 3 | [13 Does the search matter?](13_does_the_search_matter.ipynb) | searched cells against random ones |
 # | 4 | [10 The loss](10_tables_5_6_ablation.ipynb) | what the log-SSIM term is worth |
-# | 5 | [10b The recipe](10b_what_a_recipe_is_worth.ipynb) | what each choice of a training recipe is worth |
+# | 5 | [10b The recipe](10b_what_a_recipe_is_worth.ipynb) | the log-SSIM term and the shape of a batch, each alone |
 # | 6 | [5c Batch norms](05c_batch_norm.ipynb) | the cause of many odd results |
 # | 7 | [6 Table 1](06_table1_bsd500.ipynb) | denoising BSD500 |
 # | 8 | [7 Table 2](07_table2_sim1800.ipynb) | denoising SIM1800 |

@@ -398,9 +398,9 @@ draw_weights(history, "With a warm-up of 100 steps: the weight of the planted op
 
 # %% [markdown]
 # **What to notice.** In every panel the five lines are flat during the warm-up and then climb. `skip` is the fastest,
-# because it has nothing to learn. The slowest is `conv` from `n1` to `n2` (the thick line): its input `n1` is itself a
-# mixture that still changes. Every edge has decided for the planted operation, though on the last edge of search 3 with
-# little more than half of the weight.
+# because it has nothing to learn. The slowest in most panels is `conv` from `n1` to `n2` (the thick line): its input
+# `n1` is itself a mixture that still changes. Every edge has decided for the planted operation, though on the last edge
+# of search 3 with little more than half of the weight.
 #
 # A cell as small as this could be found by trying: there are 243 of them. Of the paper's cells there are more than
 # anybody can train ([page 2](02_search_space.ipynb) counts them), and a differentiable search trains one network

@@ -16,8 +16,8 @@
 # **What you will learn.** What can be found: six operations, cells, and a supernet of three widths; how many networks
 # that makes; why Eq. 5 needs less memory than Eq. 6; and where the parameters are.
 #
-# **Why it matters.** A search can only find what its space holds. In this one the widths decide the size of a network,
-# and one cell is used everywhere.
+# **Why it matters.** A search can only find what its space holds. In this one a single cell is used everywhere, at
+# widths that the search chooses too.
 #
 # **What it needs.** [Page 1b](01b_search_from_scratch.ipynb), where a search is built from scratch. Nothing is trained
 # here and no picture is needed. Figures 1 and 2 of [the paper](https://arxiv.org/abs/1909.08228) are drawn from the
@@ -350,7 +350,7 @@ print(f"by hand and the library differ by {(by_hand - library).abs().max().item(
 #
 # ## Eq. 5 against Eq. 6: one cell per level, or one per incoming edge
 #
-# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), gives every incoming path a cell of its own and adds their
+# [Auto-DeepLab](https://arxiv.org/abs/1901.02985) gives every incoming path a cell of its own and adds their
 # outputs:
 #
 # $$h_l^i = \sum_{k=i-1}^{i+1} \beta_k^i\, C_l^{ik}\big(f_{l-1}^k,\ f_{l-2}^i\big). \tag{6}$$
@@ -421,14 +421,14 @@ if task == "denoising":
     print("printed as 0.63:", *(",".join(map(str, path)) for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"))
 
 # %% [markdown]
-# **What to notice.** The widths, not the cell, decide the size: the same cell gives networks that differ several-fold.
+# **What to notice.** For one cell, the path of widths alone changes the size several-fold.
 # For deraining the paper prints no size; the path used here is the analogue, a guess that only the widest last
 # cell supports.
 
 # %% [markdown]
 # **What to take away.** The space holds one cell with two inputs per node and one path of widths; softmax makes both
-# choices differentiable; sharing one cell among all paths into a width saves memory. The widths, not the cell, decide
-# the size. Further reading: [DARTS](https://arxiv.org/abs/1806.09055),
+# choices differentiable; sharing one cell among all paths into a width saves memory. The path of
+# widths alone changes the size of a network several-fold. Further reading: [DARTS](https://arxiv.org/abs/1806.09055),
 # [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the widths come, and [deformable
 # convolutions](https://arxiv.org/abs/1811.11168).
 

@@ -317,7 +317,7 @@ for name, score in result.metrics.items():
 # norm tolerates that: the recorded run, in batches of four crops, is at 7.4 dB after 10 iterations and at 22.6 dB after
 # 60, when `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss does
 # not diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([notebook
-# 10](10_tables_5_6_ablation.ipynb)).
+# 10b](10b_what_a_recipe_is_worth.ipynb)).
 #
 # </details>
 #

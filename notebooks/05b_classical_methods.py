@@ -144,7 +144,7 @@ print(f"noisy: {quality(noisy):.2f} dB", *(f"groups of {members}: {quality(pictu
 # ## WNNM: a stack is a matrix of low rank
 #
 # [WNNM](https://doi.org/10.1109/CVPR.2014.366) writes a group as a matrix $Y$, one patch per row. Similar rows span few
-# dimensions, so the clean matrix has few large singular values, and noise adds a little to all of them. From a singular
+# dimensions, so the clean matrix has few large singular values, and noise lifts the small ones most. From a singular
 # value $y_i$ of the noisy matrix that of the clean one is estimated, $s_i = \sqrt{y_i^2 - m \sigma^2}$, and $y_i$ is
 # shrunk by an amount that is smaller the larger $s_i$ is,
 #

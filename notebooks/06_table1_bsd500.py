@@ -128,7 +128,7 @@ if compared.missing:
 #
 # - The rows BM3D to NLRN are assigned to `half`. Only BM3D and WNNM were met.
 # - N3Net's row is assigned to `strict` and IR-NAS's to `redrawn`, which flatters. Both rest on one old measurement of a
-#   public DnCNN.
+#   public DnCNN, the second also on the authors' test program.
 #
 # Here each printed number is beside ours under its own protocol, from the system's longest run. So **no two rows of
 # different protocols are a ranking**, neither printed nor here.

@@ -143,8 +143,8 @@ for path in writers.write(2, results, files.run_folder(profile) / "figures", smo
 # ## Figure 4: what it looks like
 #
 # Here are crops of two test pairs, by BM3D and by the two best networks after 4 million pixels, and the absolute error
-# of each. BM3D leaves the error almost as it was; the networks take a part of it from the butterfly's wing and leave
-# most of it on the aeroplane. ([All systems](../figures/figure4.png))
+# of each. BM3D leaves the error almost as it was; the networks remove a part of it from the butterfly's wing and next
+# to none on the aeroplane. ([All systems](../figures/figure4.png))
 
 # %% alt="Crops of two SIM1800 test pairs: noisy, by BM3D, N3Net and IR-NAS + residual, clean; errors below"
 display(plots.restored_panel(shown, "sim1800", dataset, only=("BM3D", "N3Net", "IR-NAS + residual"), errors=True))

@@ -144,7 +144,7 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # **What to notice.** None of these differences ranks a cell: all lie within or near what another seed moves, and
 # networks without their input added learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
 #
-# - With the term, both changes score above the published cell in both tasks, where the paper prints losses.
+# - With the term, both changes have a higher PSNR than the published cell in both tasks, where the paper prints losses.
 # - In deraining, the published cell and R1 are level without the term (22.63 and 22.61 dB). So neither the cell nor the
 #   missing term costs anything like 4.83 dB at this budget.
 
@@ -174,7 +174,7 @@ for (task, system), architecture in PUBLISHED.items():
 # %% [markdown]
 # ## Figure 6 (a): the widths
 #
-# The paper's figure draws a path of widths for each task, and its text notes that the cell nearest the output is the
+# The paper says that its figure draws a path of widths for each task, and notes that the cell nearest the output is the
 # widest, as in hand-made networks. The levels used here were not read off that drawing. For denoising, 0,0,0,1 is the
 # only path that gives the printed 0.63M parameters at W = 20, the width in the authors' program; other widths have
 # other paths of that size ([notebook 2](02_search_space.ipynb)). For deraining, 0,0,1 is taken by analogy. That the

@@ -26,10 +26,11 @@
 #
 # - The term raises SSIM in every pair of training runs.
 # - It lowers the PSNR of the network as published by 1.21 dB, and raises the PSNR of two networks that add their input
-#   to their output, by 0.86 and 1.04 dB.
-# - The loss of the network as published is brightness: where every output is given the mean brightness of its input,
-#   the runs with and without the term are level ([notebook 5c](05c_batch_norm.ipynb)).
-# - A fifth of the term's weight raises SSIM as much, for about half of that loss in PSNR.
+#   to their output, by 0.86 and 1.04 dB. It need not: the small networks of [notebook 5c](05c_batch_norm.ipynb) that
+#   add their input lose PSNR by it.
+# - What the network as published loses in PSNR is brightness: where every output is given the mean brightness of its
+#   input, the runs with and without the term are level ([notebook 5c](05c_batch_norm.ipynb)).
+# - A fifth of the term's weight raises SSIM as much, for about half of that drop in PSNR (one seed).
 #
 # All of this is early in training, at less than a thousandth of the paper's pixels.
 
@@ -129,7 +130,7 @@ for sigma in (5, 25, 50):
           f"of the SSIM term {pulls[1]:.5f} ({pulls[1] / pulls[0]:.1f} times)")
 
 # %% [markdown]
-# **What to notice.** At the PSNR of these training runs, 15 to 21 dB here, the SSIM term pulls 7 to 14 times as hard as
+# **What to notice.** Early in training, at 15 to 21 dB, the SSIM term pulls 7 to 14 times as hard as
 # squared error; near a good restoration, at 34 dB, about a hundred times as hard. It also pulls in another direction,
 # towards local contrast and structure, which a network that only lowers the squared error learns late. So within a
 # small budget the term can lead to a lower squared error, and need not: the first row above shows the opposite.

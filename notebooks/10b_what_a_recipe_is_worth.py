@@ -28,8 +28,9 @@
 #   dB more in one.
 # - A fifth of the term's weight gives most of that.
 # - The term makes DnCNN's outermost pixels worse, by 2.22 dB; smaller crops make them 4.15 dB better.
-# - The term is stronger than the batch shapes tried.
-# - The recipes of the paper and of its authors' program both fail within the first thousand steps, each in its own way.
+# - The term changes PSNR more than the batch shapes that were tried.
+# - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
+#   paper's rate trains but fails in evaluation mode.
 #
 # All runs are short: ten million pixels are 0.03% of the paper's. What is best here need not be best after a long
 # training.
@@ -125,9 +126,9 @@ for name, rows in known.items():
 # %% [markdown]
 # **What to notice.**
 #
-# - Two seeds give a wide interval: from these alone, the loss of 0.86 dB without the term could be none. [Notebook
-#   16](16_verdicts.ipynb) takes the spread over seeds from four runs of the published cell, and then it is not.
-# - Where there is one seed, a difference below 0.3 dB shows little: the two seeds of the base are 0.27 dB apart.
+# - Two seeds alone give an interval that includes zero. With the spread over seeds that [notebook
+#   16](16_verdicts.ipynb) takes from four runs of the published cell, it excludes zero.
+# - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart.
 # - SSIM is hardly affected by how bright a neighbourhood is. At the border, where a network sees zeros beyond the
 #   picture, brightness is what goes wrong. Squared error mends it in DnCNN, and so do small crops, in which the border
 #   is a larger share.

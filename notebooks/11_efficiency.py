@@ -27,7 +27,7 @@
 #   large as NLRN, where the paper has it at 64%: NLRN shares the weights of one block over all its steps.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path
 #   (Eq. 6), not a third. Auto-DeepLab itself was not run: both are our own implementation.
-# - **Time.** On a CPU the network needs about as much arithmetic per pixel as DnCNN, and two and a half times its time,
+# - **Time.** On a CPU the network needs about as much arithmetic per pixel as DnCNN, and more than twice its time,
 #   because its deformable convolutions read much more memory.
 
 # %%

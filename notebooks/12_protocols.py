@@ -28,8 +28,8 @@
 # - Overlapping tiles with fresh noise lift it by 0.62 dB. A formula without any fitted number predicts 0.59.
 # - The printed PSNRs of BM3D, WNNM and RED are those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table, digit
 #   for digit. We meet BM3D's and WNNM's on pictures of half the size.
-# - The printed row of IR-NAS may be from overlapping tiles with fresh noise. One old measurement is all that supports
-#   this.
+# - The printed row of IR-NAS may be from overlapping tiles with fresh noise. The authors' published test program and
+#   one old measurement support this.
 
 # %%
 import matplotlib.pyplot as plt
@@ -299,8 +299,8 @@ else:
     print("RED over MemNet: not run")
 
 # %% [markdown]
-# **What to notice.** RED is behind MemNet in `strict` and ahead of it in `redrawn`. The formula allows for that, but V
-# was measured for DnCNN alone, so that the cause of this change is not known.
+# **What to notice.** This RED is behind this MemNet in `strict` and ahead of it in `redrawn`, on the same pictures. The
+# formula allows for that, but V was measured for DnCNN alone, so the cause is not known.
 #
 # ## Back to Table 1
 #

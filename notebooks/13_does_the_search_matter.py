@@ -13,11 +13,11 @@
 # %% [markdown]
 # # 13. Does the search matter?
 #
-# **What you will learn.** How to ask three questions of any search so that the answer has an error: is its cell better
-# than one drawn at random, does it give the same cell twice, and how much do small changes cost?
+# **What you will learn.** How to ask three questions of any search so that the answer comes with an error bar: is its
+# cell better than one drawn at random, does it give the same cell twice, and how much do small changes cost?
 #
-# **Why it matters.** The paper answers the third question with two examples, the others not at all. A random cell costs
-# nothing to find.
+# **Why it matters.** The paper claims the first without a number, answers the third with two examples, and leaves the
+# second out. A random cell costs nothing to find.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [9](09_table4_architecture_analysis.ipynb); what a confidence
 # interval is. Everything here is made from stored training runs, so no data are needed.

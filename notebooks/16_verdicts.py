@@ -171,9 +171,10 @@ if {"searched", "random"} <= drawn.keys():
 # ## Section 4.4: the log-SSIM term
 #
 # What the term adds depends on the network. The network as published loses PSNR by it and gains SSIM in every line; at
-# sigma 30 the interval includes zero. The loss is brightness that is not learned: where both outputs get the mean of
-# their input, the term costs nothing and still adds SSIM, as in the paper ([notebook 5c](05c_batch_norm.ipynb)). With
-# the input added, early in training, it adds both.
+# sigma 30 the interval includes zero. What is lost is brightness that is not learned: where both outputs get the mean
+# of their input, the term costs nothing and still adds SSIM, as in the paper ([notebook 5c](05c_batch_norm.ipynb)).
+# With the input added, early in training, it adds both in two networks of a usual size, and lowers PSNR in the small
+# ones of notebook 5c.
 
 # %%
 show("Section 4.4")
@@ -192,7 +193,7 @@ show("Size, memory, time")
 # ## What would decide it
 #
 # 1. **Longer training.** For the claims that are `undertrained`, a tenth of the paper's pixels is the bar set here.
-# 2. **Seeds.** The thin lines shrink from 0.8 to about 0.3 dB with three runs of each system at the same budget.
+# 2. **Seeds.** The thin lines shrink from 0.8 to about 0.4 dB with three runs of each of two systems.
 # 3. **More cells.** [Notebook 14](14_searching_in_a_table.ipynb) trains a table of random cells, among which a cell has
 #    a rank.
 
