@@ -46,6 +46,17 @@ def test_noise_over_seeds_and_over_cells():
     assert math.isnan(table_facts.noise([], 100).over_cells)
 
 
+def test_what_all_cells_of_a_seed_share_is_no_noise():
+    """Batches of seed 1 that cost every cell half a decibel change neither the noise nor what is reported."""
+    shifted = [record | {part: record[part] and {"psnr": record[part]["psnr"] - 0.5 * (record["seed"] == 1)}
+                         for part in ("validation", "test")} for record in RECORDS]
+    assert table_facts.noise(shifted, 100) == pytest.approx(table_facts.noise(RECORDS, 100))
+    assert searching.table_of(shifted, 100).test == pytest.approx(TABLE.test)
+    raw = table_facts.by_cell(shifted, 100, level=False)
+    seeds = next(seeds for seeds in raw.values() if 1 in seeds)
+    assert seeds[0] - seeds[1] == pytest.approx(0.5, abs=0.2)
+
+
 def test_budgets_that_rank_alike():
     found = table_facts.budgets_agree(RECORDS, 100, 1000)
     assert found.cells == 20 and found.tau > 0.8 and found.low < found.tau <= found.high
@@ -121,7 +132,7 @@ def test_a_table_keeps_random_cells_and_reports_the_mean_over_seeds():
     first = [record for record in RECORDS if record["name"] == "random 1" and record["pixels"] == 100]
     assert len(TABLE.cells) == 120 and len(first) == 3
     assert TABLE.validation[0] == first[0]["validation"]["psnr"]
-    assert TABLE.test[0] == pytest.approx(np.mean([record["test"]["psnr"] for record in first]))
+    assert TABLE.test[0] == pytest.approx(np.mean([record["test"]["psnr"] for record in first]), abs=0.005)
     assert edits.canonical(TABLE.cells[0]) == TABLE.cells[0]
 
 

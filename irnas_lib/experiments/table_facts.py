@@ -18,19 +18,31 @@ def random_cells(records: Sequence[dict]) -> list[dict]:
     return [record for record in records if record["name"].startswith("random")]
 
 
-def by_cell(records: Sequence[dict], pixels: int, part: str = "test") -> dict[tuple, dict[int, float]]:
+def by_cell(records: Sequence[dict], pixels: int, part: str = "test", level: bool = True) -> dict[tuple, dict]:
     """PSNR in dB of each cell that was trained at a budget, by seed; failed trainings are left out. part: "test" or
-    "validation"."""
+    "validation".
+
+    level: all cells of one seed see the same batches, which may be good ones or bad ones; by how much the random cells
+    of a seed differ from the same cells of seed 0, on average, is taken off.
+    """
     found = {}
     for record in records:
         if record["pixels"] == pixels and record[part]:
             found.setdefault(edits.canonical(Genotype(record["cell"])), {})[record["seed"]] = record[part]["psnr"]
-    return found
+    if not level:
+        return found
+    differences = {}
+    for seeds in by_cell(random_cells(records), pixels, part, level=False).values():
+        for seed in seeds if 0 in seeds else ():
+            differences.setdefault(seed, []).append(seeds[seed] - seeds[0])
+    return {cell: {seed: psnr - float(np.mean(differences.get(seed, 0))) for seed, psnr in seeds.items()}
+            for cell, seeds in found.items()}
 
 
 class Noise(NamedTuple):
-    """Standard deviations in dB: over the seeds of a cell, pooled over the cells that have several, and over random
-    cells, from which that over seeds is taken off; and how many cells each is of. nan where too few are known."""
+    """Standard deviations in dB: over the seeds of a cell, without what all cells share, pooled over the cells that
+    have several; and over random cells, from which that over seeds is taken off; and how many cells each is of. nan
+    where too few are known."""
 
     over_seeds: float
     repeated: int
@@ -47,8 +59,10 @@ def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
     """Of the random cells of a table at one budget."""
     cells = by_cell(random_cells(records), pixels, part)
     several = [list(seeds.values()) for seeds in cells.values() if len(seeds) > 1]
-    degrees = sum(len(values) - 1 for values in several)
-    over_seeds = math.sqrt(sum(np.var(values) * len(values) for values in several) / degrees) if degrees else math.nan
+    shared = max(map(len, several), default=1) - 1  # means over cells that were taken off
+    degrees = sum(len(values) - 1 for values in several) - shared
+    squares = sum(np.var(values) * len(values) for values in several)
+    over_seeds = math.sqrt(squares / degrees) if degrees > 0 else math.nan
     first = [seeds[0] for seeds in cells.values() if 0 in seeds]
     of_seeds = 0.0 if math.isnan(over_seeds) else over_seeds ** 2
     over_cells = math.sqrt(max(0.0, np.var(first, ddof=1) - of_seeds)) if len(first) > 1 else math.nan

@@ -9,34 +9,43 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from irnas_lib.experiments import edits
 from irnas_lib.experiments.table_facts import Effect, by_cell, random_cells
 from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
+from irnas_lib.genotypes import Genotype
 
 PAPERS = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s"}
 
 
-def _papers(records: Sequence[Mapping], pixels: int) -> dict[str, Mapping]:
-    """Of the paper's own cells: the mean PSNR in dB over their seeds and their multiply-accumulates a pixel."""
-    found = {}
-    for name in PAPERS:
-        trained = [record for record in records if record["name"] == name]
-        for seeds in by_cell(trained, pixels).values():
-            found[name] = {"psnr": np.mean(list(seeds.values())), "macs_per_pixel": trained[0]["macs_per_pixel"]}
-    return found
+def _points(records: Sequence[Mapping], pixels: int) -> tuple[list, dict[str, tuple]]:
+    """(thousand multiply-accumulates a pixel, mean PSNR in dB over the seeds) of each random cell, sorted, and of the
+    paper's own cells by their names."""
+    psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
+    random, papers = set(), {}
+    for record in records:
+        cell = edits.canonical(Genotype(record["cell"]))
+        if cell in psnr:
+            point = record["macs_per_pixel"] / 1000, psnr[cell]
+            if record["name"] in PAPERS:
+                papers[record["name"]] = point
+            else:
+                random.add(point)
+    return sorted(random), papers
 
 
 @matplotlib.rc_context(STYLE)
 def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
     """The share of random cells below each PSNR, and where the paper's own cells stand."""
-    psnr = sorted(seeds[0] for seeds in by_cell(random_cells(records), pixels).values() if 0 in seeds)
+    random, papers = _points(records, pixels)
+    psnr = sorted(point[1] for point in random)
     if not psnr:
         return not_run("Where the cells of the table stand")
     plot = Plot(6.4, 2.8)
     axes = plot.subplots()
     axes.step(psnr, np.arange(1, len(psnr) + 1) / len(psnr), "k", where="post", label=f"{len(psnr)} random cells")
-    for name, paper in _papers(records, pixels).items():
-        share = np.mean(np.array(psnr) < paper["psnr"])
-        axes.plot(paper["psnr"], share, f"k{PAPERS[name]}", markersize=9, markerfacecolor="w", label=name)
+    for name, (_, paper) in papers.items():
+        share = np.mean(np.array(psnr) < paper)
+        axes.plot(paper, share, f"k{PAPERS[name]}", markersize=9, markerfacecolor="w", label=name)
     axes.set(xlabel="PSNR on test pictures (dB)", ylabel="share of cells that are worse", ylim=(0, 1.02))
     axes.legend()
     return plot
@@ -48,8 +57,8 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
     the two agree."""
     kinds = {"random cells": ("o", random_cells(records)),
              **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in PAPERS.items()}}
-    found = {name: (mark, [(each[0], each[1]) for each in by_cell(chosen, pixels).values() if {0, 1} <= each.keys()])
-             for name, (mark, chosen) in kinds.items()}
+    found = {name: (mark, [(each[0], each[1]) for each in by_cell(chosen, pixels, level=False).values()
+                           if {0, 1} <= each.keys()]) for name, (mark, chosen) in kinds.items()}
     found = {name: (mark, pairs) for name, (mark, pairs) in found.items() if pairs}
     if not found:
         return not_run("Two seeds of each cell")
@@ -67,18 +76,16 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
 @matplotlib.rc_context(STYLE)
 def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR against multiply-accumulates. The line joins the cells that no cheaper one equals."""
-    cells = [record for record in random_cells(records)
-             if (record["pixels"], record["seed"]) == (pixels, 0) and record["test"]]
-    if not cells:
+    points, papers = _points(records, pixels)
+    if not points:
         return not_run("PSNR against multiply-accumulates")
     plot = Plot(6.4, 2.8)
     axes = plot.subplots()
-    points = sorted((record["macs_per_pixel"] / 1000, record["test"]["psnr"]) for record in cells)
     axes.plot(*zip(*points), "ko", markersize=3, markerfacecolor="w", label="a random cell")
     front = [point for i, point in enumerate(points) if all(point[1] > psnr for _, psnr in points[:i])]
-    axes.step(*zip(*front), "k-", where="post", linewidth=1, label="not equalled by a cheaper one")
-    for name, paper in _papers(records, pixels).items():
-        axes.plot(paper["macs_per_pixel"] / 1000, paper["psnr"], f"k{PAPERS[name]}", markersize=9, label=name)
+    axes.step(*zip(*front), "ko-", where="post", linewidth=1, markersize=5, label="not equalled by a cheaper one")
+    for name, paper in papers.items():
+        axes.plot(*paper, f"k{PAPERS[name]}", markersize=9, markerfacecolor="w", label=name)
     axes.set(xlabel="1,000 multiply-accumulates a pixel", ylabel="PSNR on test pictures (dB)")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return plot
