@@ -28,7 +28,13 @@
 # - In a synthetic table, where PSNR is a sum over edges, only the model-guided search is ahead of random search after
 #   20 queries, and it stays far ahead.
 # - Evolution comes second after 50 queries, local search third.
-# - In our own table the spread over seeds decides what may be concluded; the page measures it before it uses the table.
+# - In our own table, of 30 random cells so far, networks whose last layer starts at zero reach 23.84 dB, where those
+#   that start as usual reach 22.48 after the same steps. Their spread over seeds is a fifth, but so is that over cells:
+#   about three quarters of the variance lie between cells either way.
+# - The published cell is an ordinary one there: better than 50% of the random cells (95% interval 33 to 67%). R1 is
+#   better than 67%, R2 than 23%.
+# - The best of the 30 cells is also the cheapest. Convolutions of any kind cost PSNR where a `skip` could be: in runs
+#   of 244 steps, simple cells learn faster.
 
 # %%
 import inspect
@@ -196,6 +202,15 @@ for what, rank in ranks.items():
 display(table_plots.seeds(records, short))
 
 # %% [markdown]
+# **What to notice.**
+#
+# - Starting at zero changes more than any cell does. The first table mostly measured how soon a network stops adding
+#   noise of its own.
+# - Almost all points lie below the diagonal: seed 1 has the harder batches, for all cells alike. That is taken off
+#   before the spread over seeds is computed.
+# - What is left, 0.067 dB of 0.120 dB over cells, is still more than the third that we wanted. Means over three seeds
+#   would meet it.
+#
 # ## What the table shows
 #
 # Where the paper's cells stand among random ones; what PSNR costs in multiply-adds; and what one more edge with an
@@ -220,6 +235,10 @@ display(table_plots.pareto(records, short))
 display(table_plots.effects(table_facts.effects(records, short)))
 
 # %% [markdown]
+# **What to notice.** An interval of the last figure that lies left of zero means that such an edge lowers PSNR. All of
+# this holds for runs of a million pixels, and says nothing yet about longer ones: the ten times longer runs of the plan
+# are missing.
+#
 # ## The methods in our own table
 
 # %% alt="Regret of four search methods against queries in our own table"
