@@ -236,7 +236,7 @@ def averages():
 
 
 def blocks():
-    rho = float(on_page("01_datasets", r"shifted by 1 +camera \+([\d.]+)")[0])
+    rho = float(on_page("01_datasets", r"shifted by 1 to 8 pixels: ([\d.]+)")[0])
     left = (4 + 2 * (4 * rho + 2 * rho ** 2)) / 16
     return [f"{10 * math.log10(4):.1f} dB", f"(4 · {rho:.2f} + 2 · {rho ** 2:.2f})) / 16 = {left:.0%}",
             f"{-10 * math.log10(left):.1f} dB"]
