@@ -250,6 +250,9 @@ if result.status == "ok" and folder is None and shown:
 display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma, only=("BM3D", system)))
 
 # %% [markdown]
+# **What to notice.** Look at the thin lines and the stripes: where a pattern repeats, BM3D finds the same patch many
+# times and averages it, and a network of this size has to have learned it.
+#
 # ## Measuring
 #
 # The same network scores differently under different protocols:

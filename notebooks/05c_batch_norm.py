@@ -296,6 +296,9 @@ else:
 #   trained for mean squared error alone by 0.157 of 0.2 (one seed each). So the same network can learn brightness in
 #   great part. It can do so only through the zero padding at the borders.
 #
+# - The network of 246 million pixels was trained in batches of twelve crops, those of 18 million in batches of four.
+#   This may be why it suffers more from few crops.
+#
 # ## What it costs in evaluation mode
 #
 # Fixed statistics let brightness through, but the network was not trained with them. Is the output as bright as it

@@ -111,14 +111,14 @@ if compared.missing:
 # - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that does not show where the networks end.
 # - N3Net, MemNet, RED and DnCNN are level with it in PSNR: the differences are within what another seed could cause. In
 #   SSIM only N3Net's lead among them is larger than that.
-# - DnCNN's deficit comes from the border of the picture. Without the outer five pixels it is ahead, with 26.09 against
-#   25.90 dB on eight pictures ([RESULTS.md](../RESULTS.md)).
+# - DnCNN's lower score comes from the border of the picture. Without the outer five pixels it is ahead, with 26.09
+#   against 25.90 dB on eight pictures ([RESULTS.md](../RESULTS.md)).
 # - The network as published is 1.49 dB behind, by more than a seed explains: with batches of four crops of 32x32 it
 #   does not learn the brightness. With batches of twelve of 64x64, in the table above, it is level (25.45 against 25.50
 #   dB).
-# - NLRN has failed: it gains less than two thirds of what BM3D gains, the bar at every noise level. Its loss jumps from
-#   beginning to end. Its authors limit the norm of its gradient, which the recipe that all share does not; whether that
-#   is the cause was not tested.
+# - We count a run as failed if it gains less than two thirds of what BM3D gains. NLRN's run failed by this rule. Its
+#   loss jumps from beginning to end. Its authors limit the norm of its gradient, which the recipe that all share does
+#   not; whether that is the cause was not tested.
 
 # %% [markdown]
 # ## Which printed numbers can be compared?
@@ -175,8 +175,8 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 
 # %% [markdown]
 # **What to notice.** Parameters do not explain the order: RED (128) has four times those of RED and is not above it. In
-# time, DnCNN is the fastest, and N3Net, the best network, takes six times as long ([notebook 11](11_efficiency.ipynb)).
-# WNNM is the best of all and the slowest.
+# time, DnCNN is the fastest, and N3Net, which scores highest, takes six times as long ([notebook
+# 11](11_efficiency.ipynb)). WNNM is the best of all and the slowest.
 #
 # **What to take away.** A ranking needs one budget, one protocol and an error. At these budgets the paper's network is
 # one good network among several, and none is ahead of BM3D. Whether it leads at a large budget, only longer runs can

@@ -118,6 +118,8 @@ for ax, (name, crop) in zip(axes, crops.items()):
 plt.show()
 
 # %% [markdown]
+# WNNM, a classical method, is ahead of the network on this crop.
+#
 # ## How strong is the noise?
 #
 # White noise is as strong in the finest details as everywhere else, and a photograph has little there. So
