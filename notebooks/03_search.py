@@ -288,9 +288,9 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
 # The number in brackets is that of the seeds.
 
 # %% alt="Entropy of alpha over six short searches, a to f, and the size of a logit's gradient and decay"
-searches = search_choices.load(runs.folders(profile))
-scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in searches))
-searches = [found for found in searches if found["scale"] == scale]
+known = search_choices.load(runs.folders(profile))
+scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in known))
+searches = [found for found in known if found["scale"] == scale]
 LEARNING = ("input added", "learning to denoise")
 flat = [found for found in searches if found["question"] not in LEARNING]
 display(cell_plots.deciding(flat, scale))
@@ -317,7 +317,7 @@ def span(numbers, digits):
     return " to ".join(ends)
 
 
-def decisions(searches, first="a"):
+def decisions(searches, first="a", scale=scale):
     """What searches have decided, as a table with a letter for each choice."""
     rows = []
     for row in search_choices.decided(searches, scale):

@@ -43,7 +43,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from irnas_lib.experiments import cell_table, edits, runs, searching, table_facts
+from irnas_lib.experiments import cell_table, edits, runs, search_choices, searching, table_facts
 from irnas_lib.figures import table_plots
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.tables import frames
@@ -249,6 +249,27 @@ if len(ours.cells) >= ENOUGH:
 else:
     display(Markdown(f"*Not shown: the table has {len(ours.cells)} random cells, and a comparison needs about "
                      f"{ENOUGH}.*"))
+
+# %% [markdown]
+# ## Ranking cells by inherited weights
+#
+# A supernet can rank cells without training them: each cell is evaluated with the weights that it inherits. Does that
+# ranking agree with the table's?
+
+# %%
+trained = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell.items()}
+ranked = [search for search in search_choices.load(runs.folders(profile))
+          if search.get("inherited", {}).get("random")]
+for search in ranked:
+    inherited = search["inherited"]["random"]
+    pairs = [(score, trained[edits.canonical(cell)])
+             for cell, score in zip(cell_table.drawn(len(search["genotype"]), len(inherited)), inherited)
+             if edits.canonical(cell) in trained]
+    rank = table_facts.rank(*zip(*pairs)) if pairs else table_facts.rank([], [])
+    print(f"{search['name']}:\n  Kendall's tau {rank.tau:.2f}, 95% interval {rank.low:.2f} to {rank.high:.2f}, "
+          f"{rank.cells} cells")
+if not ranked:
+    print("not run")
 
 # %% [markdown]
 # **What to take away.** A table turns a day of training into a lookup, so that methods can be compared over hundreds of
