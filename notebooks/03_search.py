@@ -461,7 +461,8 @@ display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # **What to take away.** A search that has ended has not always decided. Look at the entropy of alpha and at the margins
-# before you trust a cell. A logit travels at most about its learning rate times the number of steps, and far less where
+# before you trust a cell. Here a search decided once its supernet denoised early and its softmax was sharpened. A logit
+# travels at most about its learning rate times the number of steps, and far less where
 # batches disagree; moved faster, alpha may settle on `none`; and sharpening forces a decision without making it a good
 # one.
 # Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
