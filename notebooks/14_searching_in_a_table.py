@@ -34,7 +34,7 @@
 # - The published cell is an ordinary one there: better than 50% of the random cells (95% interval 33 to 67%). R1 is
 #   better than 67%, R2 than 23%. The cell of the search that decides on [page 3](03_search.ipynb), one seed, is better
 #   than 87% (70 to 95%).
-- The best of the 30 cells is also the cheapest. Convolutions of any kind cost PSNR where a `skip` could be: in runs
+# - The best of the 30 cells is also the cheapest. Convolutions of any kind cost PSNR where a `skip` could be: in runs
 #   of 244 steps, simple cells learn faster.
 
 # %%
