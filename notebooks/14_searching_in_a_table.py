@@ -207,7 +207,7 @@ display(table_plots.seeds(records, short))
 #
 # - Starting at zero changes more than any cell does. The first table mostly measured how soon a network stops adding
 #   noise of its own.
-# - Almost all points lie below the diagonal: seed 1 has the harder batches, for all cells alike. That is taken off
+# - Most points lie below the diagonal: seed 1 has the harder batches, for all cells alike. That is taken off
 #   before the spread over seeds is computed.
 # - What is left, 0.067 dB of 0.120 dB over cells, is still more than the third that we wanted. Means over three seeds
 #   would meet it.
