@@ -33,9 +33,9 @@
 #   about three quarters of the variance lie between cells either way.
 # - The published cell is an ordinary one there: better than 50% of the random cells (95% interval 33 to 67%). R1 is
 #   better than 67%, R2 than 23%. The cell of the search that decides on [page 3](03_search.ipynb), one seed, is better
-#   than 87% (70 to 95%).
-# - The best of the 30 cells is also the cheapest. Convolutions of any kind cost PSNR where a `skip` could be: in runs
-#   of 244 steps, simple cells learn faster.
+#   than 87% (70 to 95%), but needs more multiply-adds than any of them.
+# - The best of the 30 cells is also the cheapest. A `conv`, `sep` or `dil` in place of a `skip` costs PSNR, a `def`
+#   perhaps: in runs of 244 steps, simple cells learn faster.
 
 # %%
 import inspect
@@ -210,7 +210,7 @@ display(table_plots.seeds(records, short))
 # - Most points lie below the diagonal: seed 1 has the harder batches, for all cells alike. That is taken off
 #   before the spread over seeds is computed.
 # - What is left, 0.067 dB of 0.120 dB over cells, is still more than the third that we wanted. Means over three seeds
-#   would meet it.
+#   should meet it.
 #
 # ## What the table shows
 #
@@ -236,9 +236,9 @@ display(table_plots.pareto(records, short))
 display(table_plots.effects(table_facts.effects(records, short)))
 
 # %% [markdown]
-# **What to notice.** An interval of the last figure that lies left of zero means that such an edge lowers PSNR. All of
-# this holds for runs of a million pixels, and says nothing yet about longer ones: the ten times longer runs of the plan
-# are missing.
+# **What to notice.** The intervals of the shares allow for the few random cells, not for the spread over seeds. An
+# interval of the last figure that lies left of zero means that such an edge lowers PSNR. All of this holds for runs of
+# a million pixels, and says nothing yet about longer ones: the ten times longer runs of the plan are missing.
 #
 # ## The methods in our own table
 

@@ -14,38 +14,38 @@ from irnas_lib.experiments.table_facts import Effect, by_cell, random_cells
 from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
 
-PAPERS = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D"}  # and the one searched here
+MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D"}
 
 
 def _points(records: Sequence[Mapping], pixels: int) -> tuple[list, dict[str, tuple]]:
     """(thousand multiply-accumulates a pixel, mean PSNR in dB over the seeds) of each random cell, sorted, and of the
-    paper's own cells by their names."""
+    MARKED cells by their names."""
     psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
-    random, papers = set(), {}
+    random, marked = set(), {}
     for record in records:
         cell = edits.canonical(Genotype(record["cell"]))
         if cell in psnr:
             point = record["macs_per_pixel"] / 1000, psnr[cell]
             if record["name"].startswith("random"):
                 random.add(point)
-            elif record["name"] in PAPERS:
-                papers[record["name"]] = point
-    return sorted(random), papers
+            elif record["name"] in MARKED:
+                marked[record["name"]] = point
+    return sorted(random), marked
 
 
 @matplotlib.rc_context(STYLE)
 def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
-    """The share of random cells below each PSNR, and where the paper's own cells stand."""
-    random, papers = _points(records, pixels)
+    """The share of random cells below each PSNR, and where the MARKED cells stand."""
+    random, marked = _points(records, pixels)
     psnr = sorted(point[1] for point in random)
     if not psnr:
         return not_run("Where the cells of the table stand")
     plot = Plot(6.4, 2.8)
     axes = plot.subplots()
     axes.step(psnr, np.arange(1, len(psnr) + 1) / len(psnr), "k", where="post", label=f"{len(psnr)} random cells")
-    for name, (_, paper) in papers.items():
-        share = np.mean(np.array(psnr) < paper)
-        axes.plot(paper, share, f"k{PAPERS[name]}", markersize=9, markerfacecolor="w", label=name)
+    for name, (_, score) in marked.items():
+        share = np.mean(np.array(psnr) < score)
+        axes.plot(score, share, f"k{MARKED[name]}", markersize=9, markerfacecolor="w", label=name)
     axes.set(xlabel="PSNR on test pictures (dB)", ylabel="share of cells that are worse", ylim=(0, 1.02))
     axes.legend()
     return plot
@@ -53,10 +53,10 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
-    """PSNR of each repeated cell from seed 1 against that from seed 0, the paper's own cells marked; on the diagonal
+    """PSNR of each repeated cell from seed 1 against that from seed 0, the MARKED cells beside them; on the diagonal
     the two agree."""
     kinds = {"random cells": ("o", random_cells(records)),
-             **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in PAPERS.items()}}
+             **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in MARKED.items()}}
     found = {name: (mark, [(each[0], each[1]) for each in by_cell(chosen, pixels, level=False).values()
                            if {0, 1} <= each.keys()]) for name, (mark, chosen) in kinds.items()}
     found = {name: (mark, pairs) for name, (mark, pairs) in found.items() if pairs}
@@ -76,7 +76,7 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
 @matplotlib.rc_context(STYLE)
 def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR against multiply-accumulates. The line joins the cells that no cheaper one equals."""
-    points, papers = _points(records, pixels)
+    points, marked = _points(records, pixels)
     if not points:
         return not_run("PSNR against multiply-accumulates")
     plot = Plot(6.4, 2.8)
@@ -84,8 +84,8 @@ def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
     axes.plot(*zip(*points), "ko", markersize=3, markerfacecolor="w", label="a random cell")
     front = [point for i, point in enumerate(points) if all(point[1] > psnr for _, psnr in points[:i])]
     axes.step(*zip(*front), "ko-", where="post", linewidth=1, markersize=5, label="not equalled by a cheaper one")
-    for name, paper in papers.items():
-        axes.plot(*paper, f"k{PAPERS[name]}", markersize=9, markerfacecolor="w", label=name)
+    for name, point in marked.items():
+        axes.plot(*point, f"k{MARKED[name]}", markersize=9, markerfacecolor="w", label=name)
     axes.set(xlabel="1,000 multiply-accumulates a pixel", ylabel="PSNR on test pictures (dB)")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return plot
