@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 from skimage import data
+from skimage.metrics import peak_signal_noise_ratio
 from torch import nn
 
 from irnas_lib import restore
@@ -24,7 +25,7 @@ from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import DENOISING, Architecture
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.restore import networks, pictures
+from irnas_lib.restore import networks, noise, pictures
 from irnas_lib.training import checkpoints
 
 ARCHITECTURE = Architecture(DENOISING, (0, 1), 2)
@@ -431,18 +432,11 @@ def photograph(sigma):
     return noisy_file(clean, sigma).degraded if sigma else clean.clean
 
 
-@pytest.mark.parametrize("sigma", (10, 25, 50))
-def test_the_noise_of_a_photograph_is_estimated(sigma):
-    assert networks.estimated_sigma(photograph(sigma)) == pytest.approx(sigma, rel=0.3)
-    assert networks.estimated_sigma(np.full((1, 1, 3), 7, np.uint8)) < 1e-6
-
-
 def test_the_network_that_fits_is_of_the_next_sigma_and_next_to_no_noise_is_left(shipped):
     for sigma in (30, 70):
         add(shipped, RestorationNetwork(*ARCHITECTURE, 1), sigma=sigma)
-    chosen = [networks.fitting(estimate, 3, networks.known(shipped))
-              for estimate in (0, 9.9, 10.1, 32, 34, 52, 54, 200)]
-    assert [result and result.sigma for result in chosen] == [None, None, 30, 30, 50, 50, 70, 70]
+    chosen = [networks.fitting(estimate, 3, networks.known(shipped)) for estimate in (0.4, 0.6, 32, 34, 52, 54, 200)]
+    assert [result and result.sigma for result in chosen] == [None, 30, 30, 50, 50, 70, 70]
 
 
 def test_a_network_that_is_blind_to_sigma_goes_first_where_it_has_the_channels(shipped):
@@ -463,18 +457,32 @@ def test_a_blind_network_for_grey_takes_the_channels_of_a_colour_picture_one_by_
 def test_a_blind_network_is_taken_by_the_command_as_soon_as_it_is_shipped(shipped, tmp_path, capsys):
     network = RestorationNetwork(*ARCHITECTURE, 3)
     add(shipped, network, task="file_rgb", dataset="BSD500-RGB-files", sigma=None)
-    for sigma in (0, 10):
-        write_picture(tmp_path / "in.png", photograph(sigma))
+    for sigma in (5, 10):
+        taken = photograph(sigma)
+        write_picture(tmp_path / "in.png", taken)
         assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
-        assert np.array_equal(pictures.read(tmp_path / "out.png").array, through(network, photograph(sigma)))
+        answer = noise.limited(taken, through(network, taken), noise.estimated_sigma(taken))
+        assert np.array_equal(pictures.read(tmp_path / "out.png").array, answer)
     assert "file_rgb-ir_nas-seed0-matched-10-laptop, on" in capsys.readouterr().err
 
 
 def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):
-    write_picture(tmp_path / "in.png", photograph(0))
+    drawn = np.full((64, 64, 3), 90, np.uint8)
+    drawn[20:40, 10:50] = 160
+    write_picture(tmp_path / "in.png", drawn)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
-    assert np.array_equal(pictures.read(tmp_path / "out.png")[0], photograph(0))
+    assert np.array_equal(pictures.read(tmp_path / "out.png").array, drawn)
     assert "left as it is" in errors_of(capsys)[0]
+
+
+def test_a_clean_photograph_is_hardly_changed_even_by_a_network_that_ruins_it(shipped, tmp_path, monkeypatch):
+    clean = photograph(0)
+    write_picture(tmp_path / "in.png", clean)
+    monkeypatch.setattr(pictures, "restore_picture", lambda run, wanted, array, *_: 255 - array)
+    assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
+    assert peak_signal_noise_ratio(clean, pictures.read(tmp_path / "out.png").array) > 45
+    assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 50) == 0
+    assert np.array_equal(pictures.read(tmp_path / "out.png").array, 255 - clean)
 
 
 def test_a_network_for_far_more_noise_than_there_is_is_warned_of(shipped, tmp_path, capsys):

@@ -32,7 +32,7 @@ from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import runs
 from irnas_lib.files import append_line, problem, whole_lines
 from irnas_lib.metrics import psnr
-from irnas_lib.restore import networks
+from irnas_lib.restore import networks, noise
 from irnas_lib.restore import pictures as restoring
 
 FILE = runs.SHIPPED / "own_pictures.csv"
@@ -54,7 +54,7 @@ def pictures(number: int, side: int, folder: str | None = None) -> list[Picture]
 
 def network_for(array: np.ndarray) -> str:
     """The name of the shipped network that `restore` takes; empty where it leaves the picture as it is."""
-    result = networks.fitting(networks.estimated_sigma(array), array.shape[2], networks.known(runs.SHIPPED))
+    result = networks.fitting(noise.estimated_sigma(array), array.shape[2], networks.known(runs.SHIPPED))
     return result.stem if result else ""
 
 
@@ -69,7 +69,7 @@ def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
             if restore.main([str(source), str(target)]):
                 raise RuntimeError("restore failed")
             return restoring.read(target).array
-    known = sigma if method == "BM3D, true sigma" else networks.estimated_sigma(array)
+    known = sigma if method == "BM3D, true sigma" else noise.estimated_sigma(array)
     return to_array(bm3d_rgb(to_tensor(array).unsqueeze(0), known)[0]) if known else array
 
 

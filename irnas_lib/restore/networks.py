@@ -1,24 +1,18 @@
 """Which network restores a picture: the shipped ones, the one that is asked for, the one that fits the noise."""
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from skimage.restoration import estimate_sigma
 
-from irnas_lib.data.datasets import Picture
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import results, runs
 from irnas_lib.restore import RestoreError
 
-# An estimate lies below the true sigma, by up to a quarter in pictures that clip strong noise; networks bear less noise
-# than they were trained for much better than more. Measured on four photographs, sigma 0 to 60: a network of sigma 30
-# gains from an estimate of 11 on, loses below 10, and falls apart above 35.
-LEEWAY = 3  # grey levels that an estimate may lie above the sigma of a network
-ESTIMATED_SIDE = 1024  # pixels: of what is looked at for an estimate
-LEAST_NOISE = 1 / 3  # of the smallest sigma that a network knows, below which a picture is left as it is
+# Grey levels that an estimate may lie above the sigma of a network: a network bears more noise than it was trained for
+# much worse than less.
+LEEWAY = 3
+LEAST_NOISE = 0.5  # grey levels; rounding to 8 bits alone makes 0.29
 
 
 def known(folder: Path) -> list[results.Result]:
@@ -66,21 +60,14 @@ def best(candidates: Iterable[results.Result], task: str, sigma: float | None = 
     return max(fitting, key=quality)
 
 
-def estimated_sigma(array: np.ndarray) -> float:
-    """The noise of a picture, uint8 (H, W, C), in grey levels: scikit-image's wavelet estimate, averaged over the
-    channels, of the middle of a large picture. Too low where noise is clipped at black and white."""
-    (array,) = (picture.clean for picture in middle([Picture("", array)], ESTIMATED_SIDE))
-    with warnings.catch_warnings(action="ignore"):  # of pictures of a few pixels
-        sigma = estimate_sigma(array, channel_axis=-1, average_sigmas=True)
-    return float(sigma) if np.isfinite(sigma) else 0.0
-
-
 def fitting(sigma: float, channels: int, candidates: list[results.Result]) -> results.Result | None:
-    """Of some results the one whose network fits a picture with noise of about `sigma`; None where every network knows
-    only stronger noise. Raises RestoreError where there is no network for noise.
+    """Of some results the one whose network fits a picture with noise of about `sigma`; None where there is next to no
+    noise. Raises RestoreError where there is no network for noise.
 
     A network blind to sigma goes first: one of the picture's channels, else a grey one, which takes them one by one.
     """
+    if sigma < LEAST_NOISE:
+        return None
     blind = [result for result in candidates
              if TASKS[result.task].blind and TASKS[result.task].channels in (1, channels)]
     if blind:
@@ -88,18 +75,16 @@ def fitting(sigma: float, channels: int, candidates: list[results.Result]) -> re
     levels = sorted({result.sigma for result in candidates if result.task == "denoising"})
     if not levels:
         raise RestoreError("no checkpoint for denoising (--list shows the known ones)")
-    if sigma < LEAST_NOISE * levels[0]:
-        return None
-    level = next((level for level in levels if level >= sigma - LEEWAY), levels[-1])
-    return best(candidates, "denoising", level)
+    return best(candidates, "denoising", next((level for level in levels if level >= sigma - LEEWAY), levels[-1]))
 
 
-def misfit(result: results.Result, sigma: float) -> str:
-    """A warning where a network does not fit a picture with noise of about `sigma`, else nothing."""
+def misfit(result: results.Result, sigma: float, limited: bool = False) -> str:
+    """A warning where a network does not fit a picture with noise of about `sigma`, else nothing. limited: whether no
+    more than the noise is removed anyway."""
     known = result.sigma or max(TASKS[result.task].blind, default=None)
     if known and sigma > known + LEEWAY:
         return f"its noise seems to be of sigma {sigma:.0f}, and the network knows up to {known:g}: noise may be left"
-    if result.sigma and result.sigma > max(2 * sigma, sigma + 15):
+    if not limited and result.sigma and result.sigma > max(2 * sigma, sigma + 15):
         return f"its noise seems to be of sigma {sigma:.0f}, and the network expects {known:g}: details may be lost"
     return ""
 

@@ -29,7 +29,8 @@ from irnas_lib.evaluation.inference import MARGIN, restorer
 from irnas_lib.experiments import results, runs
 from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.restore import TILE, RestoreError
-from irnas_lib.restore.networks import estimated_sigma, fitting, known, misfit
+from irnas_lib.restore.networks import fitting, known, misfit
+from irnas_lib.restore.noise import estimated_sigma, limited
 from irnas_lib.runtime import device_name
 
 LEAST_SIDE = 16  # pixels, to which smaller pictures are continued by reflection: N3Net compares patches of 10x10
@@ -165,7 +166,8 @@ def restore_files(chosen: tuple[results.Result, Path] | None, pairs: list[tuple[
                   tile: int = 0, compare: bool = False) -> int:
     """Restores each input into its output; returns how many failed, each of them said in one line.
 
-    chosen: a result and its folder of checkpoints for all of them; None takes for each picture what fits it.
+    chosen: a result and its folder of checkpoints for all of them, whose network's answer is written as it is; None
+    takes for each picture what fits it, and no more than the noise away (`noise.limited`).
     compare: whether a picture of before and after is written beside each output.
     """
     failed, networks, shipped = 0, {}, [] if chosen else known(runs.SHIPPED)
@@ -182,13 +184,14 @@ def restore_files(chosen: tuple[results.Result, Path] | None, pairs: list[tuple[
         sigma = 0.0 if chosen and not chosen[0].sigma else estimated_sigma(array)
         result, folder = chosen or (fitting(sigma, array.shape[2], shipped), runs.SHIPPED)
         if result is None:
-            say(f"{path}: noise of sigma {sigma:.1f}, less than any network knows: left as it is")
+            say(f"{path}: noise of sigma {sigma:.1f}, which is next to none: left as it is")
             return array
         if not chosen:
             say(f"{path}: noise of about sigma {sigma:.0f}")
-        if warning := misfit(result, sigma):
+        if warning := misfit(result, sigma, limited=not chosen):
             say(f"{path}: {warning}")
-        return restore_picture(*ready(result, folder), array, tile, path.name)
+        made = restore_picture(*ready(result, folder), array, tile, path.name)
+        return made if chosen else limited(array, made, sigma)
 
     if chosen:
         ready(*chosen)
