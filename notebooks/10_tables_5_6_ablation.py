@@ -13,26 +13,33 @@
 # %% [markdown]
 # # 10. Tables 5 and 6: what the log-SSIM term is worth
 #
-# **What you will learn.** What the second term of the loss does, what it is worth in short training runs, and why that
-# depends on the network and on what else differs between two runs.
+# **What you will learn.** What the second term of the loss does to PSNR and to SSIM in short training runs, why that
+# depends on the network, and at which pixels it can be seen.
 #
-# **Why it matters.** IR-NAS* is trained with mean squared error alone, IR-NAS** with the log-SSIM term of Eq. 7 beside
-# it (Section 4.4 of the paper exchanges the two names once). The paper concludes that the term raises PSNR and SSIM.
+# **Why it matters.** The paper trains its network twice: IR-NAS* with the squared error alone, IR-NAS** with a
+# structural term beside it. (Section 4.4 exchanges the two names once.) It concludes that the term raises both PSNR and
+# SSIM.
 #
-# **What it needs.** The loss of [notebook 5](05_training.ipynb); the protocols of [notebook 12](12_protocols.ipynb), of
-# which `strict` is one noise field on the whole picture. Trained networks come with the project.
+# **What it needs.** The training loop of [notebook 5](05_training.ipynb). `strict`, the protocol of the scores below,
+# adds noise once to the whole picture ([notebook 12](12_protocols.ipynb)). Trained networks come with the project.
 #
 # ## What we found
 #
-# - The term raises SSIM in every pair of training runs.
-# - It lowers the PSNR of the network as published by 1.21 dB, and raises the PSNR of two networks that add their input
-#   to their output, by 0.86 and 1.04 dB. It need not: the small networks of [notebook 5c](05c_batch_norm.ipynb) that
-#   add their input lose PSNR by it.
-# - What the network as published loses in PSNR is brightness: where every output is given the mean brightness of its
-#   input, the runs with and without the term are level ([notebook 5c](05c_batch_norm.ipynb)).
-# - A fifth of the term's weight raises SSIM as much, for about half of that drop in PSNR (one seed).
+# - **The term raises SSIM in every pair of training runs.**
+# - **Whether it raises PSNR depends on the network.** The network as published loses 1.21 dB by it. Two networks that
+#   add their input to their output gain 0.86 and 1.04 dB.
+# - **What the published network loses is brightness.** Give each output the mean of its input, and the runs with and
+#   without the term are level ([notebook 5c](05c_batch_norm.ipynb)).
+# - **A fifth of the printed weight does as much for SSIM** and costs about half of that PSNR (one seed).
 #
 # All of this is early in training, at less than a thousandth of the paper's pixels.
+#
+# ## The loss
+#
+# Eq. 7 of the paper adds to the squared error of the $n$ pixels a term that grows as the structural similarity (SSIM)
+# of output and clean picture falls below 1; $\lambda = 0.5$ is the paper's choice.
+#
+# $$\mathcal{L} = \frac{1}{n}\sum_{i=1}^{n} (x_i - y_i)^2 + \lambda \log_{10}\frac{1}{\mathrm{SSIM}(x, y)}$$
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,7 +47,7 @@ import pandas as pd
 import torch
 from IPython.display import display
 
-from irnas_lib import files, losses, metrics
+from irnas_lib import files, losses
 from irnas_lib.benchmarks import frame
 from irnas_lib.data import datasets
 from irnas_lib.data.pictures import to_tensor
@@ -48,6 +55,7 @@ from irnas_lib.evaluation import protocols
 from irnas_lib.experiments import cells, choices, runs
 from irnas_lib.experiments import results as result_files
 from irnas_lib.experiments.config import pixels
+from irnas_lib.figures import plots
 from irnas_lib.tables import comparison, frames, trace, verdicts, writers
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
@@ -57,103 +65,111 @@ profile = "smoke"
 data = ""
 
 # %% [markdown]
-# ## What the term is worth
+# ## What the term adds to PSNR and SSIM
 #
-# Each row compares training runs that differ in the term alone.
+# Each row is a pair of training runs, or two pairs, that differ in the term alone: $\lambda = 0.5$ against
+# $\lambda = 0$ at sigma 50.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
 usual = [result for result in results if (result.task, result.sigma) == ("denoising", 50)
          and (result.profile == result_files.SMOKE) == smoke and result.system in ("IR-NAS", "IR-NAS*")]
 pair = {result.system: result for result in comparison.at_one_budget(filter(result_files.has_usual_loss, usual))}
 over_seeds = verdicts.over_seeds(cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising"))
-rows = []
+pairs = []  # network, what else to know of the runs, PSNR (dB) and SSIM that the term adds, half the interval of PSNR
 if len(pair) == 2:
     first = pair["IR-NAS"]
     (psnr, error), (ssim, _) = comparison.difference(first, pair["IR-NAS*"])
-    pictures = first.metrics["strict"]["pictures"]
-    both = verdicts.together(comparison.over_pictures(error, pictures), over_seeds)
-    rows.append({"network": "IR-NAS, as published", "batch": f"{first.batch} crops of {first.crop}", "SSIM of the loss":
-                 "unpadded", "million pixels": f"{pixels(first) / 1e6:.0f}", "pictures": f"{pictures} of the test set",
-                 "seeds": "1", "PSNR (dB)": f"{psnr:+.2f} ± {both:.2f}", "SSIM": f"{ssim:+.3f}"})
+    number = first.metrics["strict"]["pictures"]
+    pairs.append(("IR-NAS, as published", f"{first.batch} crops of {first.crop}, {pixels(first) / 1e6:.0f} million "
+                  f"pixels, {number} test pictures, one seed", psnr, ssim,
+                  verdicts.together(comparison.over_pictures(error, number), over_seeds)))
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
 for system in ("IR-NAS + residual", "DnCNN"):
     budget = max((record["pixels"] for record in known if record["system"] == system), default=0)
     for row in choices.worth(known, system, budget):
         if row.choice == "lambda 0":
             record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
-            rows.append({"network": system, "batch": f"{record['batch']} crops of {record['crop']}", "SSIM of the loss":
-                         "padded", "million pixels": f"{budget / 1e6:.0f}",
-                         "pictures": f"{len(record['scores'])} for validation", "seeds": str(row.seeds),
-                         "PSNR (dB)": f"{-row.gain:+.2f} ± {over_seeds / row.seeds ** 0.5:.2f}",
-                         "SSIM": f"{-row.ssim_gain:+.3f}"})
-display(frames.show(pd.DataFrame(rows), "what the log-SSIM term adds, lambda 0.5 over lambda 0, sigma 50",
-                    "± gives the half-width of the 95% confidence interval over seeds, from four runs of the published "
-                    "cell (notebook 16); in the first row over the pictures as well."))
+            pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
+                          f"{len(record['scores'])} validation pictures, "
+                          f"{'one seed' if row.seeds == 1 else f'{row.seeds} seeds'}",
+                          -row.gain, -row.ssim_gain, over_seeds / row.seeds ** 0.5))
+
+# %% alt="What the log-SSIM term adds: PSNR falls by 1.2 dB in the published network and rises in two; SSIM rises in all"
+if not pairs:
+    display(plots.not_run("What the log-SSIM term adds"))
+else:
+    fig, axes = plt.subplots(1, 2, figsize=(7.6, 0.8 + 0.62 * len(pairs)), sharey=True, layout="constrained")
+    for at, (_, _, psnr, ssim, half) in enumerate(pairs):
+        axes[0].errorbar(psnr, at, xerr=half, fmt="ko", markerfacecolor="w", capsize=3)
+        axes[1].plot(ssim, at, "ko", markerfacecolor="w")
+    for ax, label in zip(axes, ("PSNR added by the term (dB)", "SSIM added by the term")):
+        ax.axvline(0, color="0.6", linewidth=0.8)
+        ax.set(xlabel=label, ylim=(len(pairs) - 0.4, -0.6), yticks=range(len(pairs)),
+               yticklabels=[name for name, *_ in pairs])
+        ax.grid(axis="x", color="0.92")
+        ax.set_axisbelow(True)
+    plt.show()
+for name, about, psnr, ssim, half in pairs:
+    print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f}\n    {about}")
 
 # %% [markdown]
-# **What to notice.** The sign changes between the first row and the others. So do five things: whether the input is
-# added, the batch, the budget, the pictures, and whether SSIM is padded in the loss, so that the border of a crop
-# counts. Any of them may be the reason. The runs that would tell, of the network as published under the recipe of
-# [notebook 10b](10b_what_a_recipe_is_worth.ipynb), are missing.
+# (The intervals of 95% are over seeds, from four training runs of the published cell; that of the first row allows for
+# the pictures as well.)
 #
-# ## The two terms of the loss
+# **What to notice.** SSIM rises everywhere, and PSNR changes its sign between the first row and the others. That need
+# not be the added input's doing: the batch, the budget and the pictures differ as well, and in the first row SSIM in
+# the loss leaves out the border of a crop. Adding the input is no guarantee either: the small networks of [notebook
+# 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
 #
-# Why may a term that PSNR does not measure raise PSNR? For a picture with more and more noise, mean squared error grows
-# with the square of sigma; log10(1/SSIM) rises steeply at once and then flattens.
+# ## Why a term that PSNR does not measure may raise PSNR
+#
+# Take a clean photograph with more and more noise, from a good restoration to a bad one. Left, the two terms of the
+# loss; right, how much harder the SSIM term pulls at the pixels than squared error does, as the ratio of the norms of
+# the two gradients.
 
-# %% alt="The two terms of the loss against the noise left: squared error keeps rising, the SSIM term flattens"
+# %% alt="Left: squared error keeps rising with the noise left, the SSIM term flattens. Right: the ratio of pulls falls"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
-sigmas = torch.arange(1, 71, 3)
-noisy = [protocols.add_noise(clean, float(sigma), 0, "loss") for sigma in sigmas]
-mse = torch.stack([losses.restoration_loss(x, clean, 0) for x in noisy])
-term = torch.stack([losses.log_ssim(x, clean) for x in noisy])
+sigmas = torch.arange(4, 71, 3)
+terms = {"mean squared error": lambda x: losses.restoration_loss(x, clean, 0),
+         "0.5 log10(1 / SSIM)": lambda x: 0.5 * losses.log_ssim(x, clean)}
+values, pulls = ({name: [] for name in terms} for _ in range(2))
+for sigma in sigmas:
+    for name, term in terms.items():
+        x = protocols.add_noise(clean, float(sigma), 0, "loss").requires_grad_()
+        value = term(x)
+        values[name].append(value.item())
+        pulls[name].append(torch.autograd.grad(value, x)[0].norm().item())
+ratio = torch.tensor(pulls["0.5 log10(1 / SSIM)"]) / torch.tensor(pulls["mean squared error"])
 
-fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-ax.plot(sigmas, mse, "k-", label="mean squared error")
-ax.plot(sigmas, 0.5 * term, "k--", label="0.5 log10(1 / SSIM)")
-ax.set(xlabel="sigma of the noise left (0-255 scale)", ylabel="value of the term", yscale="log")
-ax.legend()
+fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3), layout="constrained")
+for style, (name, each) in zip(("k-", "k--"), values.items()):
+    left.plot(sigmas, each, style, label=name)
+left.set(ylabel="value of the term", yscale="log")
+left.legend()
+right.plot(sigmas, ratio, "k-")
+right.set(ylabel="pull of the SSIM term / of squared error", yscale="log", yticks=(5, 10, 20, 50, 100),
+          yticklabels=(5, 10, 20, 50, 100))
+right.minorticks_off()
+for ax in (left, right):
+    ax.set_xlabel("sigma of the noise left (0-255 scale)")
 plt.show()
+for sigma in (4, 25, 49):
+    at = sigmas.tolist().index(sigma)
+    print(f"noise left of sigma {sigma:2}: the SSIM term pulls {ratio[at]:.0f} times as hard")
 
 # %% [markdown]
-# The gradients show how strongly each term pulls at the pixels.
-
-# %%
-for sigma in (5, 25, 50):
-    pulls = []
-    for loss in (lambda x: losses.restoration_loss(x, clean, 0), lambda x: 0.5 * losses.log_ssim(x, clean)):
-        x = protocols.add_noise(clean, sigma, 0, "loss").requires_grad_()
-        pulls.append(torch.autograd.grad(loss(x), x)[0].norm().item())
-    quality = metrics.psnr(x.detach(), clean).item()
-    print(f"noise left {sigma:2} ({quality:.1f} dB): gradient norm of MSE {pulls[0]:.5f}, "
-          f"of the SSIM term {pulls[1]:.5f} ({pulls[1] / pulls[0]:.1f} times)")
-
-# %% [markdown]
-# **What to notice.** Early in training, at 15 to 21 dB, the SSIM term pulls 7 to 14 times as hard as
-# squared error; near a good restoration, at 34 dB, about a hundred times as hard. It also pulls in another direction,
-# towards local contrast and structure, which a network that only lowers the squared error learns late. So within a
-# small budget the term can lead to a lower squared error, and need not: the first row above shows the opposite.
+# **What to notice.** With much noise left, as early in training, the SSIM term pulls seven times as hard as squared
+# error; near a good restoration about a hundred times. It pulls in another direction, towards local contrast and
+# structure, which squared error alone teaches late. So within a small budget the term can even lower the squared error
+# faster than squared error itself does. In the published network it does not.
 #
-# ## Tables 5 and 6, printed and here
+# ## How large should lambda be?
 #
-# Each row is the system's longest training run. Two rows may differ in their budget, and then their difference shows
-# nothing about the loss. The whole tables with SSIM and notes: [table5.md](../figures/table5.md) and
-# [table6.md](../figures/table6.md).
+# The paper calls 0.5 an empirical choice and shows no other weight but 0. These training runs of the network as
+# published differ in lambda alone; each is compared with lambda = 0.5, picture by picture.
 
-# %%
-traced = [] if smoke else trace.trace(results)
-for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Table 6, Rain800")):
-    writers.write(number, results, files.run_folder(profile) / "figures", smoke=smoke)
-    display(frames.show(frames.beside_printed(traced, number, sigma=sigma), title))
-
-# %% [markdown]
-# ## The weight of the term
-#
-# Eq. 7 weights the term with lambda = 0.5, which the paper calls an empirical choice; it shows no other weight but 0.
-# These runs of the network as published differ in lambda alone; each is compared with lambda = 0.5, picture by picture.
-
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 swept = sorted(comparison.at_one_budget(usual), key=lambda result: result.loss_lambda)
 middle = next((result for result in swept if result.loss_lambda == result_files.PAPER_LAMBDA), None)
 rows = []
@@ -171,16 +187,16 @@ display(frames.show(pd.DataFrame(rows), f"lambda, sigma 50, strict{title}",
                     f"difference of two runs by ± {over_seeds:.2f} dB."))
 
 # %% [markdown]
-# **What to notice.** Without its input added, the network gains 0.02 of SSIM by the term and loses 1.21 dB of PSNR. A
-# fifth of the weight (0.1) gives the same SSIM for about half of that loss; four times the weight changes nothing.
+# **What to notice.** A fifth of the printed weight (0.1) gives the whole gain in SSIM for about half of the loss in
+# PSNR. Four times the weight changes nothing: at 0.5 the term already outweighs squared error many times.
 #
-# ## A note on the border
+# ## The border of a picture
 #
-# The SSIM that we report is averaged over the positions where its 11x11 window fits, and so was the loss of all
-# networks below: a crop's outer pixels hardly counted in training, and in a crop of 32x32 they are many. The table has
-# the PSNR of the outermost pixels of whole test pictures, and that of the pictures without a border of 5 pixels.
+# SSIM compares windows of 11x11 pixels. Where only windows that fit are counted, as in the loss of all networks in
+# this table, the outer pixels of a crop hardly count, and in a crop of 32x32 they are many. How well are the outermost
+# pixels of whole test pictures restored, and what is the PSNR without a border of 5 pixels?
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 rings = {} if smoke else frame.load()
 shipped = {result.stem: result for result in results if result.stem in rings}
 rows = [{"network": result.system, "lambda": f"{result.loss_lambda:g}",
@@ -194,10 +210,22 @@ display(frames.show(pd.DataFrame(rows), f"PSNR in dB at sigma 50 on {tested} tes
 
 # %% [markdown]
 # **What to notice.** DnCNN's outermost pixels are 8 to 9 dB worse than the inside of a picture, those of IR-NAS +
-# residual 3 to 4 dB, and those of IR-NAS without its input added 0.3 to 2.3 dB. So the border is a part of every
+# residual 3 to 4 dB, and those of IR-NAS without its input added 0.3 to 2.3 dB. So the border takes part in every
 # comparison under this loss: after 18 million pixels IR-NAS + residual is ahead of DnCNN by 0.14 dB on all pixels, and
-# behind it by 0.19 dB without a border. Later runs have a padded SSIM in the loss ([notebook
+# behind it by 0.19 dB without a border. Later training runs pad SSIM in the loss, so that every pixel counts ([notebook
 # 10b](10b_what_a_recipe_is_worth.ipynb)).
+#
+# ## Tables 5 and 6, printed and here
+#
+# Each row is the system's longest training run. Two rows may differ in their budget, and then their difference shows
+# nothing about the loss. The whole tables with SSIM and notes: [table5.md](../figures/table5.md) and
+# [table6.md](../figures/table6.md).
+
+# %%
+traced = [] if smoke else trace.trace(results)
+for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Table 6, Rain800")):
+    writers.write(number, results, files.run_folder(profile) / "figures", smoke=smoke)
+    display(frames.show(frames.beside_printed(traced, number, sigma=sigma), title))
 
 # %% [markdown]
 # **What to take away.** What a term of the loss is worth depends on the network, on its budget and on which pixels
@@ -208,7 +236,7 @@ display(frames.show(pd.DataFrame(rows), f"PSNR in dB at sigma 50 on {tested} tes
 # ## Exercises
 #
 # **1** (medium). Plan the runs that would tell whether the missing input or the recipe makes the term lower PSNR in the
-# first row of the first table.
+# first row of the first figure.
 #
 # <details><summary>Solution</summary>
 #

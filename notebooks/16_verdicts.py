@@ -134,7 +134,7 @@ show("Table 1: methods")
 # "input added" is the same network with its input added to its output. The printed leads are differences between
 # numbers of unlike protocols ([notebook 12](12_protocols.ipynb)); ours are of one protocol. All were trained with a
 # loss that hardly counts the outer pixels of a crop, which affects some networks more than others ([notebook
-# 10](10_tables_5_6_ablation.ipynb#A-note-on-the-border)).
+# 10](10_tables_5_6_ablation.ipynb#The-border-of-a-picture)).
 
 # %%
 show("Table 1: networks")
