@@ -109,6 +109,7 @@ else:
                yticklabels=[name for name, *_ in pairs])
         ax.grid(axis="x", color="0.92")
         ax.set_axisbelow(True)
+    axes[1].set_xticks((0, 0.05, 0.1))
     plt.show()
 for name, about, psnr, ssim, half in pairs:
     print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f}\n    {about}")
@@ -145,10 +146,10 @@ ratio = torch.tensor(pulls["0.5 log10(1 / SSIM)"]) / torch.tensor(pulls["mean sq
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3), layout="constrained")
 for style, (name, each) in zip(("k-", "k--"), values.items()):
     left.plot(sigmas, each, style, label=name)
-left.set(ylabel="value of the term", yscale="log")
+left.set(title="value of the two terms", yscale="log")
 left.legend()
 right.plot(sigmas, ratio, "k-")
-right.set(ylabel="pull of the SSIM term / of squared error", yscale="log", yticks=(5, 10, 20, 50, 100),
+right.set(title="pull of the SSIM term / of squared error", yscale="log", yticks=(5, 10, 20, 50, 100),
           yticklabels=(5, 10, 20, 50, 100))
 right.minorticks_off()
 for ax in (left, right):
@@ -159,8 +160,8 @@ for sigma in (4, 25, 49):
     print(f"noise left of sigma {sigma:2}: the SSIM term pulls {ratio[at]:.0f} times as hard")
 
 # %% [markdown]
-# **What to notice.** With much noise left, as early in training, the SSIM term pulls seven times as hard as squared
-# error; near a good restoration about a hundred times. It pulls in another direction, towards local contrast and
+# **What to notice.** With much noise left, as early in training, the SSIM term pulls 6 to 14 times as hard as squared
+# error; near a good restoration more than a hundred times. It pulls in another direction, towards local contrast and
 # structure, which squared error alone teaches late. So within a small budget the term can even lower the squared error
 # faster than squared error itself does. In the published network it does not.
 #

@@ -290,8 +290,8 @@ def worth_believing():
 def break_even():
     measured = read_json(ROOT / "checkpoints" / "bench.json")
     infer, step = (measured[name]["value"] for name in ("network_infer", "network_train"))
-    network, bm3d = map(float, on_page("11_efficiency", r"\| DnCNN \|.*?\| IR-NAS \| ([\d.]+)",
-                                       r"\| BM3D \| ([\d.]+)"))
+    network, bm3d = map(float, on_page("11_efficiency", r"denoising, CPU.*? IR-NAS ([\d.]+) s",
+                                       r"denoising, CPU.*? BM3D ([\d.]+) s"))
     ratio, steps = bm3d / (2 * network), 5000 * step / infer
     return [f"{network:.2f} s in one, {infer:.2f} s in the other", f"BM3D takes {bm3d:.2f} s on one thread",
             f"which is {ratio:.1f} units", f"saves {ratio - 1:.1f}", f"of {step:.3f} s is {step / infer:.2f} units",
