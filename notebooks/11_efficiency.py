@@ -75,9 +75,9 @@ else:
     plt.show()
 
 # %% [markdown]
-# **What to notice.** The axes are logarithmic. Of the denoisers DnCNN and RED are faster than the paper's network, N3Net
-# and the classical methods slower; WNNM takes more than a hundred times as long. (Times on other pages are of other
-# runs: [notebook 5b](05b_classical_methods.ipynb) has BM3D on one thread, beside other work.)
+# **What to notice.** The axes are logarithmic. Of the denoisers DnCNN and RED are faster than the paper's network,
+# N3Net and the classical methods slower; WNNM takes more than a hundred times as long. (Times on other pages are of
+# other runs: [notebook 5b](05b_classical_methods.ipynb) has BM3D on one thread, beside other work.)
 #
 # ## Parameters and multiply-adds
 #
@@ -283,8 +283,8 @@ display(bench_plots.precision(measured["precision"]))
 # Both multiply 9 · 20 · 20 = 3,600 times. `def` reads, for each of its nine taps, 20 channels at a place between
 # pixels, so at four of them: 720 numbers, which nobody else uses, one for 5 multiplications. An ordinary convolution
 # reads 20 new numbers a pixel, one for 180, since the nine taps of neighbouring pixels share what they read. (The 54
-# offsets and masks of a pixel come from an ordinary convolution and are read once more.) No operation is worse. `sep` is
-# close: its depthwise convolution multiplies a number nine times, and its pointwise one 20 times. The published cell
+# offsets and masks of a pixel come from an ordinary convolution and are read once more.) No operation is worse. `sep`
+# is close: its depthwise convolution multiplies a number nine times, and its pointwise one 20 times. The published cell
 # has no `sep`.
 #
 # </details>
