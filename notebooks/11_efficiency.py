@@ -32,6 +32,7 @@
 
 # %%
 import math
+import textwrap
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -64,14 +65,15 @@ if not recorded:
     display(plots.not_run("Times"))
 else:
     fig, axes = plt.subplots(1, len(recorded), figsize=(7.6, 3.2), layout="constrained", squeeze=False)
-    for ax, (task, record) in zip(axes[0], recorded.items()):
+    for ax, (task, record) in zip(axes[0], sorted(recorded.items())):
         taken = {system: seconds / record["test_pictures"] for system, seconds in times.scaled(record).items()}
         taken = dict(sorted(taken.items(), key=lambda item: item[1]))
         ax.barh(list(taken), list(taken.values()), edgecolor="k", linewidth=0.6,
                 color=["0.45" if system == "IR-NAS" else "0.85" for system in taken])
         ax.set(title=f"{task} ({record['dataset']})", xlabel="seconds per picture", xscale="log")
         ax.invert_yaxis()
-        print(f"{task}, {record['device']}:", ", ".join(f"{name} {each:.2f} s" for name, each in taken.items()))
+        print(textwrap.fill(f"{task}, {record['device']}: " + ", ".join(
+            f"{name} {each:.2f} s" for name, each in taken.items()), 100, subsequent_indent="    "))
     plt.show()
 
 # %% [markdown]
