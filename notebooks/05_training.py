@@ -328,9 +328,9 @@ for name, score in result.metrics.items():
 #
 # <details><summary>Solution</summary>
 #
-# 0.2 dB instead of 3.2 dB. On the same crops, sixteen to a batch, the network as published has 27.14 dB in evaluation
-# mode and 23.90 in training mode; with the input added 27.06 and 26.82 ([notebook 5c](05c_batch_norm.ipynb)).
-# Brightness, which a batch norm removes in training mode, now bypasses the network.
+# 0.2 dB instead of 3.2 dB. On the same crops, sixteen to a batch, the network as published scores 27.14 dB in
+# evaluation mode and 23.90 in training mode; with the input added 27.06 and 26.82 ([notebook
+# 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm removes in training mode, now bypasses the network.
 #
 # </details>
 #

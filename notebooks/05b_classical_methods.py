@@ -282,10 +282,10 @@ display(plots.restored_panel(folder / "panels", task, dataset, sigma, dict.fromk
 #
 # <details><summary>Solution</summary>
 #
-# Too low. On a crop of 64x64 pixels with noise of sigma 50, WNNM has 25.05 dB when it is told 50, 22.71 when it is told
-# 70, and 18.67 when it is told 30: it loses 2.3 dB and 6.4 dB. Told too much, it takes weak structure for noise and
-# smooths it away; told too little, it takes noise for structure and keeps it, and at this sigma there is far more noise
-# than weak structure.
+# Too low. On a crop of 64x64 pixels with noise of sigma 50, WNNM scores 25.05 dB when it is told 50, 22.71 when it is
+# told 70, and 18.67 when it is told 30: it loses 2.3 dB and 6.4 dB. Told too much, it takes weak structure for noise
+# and smooths it away; told too little, it takes noise for structure and keeps it, and at this sigma there is far more
+# noise than weak structure.
 #
 # </details>
 #

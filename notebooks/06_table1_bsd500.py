@@ -140,8 +140,9 @@ display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigm
 
 # %% [markdown]
 # **What to notice.** The two methods that need no training are met in `half`. BM3D was used to find that protocol
-# (`fitted`); WNNM was not (`reproduced`). No row of a network tests its assignment: RED, for example, has 24.15 dB here
-# against 25.75 printed, after 0.06% of the pixels. `undertrained` is a run of less than a tenth of the paper's pixels.
+# (`fitted`); WNNM was not (`reproduced`). No row of a network tests its assignment: RED, for example, scores 24.15 dB
+# here against 25.75 printed, after 0.06% of the pixels. `undertrained` is a run of less than a tenth of the paper's
+# pixels.
 #
 # The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
 # [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in
@@ -194,8 +195,8 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 # <details><summary>Solution</summary>
 #
 # 26.77 - 25.75 = 1.02 dB. IR-NAS's number is assigned to `redrawn`, RED's to `half`. One and the same network, the
-# IR-NAS trained here for 5,000 iterations, has 26.10 dB in `redrawn` and 24.87 in `half`: the protocols alone are 1.23
-# dB apart. So nothing is left of it if the assignments hold; the two have to be measured alike.
+# IR-NAS trained here for 5,000 iterations, scores 26.10 dB in `redrawn` and 24.87 in `half`: the protocols alone are
+# 1.23 dB apart. So nothing is left of it if the assignments hold; the two have to be measured alike.
 #
 # </details>
 #

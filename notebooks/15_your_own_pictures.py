@@ -14,12 +14,12 @@
 # # 15. Your own pictures
 #
 # **What you will learn.** To restore a picture of your own in five steps, which are those of `python -m
-# irnas_lib.restore`: estimate the noise, choose the network that fits, restore, compare, save. And when to leave a
-# picture alone.
+# irnas_lib.restore`: estimate the noise, choose the network that fits, restore, put back what cannot have been noise,
+# save.
 #
 # **Why it matters.** The other pages measure networks on noise that somebody has added and knows. Your picture is a
 # file: nobody tells you how strong its noise is, its values are clipped at black and white and rounded to 8 bits, and
-# there is no clean one.
+# there is no clean one. A denoiser that helps on test pictures can do harm there.
 #
 # **What it needs.** No picture is needed: without one the page takes a photograph that comes with scikit-image.
 
@@ -28,9 +28,12 @@ import time
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-from IPython.display import display
+from IPython.display import Markdown, display
+from numpy.lib.stride_tricks import sliding_window_view
 from skimage import data as photographs
+from skimage.restoration import estimate_sigma
 
 from irnas_lib.baselines.wnnm import wnnm
 from irnas_lib.benchmarks import own_pictures
@@ -41,7 +44,7 @@ from irnas_lib.experiments import runs
 from irnas_lib.figures import before_after, interactive
 from irnas_lib.files import run_folder
 from irnas_lib.metrics import psnr
-from irnas_lib.restore import networks, pictures
+from irnas_lib.restore import networks, noise, pictures
 from irnas_lib.tables import frames
 
 device = runs.best_device()
@@ -60,31 +63,31 @@ sigma = 25
 # %% [markdown]
 # ## Before and after
 #
-# Estimate, choose, restore, compare. The whole picture, before to the left of the divider and after to the right, and a
-# crop of both, enlarged. In JupyterLab sliders move the divider and the crop. (Until the project has a network for
-# noisy colour files, colour BM3D is better at every noise level that we measured; the table is at the end.)
+# All five steps. The whole picture, before to the left of the divider and after to the right, and a crop of both,
+# enlarged. In JupyterLab sliders move the divider and the crop.
 
 # %% alt="A cat, noisy on the left of a divider and restored on the right, and a crop of both enlarged"
 clean = None if picture else Picture("chelsea", photographs.chelsea())
 photo = pictures.read(Path(picture)) if picture else pictures.Photo(noisy_file(clean, sigma).degraded, None, None)
 height, width, channels = photo.array.shape
 shipped = networks.known(runs.SHIPPED)
-estimate = networks.estimated_sigma(photo.array)
+estimate = noise.estimated_sigma(photo.array)
 chosen = networks.fitting(estimate, channels, shipped)
-restored, seconds = photo.array, 0.0
+answered, seconds = photo.array, 0.0
 if chosen:
     network = runs.trained_network(chosen, runs.SHIPPED)
     run, wanted = inference.restorer(network, device), pictures.channels_of(network)
     pictures.restore_picture(run, wanted, photo.array[:64, :64])  # the first call compiles
     began = time.process_time()
-    restored = pictures.restore_picture(run, wanted, photo.array, title="restoring")
+    answered = pictures.restore_picture(run, wanted, photo.array, title="restoring")
     seconds = time.process_time() - began
+restored = noise.limited(photo.array, answered, estimate)
 display(interactive.divider(photo.array, restored))
 
 
-def quality(array):
-    """PSNR in dB against the clean picture."""
-    return psnr(to_tensor(array).unsqueeze(0), to_tensor(clean.clean).unsqueeze(0)).item()
+def quality(array, beside=None):
+    """PSNR in dB against the clean picture, or against another one."""
+    return psnr(*(to_tensor(each).unsqueeze(0) for each in (array, clean.clean if beside is None else beside))).item()
 
 
 print(f"{picture or clean.name}: {width}x{height} pixels, {'grey' if channels == 1 else 'colour'}")
@@ -111,46 +114,65 @@ if clean:
 fig, axes = plt.subplots(1, len(crops), figsize=(2.4 * len(crops), 2.8), layout="constrained")
 for ax, (name, crop) in zip(axes, crops.items()):
     ax.imshow(crop.squeeze(), cmap="gray", vmin=0, vmax=255)
-    score = "" if not clean or name == "clean" else (
-        f", {psnr(to_tensor(crop).unsqueeze(0), to_tensor(crops['clean']).unsqueeze(0)).item():.2f} dB")
-    ax.set_title(name + score, size=10)
+    ax.set_title(name if not clean or name == "clean" else f"{name}, {quality(crop, crops['clean']):.2f} dB", size=10)
     ax.set_axis_off()
 plt.show()
 
 # %% [markdown]
-# WNNM, a classical method, is ahead of the network on this crop.
-#
 # ## How strong is the noise?
 #
-# White noise is as strong in the finest details as everywhere else, and a photograph has little there. So
-# `networks.estimated_sigma` looks at the finest wavelet coefficients of the picture: their median, divided by that of
-# noise of sigma 1, is the estimate (Donoho and Johnstone 1994, as scikit-image has it).
+# Cut a picture into overlapping patches of 8x8 pixels, each a vector of $D = 64$ values (192 in colour). Neighbouring
+# pixels of a photograph resemble each other, so its patches vary in a few directions and hardly at all in the others.
+# White noise varies in all directions alike: it adds $\sigma^2$ to every eigenvalue of the patches' covariance. So the
+# smallest eigenvalue, where the photograph has nothing, shows the noise ([Pyatykh, Hesser and Zheng
+# 2013](https://doi.org/10.1109/TIP.2012.2221728)):
+#
+# $$\hat\sigma = \frac{\sqrt{\lambda_{\min}}}{1 - \sqrt{D / N}}$$
+#
+# (Of $N$ patches the smallest eigenvalue comes out too small, by the square of the denominator.)
 
-# %%
-print(f"estimate: sigma {estimate:.1f}" + ("" if picture else f"; it was {sigma}"))
-if clean:
-    for true in FILE_SIGMAS:
-        found = networks.estimated_sigma(noisy_file(clean, true).degraded)
-        print(f"noise of sigma {true:2} is estimated at {found:5.1f}")
+# %% alt="Eigenvalues of a photograph's patches, sorted: they fall far below those with noise, which end in a plateau"
+fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
+for level, style in ((0, "k-"), (10, "k--"), (25, "k:")) if clean else ((estimate, "k-"),):
+    array = noisy_file(clean, level).degraded if clean else photo.array
+    patches = sliding_window_view(array, (8, 8), (0, 1))[::3, ::3].reshape(-1, 64 * channels).astype(np.float32)
+    eigenvalues = np.linalg.eigvalsh(np.cov(patches, rowvar=False))[::-1]
+    ax.plot(np.sqrt(eigenvalues.clip(1e-3)), style, label=f"noise of sigma {level:.0f}" if level else "clean")
+ax.set(xlabel="direction, by how much the patches vary in it", ylabel="standard deviation", yscale="log")
+ax.legend()
+plt.show()
 
 # %% [markdown]
-# **What to notice.** Where there is no noise, fine detail such as fur passes for some. Strong noise is estimated too
-# low, because a file cannot hold what lies beyond black and white. So the estimate is good enough to choose between a
-# few networks, and not to be quoted.
+# **What to notice.** The clean photograph falls below 1 grey level; with noise the curve ends in a plateau at sigma.
+# The usual estimate, scikit-image's, looks only at the finest detail and takes all of it for noise:
+
+# %%
+if clean:
+    files = {level: noisy_file(clean, level).degraded for level in FILE_SIGMAS}
+    display(frames.show(pd.DataFrame({
+        "sigma": str(level), "from the patches": f"{noise.estimated_sigma(file):.1f}",
+        "from the finest detail (scikit-image)": f"{estimate_sigma(file, channel_axis=-1, average_sigmas=True):.1f}"}
+        for level, file in files.items()), f"noise of `{clean.name}`, estimated"))
+else:
+    print(f"estimate: sigma {estimate:.1f}")
+
+# %% [markdown]
+# The estimate is too low where strong noise is clipped at black and white, and too high in a grey picture of fine
+# texture, whose patches have no second and third channel to betray it.
 #
 # ## Which network fits?
 #
-# A network that was trained blind to sigma, on noisy files, comes first where the project ships one. Otherwise it is a
-# network of the next higher sigma that is shipped (30, 50, 70): among these the one that was measured on most test
-# pictures of [notebook 6](06_table1_bsd500.ipynb), and of several the one with the highest PSNR. Where the estimate is
-# below a third of the smallest sigma, the picture is left as it is.
+# A network that was trained blind to sigma, on noisy files, comes first where the project ships one for the picture's
+# channels. Otherwise it is a network of the next higher sigma that is shipped (30, 50, 70): among these the one that
+# was measured on most test pictures of [notebook 6](06_table1_bsd500.ipynb), and of several the one with the highest
+# PSNR. Where the estimate is below half a grey level, the picture is left as it is.
 
 # %%
 if chosen is None:
     print("none: the picture is left as it is")
 else:
     print(chosen.stem)
-    print(networks.misfit(chosen, estimate) or "its noise level fits")
+    print(networks.misfit(chosen, estimate, limited=True) or "its noise level fits")
     print(f"It takes {'grey' if wanted == 1 else 'RGB'} pictures"
           + (", so the three channels are restored one by one" if wanted < channels else ""))
     print(f"{seconds / (height * width / 1e6):.0f} s of processor time per megapixel")
@@ -160,23 +182,51 @@ else:
 # around it, which is further than IR-NAS, DnCNN and RED look: with these the tiles give what the whole picture gives.
 # N3Net, MemNet and NLRN look further, and a faint seam may stay.
 #
-# ## When to leave a picture alone
+# ## Take away no more than the noise
 #
-# The middle of the same photograph at several noise levels, measured by `python -m irnas_lib.benchmarks.own_pictures`:
-# what the command makes of it, and colour BM3D, which estimates the noise itself and uses the three channels together.
+# A network always takes something away, from a clean picture too. What it takes away, $r$, is noise and perhaps
+# texture. If it holds all of the noise, and the texture has nothing to do with the noise, then the share $w$ of $r$
+# that leaves the least squared error is the share of noise in it:
+#
+# $$w = \min\left(1, \frac{\hat\sigma^2}{\frac{1}{n} \sum_i r_i^2}\right), \qquad \text{restored} = \text{noisy} -
+# w\,r$$
+#
+# The error is then $(1 - w)\,\sigma^2$: never more than the noisy picture has.
 
-# %%
-scores = {(int(row["sigma"]), row["method"]): float(row["psnr"]) for row in own_pictures.read()
-          if row["picture"] == "chelsea"}
-display(frames.show(pd.DataFrame({
-    "sigma": str(level), **{words: f"{scores[level, method]:.2f}" for method, words in (
-        ("input", "noisy (dB)"), ("restore", "this page's steps (dB)"), ("BM3D, estimate", "colour BM3D (dB)"))}}
-    for level in sorted({level for level, _ in scores}) if level), "PSNR of the middle of `chelsea`"))
+# %% alt="PSNR against sigma of the noisy picture, the network alone and the network limited, which is above both"
+if clean and chosen:
+    part = Picture(clean.name, clean.clean[60:252, 130:322])
+    levels, gained = (1, 2, 3, 5, 8, 12), {"noisy": [], "network": [], "network, limited": []}
+    for level in levels:
+        file = noisy_file(part, level).degraded
+        answer = pictures.restore_picture(run, wanted, file)
+        for name, array in zip(gained, (file, answer, noise.limited(file, answer, noise.estimated_sigma(file)))):
+            gained[name].append(quality(array, part.clean))
+    answer = pictures.restore_picture(run, wanted, part.clean)
+    limited = noise.limited(part.clean, answer, noise.estimated_sigma(part.clean))
+    print(f"the clean picture comes back at {quality(answer, part.clean):.1f} dB from the network, "
+          f"at {quality(limited, part.clean):.1f} dB limited")
+    fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
+    for (name, scores), style in zip(gained.items(), ("k:", "k--s", "k-o")):
+        ax.plot(levels, scores, style, markerfacecolor="w", label=name)
+    ax.set(xlabel="sigma of the noise", ylabel="PSNR (dB)")
+    ax.legend()
+    plt.show()
 
 # %% [markdown]
-# **What to notice.** At sigma 5 the picture is left alone. At 10 the network already does harm, although the rule lets
-# it pass. From 15 on it gains, and BM3D is ahead of it everywhere.
+# **What to notice.** Below a sigma of about 5 the network alone does harm. Limited, it stays at or above the noisy
+# picture, and where there is much noise the limit changes nothing. (With `--sigma` or `--checkpoint` the command writes
+# the network's own answer.)
 #
+# ## How good is it?
+#
+# Photographs of scikit-image and test pictures of BSD500 (the middle of each, 192x192 pixels), with noise as a file
+# holds it, through the command and through colour BM3D. `python -m irnas_lib.benchmarks.own_pictures` measured it.
+
+# %%
+display(Markdown(own_pictures.table(own_pictures.read(), 192)))
+
+# %% [markdown]
 # ## Save
 #
 # A PNG keeps every value. Colour profile and transparency are kept with the picture.
@@ -197,12 +247,13 @@ print(folder / "restored.png")
 def restored_file(source, target):
     """Both pictures, and a line about them."""
     photo = pictures.read(source)
-    estimate = networks.estimated_sigma(photo.array)
+    estimate = noise.estimated_sigma(photo.array)
     chosen, restored, name = networks.fitting(estimate, photo.array.shape[2], shipped), photo.array, "left as it is"
     if chosen:
         network, name = runs.trained_network(chosen, runs.SHIPPED), chosen.stem
-        restored = pictures.restore_picture(inference.restorer(network, device), pictures.channels_of(network),
+        answered = pictures.restore_picture(inference.restorer(network, device), pictures.channels_of(network),
                                            photo.array, title=source.name)
+        restored = noise.limited(photo.array, answered, estimate)
     write_picture(target, restored, photo.profile, photo.alpha)
     return photo.array, restored, f"{source.name}: noise of about sigma {estimate:.0f}; {name}"
 
