@@ -22,6 +22,20 @@
 #
 # **What it needs.** Pages [1b](01b_search_from_scratch.ipynb) and [2](02_search_space.ipynb). The page shows a stored
 # search, or runs one of a few seconds on embedded pictures.
+#
+# ## What we found
+#
+# - **A short search leaves alpha nearly undecided.** In the one shown here its entropy stays at 0.999 of the largest
+#   possible, and the cell is read off near-ties.
+# - **There is a signal, but the steps are too small.** At the printed rate a logit can travel 0.43 at most in so short
+#   a search, and it has travelled 0.04.
+# - **Moved faster, alpha chooses `none`**, an operation that no decoded cell keeps. Where `none` is left out, alpha
+#   decides in part.
+# - **Sharpening the softmax forces a decision.** What that decision costs depends on the supernet: one that denoises
+#   before alpha moves loses 0.4 to 1.0 dB by decoding, others 1.1 to 5.4 dB.
+# - **Larger searches with these changes decide, but each seed differently**: two seeds prefer the same operation on 20%
+#   of the edges, where chance would give 22%. How good their cells are is measured on [page
+#   14](14_searching_in_a_table.ipynb).
 
 # %%
 import copy
@@ -251,11 +265,6 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 # 3. **No time**: Adam moves a logit by at most about its learning rate per step, whatever the size of the gradient. So
 #    a logit can *travel* at most the rate times the number of steps; where batches disagree, it travels far less.
 #
-# Short searches of a small supernet, which differ in a few settings, separate them.
-#
-# In short: there is a signal, decay does not hold alpha back, and the printed rate is too small for so few steps. Moved
-# faster, alpha chooses `none`.
-#
 # First, this page's own search:
 
 # %%
@@ -271,23 +280,27 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
       f"{alpha.abs().max():.2f} at most")
 
 # %% [markdown]
-# **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel.
-# The rate times the number of steps is a bound, and not an estimate.
+# **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel. The rate times the number of
+# steps is a bound, and not an estimate.
 #
-# Now the short searches. Their names are made of these parts:
+# ## Short searches that change one thing after another
 #
-# - `printed`: the settings of the paper.
-# - `travel 34`, `travel 10`: the architecture's learning rate is raised until a logit can travel at most so far in the
-#   few steps of the search (34 is the bound of the paper's search).
-# - `no decay`: the decay of alpha is switched off.
-# - `without none`: no edge has the operation `none`, which a cell never keeps.
-# - `longer warm-up`: alpha waits for five epochs instead of two.
-# - `sharpened`: alpha's logits are divided by a temperature that falls after the warm-up, from 1 to 0.2 for `travel 34`
-#   and to 0.1 for `travel 10`. The mixture in which the weights are trained then comes close to a choice.
+# A small supernet (two layers, three nodes) is searched with these settings:
 #
-# The number in brackets is that of the seeds.
+# | | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | besides |
+# |:--|--:|:--|:--|:--|:--|
+# | a | 0.29 | as printed | kept | 2 of 10 | the printed settings |
+# | b | 34 | off | kept | 2 of 10 | |
+# | c | 34 | off | left out | 2 of 10 | |
+# | d | 10 | off | left out | 2 of 10 | |
+# | e | 34 | off | left out | 2 of 10 | sharpened |
+# | f | 10 | off | left out | 5 of 13 | sharpened |
+#
+# The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the paper's own search. In a
+# *sharpened* search alpha's logits are divided by a temperature that falls after the warm-up from 1 to 0.2 (e) or 0.1
+# (f), so that the mixture in which the weights are trained comes close to a choice.
 
-# %% alt="Entropy of alpha over six short searches, a to f, and the size of a logit's gradient and decay"
+# %% alt="Entropy of alpha over six short searches, a to f, and the size of a logit's gradient and of decay"
 known = search_choices.load(runs.folders(profile))
 scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in known))
 searches = [found for found in known if found["scale"] == scale]
@@ -296,91 +309,72 @@ flat = [found for found in searches if found["question"] not in LEARNING]
 display(cell_plots.deciding(flat, scale))
 
 # %% [markdown]
-# The table shows them at their end, under the letters of the figure:
+# The table shows them at their end:
 #
 # - *entropy*: the mean over edges (of `log 5` instead of `log 6` without `none`);
 # - *margin*: on an edge that the cell keeps, the weight of the kept operation less that of its strongest rival; the
 #   median over these edges, negative where `none` outweighs what is kept;
 # - *none*: the weight of `none`, mean over edges; *skips*: how many of the cell's six edges are `skip`;
-# - *PSNR* of the whole supernet on Train V, in dB;
-# - *batches*: how many are needed to estimate a logit's mean gradient with an error of a third of its size; measured on
-#   30 batches at the end of the search, with alpha set back to zero; the range over seeds;
-# - *decoding loses*: by how many dB the decoded cell, with the weights that it inherits and no further training, lies
-#   below the whole supernet (not measured for all);
-# - *same operation*: the share of edges on which two seeds prefer the same operation other than `none`, and in brackets
-#   the share if each seed placed its operations on the edges at random.
+# - *PSNR* of the whole supernet on Train V, in dB; *decoding loses*: by how many dB the decoded cell, with the weights
+#   that it inherits and no further training, lies below that (not measured for all).
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-def span(numbers, digits):
-    """The smallest and the largest of some numbers."""
-    ends = sorted({f"{numbers[0]:.{digits}f}", f"{numbers[-1]:.{digits}f}"}, key=float) if numbers else []
-    return " to ".join(ends)
-
-
 def decisions(searches, first="a", scale=scale):
     """What searches have decided, as a table with a letter for each choice."""
     rows = []
     for row in search_choices.decided(searches, scale):
         found = [each for each in searches if each["name"] == row.choice]
-        batches = sorted(each["alpha_signal"]["untouched"]["batches"] for each in found)
-        lost = sorted(each["inherited"]["mixture"] - each["inherited"]["decoded"]
-                      for each in found if "inherited" in each)
-        agree = "" if row.seeds == 1 else f"{row.same_operation:.0%} ({row.by_chance:.0%})"
-        rows.append({"choice": f"{chr(ord(first) + len(rows))}: {row.choice}", "seeds": row.seeds,
+        lost = sorted({f"{each['inherited']['mixture'] - each['inherited']['decoded']:.1f}"
+                       for each in found if "inherited" in each}, key=float)
+        rows.append({"": chr(ord(first) + len(rows)), "seeds": row.seeds,
                      "entropy": f"{row.entropy:.3f}", "margin": f"{row.margin:.3f}", "none": f"{row.none:.2f}",
-                     "skips": f"{row.skips:.1f}", "PSNR": f"{row.psnr:.1f}", "batches": span(batches, 0),
-                     "decoding loses": span(lost, 1), "same operation": agree})
-    if not rows:
-        return "not run"
-    return (pd.DataFrame(rows).style.hide(axis="index").set_uuid(f"choices-{first}")
-            .set_properties(subset=["choice"], **{"text-align": "left"})
-            .set_table_styles([{"selector": "th.col0", "props": [("text-align", "left")]}]))
+                     "skips": f"{row.skips:.1f}", "PSNR": f"{row.psnr:.1f}",
+                     "decoding loses": " to ".join(lost[::len(lost) - 1] if len(lost) > 1 else lost)})
+    return pd.DataFrame(rows).style.hide(axis="index").set_uuid(f"choices-{first}") if rows else "not run"
 
 
 display(decisions(flat))
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 if printed := [found for found in searches if found["name"] == "printed"]:
     share = 1 - printed[0]["settings"]["warmup_epochs"] / printed[0]["settings"]["epochs"]
     steps = printed[0]["history"][-1]["iteration"] * share
     reached = settings.architecture_lr * steps
-    print(f"printed: {steps:.0f} steps on alpha, so a logit can travel {reached:.2f} at most;\n"
+    print(f"a, printed settings: {steps:.0f} steps on alpha, so a logit can travel {reached:.2f} at most;\n"
           f"  decay adds {settings.architecture_decay * reached:.4f} there")
 for found in printed:
     signal = found["alpha_signal"]["untouched"]
-    print(f"  seed {found['settings']['seed']}: a logit's gradient is {signal['size']:.4f} in the mean, and spreads "
-          f"by {signal['spread']:.4f};\n    `none` leads on "
+    print(f"  seed {found['settings']['seed']}: a logit's gradient is {signal['size']:.4f} in the mean, with a\n"
+          f"    standard deviation of {signal['spread']:.4f} over batches; it is known within a third\n"
+          f"    after {signal['batches']:.0f} batches; `none` leads on "
           f"{torch.tensor(found['alpha']).argmax(dim=1).eq(5).sum()} of {len(found['alpha'])} edges")
 
 # %% [markdown]
 # **What to notice**
 #
-# - **There is a signal.** By the spread over 30 batches, 112 to 286 batches have to be averaged before the standard
-#   error of a logit's gradient is a third of its mean: about as many as the search has steps on alpha.
-# - **Decay does not hold alpha back at the printed settings**: it adds 0.0003 at most, the mean gradient is 0.0015 or
-#   more.
+# - **There is a signal.** Averaged over 112 to 286 batches, about as many as the search has steps on alpha, the
+#   gradient of a logit is three times its standard error.
+# - **Decay does not hold alpha back in a search this short**: it adds 0.0003 at most, where the mean gradient is 0.0015
+#   or more. Near a decision it would count: at alpha = 1.6 it adds 0.0016.
 # - **The printed rate is too small for so few steps.** A logit could travel 0.29 at most, where 0.80 is needed for a
-#   weight of 1/2, and the entropy stays at 1.000. At a rate more than a hundred times as high, and without decay, it
-#   falls to 0.42 (the two changes are not separated).
-# - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight; the cell is read off the rest. In the printed
-#   searches it already leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so
-#   while the weights are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
-# - **Without `none`, alpha decides in part**: the entropy is 0.83, and the kept operation leads by 0.33. `skip` has
-#   4.0 of the cell's six edges on average, against 4.7 in the undecided searches. Two seeds have the same strongest
-#   operation on 56% of the edges, against 37% by chance.
-# - **Sharpening forces a decision where alpha moves fast**: an entropy of 0.02, against 0.58 in the other sharpened
-#   search. Whether the choice is a better one was not tested.
-# - **The supernet may not denoise yet when alpha begins to move**: see the next section.
+#   weight of 1/2. At a rate more than a hundred times as high, and without decay, the entropy falls to 0.42 (b; the two
+#   changes are not separated).
+# - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight in b. With the printed settings it already
+#   leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so while the weights
+#   are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
+# - **Without `none`, alpha decides in part** (c): the entropy is 0.83, and the kept operation leads by 0.33.
+# - **Sharpening forces a decision only if alpha also moves fast**: the entropy falls to 0.02 in e (travel 34), and to
+#   0.58 in f (travel 10).
 #
 # ## Does the supernet denoise when alpha begins to move?
 #
-# Alpha can only choose well once the operations do something useful. The next figure shows what the supernets of such
-# short searches have learned by then. Three more choices, g to i, try to make them learn faster:
+# Alpha can only choose well once the operations do something useful. Three more choices try to make them learn faster:
 #
-# - `input added`: the supernet adds its input to its output, and its last layer starts at zero, so that it begins by
-#   returning its input. All else is as in f.
-# - `learning to denoise`: the input is added too, and weights, alpha and beta learn from squared error alone; the
-#   weights by AdamW (rate 0.001). Six epochs, two of which are warm-up; without sharpening (h) and with it (i).
+# | | a logit can travel | warm-up, of all epochs | sharpened | besides |
+# |:--|--:|:--|:--|:--|
+# | g | 10 | 5 of 13 | to 0.1 | the supernet adds its input, and its last layer starts at zero |
+# | h | 10 | 2 of 6 | no | as g; weights, alpha and beta learn from squared error, the weights by AdamW |
+# | i | 10 | 2 of 6 | to 0.1 | as h |
 #
 # A line is one seed. Grey: alpha waits. Dotted: the PSNR of the noisy pictures. A cross: the decoded cell with the
 # weights that it inherits, where it was measured.
@@ -393,28 +387,32 @@ display(cell_plots.learning(searches, {
     denoising: "h: learning to denoise", f"{denoising}, sharpened": "i: the same,\nsharpened"}))
 display(decisions([found for found in searches if found["question"] in LEARNING], "g"))
 
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+for row in search_choices.decided(searches, scale):
+    if row.seeds > 2:
+        print(f"{row.choice}:\n  two of {row.seeds} seeds prefer the same operation on {row.same_operation:.0%} of the "
+              f"edges; by chance it would be {row.by_chance:.0%}")
+
 # %% [markdown]
 # **What to notice**
 #
-# - **In these small searches, alpha begins to move while the printed supernet is no better than the noisy pictures**:
-#   12.9 to 14.1 dB after the warm-up, where the noisy pictures have 14.7. (The larger search of this page does denoise
-#   by then; its alpha is flat because its steps are small and cancel.)
+# - **With the printed settings, alpha begins to move while the supernet is no better than the noisy pictures**: 12.9
+#   to 14.1 dB after the warm-up, where the noisy pictures have 14.7. (The larger search of this page does denoise by
+#   then; its alpha is flat because its steps are small and cancel.)
 # - **Adding the input is not enough** (g): the PSNR jumps by several decibels from one validation to the next.
 # - **With the input added, AdamW and squared error together, the supernet denoises after 72 steps** (h, i): 19.9 to
 #   22.7 dB.
-# - **The gradient becomes clearer**: 3 to 37 batches are enough in h and i, where the printed searches need 112 to 286.
-#   Part of this is due to leaving out `none`: c to f need 14 to 71.
-# - **Sharpened, such a search decides**, with an entropy of 0.29 and a margin of 0.76. Decoding it loses 0.4 to 1.0 dB,
-#   where the other sharpened searches lose 1.1 to 5.4, and h, which is not sharpened, 2.8 to 4.6. Its supernet ends up
-#   to 1.3 dB below where it stood before alpha moved, so the decision has a price.
-# - **Two seeds agree more often than chance, whether the supernet denoises or not**: 67% (45%) in the printed searches,
-#   59% (33%) in h and 52% (23%) in i. That supernets which denoise agree more is not shown.
-# - **They prefer `skip`**, on 3.0 to 3.7 of six edges. In a network of two layers that is trained for 216 steps, a
-#   shallow cell may well be the best choice.
+# - **It is sharpening that decides; denoising makes decoding cheaper.** From h to i the entropy falls from 0.92 to
+#   0.29. Decoding loses 0.4 to 1.0 dB in i, 1.1 to 5.4 dB in e, f and g, and 2.8 to 4.6 dB in h. Sharpening has a
+#   price, too: the supernet of i ends up to 1.3 dB below where it stood before alpha moved.
+# - **These cells prefer `skip`**, on 3.0 to 3.7 of six edges. In a network of two layers that is trained for 216 steps,
+#   a shallow cell may well be the best choice.
+# - Two seeds agree on somewhat more edges than chance would make them, whether the supernet denoises or not. With three
+#   seeds of nine edges that is a weak observation.
 #
-# **Limits.** The supernet is small (two layers, three nodes), and most choices have one seed: these searches find
-# causes and rank nothing, and no cell was trained. They raise the rate over the same few steps; a long search at the
-# printed rate was not run. Choices h and i differ from the printed settings in seven ways at once.
+# **Limits.** Most choices have one seed: these searches find causes and rank nothing, and no cell was trained. They
+# raise the rate over the same few steps; a long search at the printed rate was not run. Choices h and i differ from the
+# printed settings in seven ways at once.
 #
 # ## The same settings in a larger supernet
 #
@@ -423,6 +421,9 @@ display(decisions([found for found in searches if found["question"] in LEARNING]
 # %%
 larger = [found for found in known if found["scale"] == "laptop" and found["question"] in LEARNING]
 display(decisions(larger, "j", "laptop"))
+for row in search_choices.decided(larger, "laptop"):
+    print(f"{row.seeds} seeds; two prefer the same operation on {row.same_operation:.0%} of the edges; "
+          f"by chance it would be {row.by_chance:.0%}")
 for found in larger:
     print(f"seed {found['settings']['seed']}, {found['seconds'] / 60:.0f} minutes of one core; path {found['path']}:",
           *str(genotypes.Genotype(found["genotype"])).split("; "), sep="\n  ")
@@ -432,12 +433,16 @@ for found in larger:
               f"{min(random):.2f} to {max(random):.2f} dB,\n{above} of them above it")
 
 # %% [markdown]
-# **What to notice.** This search decides: an entropy of 0.51, a margin of 0.62, and a single `skip`. Its cell consists
-# of `def` and `conv` almost alone, and two batches are enough to estimate the gradient of a logit as well as above.
-# With the weights that it inherits the cell is above all 60 random cells; the mixture has trained the weights of its
-# favourites most, so that this comparison favours it. Trained for a million pixels on the published path, it is better
-# than 87% of 30 random cells, at more multiply-adds than any of them ([page 14](14_searching_in_a_table.ipynb)). This
-# is one seed, so whether it decides the same again is open.
+# **What to notice.** Both seeds decide: entropies near 0.51, and margins above 0.5. But they decide differently. The
+# two searches prefer the same operation on 20% of the edges, where chance would give 22%; one has a single `skip`, the
+# other two; one is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not yet a
+# search that finds the same cell again.
+#
+# - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
+#   widest cells first, where the paper's text has the widest cell last.
+# - With the weights that it inherits, the cell of seed 0 is above all 60 random cells. That comparison favours it: the
+#   mixture has trained the weights of its favourites most. [Page 14](14_searching_in_a_table.ipynb) trains the cells
+#   from scratch.
 #
 # ## The cell and the path
 #
@@ -462,8 +467,7 @@ display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # **What to take away.** A search that has ended has not always decided. Look at the entropy of alpha and at the margins
-# before you trust a cell. Here a search decided once its supernet denoised early and its softmax was sharpened. A logit
-# travels at most about its learning rate times the number of steps, and far less where
+# before you trust a cell. A logit travels at most about its learning rate times the number of steps, and far less where
 # batches disagree; moved faster, alpha may settle on `none`; and sharpening forces a decision without making it a good
 # one.
 # Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
@@ -505,7 +509,8 @@ display(drawing.draw_cell(published.genotype))
 #
 # One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate per step at best,
 # 0.002, so it takes 1.609 / 0.002 = 805 steps at least. This search had 576 on alpha: 24 epochs after the warm-up, of
-# 24 steps each. In fact its logits have travelled a tenth of the bound, so that it would take about ten times as many.
+# 24 steps each (it is by chance that the validation kept is also number 576, of all iterations). In fact its logits
+# have travelled a tenth of the bound, so that it would take about ten times as many.
 #
 # </details>
 

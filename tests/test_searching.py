@@ -72,8 +72,17 @@ def test_the_difference_that_is_seen_is_seen_as_often_as_promised():
 
 
 def test_percentile_with_its_interval():
-    share, low, high = table_facts.percentile(3.5, [1, 2, 3, 4])
-    assert share == 0.75 and 0.2 < low < 0.75 < high < 1
+    share, low, high = table_facts.percentile(3.5, [4, 2, 1, 3])
+    assert share == 0.75
+    assert (low, high) == pytest.approx(stats.beta(3.5, 1.5).ppf((0.025, 0.975)), abs=0.01)
+    assert table_facts.percentile(3.5, [4, 2, 1, 3], error=100)[1:] == pytest.approx((0, 1), abs=0.01)
+
+
+def test_the_interval_of_a_percentile_holds_the_true_share_as_often_as_promised():
+    """Cells of a normal distribution, and one cell 0.5 above their mean that is known with an error of 0.4."""
+    rng, true = np.random.default_rng(1), stats.norm.cdf(0.5)
+    found = [table_facts.percentile(0.5 + 0.4 * rng.normal(), rng.normal(size=30), 0.4) for _ in range(300)]
+    assert np.mean([low < true < high for _, low, high in found]) == pytest.approx(0.95, abs=0.04)
 
 
 def test_effects_are_those_that_were_planted():

@@ -120,11 +120,13 @@ def power(difference: float, deviation: float, first: int, second: int, draws: i
                              vectorized=True, n_resamples=draws).power)
 
 
-def percentile(value: float, among: Sequence[float]) -> tuple[float, float, float]:
-    """The share of cells that are worse than `value`, with its 95% interval (Wilson's)."""
-    worse = int(np.sum(np.asarray(among) < value))
-    interval = stats.binomtest(worse, len(among)).proportion_ci(method="wilson")
-    return worse / len(among), interval.low, interval.high
+def percentile(value: float, among: Sequence[float], error: float = 0.0) -> tuple[float, float, float]:
+    """The share of cells that are worse than `value`, with its 95% interval, which allows for other random cells (the
+    beta distribution of Jeffreys' prior) and for an error of `value`, a standard deviation in its units."""
+    rng, sorted_cells = np.random.default_rng(0), np.sort(among)
+    worse = np.searchsorted(sorted_cells, value + error * rng.normal(size=20_000))
+    low, high = np.quantile(rng.beta(worse + 0.5, len(sorted_cells) - worse + 0.5), (0.025, 0.975)).tolist()
+    return float(np.mean(sorted_cells < value)), low, high
 
 
 class Effect(NamedTuple):

@@ -107,7 +107,7 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     records = [record for record in records if record["scale"] == scale]
     if not records:
         return not_run("Searches that differ in a few settings")
-    plot = Plot(7.2, 4)
+    plot = Plot(7.6, 3.4)
     left, right = plot.subplots(1, 2, width_ratios=(3, 2))
     known = {record["name"] for record in records}
     for i, choice in enumerate(choice for choice in CHOICES if choice.name in known):
@@ -117,21 +117,20 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
                                        choice.changes.get("without", ())).mean().item()
                       for history in found) for at in range(len(steps))]
         left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], markersize=4,
-                  markerfacecolor="w", linewidth=1, label=f"{ascii_lowercase[i]}: {choice.name} ({len(found)})")
+                  markerfacecolor="w", linewidth=1)
         left.annotate(ascii_lowercase[i], (steps[-1], means[-1]), (5, 0), textcoords="offset points", va="center")
     left.set(xlabel="iterations", title="entropy of alpha (1: undecided)", ylim=(0, 1.03))
-    plot.legend(fontsize=8, loc="outside lower left", handlelength=3.5)
     decay, signals = SearchSettings().architecture_decay, [
         record["alpha_signal"]["untouched"] for record in records if record["name"] == CHOICES[0].name]
     bars = {f"gradient, {what}": mean(signal[key] for signal in signals)
-            for what, key in (("mean", "size"), ("spread", "spread")) if signals}
+            for what, key in (("mean", "size"), ("st. dev.", "spread")) if signals}
     bars |= {f"decay at alpha = {alpha}": alpha * decay for alpha in (0.1, 1.6)}
-    right.barh(range(len(bars)), bars.values(), color="0.85", edgecolor="k")
+    right.plot(list(bars.values()), range(len(bars)), "ko", markerfacecolor="w")
     for row, value in enumerate(bars.values()):
-        right.text(value, row, f" {value:.1e}", va="center")
-    right.set(yticks=range(len(bars)), yticklabels=bars, xscale="log", title="what pulls at a logit, per batch",
-              xlim=(min(bars.values()) / 2, 8 * max(bars.values())))
-    right.invert_yaxis()
+        right.annotate(f"{value:.4f}", (value, row), (8, 0), textcoords="offset points", va="center")
+    right.set(yticks=range(len(bars)), yticklabels=bars, xscale="log", title="what pulls at a logit",
+              xlabel="size per batch (logarithmic)", xlim=(min(bars.values()) / 2, 8 * max(bars.values())), ylim=(len(bars) - 0.5, -0.5))
+    right.grid(axis="y", color="0.92")
     return plot
 
 

@@ -86,7 +86,7 @@ def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
     axes.step(*zip(*front), "ko-", where="post", linewidth=1, markersize=5, label="not equalled by a cheaper one")
     for name, point in marked.items():
         axes.plot(*point, f"k{MARKED[name]}", markersize=9, markerfacecolor="w", label=name)
-    axes.set(xlabel="1,000 multiply-accumulates a pixel", ylabel="PSNR on test pictures (dB)")
+    axes.set(xlabel="1,000 multiply-adds per pixel", ylabel="PSNR on test pictures (dB)")
     plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return plot
 
