@@ -27,7 +27,8 @@
 #   It is nearly twice as large as NLRN, where the paper has it at 64%: NLRN shares the weights of one block over all
 #   its steps.
 # - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. Its deformable
-#   convolutions are not the reason: with ordinary ones in their place, arithmetic and time fall alike.
+#   convolutions are only a part of the reason: with ordinary ones in their place it has fewer multiply-adds than DnCNN
+#   and still takes longer.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path
 #   (Eq. 6), not a third. Both are our own implementation; Auto-DeepLab itself was not run.
 
@@ -126,8 +127,8 @@ display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_
 
 # %% [markdown]
 # **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. The deformable
-# convolutions do not explain it: without them both numbers fall by about a quarter, so that a multiplication takes as
-# long as before.
+# convolutions explain only a small part of that: without them the network has 0.81 of DnCNN's multiply-adds and still
+# takes 1.4 times as long.
 #
 # What else? The two networks use what they read from memory differently. DnCNN's convolutions have 64 channels, most of
 # those of a cell 20. For one output pixel, these kernels read and multiply so many numbers, and take so long:
