@@ -27,8 +27,9 @@
 #
 # - The errors of neighbouring pixels are correlated (0.49 over all test pairs, [notebook 1](01_datasets.ipynb)), so
 #   that averaging two of them leaves 75% of the power of the error, not 50%.
-# - Colour BM3D fails mainly because of this noise itself: on white noise of the same standard deviation it gains 9.05
-#   dB, on the camera's 0.54 dB, told the true sigma in both cases (eight pairs).
+# - Colour BM3D fails mainly because of the error itself, which forms blotches and is partly lost detail: told the true
+#   sigma, it gains 0.54 dB on the camera's pictures, and 9.05 dB on white noise of the same standard deviation (eight
+#   pairs).
 # - The sigma that is estimated from a picture is far too small, which is the lesser cause. Told this estimate, BM3D
 #   gains 0.05 dB on the 212 test pairs.
 # - After 0.01% of the paper's training three networks already remove some of the noise. No ranking of the networks

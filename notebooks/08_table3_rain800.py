@@ -76,6 +76,7 @@ gains = frames.over_input(results, "deraining", smoke)
 if not gains.empty:
     masks = "Eq. 7, masks, streaks"
     losses = {"IR-NAS*": "squared error", "RESCAN": "Eq. 7, each stage", "JORDER": masks, "JORDER-R": masks}
+    del gains["million pixels seen"]  # printed below, the same for all
     gains["loss"] = ["" if name == "Rainy" else losses.get(name, "Eq. 7") for name in gains.index]
 warning = f"{writers.SMOKE_WARNING} " if smoke else ""
 display(frames.show(gains, f"{warning}Rain800, 100 test pairs, best first"))
@@ -165,8 +166,8 @@ else:
     print("not run")
 
 # %% [markdown]
-# **What to notice.** The shift gains 2.9 dB, but it does not mend everything: the sign, which was grey, is purple now. The
-# cast is not the same in all parts of the picture.
+# **What to notice.** The shift gains 2.9 dB, but it does not mend everything: the sign, which was grey, is purple now.
+# The cast is not the same in all parts of the picture.
 #
 # ## Real rain
 #
