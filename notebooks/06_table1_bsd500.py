@@ -60,7 +60,7 @@ data = ""
 # short search of our own. DnCNN is a plain chain of convolutions. BM3D and WNNM are not trained: they collect similar
 # patches and filter each group ([notebook 5b](05b_classical_methods.ipynb)).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
 warning = f"{writers.SMOKE_WARNING} " if smoke else ""
 trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising", smoke)
@@ -82,8 +82,7 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #   no network is clearly ahead yet, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead
 #   comes from the border. This loss averages SSIM only where its 11x11 window fits, so that the outermost pixels of a
-#   crop hardly count, and DnCNN restores them badly ([notebook
-#   10](10_tables_5_6_ablation.ipynb)).
+#   crop hardly count, and DnCNN restores them badly ([notebook 10](10_tables_5_6_ablation.ipynb)).
 # - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #
 # ## At one budget, who is ahead?

@@ -70,7 +70,7 @@ data = ""
 # DSC and LP, which are not trained and are slow, were measured on every fourth pair; they are in the whole table only.
 # The 100 pairs show 76 photographs ([notebook 1](01_datasets.ipynb)).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
 gains = frames.over_input(results, "deraining", smoke)
 if not gains.empty:
