@@ -23,11 +23,17 @@
 # `redrawn` overlapping tiles with fresh noise in each, `half` a picture at half size ([notebook 5](05_training.ipynb);
 # more in [notebook 12](12_protocols.ipynb)). The page is made from stored results: no data are needed.
 #
-# **What we found.**
+# ## What we found
 #
-# - No network trained here is yet ahead of BM3D, which learns nothing: 25.50 against 25.79 dB on all 200 test pictures.
-# - At a smaller budget that all networks share, `IR-NAS + residual` is level with RED, MemNet, N3Net and DnCNN.
-# - BM3D and WNNM are the only rows whose printed numbers we meet. No network was trained long enough for that.
+# ± gives the half-width of the 95% confidence interval.
+#
+# - In PSNR no network trained here is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
+#   seeds), BM3D 25.79. In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
+# - At a smaller budget that all networks share, `IR-NAS + residual` cannot be told apart from RED, MemNet, N3Net and
+#   DnCNN in PSNR: one seed of each leaves ± 0.8 dB.
+# - The loss that all networks share handicaps one rival: it hardly trains the border of a picture, and DnCNN is 0.26 to
+#   0.36 dB better without it ([RESULTS.md](../RESULTS.md)).
+# - BM3D and WNNM are the only rows where our numbers agree with the printed ones. No network was trained long enough.
 
 # %%
 from IPython.display import display
@@ -54,30 +60,30 @@ data = ""
 # short search of our own. DnCNN is a plain chain of convolutions. BM3D and WNNM are not trained: they collect similar
 # patches and filter each group ([notebook 5b](05b_classical_methods.ipynb)).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
 warning = f"{writers.SMOKE_WARNING} " if smoke else ""
 trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising", smoke)
 of_one = verdicts.over_seeds(trained, 1)
 longest = best(results, "denoising", "IR-NAS", 50, "strict", smoke)
+of_ssim = verdicts.over_seeds(trained, 1, "ssim")
 notes = [f"IR-NAS: {budget(longest)}."] if longest else []
 if of_one > 0:
-    notes.append(f"Another seed moves one training run by ± {of_one:.2f} dB and a difference of two by "
-                 f"± {verdicts.over_seeds(trained):.2f} dB (half-width of the 95% confidence interval, from short runs "
-                 "of one cell).")
+    notes.append(f"Another seed moves one training run by ± {of_one:.2f} dB (SSIM: ± {of_ssim:.3f}) and a difference "
+                 f"of two by ± {verdicts.over_seeds(trained):.2f} dB, measured on short runs of one cell.")
 notes.append("WNNM takes so long that all 200 pictures were restored in half alone; in strict see the next table.")
 display(frames.show(frames.on_all_pictures(results, smoke=smoke),
-                    f"{warning}BSD500, sigma 50, whole test set, PSNR in dB", *notes))
+                    f"{warning}BSD500, sigma 50, whole test set", *notes))
 
 # %% [markdown]
-# **What to notice** in the training runs that come with the project.
+# **What to notice.**
 #
-# - The best network is 0.29 dB below BM3D. It has one seed, and another one could make up for that. So the finding is
-#   only that no network is ahead yet, at 0.83% of the paper's training.
+# - The best network is 0.29 dB below BM3D in PSNR, which another seed could make up for, and 0.006 above it in SSIM. So
+#   no network is clearly ahead yet, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead
-#   comes from the border of the picture, a few pixels wide, which this loss leaves untrained in DnCNN
-#   ([RESULTS.md](../RESULTS.md)).
-# - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it: no two columns can be compared.
+#   comes from the border. This loss averages SSIM only where its 11x11 window fits, so that the outermost pixels of a
+#   crop hardly count, and DnCNN restores them badly ([notebook 10](10_tables_5_6_ablation.ipynb)).
+# - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #
 # ## At one budget, who is ahead?
 #
@@ -98,7 +104,7 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 
 # %% alt="PSNR of each system over IR-NAS + residual with its interval over pictures and seeds, the best on top"
 compared = comparison.side_by_side(results, smoke=smoke, reference="IR-NAS + residual", over_seeds=of_one,
-                                   ssim_over_seeds=verdicts.over_seeds(trained, 1, "ssim"))
+                                   ssim_over_seeds=of_ssim)
 display(comparison_plots.ranking(compared))
 title = compared.title if compared.rows else "Systems at one budget"
 display(frames.show(frames.at_one_budget(compared), warning + title))
@@ -106,16 +112,15 @@ if compared.missing:
     print(*(f"{system}: {why}" for system, why in compared.missing.items()), sep="; ")
 
 # %% [markdown]
-# **What to notice** in the training runs that come with the project, 18 million pixels each, 0.06% of the paper's.
+# **What to notice.** These are short runs, of 18 million pixels each, 0.06% of the paper's.
 #
 # - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that does not show where the networks end.
-# - N3Net, MemNet, RED and DnCNN are level with it in PSNR: the differences are within what another seed could cause. In
-#   SSIM only N3Net's lead among them is larger than that.
-# - DnCNN's lower score comes from the border of the picture. Without the outer five pixels it is ahead, with 26.09
-#   against 25.90 dB on eight pictures ([RESULTS.md](../RESULTS.md)).
-# - The network as published is 1.49 dB behind, by more than a seed explains: with batches of four crops of 32x32 it
-#   does not learn the brightness. With batches of twelve of 64x64, in the table above, it is level (25.45 against 25.50
-#   dB).
+# - N3Net, MemNet, RED and DnCNN cannot be told apart from it in PSNR: another seed could cause the differences. In SSIM
+#   only N3Net's lead among them is larger than that.
+# - DnCNN's lower score comes from the border. Without the outer five pixels it is ahead, with 26.09 against 25.90 dB on
+#   eight pictures ([RESULTS.md](../RESULTS.md)).
+# - The network as published is 1.49 dB behind, more than a seed explains: with batches of four crops of 32x32 it does
+#   not learn the brightness. With batches of twelve of 64x64, in the table above, the gap is gone (25.45 and 25.50 dB).
 # - We count a run as failed if it gains less than two thirds of what BM3D gains. NLRN's run failed by this rule. Its
 #   loss jumps from beginning to end. Its authors limit the norm of its gradient, which the recipe that all share does
 #   not; whether that is the cause was not tested.
@@ -126,12 +131,15 @@ if compared.missing:
 # The paper does not say how the numbers of its Table 1 were measured. [Notebook 12](12_protocols.ipynb) collects what
 # can be inferred:
 #
-# - The rows BM3D to NLRN are assigned to `half`. Only BM3D and WNNM were met.
-# - N3Net's row is assigned to `strict` and IR-NAS's to `redrawn`, which flatters. Both rest on one old measurement of a
-#   public DnCNN, the second also on the authors' test program.
+# - We take the rows BM3D to NLRN to be of pictures of half size, because they are copied from a paper that used such
+#   pictures. Only for BM3D and WNNM does our measurement agree.
+# - We take N3Net's row to be `strict` and IR-NAS's to be `redrawn`, which flatters. Both rest on one old measurement of
+#   a public DnCNN, the second also on the authors' test program. These are guesses.
 #
 # Here each printed number is beside ours under its own protocol, from the system's longest run. So **no two rows of
-# different protocols are a ranking**, neither printed nor here.
+# different protocols are a ranking**, neither printed nor here. The verdict `fitted` marks a number from which we
+# inferred the protocol, `reproduced` one that agrees without that, and `undertrained` a run of less than a tenth of the
+# paper's pixels.
 
 # %%
 taken = {} if smoke else times.load()
@@ -139,16 +147,15 @@ traced = trace.trace(results, taken)
 display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
 
 # %% [markdown]
-# **What to notice.** The two methods that need no training are met in `half`. BM3D was used to find that protocol
-# (`fitted`); WNNM was not (`reproduced`). No row of a network tests its assignment: RED, for example, scores 24.15 dB
-# here against 25.75 printed, after 0.06% of the pixels. `undertrained` is a run of less than a tenth of the paper's
-# pixels.
+# **What to notice.** The printed numbers of the two methods that need no training agree with ours in `half`; only
+# WNNM's agreement is evidence. No row of a network tests its assignment: RED, for example, scores 24.15 dB here against
+# 25.75 printed, after 0.06% of the pixels.
 #
 # The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
 # [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in
 # [table1.tex](../figures/table1.tex).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 for path in writers.write(1, results, files.run_folder(profile) / "figures", smoke, taken):
     print("written:", path.name)
 
@@ -158,7 +165,7 @@ for path in writers.write(1, results, files.run_folder(profile) / "figures", smo
 # Here are crops of two test pictures, by BM3D and by the longest runs of two networks. Look at the thin lines of the
 # pyramid: BM3D keeps them straight, the networks break them up. ([All systems](../figures/figure3.png))
 
-# %% alt="Crops of two test pictures at sigma 50: noisy, by BM3D, by DnCNN, by IR-NAS + residual, clean"
+# %% alt="Crops: noisy, BM3D, DnCNN, IR-NAS + residual, clean" jupyter={"source_hidden": true} tags=["hide-input"]
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
@@ -168,11 +175,16 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 # %% [markdown]
 # ## What does a decibel cost?
 #
-# The paper argues with parameters and with time. Here is what the systems of the smaller budget reach for theirs. Times
-# are of two CPU cores.
+# The paper argues with parameters and with time. Here is what the systems of the smaller budget reach for theirs, on
+# two CPU cores. Adding its input costs a network no time, so `IR-NAS + residual` is drawn at the time of IR-NAS. NLRN's
+# failed run is left out.
 
 # %% alt="Two scatter plots: PSNR of each system against its parameters and against its time"
-display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
+seconds = times.scaled(taken.get("denoising"))
+if "IR-NAS" in seconds:
+    seconds["IR-NAS + residual"] = seconds["IR-NAS"]
+drawn = [row for row in compared.rows if row.result.system not in ("IR-NAS", "IR-NAS*") and not row.failed]
+display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), seconds))
 
 # %% [markdown]
 # **What to notice.** Parameters do not explain the order: RED (128) has four times those of RED and is not above it. In
@@ -180,11 +192,11 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 # 11](11_efficiency.ipynb)). WNNM is the best of all and the slowest.
 #
 # **What to take away.** A ranking needs one budget, one protocol and an error. At these budgets the paper's network is
-# one good network among several, and none is ahead of BM3D. Whether it leads at a large budget, only longer runs can
-# show. Further reading: [DnCNN](https://arxiv.org/abs/1608.03981), [RED](https://arxiv.org/abs/1603.09056),
-# [MemNet](https://arxiv.org/abs/1708.02209), [NLRN](https://arxiv.org/abs/1806.02919),
-# [N3Net](https://arxiv.org/abs/1810.12575), [BM3D](https://doi.org/10.1109/TIP.2007.901238) and
-# [WNNM](https://doi.org/10.1109/CVPR.2014.366).
+# one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large
+# budget, only longer runs can show. Further reading: [DnCNN](https://arxiv.org/abs/1608.03981),
+# [RED](https://arxiv.org/abs/1603.09056), [MemNet](https://arxiv.org/abs/1708.02209),
+# [NLRN](https://arxiv.org/abs/1806.02919), [N3Net](https://arxiv.org/abs/1810.12575),
+# [BM3D](https://doi.org/10.1109/TIP.2007.901238) and [WNNM](https://doi.org/10.1109/CVPR.2014.366).
 
 # %% [markdown]
 # ## Exercises
@@ -194,7 +206,7 @@ display(comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("den
 #
 # <details><summary>Solution</summary>
 #
-# 26.77 - 25.75 = 1.02 dB. IR-NAS's number is assigned to `redrawn`, RED's to `half`. One and the same network, the
+# 26.77 - 25.75 = 1.02 dB. We take IR-NAS's number to be of `redrawn`, RED's of `half`. One and the same network, the
 # IR-NAS trained here for 5,000 iterations, scores 26.10 dB in `redrawn` and 24.87 in `half`: the protocols alone are
 # 1.23 dB apart. So nothing is left of it if the assignments hold; the two have to be measured alike.
 #

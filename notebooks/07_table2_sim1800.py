@@ -23,18 +23,21 @@
 # PSNR, in decibels (dB), and SSIM ([notebook 5](05_training.ipynb)). The page is made from stored results: no data are
 # needed.
 #
-# **What we found.**
+# ## What we found
 #
-# - The noise of neighbouring pixels is alike: the mean of two of them keeps 71% and 75% of its power on two crops,
-#   instead of 50%.
-# - Colour BM3D, told the sigma that is estimated from each picture, gains 0.05 dB on the 212 test pairs. The estimate
-#   is far too small, but that is the lesser cause: told the true sigma, it gains 0.54 dB on eight pairs, and 9.05 dB on
-#   white noise of the same strength.
+# - The errors of neighbouring pixels are correlated (0.49 over all test pairs, [notebook 1](01_datasets.ipynb)), so
+#   that averaging two of them leaves 75% of the power of the error, not 50%.
+# - Colour BM3D fails mainly because of the error itself, which forms blotches and is partly lost detail: told the true
+#   sigma, it gains 0.54 dB on the camera's pictures, and 9.05 dB on white noise of the same standard deviation (eight
+#   pairs).
+# - The sigma that is estimated from a picture is far too small, which is the lesser cause. Told this estimate, BM3D
+#   gains 0.05 dB on the 212 test pairs.
 # - After 0.01% of the paper's training three networks already remove some of the noise. No ranking of the networks
 #   follows.
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from IPython.display import display
 
@@ -58,38 +61,48 @@ data = ""
 # another set of the same making, from BSD500: 1,600 training pairs, and 212 test pairs of 256x256 pixels in colour,
 # from 178 photographs.
 #
-# A method for white noise averages pixels that should look alike, and relies on their errors cancelling. Here
-# neighbouring pixels have similar errors. This is the correlation of the error with itself, some pixels to the right,
-# in two noisy crops, which are shown further down. White noise would have none from one pixel on. ([Notebook
-# 1](01_datasets.ipynb) measures it on all test pairs.)
+# A method for white noise averages pixels that should look alike, and relies on their errors cancelling. Here is the
+# error of a noisy crop, which is shown further down, beside white noise of the same standard deviation.
 
-# %% alt="Correlation of the noise of two crops with itself, shifted: it falls slowly from one to near zero"
+# %% alt="A camera's error: blotches; white noise: fine grain" jupyter={"source_hidden": true} tags=["hide-input"]
 shown = runs.output_folder(profile) / "panels"
 if not shown.is_dir():
     shown = runs.SHIPPED / "panels"
 dataset = profiles.datasets(profile)["sim1800"]
-fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
-ax.axhline(0, color="0.6", linewidth=0.8, label="white noise")
-for (picture, crops), style in zip(panels.load(shown, "sim1800", dataset, None).items(), ("ko-", "ks--")):
+kept = panels.load(shown, "sim1800", dataset, None)
+for picture, crops in kept.items():
     error = crops[panels.DEGRADED].astype(float) - crops[panels.CLEAN]
-    error = (error - error.mean(axis=(0, 1))) / error.std(axis=(0, 1))
-    rho = [(error[:, lag:] * error[:, :error.shape[1] - lag]).mean() for lag in range(9)]
-    ax.plot(rho, style, markersize=5, label=picture)
-    print(f"{picture}: {rho[1]:.2f} between neighbours, so that two of them keep {(1 + rho[1]) / 2:.0%} of the power")
-ax.set(xlabel="pixels to the right", ylabel="correlation of the error")
-ax.legend(title="crop")
-plt.show()
+    error -= error.mean(axis=(0, 1))
+    rho = ((error[:, 1:] * error[:, :-1]).mean(axis=(0, 1)) / error.var(axis=(0, 1))).mean()
+    print(f"{picture}: correlation {rho:.2f} between neighbours, so that two of them keep {(1 + rho) / 2:.0%} of the "
+          "power")
+if kept:
+    fields = {"clean": crops[panels.CLEAN], "error after the camera (green)": error[..., 1],
+              "white noise": np.random.default_rng(0).normal(0, error[..., 1].std(), error.shape[:2])}
+    fig, axes = plt.subplots(1, 3, figsize=(plots.COLUMN, 3.2), layout="constrained")
+    for ax, (name, field) in zip(axes, fields.items()):
+        limits = {} if field.ndim == 3 else {"cmap": "gray", "vmin": -60, "vmax": 60}
+        ax.imshow(field, interpolation="nearest", **limits)
+        ax.set_title(name, fontsize=10)
+        ax.set_axis_off()
+    plt.show()
+else:
+    print("not run")
+
+# %% [markdown]
+# **What to notice.** White noise is a fine grain. The camera's error has blotches and stripes of several pixels, and
+# part of it follows the edges of the picture: it is detail that the camera has smoothed away, which no denoiser can
+# give back.
 
 # %% [markdown]
 # ## Two reasons why BM3D fails
 #
-# BM3D has to be told sigma. In the table of this page it is told scikit-image's estimate, which takes noise to be white
-# and, on this noise, finds too little. Is that the reason, or is it the correlation? To separate them, every thirtieth
-# test pair was restored twice, once told the estimate and once the true standard deviation of its noise. The same was
-# done with white noise of that deviation on the same pictures. (`python -m irnas_lib.benchmarks.camera_noise` measured
-# it.)
+# BM3D has to be told sigma. In the table of this page it is told scikit-image's estimate, which takes noise to be
+# white. Does BM3D fail because that estimate is too small, or because of the noise itself? Every thirtieth test pair
+# was restored twice, told the estimate and told the true standard deviation of its error, and so were the same pictures
+# with white noise of that deviation (`python -m irnas_lib.benchmarks.camera_noise`).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 found = {} if profile == "smoke" else camera_noise.load()
 display(frames.show(pd.DataFrame([{
     "noise": noise, "true sigma": f"{row['deviation']:.1f}", "estimate": f"{row['estimate']:.1f}",
@@ -103,8 +116,10 @@ display(frames.show(pd.DataFrame([{
 # - On a camera's noise the estimate is 2.2 instead of 16.0: it is taken from differences of neighbours, which
 #   correlated noise keeps small. On white noise it is right within 7%.
 # - Told the true sigma, BM3D gains 0.54 instead of 0.03 dB. So the wrong sigma costs half a decibel.
-# - On white noise of the same strength it gains 9.05 dB. So most of the failure is due to the noise itself, which is
-#   correlated and depends on the picture: its blotches look like detail.
+# - On white noise of the same deviation it gains 9.05 dB. So most of the failure is due to the error itself: its
+#   blotches look like detail, and lost detail is not noise. These two are not separated here.
+# - The camera's input has 0.58 dB less than the white one, because the mean of its error in each channel counts in PSNR
+#   and not in the deviation.
 #
 # ## Gain over the noisy input
 #
@@ -120,34 +135,34 @@ display(frames.show(gains, f"{warning}SIM1800 (rebuilt from BSD500), 212 test pa
 # %% [markdown]
 # **What to notice** after 4 million pixels, one seed each.
 #
-# - Three networks remove some of the noise. The order of the first two, 0.04 dB apart, should not be read as a ranking:
-#   on the other tasks another seed moves a network by more.
+# - Three networks remove some of the noise. The order of the first two, less than 0.05 dB apart, is no ranking: on the
+#   other tasks another seed moves a network by more.
 # - IR-NAS as published is below its input. It does not add its input to its output and has not yet learned the mean of
-#   each colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why): its crops are nearly grey, as [all
-#   systems](../figures/figure4.png) shows. With the input added
-#   it is among the first.
+#   each colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why): its crops below are nearly grey. With the input
+#   added it is among the first.
 # - NLRN is below its input too. Its output shows the seams of its tiles of 43x43, which hardly overlap here. In its
 #   authors' program 38 tiles cover each pixel, at 38 times the cost.
-#
-# In the paper IR-NAS has the highest SSIM of the three and the lowest PSNR. Its loss alone has the log-SSIM term;
-# whether that is the cause was not tested, since here every system has the term.
 #
 # The whole table with its notes: [table2.md](../figures/table2.md), [table2.csv](../figures/table2.csv),
 # [table2.tex](../figures/table2.tex).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 for path in writers.write(2, results, files.run_folder(profile) / "figures", smoke, {} if smoke else times.load()):
     print("written:", path.name)
 
 # %% [markdown]
 # ## Figure 4: what it looks like
 #
-# Here are crops of two test pairs, by BM3D and by the two best networks after 4 million pixels, and the absolute error
-# of each. BM3D leaves the error almost as it was; the networks remove a part of it from the butterfly's wing and next
-# to none on the aeroplane. ([All systems](../figures/figure4.png))
+# Crops of two test pairs, by BM3D, by the two best networks and by IR-NAS as published. ([All
+# systems](../figures/figure4.png))
 
-# %% alt="Crops of two SIM1800 test pairs: noisy, by BM3D, N3Net and IR-NAS + residual, clean; errors below"
-display(plots.restored_panel(shown, "sim1800", dataset, only=("BM3D", "N3Net", "IR-NAS + residual"), errors=True))
+# %% alt="Crops of a helicopter and a butterfly: noisy, by BM3D and three networks, clean; IR-NAS is nearly grey"
+systems_shown = ("BM3D", "N3Net", "IR-NAS", "IR-NAS + residual")
+display(plots.restored_panel(shown, "sim1800", dataset, only=systems_shown))
+
+# %% [markdown]
+# **What to notice.** BM3D leaves the blotches almost as they were. N3Net and IR-NAS + residual smooth them on the
+# butterfly's wing and change the helicopter little. IR-NAS as published has lost most of the colour.
 
 # %% [markdown]
 # **What to take away.** Noise that has been through a camera is no longer white, and a denoiser has to be trained on

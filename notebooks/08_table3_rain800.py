@@ -22,11 +22,11 @@
 # **What it needs.** [Notebook 1](01_datasets.ipynb) for the pictures, [notebook 5](05_training.ipynb) for PSNR, in
 # decibels (dB). The page is made from stored results: no data are needed.
 #
-# **What we found.**
+# ## What we found
 #
 # - The printed lead over RESCAN, an earlier network for rain, does not appear at 0.1% of the paper's training. IR-NAS
-#   as published is 1.19 dB below it; with its input added it is 0.23 dB above, less than the 0.40 dB that another seed
-#   can change.
+#   as published is 1.19 dB below it; with its input added it is 0.23 dB above, less than the ± 0.40 dB by which other
+#   seeds move a difference.
 # - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here. They alone also learn from rain masks.
 # - On two CPU cores RESCAN takes 10% less time than IR-NAS.
 # - IR-NAS as published has not learned the colours yet: on a crop below, wrong means of its channels cost it 2.9 dB.
@@ -55,10 +55,9 @@ data = ""
 # ## IR-NAS against RESCAN
 #
 # The gain over the rainy input shows how much of the rain is gone: on red, green and blue together (`strict`) and on
-# luma alone (`strict_y`). The paper does not state which of the two it prints. All networks here saw the same number of
-# pixels, with one recipe and one loss, with these exceptions: IR-NAS\* is trained for squared error alone, RESCAN also
-# for the outputs of its earlier stages, and JORDER and JORDER-R also for a mask of the rain and its streaks, which here
-# are derived from the clean pictures. So their rows are not of one recipe.
+# luma alone (`strict_y`). The paper does not state which of the two it prints. All networks saw the same number of
+# pixels with the same optimiser. The column "loss" names those that do not learn from Eq. 7 alone; the masks and
+# streaks of JORDER are derived from the clean pictures here.
 #
 # - **RESCAN**: dilated convolutions with channel attention, which remove the rain in several recurrent stages.
 # - **SCAN**: one such stage.
@@ -71,9 +70,14 @@ data = ""
 # DSC and LP, which are not trained and are slow, were measured on every fourth pair; they are in the whole table only.
 # The 100 pairs show 76 photographs ([notebook 1](01_datasets.ipynb)).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
 gains = frames.over_input(results, "deraining", smoke)
+if not gains.empty:
+    masks = "Eq. 7, masks, streaks"
+    losses = {"IR-NAS*": "squared error", "RESCAN": "Eq. 7, each stage", "JORDER": masks, "JORDER-R": masks}
+    del gains["million pixels seen"]  # printed below, the same for all
+    gains["loss"] = ["" if name == "Rainy" else losses.get(name, "Eq. 7") for name in gains.index]
 warning = f"{writers.SMOKE_WARNING} " if smoke else ""
 display(frames.show(gains, f"{warning}Rain800, 100 test pairs, best first"))
 printed_psnr = {item.system: item.number for item in printed.load() if item.where == "3" and item.metric == "PSNR"}
@@ -92,18 +96,19 @@ for name in ("IR-NAS", "IR-NAS + residual"):
 # one cell at a smaller budget ([notebook 13](13_does_the_search_matter.ipynb)). RESCAN's scores of single pictures were
 # not kept, so that the error over pictures is not known.
 #
-# **What to notice** in the training runs that come with the project.
+# **What to notice.**
 #
 # - IR-NAS as published is behind RESCAN. On luma it gains more than on RGB, because it has not learned the mean of each
 #   colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why).
-# - With the input added it is above RESCAN, by a tenth of what is printed, which another seed could undo.
+# - With the input added it is above RESCAN by 0.23 dB, a tenth of the printed 2.22 dB and less than another seed can
+#   change.
 # - The lead of JORDER may come from its masks, which no other network is given. This was not tested.
 # - All networks are far from converged: these scores describe only the start of training.
 #
 # The whole table with its notes: [table3.md](../figures/table3.md), [table3.csv](../figures/table3.csv),
 # [table3.tex](../figures/table3.tex).
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 timed = {} if smoke else times.load()
 for path in writers.write(3, results, files.run_folder(profile) / "figures", smoke, timed):
     print("written:", path.name)
@@ -115,7 +120,7 @@ for path in writers.write(3, results, files.run_folder(profile) / "figures", smo
 # pictures in turn, on one machine with nothing else to do; LP and DSC, which are the slowest, restored fewer. (The
 # authors' list has 98 of the 100 test pairs, so times are scaled to 98; PSNR is of all 100.)
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 if "deraining" in timed:
     seconds = times.scaled(timed["deraining"])
     print(f"{timed['deraining']['device']}, scaled to {timed['deraining']['test_pictures']} pairs")
@@ -126,7 +131,7 @@ else:
     print("not run")
 
 # %% [markdown]
-# ## What it looks like
+# ## Why is the telephone box orange?
 #
 # Here is a crop of one test picture, by four of the systems after 33 million pixels. ([All
 # systems](../figures/figure5.png))
@@ -140,10 +145,10 @@ dataset = profiles.datasets(profile)["deraining"]
 display(plots.restored_panel(shown, "deraining", dataset, None, only, pictures=1))
 
 # %% [markdown]
-# IR-NAS turns the red telephone box orange: there is too much green. How much of its error is that? Here each
-# channel of its crop has the mean of the clean one:
+# IR-NAS as published turns the red box orange: it has not learned the mean of each colour channel, and there is too
+# much green. How much of its error is that? Here each channel of its crop is shifted to the mean of the clean one:
 
-# %% alt="The first crop by IR-NAS with its colour cast, the same with the means of its channels corrected, and clean"
+# %% alt="Crop by IR-NAS, with means corrected, and clean" jupyter={"source_hidden": true} tags=["hide-input"]
 crops = next(iter(panels.load(shown, "deraining", dataset, None).values()), {})
 if {"IR-NAS", panels.CLEAN} <= crops.keys():
     restored, clean = (to_tensor(crops[name]) for name in ("IR-NAS", panels.CLEAN))
@@ -161,13 +166,21 @@ else:
     print("not run")
 
 # %% [markdown]
+# **What to notice.** The shift gains 2.9 dB, but it does not mend everything: the sign, which was grey, is purple now.
+# The cast is not the same in all parts of the picture.
+#
+# ## Real rain
+#
 # The rain of Rain800 was painted in an image editor. Here are photographs of real rain. Nobody has seen the scenes
-# without it, so they have no PSNR: look for rain that is left and for detail that is gone.
+# without it, so they have no PSNR.
 
 # %% alt="Crops of two photographs of real rain: as taken, and restored by JORDER, RESCAN and IR-NAS + residual"
 display(plots.restored_panel(shown, "deraining", "real-rain", None, ("JORDER", "RESCAN", "IR-NAS + residual")))
 
 # %% [markdown]
+# **What to notice.** All three networks remove the thin streaks and only weaken the thick ones, JORDER the most. The
+# grass and the soil lose fine texture together with the rain, while the carving keeps its edges.
+#
 # **What to take away.** At 0.1% of the paper's training the 2 dB lead does not appear. A comparison of two networks has
 # to state how long each was trained, and how much another seed would change. Further reading: the data set and its GAN
 # ([ID-CGAN](https://arxiv.org/abs/1701.05957)), [RESCAN](https://arxiv.org/abs/1807.05698) and

@@ -17,8 +17,8 @@
 # changes move PSNR in short training runs.
 #
 # **Why it matters.** Section 4.3 of the paper changes its cells in two ways: R1 makes every ordinary convolution
-# deformable, R2 rewires one node. Both lose PSNR there, and the paper concludes that the search designs a proper
-# structure. That conclusion depends on which changes are shown.
+# deformable, R2 gives one node two other inputs. Both lose PSNR there, and the paper concludes that the search designs
+# a proper structure. That conclusion depends on which changes are shown.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb). Everything here is made from
 # stored results, so no data are needed.
@@ -27,8 +27,9 @@
 #
 # - For denoising, no change of the published cell, R1 and R2 among them, can be told from another training run of the
 #   cell itself.
-# - For deraining, the published cell scores lowest of the 15 trained cells. This is no evidence against it: if all
-#   cells were alike, it would be the lowest or the highest of 15 with a probability of p = 2/15 = 0.13.
+# - For deraining, the published cell scores lowest of the 15 cells trained from the same seed. This is weak evidence
+#   against it: if all cells were equally good, it would come first or last in 2 of 15 cases (p = 0.13), and no place
+#   among 15 could be significant.
 # - Nothing here comes near the 4.83 dB that R1 loses in the paper's deraining table.
 #
 # All training runs behind this page saw about a thousandth of the paper's pixels or less.
@@ -58,6 +59,10 @@ data = ""
 # The cells as published, then R1 and R2 with the changed edges red and dashed. `p2` and `p1` are the outputs of the two
 # cells before; every node `n` is the sum of two edges, which lead to the right; the cell returns all nodes together.
 # ([The paper's way to draw them](../figures/figure6b_denoising.svg))
+#
+# - **R1** replaces every `conv` by `def`.
+# - **R2** rewires node n4. For denoising, it takes n2 and p1 by `def` in place of n3 and p2; for deraining, n3 by `def`
+#   and p2 by `conv` in place of n1 and p1.
 
 # %% alt="The published cells and their changes R1 and R2 side by side, what was changed red and dashed"
 for task in ("denoising", "deraining"):
@@ -72,56 +77,67 @@ for task in ("denoising", "deraining"):
 for (task, system), architecture in PUBLISHED.items():
     channels = 1 if task == "denoising" else 3
     network = systems.build(system, channels, architecture)
-    print(f"{task:10} {system:11} {systems.parameter_count(network):>8,} parameters"
+    count = systems.parameter_count(network)
+    print(f"{task:10} {system:11} {count:>8,} parameters ({count / 2 ** 20:.3f} x 2^20)"
           f" {systems.macs_per_pixel(network, channels):>8,} multiply-adds per pixel")
-
-# %% [markdown]
-# ## What is a change worth?
-#
-# The paper shows one change of each of two kinds. Here are more changes of each kind, drawn with a seed, and changes of
-# a single edge. The networks add their input to their output; the noise for denoising has sigma 50. [Notebook
-# 13](13_does_the_search_matter.ipynb) says how they were trained and compares searched cells with random ones.
-#
-# All changed cells were trained from seed 0, so the comparison is with the published cell from seed 0, the dashed line.
-# One further training run of the published cell would fall in the grey band with a probability of 95%.
-
-# %% alt="PSNR of every trained cell by group: published, searched, random and changed; the groups overlap"
-for task in ("denoising", "deraining"):
-    known = cells.best_known((folder / "cells" for folder in runs.folders(profile)), task, profile == results.SMOKE)
-    display(cell_plots.scores(known))
-    gains = {name: gain for name, gain in cells.over_the_same_seed(known).items() if name.startswith("IR-NAS")}
-    print(f"{task}, over the published cell from the same seed: " + (", ".join(
-        f"{name[-2:]} {gain:+.2f} dB" for name, gain in gains.items()) or "not run"))
-    if stood := cells.place(known):
-        print(f"    the published cell has place {stood.place} of {stood.of}, the best first; two-sided p = "
-              f"{stood.p:.2f}")
-
-# %% [markdown]
-# **What to notice.** For denoising, R1 and R2 lie in the grey band with every other cell. For deraining, every other
-# cell is above the published one, by little. The paper prints losses of 0.08 dB (R1) and 0.01 dB (R2) for denoising,
-# and of 4.83 and 0.62 dB for deraining.
 
 # %% [markdown]
 # ## How many changes there are
 #
-# Which changes are shown decides what is seen, and there are many. The library lists all of them:
+# The paper shows two changes. Here is how many there are of each kind:
 
 # %%
-counts = {task: {kind: len(changed(PUBLISHED[task, "IR-NAS"].genotype)) for kind, changed in edits.KINDS.items()}
-          for task in ("denoising", "deraining")}
-for kind in edits.KINDS:
-    print(f"{cells.GROUPS[kind]:30}{counts['denoising'][kind]:4} for denoising, {counts['deraining'][kind]:3} for "
-          "deraining")
+rows = []
+for kind, changed in edits.KINDS.items():
+    row = {"what changes": cells.GROUPS[kind]}
+    for task in ("denoising", "deraining"):
+        row[task] = f"{len(changed(PUBLISHED[task, 'IR-NAS'].genotype))}"
+    rows.append(row)
+display(frames.show(pd.DataFrame(rows), "changes of the published cell"))
 
 # %% [markdown]
-# So the paper's R2 is one of 16 rewirings for denoising, and one of 24 for deraining. Exercise 2 asks why the larger
-# cell has fewer.
+# **What to notice.** The paper's R2 is one of 16 such rewirings for denoising and one of 24 for deraining. (Exercise 2
+# asks why the larger cell has fewer.)
+
+# %% [markdown]
+# ## What is a change worth?
+#
+# Here are trained changes of each kind, drawn with a seed, beside searched and random cells. The networks add their
+# input to their output; the noise for denoising has sigma 50. [Notebook 13](13_does_the_search_matter.ipynb) says how
+# they were trained.
+# All changed cells were trained from seed 0, so the comparison is with the published cell from seed 0, the dashed line.
+# One further training run of the published cell would fall in the grey band with a probability of 95%.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+def show_scores(task):
+    known = cells.best_known((folder / "cells" for folder in runs.folders(profile)), task, profile == results.SMOKE)
+    display(cell_plots.scores(known))
+    gains = cells.over_the_same_seed(known)
+    changes = [f"{name[-2:]} {gain:+.2f} dB" for name, gain in gains.items() if name.startswith("IR-NAS")]
+    print(f"{task}, over the published cell from the same seed:", ", ".join(
+        [*changes, f"all cells {min(gains.values()):+.2f} to {max(gains.values()):+.2f} dB"]) if gains else "not run")
+    if stood := cells.place(known):
+        print(f"    the published cell has place {stood.place} of {stood.of}, the best first; two-sided p = "
+              f"{stood.p:.2f}")
+
+
+# %% alt="Denoising: PSNR of every trained cell by group; all of them lie in the grey band of the published cell"
+show_scores("denoising")
+
+# %% alt="Deraining: PSNR of every trained cell by group; all lie right of the published cell from the same seed"
+show_scores("deraining")
+
+# %% [markdown]
+# **What to notice.** For denoising, R1 and R2 lie in the grey band with the other cells. For deraining, every other
+# cell is above the published one of the same seed (the dashed line), by 0.23 dB at most. The paper prints losses of
+# 0.08 dB (R1) and 0.01 dB (R2) for denoising, and of 4.83 and 0.62 dB for deraining.
 
 # %% [markdown]
 # ## Table 4, printed and here
 #
-# The whole table with its notes: [table4.md](../figures/table4.md), [table4.csv](../figures/table4.csv),
-# [table4.tex](../figures/table4.tex).
+# These are the networks as published, which do not add their input to their output. ([The whole
+# table](../figures/table4.md), also as [CSV](../figures/table4.csv) and [TeX](../figures/table4.tex).)
 
 # %%
 measured, smoke = runs.all_results(profile), profile == results.SMOKE
@@ -131,14 +147,18 @@ for task, title in (("denoising", "Denoising, sigma 30"), ("deraining", "Deraini
     display(frames.show(frames.beside_printed(traced, 4, task=task), f"Table 4, {title}, PSNR in dB"))
 
 # %% [markdown]
+# **What to notice.** No row can be compared with the printed one after so short a training. In the paper the published
+# cell has the highest PSNR of each column; here it has the lowest.
+
+# %% [markdown]
 # ## Is it the cell, or the term in the loss?
 #
-# For R1 in deraining the paper prints a loss of 4.83 dB, far more than any other change in it. The authors' program
-# trained some deraining configurations without the log-SSIM term of the loss (lambda 0, IR-NAS* in the tables), so this
-# row may differ in more than its cell. Here are training runs of one budget, with the term and without it, of networks
-# as published (no input added). Each is compared, picture by picture, with the published cell trained with the term.
+# For R1 in deraining the paper prints a loss of 4.83 dB, far more than any other change. The authors' program trained
+# some deraining configurations without the log-SSIM term of the loss (lambda 0, IR-NAS* in the tables), so this row may
+# differ in more than its cell. Here are the runs of Table 4 again, in `strict`, with the term and without it. Each is
+# compared, picture by picture, with the published cell trained with the term.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 for task, sigma in (("denoising", 30), ("deraining", None)):
     of_task = [result for result in measured if (result.task, result.sigma) == (task, sigma)
                and result.system in ("IR-NAS", "IR-NAS*", "IR-NAS, R1", "IR-NAS, R2")
@@ -164,45 +184,47 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
     display(frames.show(pd.DataFrame(rows), f"{task}{level}, {count} test pictures, {budget(original)}", *notes))
 
 # %% [markdown]
-# **What to notice.** None of these differences ranks a cell: all lie within or near what another seed moves, and
-# networks without their input added learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
-#
-# - With the term, both changes have a higher PSNR than the published cell in both tasks, where the paper prints losses.
-# - In deraining, the published cell and R1 are level without the term (22.63 and 22.61 dB). So neither the cell nor the
-#   missing term costs anything like 4.83 dB at this budget.
+# **What to notice.** In deraining the published cell and R1 have nearly the same PSNR without the term (22.63 and 22.61
+# dB). So neither the cell nor the missing term costs anything like 4.83 dB at this budget. None of these differences
+# ranks a cell: all lie within or near what another seed moves, and networks without their input added learn the
+# brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
 
 # %% [markdown]
 # ## Figure 6 (a): the widths
 #
-# The paper says that its figure draws a path of widths for each task, and notes that the cell nearest the output is the
-# widest, as in hand-made networks. The levels used here were not read off that drawing. For denoising, 0,0,0,1 is the
-# only path that gives the printed 0.63M parameters at W = 20, the width in the authors' program; other widths have
-# other paths of that size ([notebook 2](02_search_space.ipynb)). For deraining, 0,0,1 is taken by analogy. That the
-# last cell is the widest is weak evidence of something learned: before any learning, the transition probabilities as we
-# normalise them favour this path already ([notebook 4](04_viterbi_decoding.ipynb)).
+# The paper says that its figure draws a path of widths for each task, and that the cell nearest the output is the
+# widest. We have not compared our paths with that drawing. For denoising, 0,0,0,1 is the only path that gives the
+# printed 0.63M parameters (in units of 2^20) at W = 20, the width in the authors' program; for deraining, 0,0,1 is
+# taken by analogy. [Notebook 2](02_search_space.ipynb) says how far this can be trusted, and [notebook
+# 4](04_viterbi_decoding.ipynb) that the starting values of the search favour such paths already.
 
-# %% alt="Graphs of the published networks for denoising and deraining, cells on one path of widths"
+# %% alt="The networks, their cells on an inferred path of widths" jupyter={"source_hidden": true} tags=["hide-input"]
 for task in ("denoising", "deraining"):
-    display(Markdown(f"**{task}**: levels {PUBLISHED[task, 'IR-NAS'].path}"),
+    levels = ",".join(map(str, PUBLISHED[task, "IR-NAS"].path))
+    display(Markdown(f"**{task}**: levels {levels} (inferred)"),
             drawing.draw_network(all.published_network(task)))
 
 # %% [markdown]
 # ## What our own searches found
 #
-# The cells of this project's searches. Edges that the same node of the published cell does not have with the same
-# operation are red and dashed; two cells drawn at random share 12% of their edges in this sense ([notebook
+# How many edges each of our searches shares with the published cell: the same operation from the same input into the
+# same node. Two cells drawn at random share 12% of their edges in this sense ([notebook
 # 13](13_does_the_search_matter.ipynb)).
 
-# %% alt="Five cells found by our own searches, nearly all edges red and dashed: they differ from the published cells"
-genotypes, originals = {}, {}
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+rows = []
 for found in runs.all_searches(profile):
-    published = PUBLISHED[found["task"], "IR-NAS"]
-    name = f"{found['task']}, seed {found['settings']['seed']} ({found['profile']})"
-    genotypes[name], originals[name], edges = found["genotype"], published.genotype, 2 * len(found["genotype"])
+    published, edges = PUBLISHED[found["task"], "IR-NAS"], 2 * len(found["genotype"])
     same = edges - len(drawing.changes(found["genotype"], published.genotype))
-    print(f"{name}: {same} of {edges} edges as published; levels {','.join(map(str, found['path']))}, published "
-          f"{','.join(map(str, published.path))}")
-display(cell_plots.side_by_side(genotypes, originals))
+    rows.append({"search": f"{found['task']}, seed {found['settings']['seed']} ({found['profile']})",
+                 "edges as published": f"{same} of {edges}", "levels found": ",".join(map(str, found["path"])),
+                 "levels assumed for the published network": ",".join(map(str, published.path))})
+display(frames.show(pd.DataFrame(rows), "Cells and levels of our own searches"))
+
+# %% [markdown]
+# **What to notice.** No search found the published cell again. Together they share 10 of 48 edges with it, where random
+# cells would share about six. The four denoising searches end on 0,0,0,0 or 0,0,0,1, the two paths that an untouched
+# beta favours ([notebook 4](04_viterbi_decoding.ipynb)), so that their levels show little.
 
 # %% [markdown]
 # **What to take away.** A cell has many neighbours, and a comparison with two of them proves little. At the budgets of

@@ -16,20 +16,20 @@
 # **What you will learn.** How one and the same denoiser can have three PSNRs, how to predict the differences from first
 # principles, and what that means for the paper's main table.
 #
-# **Why it matters.** Table 1 of the paper seems to mix numbers that were measured in three ways, and no two of the
-# three can be compared: the way of measuring, the *protocol*, moves PSNR by more than the differences that papers
-# report.
+# **Why it matters.** Table 1 of the paper seems to mix numbers that were measured in different ways. The way of
+# measuring, the *protocol*, moves PSNR by more than the differences that papers report.
 #
 # **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for PSNR, in decibels (dB).
 #
-# **What we found.**
+# ## What we found
 #
 # - One DnCNN, its weights unchanged, has 24.30, 24.92 and 23.49 dB on the same ten photographs under three protocols.
 # - Overlapping tiles with fresh noise lift it by 0.62 dB. A formula without any fitted number predicts 0.59.
-# - The printed PSNRs of BM3D, WNNM and RED are those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table, digit
-#   for digit. We meet BM3D's and WNNM's on pictures of half the size.
-# - The printed row of IR-NAS may be from overlapping tiles with fresh noise. The authors' published test program and
-#   one old measurement support this.
+# - The rows of BM3D and WNNM in the paper's Table 1 are of pictures of half the size: their printed PSNRs, and RED's,
+#   are digit for digit those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table, and ours agree with them
+#   there. For BM3D at sigma 50 we are 0.11 dB off, and we do not know why.
+# - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. The authors' test program and one
+#   old measurement speak for it; the paper's text ("adjacent patches") speaks against it.
 
 # %%
 import matplotlib.pyplot as plt
@@ -88,8 +88,10 @@ print(f"{len(chosen)} pictures:", ", ".join(picture.name for picture in chosen))
 #
 # - `strict`: the whole picture with one noise field.
 # - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap. The authors'
-#   published test program does this.
-# - `half`: pictures of half the size, as in the tables of RED-Net and of the papers that copied its numbers.
+#   test program does this.
+# - `half`: the clean picture is first reduced to half its width and height, then treated as in `strict`. The reduction
+#   is Pillow's bicubic one, rounded to whole grey levels (`half_size` in `irnas_lib/evaluation/protocols.py`). Which
+#   one stands behind the tables of RED-Net is not known to us, and we have measured no other.
 
 # %%
 for protocol in ("strict", "redrawn", "half"):
@@ -129,6 +131,7 @@ for ax, error, name in zip(axes, (*two, two.nanmean(dim=0)), ("first tile", "sec
     ax.set_title(f"{name}\nmean squared error in the box {error[:, both].square().mean():.4f}", fontsize=10)
 fig.supxlabel("Absolute error on the scale 0 to 1; black: 0, white: 0.15 or more.", fontsize=9)
 plt.show()
+
 # %% [markdown]
 # ## Which part of the error cancels?
 #
@@ -182,6 +185,8 @@ print(f"independent of the noise (B): {always / whole:.3f}; of that, independent
 print(f"the squared error at a tile's border is {border:.2f} times that inside")
 
 # %% [markdown]
+# All three numbers are shares of T, so C is nearly all of B: where a tile ends matters little on average.
+#
 # ## The prediction
 #
 # Where $n$ tiles cover a pixel, their average keeps what they have in common, $C$, and divides the rest by $n$:
@@ -299,8 +304,9 @@ else:
     print("RED over MemNet: not run")
 
 # %% [markdown]
-# **What to notice.** This RED is behind this MemNet in `strict` and ahead of it in `redrawn`, on the same pictures. The
-# formula allows for that, but V was measured for DnCNN alone, so the cause is not known.
+# **What to notice.** `redrawn` lifts every network, by 0.35 to 0.82 dB. This RED is behind this MemNet in `strict` and
+# ahead of it in `redrawn`, on the same pictures. The formula allows for that, but V was measured for DnCNN alone, so
+# the cause is not known.
 #
 # ## Back to Table 1
 #
@@ -308,18 +314,20 @@ else:
 #
 # - **Provenance.** The PSNRs of BM3D, WNNM and RED are digit for digit those of RED-Net's own table, so they were
 #   measured as that table was. Those of MemNet and NLRN are inferred to be of the same kind.
-# - **`half`** is what those numbers agree with. It was inferred from BM3D's rows, so that the agreement of these proves
-#   nothing. The check is WNNM, from which nothing was inferred and which has no training that could differ. The rows of
-#   RED, MemNet and NLRN are assigned to `half` by provenance alone: no training run here is long enough to meet them.
-# - **`strict` and `redrawn`** are weak inferences from one probe: a public DnCNN, whose released weights reach 26.30 dB
-#   in `strict` and 26.90 in `redrawn` at sigma 50. N3Net's printed 26.50 is near the first and IR-NAS's 26.77 near the
-#   second. The probe was measured before this project began and cannot be rerun here; its weights have seen the test
-#   pictures, which lifts both numbers somewhat.
-# - **The authors' program** fits `redrawn`: the test program that they published cuts tiles at a step of 48 and draws
-#   fresh noise in each.
-# - **The paper's text** does not fit it. Section 4.1 describes how the supernet is evaluated during the search: "we
-#   split each image to some adjacent patches of 64×64 and then feed them to network and finally joint the corresponding
-#   patch results". "Adjacent" suggests tiles that do not overlap, and at a step of 64, measured above, tiles cost PSNR.
+# - **`half`** is what those numbers agree with. It was inferred from BM3D's rows, so the agreement of these proves
+#   nothing. The check is WNNM, from which nothing was inferred and which has no training that could differ. For RED,
+#   MemNet and NLRN provenance is all there is: no training run here is long enough for a comparison.
+# - **The authors' program** speaks for `redrawn`: its test script cuts tiles at a step of 48 and draws fresh noise in
+#   each. We know it from a public copy of the first version, in which somebody else had later replaced some
+#   convolutions. Its address and commit were not recorded, so a reader cannot check this from here.
+# - **One old measurement** speaks for `redrawn` in IR-NAS's row and for `strict` in N3Net's: a public DnCNN, whose
+#   released weights reach 26.30 dB in `strict` and 26.90 in `redrawn` at sigma 50. N3Net's printed 26.50 is near the
+#   first and IR-NAS's 26.77 near the second. It was made before this project began and cannot be rerun here; those
+#   weights have seen the test pictures, which lifts both numbers somewhat.
+# - **The paper's text** speaks against `redrawn`. Section 4.1 describes how the supernet is evaluated during the
+#   search: "we split each image to some adjacent patches of 64×64 and then feed them to network and finally joint the
+#   corresponding patch results". "Adjacent" suggests tiles that do not overlap, and at a step of 64, measured above,
+#   tiles cost PSNR.
 
 # %%
 for item in printed.load():
@@ -357,15 +365,17 @@ display(frames.show(pd.DataFrame(rows), f"Table 1, sigma {sigma}, PSNR in dB", *
 # %% [markdown]
 # **What to notice.**
 #
-# - WNNM's printed numbers are met in `half` within 0.04 dB at sigma 30 and 50, on all 200 pictures. (At 70 only 20
-#   were restored, which does not test it.)
-# - In the printed table IR-NAS is ahead of N3Net. With a lift like ours taken off it would not be. The lift of the
-#   paper's own network is unknown, since its weights were not published.
+# - In `half`, WNNM's printed numbers agree with ours within 0.04 dB at sigma 30 and 50, on all 200 pictures. (At 70
+#   only 20 were restored, which does not test it.)
+# - In the printed table IR-NAS is ahead of N3Net. If its row is `redrawn`, a lift like ours taken off would put it
+#   behind. The lift of the paper's own network is unknown, since its weights were not published.
+# - A row in `half` cannot be converted to `strict`, because the pictures are other ones. In the last column only BM3D
+#   is of all 200 pictures; on WNNM's 20 it has 25.58 dB ([notebook 6](06_table1_bsd500.ipynb)).
 #
 # A fair comparison has all systems on the same pictures with the same noise, in one column: [notebook
 # 6](06_table1_bsd500.ipynb) makes it.
 #
-# ## What a file costs
+# ## An aside: what a file costs
 #
 # The noise of all protocols above has no bounds: a network is given numbers below 0 and above 1, and fractions of a
 # grey level. No file holds such a picture. In `file` the noise is added to the stored picture, and the sum is clipped
@@ -398,7 +408,7 @@ display(frames.show(pd.DataFrame([row for _, row in sorted(lost, key=lambda pair
 # %% [markdown]
 # **What to notice.**
 #
-# - Four of the twelve networks lose for certain; the intervals of the other eight include zero.
+# - For four of the twelve networks the 95% interval excludes zero.
 # - The noisy picture itself scores the same in both, apart from its draw of the noise: every score clips what it
 #   measures.
 # - Clipping makes dark pixels brighter on average and bright ones darker. Averaging over neighbours does not remove

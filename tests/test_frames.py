@@ -44,8 +44,8 @@ def test_whole_test_sets_are_compared_with_bm3d_and_smaller_ones_left_out():
     frame = frames.on_all_pictures(results)
     assert list(frame.index) == ["BM3D", "IR-NAS", "DnCNN"]
     seen = f"{results[1].iterations * results[1].batch * 64 ** 2 / 1e6:,.0f}"
-    assert list(frame.loc["DnCNN"]) == ["25.15", "26.15", "", "-0.64", seen]
-    assert list(frame.loc["BM3D"])[-2:] == ["", "not trained"]
+    assert list(frame.loc["DnCNN"]) == ["25.15", "26.15", "", "-0.64", "0.7000", seen]
+    assert list(frame.loc["BM3D"])[-3:] == ["", "0.7000", "not trained"]
     assert frames.on_all_pictures([]).empty
 
 

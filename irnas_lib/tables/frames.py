@@ -52,23 +52,25 @@ def at_one_budget(compared: Comparison) -> pd.DataFrame:
     def differs(mean: float, half: float, decimals: int) -> str:
         return "" if math.isnan(half) else f"{mean:+.{decimals}f} ± {half:.{decimals}f}"
 
+    words = {"level": "not told apart"}
     frame = _frame({
         "system": row.result.system, "PSNR (dB)": f"{row.psnr:.2f}",
         f"over {compared.reference} (dB)": differs(row.ahead, row.both, 2),
-        "this system is": "failed" if row.failed else row.verdict, "SSIM": f"{row.ssim:.4f}",
+        "this system is": "failed" if row.failed else words.get(row.verdict, row.verdict), "SSIM": f"{row.ssim:.4f}",
         "SSIM over it": differs(row.ssim_ahead, row.ssim_both, 3)}
         for row in compared.rows)
     seeds, ssim_seeds = (max((getattr(row, name) for row in compared.rows), default=0.0)
                          for name in ("over_seeds", "ssim_over_seeds"))
     return _with_notes(frame, "± gives the half-width of the 95% confidence interval over the pictures" + (
         f" and over seeds. Other seeds alone move a difference of two training runs by ± {seeds:.2f} dB"
-        f"{f' and ± {ssim_seeds:.3f} in SSIM' if ssim_seeds else ''}. Level: within that interval." if seeds else "."))
+        f"{f' and ± {ssim_seeds:.3f} in SSIM' if ssim_seeds else ''}. Not told apart: within that interval."
+        if seeds else "."))
 
 
 def on_all_pictures(results: Iterable[Result], sigma: int = 50, rival: str = "BM3D",
                     smoke: bool = False) -> pd.DataFrame:
     """One row a denoising system that was measured on every test picture, with its longest training, the best first:
-    PSNR (dB) under each protocol, and how far it is above `rival` in `strict`."""
+    PSNR (dB) under each protocol, and in `strict` SSIM and how far PSNR is above that of `rival`."""
     results, task = list(results), TASKS["denoising"]
     noisy = best(results, "denoising", task.unrestored, sigma, smoke=smoke)
     whole = noisy.metrics["strict"]["pictures"] if noisy else None
@@ -82,6 +84,9 @@ def on_all_pictures(results: Iterable[Result], sigma: int = 50, rival: str = "BM
     psnr = {name: {protocol: result.metrics[protocol]["psnr"] for protocol, result in complete.items()}
             for name, complete in rows.items()}
 
+    def ssim(name: str) -> str:
+        return f"{rows[name]['strict'].metrics['strict']['ssim']:.4f}" if "strict" in rows[name] else ""
+
     def over(name: str) -> str:
         pair = psnr[name].get("strict"), psnr.get(rival, {}).get("strict")
         return "" if name == rival or None in pair else f"{pair[0] - pair[1]:+.2f}"
@@ -89,7 +94,7 @@ def on_all_pictures(results: Iterable[Result], sigma: int = 50, rival: str = "BM
     return _frame({
         "system": name, **{f"{protocol} (dB)": f"{psnr[name][protocol]:.2f}" if protocol in psnr[name] else ""
                            for protocol in task.protocols},
-        f"strict, over {rival} (dB)": over(name), "million pixels seen":
+        f"strict, over {rival} (dB)": over(name), "SSIM, strict": ssim(name), "million pixels seen":
         f"{seen / 1e6:,.0f}" if (seen := pixels(next(iter(rows[name].values())))) else "not trained"}
         for name in sorted(rows, key=lambda name: -psnr[name].get("strict", 0)))
 
