@@ -515,8 +515,9 @@ for title, (_, alpha_few, _) in (("alpha learns from 256 fresh signals", scarce[
 
 # %% [markdown]
 # **What to notice.** On the signals that it was trained on, a convolution is never worse than nothing. Signals that the
-# kernels have not seen show that an edge is better left empty, even if there are only four of them. More of them help:
-# the planted cell is found in 6 of 10 searches instead of 3. This is why page 3 splits the training pictures.
+# kernels have not seen show that an edge is better left empty, even if there are only four of them. With more of them
+# the planted cell is found in 6 of 10 searches instead of 3, which is a difference that ten searches cannot establish.
+# This is why page 3 splits the training pictures.
 #
 # ## The mixture is not the cell
 #
