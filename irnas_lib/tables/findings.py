@@ -35,13 +35,13 @@ def _pictures(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
         return None
     score = whole.metrics["strict"]
     return Finding("The paper's scores of BM3D and WNNM, two classical methods, are of pictures of half size.",
-                   f"BM3D is printed with {bm3d.printed:.2f} dB. It has {bm3d.measured:.2f} dB on pictures of half size "
-                   f"and {score['psnr']:.2f} dB on whole ones. WNNM is printed with {wnnm.printed:.2f} dB and has "
+                   f"BM3D is printed with {bm3d.printed:.2f} dB. It has {bm3d.measured:.2f} dB on pictures of half "
+                   f"size and {score['psnr']:.2f} dB on whole ones. WNNM is printed with {wnnm.printed:.2f} dB and has "
                    f"{wnnm.measured:.2f} dB on pictures of half size.",
-                   f"Strong: {score['pictures']} pictures, nothing trained. Half size was inferred from BM3D alone, and "
-                   f"WNNM agrees. One detail does not fit: WNNM leads BM3D by {lead.measured:.2f} ± {lead.both:.2f} dB "
-                   f"here and by {lead.printed:.2f} dB in the paper. That the paper's own network was measured on whole "
-                   "pictures rests on weaker evidence.")
+                   f"Strong: {score['pictures']} pictures, nothing trained. Half size was inferred from BM3D alone, "
+                   f"and WNNM agrees. One detail does not fit: WNNM leads BM3D by {lead.measured:.2f} ± {lead.both:.2f} "
+                   f"dB here and by {lead.printed:.2f} dB in the paper. That the paper's own network was measured on "
+                   "whole pictures rests on weaker evidence.")
 
 
 def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
@@ -52,8 +52,8 @@ def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     if not lifts:
         return None
     return Finding("Noise drawn anew in overlapping tiles raises the score of every network.",
-                   f"Measured in this way, as in the authors' test program, the same networks score {min(lifts):.2f} to "
-                   f"{max(lifts):.2f} dB higher. In the paper IR-NAS leads N3Net by "
+                   f"Measured in this way, as in the authors' test program, the same networks score {min(lifts):.2f} "
+                   f"to {max(lifts):.2f} dB higher. In the paper IR-NAS leads N3Net by "
                    f"{claims['IR-NAS over N3Net, as published'].printed:.2f} dB.",
                    f"Strong: {len(lifts)} training runs at noise of sigma 50 (its standard deviation), and a formula "
                    "that predicts the gain of one network, DnCNN. That the printed scores were measured in this way is "
@@ -74,8 +74,8 @@ def _bm3d(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     within = abs(classical - network) <= seeds and abs(usual - similar) <= of_ssim
     return Finding(f"{'No network trained here is' if classical > network else 'A network trained here is'} ahead of "
                    "BM3D in PSNR.",
-                   f"At sigma 50 BM3D, which learns nothing, has {classical:.2f} dB. The best of {len(trained)} networks "
-                   f"is {first.system}, with {network:.2f} dB (“+ residual” says that the input is added to the "
+                   f"At sigma 50 BM3D, which learns nothing, has {classical:.2f} dB. The best of {len(trained)} "
+                   f"networks is {first.system}, with {network:.2f} dB (“+ residual” says that the input is added to the "
                    f"network's output). In SSIM, which compares local patterns, the network has {similar:.3f} and BM3D "
                    f"{usual:.3f}.",
                    f"Weak: one seed each. Another seed can change a score by ± {seeds:.2f} dB and ± {of_ssim:.3f} of "
@@ -96,8 +96,8 @@ def _search(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
                    f"{lead.both:.2f} dB from {len(drawn)} random ones. Deraining: of {rain.of} cells trained from the "
                    f"same seed, the published one scores {place}. If all were equally good, chance would put a given "
                    f"cell so near to one of the ends in {rain.p:.0%} of cases.",
-                   f"Weak: so few cells show a true difference of 0.5 dB with a chance of {power:.0%}. The training runs "
-                   "are very short, and the searches had not decided (finding 5).")
+                   f"Weak: so few cells show a true difference of 0.5 dB with a chance of {power:.0%}. The training "
+                   "runs are very short, and the searches had not decided (finding 5).")
 
 
 def _schedule(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
