@@ -50,5 +50,5 @@ def test_the_counts_of_the_readme_are_those_of_the_trace():
     assert not verdicts["failed"]
     assert (f"Of the {verdicts.total()} numbers that the paper prints, {verdicts['not comparable']} cannot be compared "
             f"with ours, {verdicts['reproduced']} agree (none of them needs training), {verdicts['fitted']} agree "
-            f"because they were used to set the comparison up, {verdicts['differs']} differ, {verdicts['undertrained']} need "
-            f"longer training, and {verdicts['not run']} was not run.") in text
+            f"because they were used to set the comparison up, {verdicts['differs']} differ, "
+            f"{verdicts['undertrained']} need longer training, and {verdicts['not run']} was not run.") in text

@@ -39,9 +39,9 @@ def _pictures(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
                    f"size and {score['psnr']:.2f} dB on whole ones. WNNM is printed with {wnnm.printed:.2f} dB and has "
                    f"{wnnm.measured:.2f} dB on pictures of half size.",
                    f"Strong: {score['pictures']} pictures, nothing trained. Half size was inferred from BM3D alone, "
-                   f"and WNNM agrees. One detail does not fit: WNNM leads BM3D by {lead.measured:.2f} ± {lead.both:.2f} "
-                   f"dB here and by {lead.printed:.2f} dB in the paper. That the paper's own network was measured on "
-                   "whole pictures rests on weaker evidence.")
+                   f"and WNNM agrees. One detail does not fit: WNNM leads BM3D by {lead.measured:.2f} ± "
+                   f"{lead.both:.2f} dB here and by {lead.printed:.2f} dB in the paper. That the paper's own network "
+                   "was measured on whole pictures rests on weaker evidence.")
 
 
 def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
@@ -71,13 +71,13 @@ def _bm3d(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     (classical, network), (usual, similar) = ([result.metrics["strict"][name] for result in (bm3d, first)]
                                               for name in ("psnr", "ssim"))
     seeds, of_ssim = (over_seeds(known.cells["denoising"], trainings=1, metric=name) for name in ("psnr", "ssim"))
+    name = "the paper's network with its input added to its output, " if first.system == "IR-NAS + residual" else ""
     within = abs(classical - network) <= seeds and abs(usual - similar) <= of_ssim
     return Finding(f"{'No network trained here is' if classical > network else 'A network trained here is'} ahead of "
                    "BM3D in PSNR.",
                    f"At sigma 50 BM3D, which learns nothing, has {classical:.2f} dB. The best of {len(trained)} "
-                   f"networks is {first.system}, with {network:.2f} dB (“+ residual” says that the input is added to the "
-                   f"network's output). In SSIM, which compares local patterns, the network has {similar:.3f} and BM3D "
-                   f"{usual:.3f}.",
+                   f"networks is {first.system}, {name}with {network:.2f} dB. In SSIM, which compares local "
+                   f"patterns, the network has {similar:.3f} and BM3D {usual:.3f}.",
                    f"Weak: one seed each. Another seed can change a score by ± {seeds:.2f} dB and ± {of_ssim:.3f} of "
                    f"SSIM{', more than either gap' if within else ''}. The networks have seen "
                    f"{share(pixels(first) or 0)}.")
@@ -92,8 +92,8 @@ def _search(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     power = table_facts.power(0.5, table_facts.pooled(found, drawn), len(found), len(drawn))
     place = {1: "highest", rain.of: "lowest"}.get(rain.place, f"number {rain.place} from the top")
     return Finding("Whether the search matters cannot be said yet.",
-                   f"Denoising: the {len(found)} cells that our searches found are {lead.measured:+.2f} ± "
-                   f"{lead.both:.2f} dB from {len(drawn)} random ones. Deraining: of {rain.of} cells trained from the "
+                   f"Denoising: the {len(found)} cells that our searches found differ from {len(drawn)} random ones by "
+                   f"{lead.measured:+.2f} ± {lead.both:.2f} dB. Deraining: of {rain.of} cells trained from the "
                    f"same seed, the published one scores {place}. If all were equally good, chance would put a given "
                    f"cell so near to one of the ends in {rain.p:.0%} of cases.",
                    f"Weak: so few cells show a true difference of 0.5 dB with a chance of {power:.0%}. The training "
