@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,6 +130,15 @@ def draw_cell(genotype: Genotype, changed: Collection[tuple[str, int]] = ()) -> 
     """
     drawing = _cell_page()
     _add_cell(drawing, Genotype(genotype), changed)
+    return drawing
+
+
+def draw_cells(genotypes: Mapping[str, Genotype], original: Genotype) -> Drawing:
+    """Cells with their names beside each other; edges that the same node of `original` does not have are marked."""
+    drawing = _cell_page()
+    for i, (name, genotype) in enumerate(genotypes.items()):
+        with drawing.subgraph(name=f"cluster_{i}", graph_attr={"label": name, "color": "white"}) as cell:
+            _add_cell(cell, Genotype(genotype), changes(Genotype(genotype), original), f"{i} ")
     return drawing
 
 
