@@ -347,6 +347,8 @@ assert decode.derive_cell(alpha) == record["genotype"]
 
 # %% alt="The found and the published cell; edges that the published cell lacks are bold and dashed"
 published = PUBLISHED[task, "IR-NAS"]
+for name, cell in (("found", record["genotype"]), ("published", published.genotype)):
+    print(f"{name}:", *str(cell).split("; "), sep="\n  ")
 drawing.draw_cells({"found": record["genotype"], "published": published.genotype}, published.genotype)
 
 

@@ -323,14 +323,14 @@ for name, score in result.metrics.items():
 #
 # </details>
 #
-# **2** (medium). Measure the network as published on crops, sixteen to a batch, in training mode and in evaluation
-# mode; then do the same with `system = "IR-NAS + residual"`. How far apart are the two modes in each?
+# **2** (medium). Set `system = "IR-NAS + residual"`. How far apart are training and evaluation mode, on the same crops
+# and sixteen to a batch? And in the network as published?
 #
 # <details><summary>Solution</summary>
 #
-# 3.2 dB as published, 0.2 dB with the input added. As published it scores 27.14 dB in evaluation mode and 23.90 in
-# training mode; with the input added 27.06 and 26.82 ([page 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm
-# removes in training mode, then bypasses the network.
+# 0.2 dB, and 3.2 dB as published. As published the network scores 27.14 dB in evaluation mode and 23.90 in training
+# mode; with the input added 27.06 and 26.82 ([page 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm removes
+# in training mode, then bypasses the network.
 #
 # </details>
 #

@@ -151,14 +151,14 @@ print(f"noisy: {quality(noisy):.2f} dB", *(f"groups of {members}: {quality(pictu
 # [WNNM](https://doi.org/10.1109/CVPR.2014.366) writes a group of $m$ patches as a matrix $Y$, one patch per row, less
 # their mean patch. Similar rows span few dimensions: the picture is in the first few singular values, and the rest are
 # mostly noise (the figure below shows it). So the small singular values are shrunk much and the large ones little. From
-# a noisy value $y_i$ the clean one is estimated as $s_i = \sqrt{y_i^2 - m \sigma^2}$, and replaced by
+# a noisy value $y_i$ the clean one is estimated as $s_i = \sqrt{y_i^2 - m \sigma^2}$, and $y_i$ is replaced by
 #
 # $$\hat{s}_i = \max\left(y_i - \frac{2\sqrt{2}\,\sqrt{m}\, \sigma^2}{s_i},\ 0\right).$$
 #
 # One pass removes little, because the largest singular values of pure noise pass for picture. WNNM therefore repeats
 # it. Each pass begins with a tenth of the removed part put back, finds its groups in the cleaner picture, and takes for
-# $\sigma$ the noise that is left, $0.58\,\sqrt{\sigma^2 - \mathrm{removed}^2}$. (0.58 is a constant of the authors' for
-# this noise level.)
+# $\sigma$ the noise that is left, $0.58\,\sqrt{\sigma^2 - \mathrm{removed}^2}$. (0.58 is the constant of WNNM's authors
+# for this noise level.)
 
 # %%
 def low_rank(stack, deviation):
@@ -276,9 +276,9 @@ for name, score in result.metrics.items():
 # | BM3D | 25.17 | .6864 |
 # | WNNM | 25.30 | .6941 |
 #
-# **What to notice.** WNNM is 0.13 ± 0.02 dB ahead of BM3D. The network is behind both in PSNR, and level with WNNM to
-# the last digit in SSIM. On whole pictures (`strict`) WNNM was measured on every tenth only, because it is slow:
-# [RESULTS](../RESULTS.md) has its 25.75 dB beside BM3D's 25.58 on the same ones.
+# **What to notice.** WNNM is 0.13 ± 0.02 dB ahead of BM3D. The network is behind both in PSNR. It has the same SSIM as
+# WNNM. On whole pictures (`strict`) WNNM was measured on every tenth only, because it is slow: [RESULTS](../RESULTS.md)
+# has its 25.75 dB beside BM3D's 25.58 on the same ones.
 #
 # ## Two crops
 #
