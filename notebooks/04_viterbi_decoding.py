@@ -20,7 +20,7 @@
 # has one width, each node two inputs. [The paper](https://arxiv.org/abs/1909.08228) says little about this step
 # (Section 3.2). This page shows how much it leaves open.
 #
-# **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. In JupyterLab
+# **What it needs.** Logarithms and probabilities; [page 3](03_search.ipynb), whose search is decoded. In JupyterLab
 # beta has sliders.
 #
 # **What we found**
@@ -53,7 +53,7 @@ from irnas_lib.training.checkpoints import CheckpointError
 print(runs.versions("torch", "numpy", "matplotlib"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
-# The parameters: whose search is decoded. [Notebook 3](03_search.ipynb) makes it.
+# The parameters: whose search is decoded. [Page 3](03_search.ipynb) makes it.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -96,7 +96,7 @@ plots.draw_trellis(beta)
 #
 # $$P(i_1, \dots, i_L) = \prod_{l=1}^{L} \beta_{i_{l-1}}^{i_l}, \qquad i_0 = 0,$$
 #
-# with the $\beta_k^i$ of Eq. 5 ([notebook 2](02_search_space.ipynb)), each of its own layer. The probabilities of all
+# with the $\beta_k^i$ of Eq. 5 ([page 2](02_search_space.ipynb)), each of its own layer. The probabilities of all
 # paths sum to one:
 
 # %%
@@ -377,7 +377,7 @@ if len(record["path"]) != len(published.path):
 
 # %% [markdown]
 # **What to notice.** Cells that share few edges may restore equally well. What a difference is worth has to be
-# measured: [`05_training`](05_training.ipynb) trains this cell and path if its `genotype` is "searched", and [notebook
+# measured: [`05_training`](05_training.ipynb) trains this cell and path if its `genotype` is "searched", and [page
 # 9](09_table4_architecture_analysis.ipynb) compares the paper's own modified cells.
 
 # %% [markdown]

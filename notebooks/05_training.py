@@ -23,7 +23,7 @@
 # task, one noise level, one seed, one recipe. The system may also be the network of the paper's Figure 6, or one that
 # the paper compares with, such as DnCNN, a plain chain of 17 convolutions. The loop is the same for all.
 #
-# **What it needs.** PyTorch, and [notebook 2](02_search_space.ipynb) for the network. Without the data set the page
+# **What it needs.** PyTorch, and [page 2](02_search_space.ipynb) for the network. Without the data set the page
 # shows the stored record of the real run and computes on embedded pictures. A training run of your own takes from
 # minutes to days.
 #
@@ -236,7 +236,7 @@ if result.curve:
 # ## Two crops
 #
 # PSNR does not show where a network fails. Here are two crops of test pictures, restored by BM3D, which learns nothing
-# ([notebook 5b](05b_classical_methods.ipynb)), and by this system. The pages of the tables have crops of the others.
+# ([page 5b](05b_classical_methods.ipynb)), and by this system. The pages of the tables have crops of the others.
 
 # %% alt="Crops of two test pictures: noisy, restored by BM3D and by this system, clean"
 restore = inference.restorer(network, device)
@@ -289,7 +289,7 @@ for name, score in result.metrics.items():
 # <details><summary>All parameters of this page</summary>
 #
 # - `system`: a network of the tables.
-# - `genotype`: "published", "searched" (what [notebook 3](03_search.ipynb) found at this profile) or the path of an
+# - `genotype`: "published", "searched" (what [page 3](03_search.ipynb) found at this profile) or the path of an
 #   architecture file. What is not the paper's own is trained as "IR-NAS (searched here)".
 # - `path`, `width`: replace those of the architecture, unless empty or 0.
 # - `recipe`: one of `irnas_lib.training.recipes`. "matched" trains every system of a table alike, "paper" and "authors"

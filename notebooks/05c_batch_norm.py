@@ -17,11 +17,11 @@
 # input is; how adding the input to the output mends that; and how both show in a PSNR.
 #
 # **Why it matters.** The network of the paper has a batch norm on every path from its input to its output. This
-# explains most of the odd results of the course: training curves that lie below what is then measured ([notebook
-# 5](05_training.ipynb)), a loss that seems to cost PSNR ([notebook 10](10_tables_5_6_ablation.ipynb)), colours that
-# come out wrong ([notebook 8](08_table3_rain800.ipynb)).
+# explains most of the odd results of the course: training curves that lie below what is then measured ([page
+# 5](05_training.ipynb)), a loss that seems to cost PSNR ([page 10](10_tables_5_6_ablation.ipynb)), colours that
+# come out wrong ([page 8](08_table3_rain800.ipynb)).
 #
-# **What it needs.** [Notebook 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the
+# **What it needs.** [Page 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the
 # page (that cell takes half a minute on a CPU); the trained networks of the last sections come with the project.
 #
 # **What we found**
@@ -341,14 +341,14 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 #
 # - A training curve is drawn in training mode. That of a network which does not add its input lies below what [page
 #   5](05_training.ipynb) then measures.
-# - Without the input added, the price of the log-SSIM term in short runs is brightness that is not learned ([notebook
+# - Without the input added, the price of the log-SSIM term in short runs is brightness that is not learned ([page
 #   10](10_tables_5_6_ablation.ipynb)).
-# - With the input added, the term raises PSNR as well as SSIM in the short runs of [notebook
+# - With the input added, the term raises PSNR as well as SSIM in the short runs of [page
 #   10b](10b_what_a_recipe_is_worth.ipynb). In the four small networks of this page it lowers PSNR, from 23.5 to 21.8
 #   dB. So its effect on PSNR depends on the network and the recipe, too.
-# - In colour each channel loses its own mean: the rain networks of [notebook 8](08_table3_rain800.ipynb) and the camera
-#   networks of [notebook 7](07_table2_sim1800.ipynb) get hues wrong.
-# - The cells that notebooks [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
+# - In colour each channel loses its own mean: the rain networks of [page 8](08_table3_rain800.ipynb) and the camera
+#   networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
+# - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
 #   add their input; otherwise the comparison would rank them by how well they learn brightness.
 #
 # **What to take away.** A batch norm in training mode removes the mean of its batch, and zero padding lets only a trace
