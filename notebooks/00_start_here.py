@@ -54,7 +54,7 @@ data = ""
 # same photograph restored by a network of the paper's structure. The network comes with the project, and this page runs
 # it on a photograph that it has not seen.
 
-# %% alt="A portrait: noisy to the left of a line, restored to the right, with a crop of both"
+# %% alt="A portrait, half noisy, half restored" jupyter={"source_hidden": true} tags=["hide-input"]
 picture = datasets.load("denoising", "embedded").test[0]
 clean = to_tensor(picture.clean).unsqueeze(0)
 noisy = protocols.add_noise(clean, 50, 0, picture.name)
@@ -70,26 +70,9 @@ print(f"PSNR before: {psnr(noisy, clean).item():.1f} dB\nPSNR after:  {psnr(rest
 # decibels (dB), where MSE is the mean squared error of its pixels. A picture of 15 dB is very noisy, one of 25 dB is
 # usable, and one of 40 dB can hardly be told from the clean one.
 #
-# ## How it is found
-#
-# The network is a chain of identical *cells*. Left, a cell during the search: p1 and p2 are the outputs of the two
-# cells before it, n1 to n3 are its nodes. Every arrow carries six candidate operations, which are drawn in colour on
-# one of them; all are computed, and each is multiplied by its weight. Right, a cell after the search: each node keeps
-# its two strongest incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil` and `def`
-# are separable, dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of each cell
-# in the chain is found in a similar way.
-
-# %% alt="Left a supercell, one edge with its six operations in colour; right a cell with two edges per node"
-kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")], [("sep", "n2"), ("conv", "p2")]])
-display(drawing.draw_cell_search(Supercell(3, 10), kept))
-
-# %% [markdown]
 # ## Five findings, and how strong each is
 #
-# BM3D and WNNM are classical methods, which learn nothing. IR-NAS + residual is the paper's network with its input
-# added to its output. *Sigma* is the standard deviation of the noise. ± gives the half-width of the 95% confidence
-# interval. The *entropy* of the candidates' weights is 1 where all are equal, so that nothing is decided, and 0 where
-# one has all the weight.
+# ± gives the half-width of the 95% confidence interval.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 known = verdicts.evidence(profile)
@@ -104,6 +87,20 @@ known = verdicts.evidence(profile)
 # on [page 13](13_does_the_search_matter.ipynb), finding 5 on pages [3](03_search.ipynb) and
 # [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page 16](16_verdicts.ipynb).
 #
+# ## How a network is found
+#
+# The network is a chain of identical *cells*. Left, a cell during the search: p1 and p2 are the outputs of the two
+# cells before it, n1 to n3 are its nodes. Every arrow carries six candidate operations, which are drawn in colour on
+# one of them; all are computed, and each is multiplied by its weight. Right, a cell after the search: each node keeps
+# its two strongest incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil` and `def`
+# are separable, dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of each cell
+# in the chain is found in a similar way.
+
+# %% alt="Left a supercell, one edge with its six operations in colour; right a cell with two edges per node"
+kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")], [("sep", "n2"), ("conv", "p2")]])
+display(drawing.draw_cell_search(Supercell(3, 10), kept))
+
+# %% [markdown]
 # ## How to read on
 #
 # **As a student**, who knows some PyTorch. Most pages end with exercises.

@@ -18,7 +18,7 @@
 # may use.
 #
 # **Why it matters.** A restoration network learns from pairs of a clean and a degraded picture. How the pictures were
-# degraded and how a result is measured can change a score by more than another network would.
+# degraded and how a result is measured can change a score by more than a better network does.
 #
 # **What it needs.** NumPy and a little PyTorch. Without the data sets the page computes on scikit-image's photographs.
 
@@ -45,8 +45,7 @@ from irnas_lib.training.search import split_pictures
 print(runs.versions("torch", "numpy", "scikit-image"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
-# The parameters. The profile says which data set belongs to a task: BSD500 and Rain800, or photographs that come with
-# scikit-image. `data` is the folder of the first two.
+# The parameters of the page:
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -137,9 +136,16 @@ for sigma, image in noisy.items():
 # $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}} \ \text{dB}.$$
 #
 # Halving the error of every pixel raises PSNR by 6 dB. As a rule of thumb, a picture of 15 dB is very noisy, one of 25
-# dB is usable, and one of 40 dB can hardly be told from the clean one. *SSIM* compares means, spreads and correlation
-# in windows of 11x11 pixels and is 1 for identical pictures; it compares local contrast and pattern, while PSNR only
-# compares pixel values.
+# dB is usable, and one of 40 dB can hardly be told from the clean one.
+#
+# [*SSIM*](https://doi.org/10.1109/TIP.2003.819861) compares local contrast and pattern, while PSNR only compares pixel
+# values. In each window of 11x11 pixels it takes the means $\mu$, variances $\sigma^2$ and the covariance
+# $\sigma_{uy}$ of the two pictures,
+#
+# $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
+# {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}, \qquad c_1 = 0.01^2,\ c_2 = 0.03^2,$$
+#
+# and averages over the windows. Identical pictures have 1.
 #
 # Noise of standard deviation `sigma` has an MSE of (`sigma` / 255)², so that a noisy picture has a PSNR of
 # 20 log10(255 / `sigma`) before any restoration. What is measured depends on the *protocol*, the way in which noise is
@@ -148,7 +154,8 @@ for sigma, image in noisy.items():
 # - `strict`: noise is added once to the whole picture, and the picture is restored in one piece;
 # - `redrawn`: tiles of 64x64, one every 48 pixels, each with fresh noise, are restored one by one and averaged where
 #   they overlap, as in the authors' test program;
-# - `half`: pictures of half the size, as in the tables of RED-Net and of papers that copied its numbers.
+# - `half`: the clean picture is first reduced to half its size (bicubic); then noise is added and it is restored as in
+#   `strict`. The tables of RED-Net, and of papers that copied its numbers, are of such pictures.
 #
 # To isolate the effect of the protocol, we measure a "network" that returns its input, on four test pictures.
 
@@ -251,8 +258,9 @@ for name, image in rainy.items():
           f"darker anywhere: {'yes' if (image < base - 1e-6).any() else 'no'}")
 
 # %% [markdown]
-# **What to notice.** Noise has mean zero, but rain only brightens. A network that darkens everything a little already
-# gains PSNR, which is one reason to look at SSIM and at the pictures, too.
+# **What to notice.** Noise has mean zero, but rain only brightens. A network that subtracts the mean brightening m
+# takes m² off the mean squared error: by the numbers above it gains 0.2 dB in the usual rain and 0.8 dB in the dense
+# one without removing a streak. This is one reason to look at SSIM and at the pictures, too.
 #
 # ## Noise of a camera
 #
@@ -370,9 +378,10 @@ else:
     print(f"{pairs.name}: nothing was selected here; build the set with `python -m data_scripts.sim1800`")
 
 # %% [markdown]
-# **What to notice.** The rule keeps 91% of the patches. Most of those dropped are clipped or at the noisy end, and the
-# mean rises by 0.2 dB only. So our set is nearly unselected and the authors' is not: beside other photographs, a second
-# reason why no score on SIM1800 can be compared with theirs.
+# **What to notice.** The rule keeps 91% of the patches. (Patches are examined until 1,812 are kept, as many as the
+# paper has.) Most of those dropped are clipped or at the noisy end, and the mean rises by 0.2 dB only. So our set is
+# nearly unselected and the authors' is not: beside other photographs, a second reason why no score on SIM1800 can be
+# compared with theirs.
 #
 # ## Which pictures are used where
 #
@@ -461,8 +470,8 @@ print("every training picture in one part, no test picture in any")
 # </details>
 #
 # **3** (hard). On a camera's sensor noise grows with brightness. Does it in the finished picture? Plot the error's
-# spread against the clean picture's brightness, for `camera.photograph` and for white noise. Which of the checks on
-# this page would have noticed?
+# standard deviation against the clean picture's brightness, for `camera.photograph` and for white noise. Which of the
+# checks on this page would have noticed?
 #
 # <details><summary>Solution</summary>
 #
@@ -472,7 +481,7 @@ print("every training picture in one part, no test picture in any")
 # is steep in the dark and stretches the noise there. White noise has 50 in all ranges if its `sigma` is 50.
 #
 # No check on this page looks at brightness. The histogram beside the normal density, drawn for the camera, would have
-# given a hint: noise of several spreads, mixed, has a higher peak and longer tails than normal noise (excess kurtosis
-# 0.8, where normal noise has 0).
+# given a hint: noise of several standard deviations, mixed, has a higher peak and longer tails than normal noise
+# (excess kurtosis 0.8, where normal noise has 0).
 #
 # </details>

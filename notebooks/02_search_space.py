@@ -22,6 +22,12 @@
 # **What it needs.** [Page 1b](01b_search_from_scratch.ipynb), where a search is built from scratch. Nothing is trained
 # here and no picture is needed. Figures 1 and 2 of [the paper](https://arxiv.org/abs/1909.08228) are drawn from the
 # very objects that the search runs, and its equations keep their numbers.
+#
+# **What we found**
+#
+# - The space of the denoising search holds 29 paths of widths times 26 billion cells.
+# - Sharing one cell per width saves at most a factor of 7/3 in the number of cells; the paper states three.
+# - The path of the published network is inferred here, from its printed size and four assumptions (end of the page).
 
 # %%
 import inspect
@@ -71,8 +77,9 @@ print(f"{task}: L = {layers} layers, N = {nodes} nodes per cell, basic width W =
 # | `skip` | returns its input | 0 |
 # | `none` | returns zero | 0 |
 #
-# In `def` another 3x3 convolution predicts, for every pixel, where each of the nine taps reads (offsets) and how much
-# it counts (masks): 54 numbers, 18 offsets and 9 masks for each of two groups of channels.
+# In the search the batch norms have no scale and shift, so they add no weights. In `def` another 3x3 convolution
+# predicts, for every pixel, where each of the nine taps reads (offsets) and how much it counts (masks): 54 numbers, 18
+# offsets and 9 masks for each of two groups of channels.
 #
 # The formulas agree with what is built:
 
@@ -119,7 +126,7 @@ for ax, (name, module) in zip(axes.flat, (modules | {"def, offsets moved": moved
     strength = sees(module)
     seen = strength > 1e-6
     ax.imshow(seen * (0.25 + 0.75 * strength), cmap="Greys", vmin=0, vmax=1)
-    ax.set_title(f"{name}\n{seen.sum()} pixels", fontsize=9)
+    ax.set_title(f"{name}\n{seen.sum()} pixel{'' if seen.sum() == 1 else 's'}", fontsize=9)
     ax.set(xticks=[], yticks=[])
 plt.show()
 
@@ -132,8 +139,8 @@ plt.show()
 # %% [markdown]
 # ## A cell: which inputs, which operations
 #
-# A supercell holds all of them at once (Figure 1, left). Its states are two inputs, `p2` from two layers
-# before and `p1` from the layer before, and N nodes. Every node is the sum of an edge from every earlier
+# A supercell computes all six operations on every edge at once (Figure 1, left). Its states are two inputs, `p2` from
+# two layers before and `p1` from the layer before, and N nodes. Every node is the sum of an edge from every earlier
 # state. Three nodes make a picture that can be read.
 
 # %% alt="Graph of a supercell: two inputs and three nodes, every earlier state joined to every later node"
@@ -148,7 +155,7 @@ drawing.draw_supercell(cell)
 # $$x_{l,i} = \sum_{x_j \in I_{l,i}} O_{j \rightarrow i}(x_j), \qquad
 # I_{l,i} = \{h_{l-2},\ h_{l-1},\ x_{l,1},\ \dots,\ x_{l,i-1}\}, \tag{1}$$
 #
-# Eq. 2, derived on [page 1b](01b_search_from_scratch.ipynb), reads with the paper's indices:
+# Eq. 2, introduced on [page 1b](01b_search_from_scratch.ipynb), reads with the paper's indices:
 #
 # $$O_{j \rightarrow i}(x_j) = \sum_{k=1}^{6} p_{j \rightarrow i}^k\, O^k(x_j), \qquad
 # p_{j \rightarrow i}^k = \frac{\exp \alpha_{j \rightarrow i}^k}{\sum_m \exp \alpha_{j \rightarrow i}^m}. \tag{2}$$
@@ -182,11 +189,10 @@ difference = (n1 - plain(p2, p1, weights)[:, :width]).abs().max().item()
 print(f"by hand and PlainSupercell differ by {difference:.1e}")
 
 # %% [markdown]
-# Edge by edge, the paper's supernet has 1,320 operations with 1,760 small convolutions (`sep` has four, `def` two). All
-# edges out of one state begin with the same ReLU of it, so `Supercell`, which the search runs, computes each operation
-# once for all of them. The parameters and the function are the same; only the order of summation differs:
+# `Supercell`, which the search runs, is faster: it computes each operation once for all edges out of a state. The
+# parameters and the function are the same; only the order of summation differs.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 edges, supernet_cells = len(search_space.edges(nodes)), sum(len(search_space.levels(i + 1)) for i in range(layers))
 print(f"{supernet_cells} cells x {edges} edges: x 6 = {supernet_cells * edges * 6:,} operations, "
       f"x (1 + 4 + 1 + 2) = {supernet_cells * edges * 8:,} convolutions")
@@ -197,11 +203,17 @@ assert count(cell) == count(plain) and difference < 1e-3
 
 # %% [markdown]
 # All cells of a supernet share *one* table alpha, with one row per edge. It begins flat. All that the search decides
-# about a cell is in a table like the right one (here of random numbers).
+# about a cell is in a table like the right one, here of random numbers. Decoding turns this table into a compact cell
+# (Figure 1, right): each node keeps its two strongest edges, each with its strongest operation, which are framed in the
+# table. `none` takes part in the softmax, but is never kept.
 
-# %% alt="Two tables of softmaxed alpha, nine edges by six operations: untouched, all equal; an example, uneven"
+# %%
 raw = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS))
 flat, example = torch.zeros_like(raw).softmax(dim=-1), raw.softmax(dim=-1)
+genotype = decode.derive_cell(raw)
+print(*str(genotype).split("; "), sep="\n")
+
+# %% alt="Softmaxed alpha, nine edges by six operations" jupyter={"source_hidden": true} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
 for ax, table, title in zip(axes, (flat, example), ("untouched", "an example")):
     ax.imshow(table, cmap="Greys", vmin=0, vmax=1.2, aspect="auto")
@@ -212,21 +224,21 @@ for ax, table, title in zip(axes, (flat, example), ("untouched", "an example")):
             shade = "w" if weight > 0.7 else "k"
             ax.text(j, i, f"{weight:.2f}", ha="center", va="center", fontsize=8, color=shade)
     ax.set_title(f"softmax of alpha: {title}", fontsize=10)
+for i, (source, node) in enumerate(search_space.edges(3)):
+    for edge in genotype[int(node[1:]) - 1]:
+        if edge.source == source:
+            axes[1].add_patch(plt.Rectangle((search_space.OPERATIONS.index(edge.operation) - 0.5, i - 0.5), 1, 1,
+                                            fill=False, linewidth=2.5, edgecolor="k"))
 plt.show()
 
-# %% [markdown]
-# From there to a compact cell (Figure 1, right): each node keeps its two strongest edges, each with its
-# strongest operation; `none` takes part in the softmax, but is never kept.
-
 # %% alt="Graph of a compact cell: each of three nodes keeps two inputs, each with one operation"
-genotype = decode.derive_cell(raw)
-print(*str(genotype).split("; "), sep="\n")
 drawing.draw_cell(genotype)
 
 
 # %% [markdown]
-# **What to notice.** A nearly flat row and a nearly decided one can decode to the same operation. And every node keeps
-# two edges even where `none` has the largest weight.
+# **What to notice.** On p2 → n1 `sep` has 0.32 and leads `def` (0.29) by little; on p1 → n1 `def` leads with 0.64. Both
+# are kept, and the drawing does not show the difference. On p2 → n2 `none` leads, but that is not why this edge is
+# dropped: its strongest operation, `skip` with 0.22, is weaker than those of the other two edges into n2.
 #
 # How many compact cells are there? Node i has i + 1 states before it, of which it keeps two, each with one of five
 # operations.
@@ -250,8 +262,10 @@ for n in range(1, nodes + 1):
 #
 # $$h_l = \{h_l^0,\ h_l^1,\ h_l^2\}, \qquad h_l^i \text{ of } 2^i N W \text{ channels}. \tag{4}$$
 #
-# Two convolutions, the *stem*, come before the first layer and count as level 0. A path moves by one level at most, so
-# layer 1 has two of the three. Figure 2, left, from the object itself:
+# so that $h_2^1$ is the output of layer 2 at level 1, of the cell of width 2W. Two convolutions, the *stem*, come
+# before the first layer and count as level 0. A path moves by one level at most, so layer 1 has two of the three.
+# Figure 2, left, from the object itself. In a cell $C_l^i$ the numbers are the channels of a node and of its output,
+# elsewhere those of the output; dotted arrows are a cell's second input.
 
 # %% alt="Graph of the supernet: stem, four layers of up to three widths, transitions between neighbouring widths"
 supernet = Supernet(layers, nodes, width, channels)
@@ -298,8 +312,8 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 #
 # $$h_l^i = C_l^i\Big(\sum_{k=i-1}^{i+1} \beta_k^i\, f_{l-1}^k,\ f_{l-2}^i\Big), \tag{5}$$
 #
-# where $\beta_k^i$ is the probability of the move from level k to level i (in the code `beta` holds the logits). For
-# the cell of level 1 in layer 2, $C_2^1$:
+# where $\beta_k^i$ is the probability of the move from level k to level i (in the code `beta` holds the logits), and
+# $f$ stands for an $h$ that has passed a 1x1 convolution. For the cell of level 1 in layer 2, $C_2^1$:
 #
 # - Its first input combines the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
 #   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added.
@@ -397,13 +411,18 @@ print(f"path {levels}, W = {published.width}: {systems.parameter_count(network):
 drawing.draw_network(network)
 
 # %% [markdown]
-# The paper prints the cell and, for denoising, a size of 0.63M parameters, but not the width W of the final network. We
-# could not read the path off its Figure 6 (a), which we do not have. We infer it: of all 29 paths at W = 20, the width
-# in the authors' program, only 0,0,0,1 has 0.63M parameters (in units of 2^20, as the authors counted). It also has the
-# widest cell last, as the text says of the figure. (Other widths have other paths of that size, such as 0,1,1,2 at
-# W = 11.)
+# The paper prints the cell and, for denoising, a size of 0.63M parameters, but not the width W of the final network.
+# Its Figure 6 (a) draws the path, which was not compared with ours. We infer the path, and assume that
+#
+# - W is 20, as in the authors' program (other widths have other paths of the printed size, such as 0,1,1,2 at W = 11);
+# - the decoder is that of their program;
+# - they count in units of 2^20;
+# - they count a layer of 57,600 parameters that paths through level 0 never use, but that is always built.
+#
+# Then only 0,0,0,1 of all 29 paths has 0.63M parameters. It also has the widest cell last, as the text says of the
+# figure.
 
-# %% alt="Parameters of the published cell on every path, sorted; a star marks the path of the printed size"
+# %% alt="Parameters of the published cell on every path" jupyter={"source_hidden": true} tags=["hide-input"]
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
          for path in paths}
 ordered = sorted(sizes, key=sizes.get)
@@ -417,20 +436,23 @@ ax.set(ylabel="parameters (M of 2^20)", xlabel="path", ylim=(0, None))
 ax.legend()
 ax.grid(axis="y", alpha=0.4)
 plt.show()
+print(f"from {min(sizes.values()) / 2**20:.2f}M to {max(sizes.values()) / 2**20:.2f}M")
 if task == "denoising":
-    print("printed as 0.63:", *(",".join(map(str, path)) for path in ordered if f"{sizes[path] / 2**20:.2f}" == "0.63"))
+    unused = count(network.reduce)
+    for name, less in (("with", 0), ("without", unused)):
+        print(f"printed as 0.63M, {name} the layer of {unused:,}:",
+              *(",".join(map(str, path)) for path in ordered if f"{(sizes[path] - less) / 2**20:.2f}" == "0.63"))
 
 # %% [markdown]
-# **What to notice.** For one cell, the path of widths alone changes the size several-fold.
-# For deraining the paper prints no size; the path used here is the analogue, a guess that only the widest last
-# cell supports.
+# **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. The last assumption
+# matters: without the unused layer the path would be 1,0,1,0. For deraining the paper prints no size; the path used
+# here is the analogue, a guess that only the widest last cell supports.
 
 # %% [markdown]
 # **What to take away.** The space holds one cell with two inputs per node and one path of widths; softmax makes both
-# choices differentiable; sharing one cell among all paths into a width saves memory. The path of
-# widths alone changes the size of a network several-fold. Further reading: [DARTS](https://arxiv.org/abs/1806.09055),
-# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the widths come, and [deformable
-# convolutions](https://arxiv.org/abs/1811.11168).
+# choices differentiable; sharing one cell among all paths into a width saves memory. Further reading:
+# [DARTS](https://arxiv.org/abs/1806.09055), [Auto-DeepLab](https://arxiv.org/abs/1901.02985), from which the widths
+# come, and [deformable convolutions](https://arxiv.org/abs/1811.11168).
 
 # %% [markdown]
 # ## Exercises

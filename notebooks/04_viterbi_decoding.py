@@ -20,15 +20,18 @@
 # has one width, each node two inputs. [The paper](https://arxiv.org/abs/1909.08228) says little about this step
 # (Section 3.2). This page shows how much it leaves open.
 #
-# **What it needs.** Logarithms and probabilities; [notebook 3](03_search.ipynb), whose search is decoded. In JupyterLab
+# **What it needs.** Logarithms and probabilities; [page 3](03_search.ipynb), whose search is decoded. In JupyterLab
 # beta has sliders.
 #
 # **What we found**
 #
-# - The beta of this search decodes to 0,0,0,0, the path that an untouched beta gives, too. No path has gained more than
-#   a factor of 1.11 over its starting probability.
-# - The starting values of beta favour two paths. One is 0,0,0,1, the path that [page 2](02_search_space.ipynb) infers
-#   for the published network. This holds where beta is normalised over the moves out of a cell.
+# - The starting values of beta favour two paths equally, 0,0,0,0 and 0,0,0,1. The second is the path that [page
+#   2](02_search_space.ipynb) infers for the published network. This holds where beta is normalised over the moves out
+#   of a cell.
+# - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
+#   has gained more than a factor of 1.11 over its starting probability.
+# - Only one search here moved far from its start, the last of [page 3](03_search.ipynb) (one seed). Its path is
+#   1,0,0,0, with the widest cell first.
 # - The cell shares 20% of its edges with the published one; 35% of random cells share at least as many.
 
 # %%
@@ -43,14 +46,14 @@ from IPython.display import display
 
 from irnas_lib import decode, search_space
 from irnas_lib.experiments import runs
-from irnas_lib.figures import cell_plots, drawing, interactive, plots
+from irnas_lib.figures import drawing, interactive, plots
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.training.checkpoints import CheckpointError
 
 print(runs.versions("torch", "numpy", "matplotlib"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
-# The parameters: whose search is decoded. [Notebook 3](03_search.ipynb) makes it.
+# The parameters: whose search is decoded. [Page 3](03_search.ipynb) makes it.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -93,7 +96,7 @@ plots.draw_trellis(beta)
 #
 # $$P(i_1, \dots, i_L) = \prod_{l=1}^{L} \beta_{i_{l-1}}^{i_l}, \qquad i_0 = 0,$$
 #
-# with the $\beta_k^i$ of Eq. 5 ([notebook 2](02_search_space.ipynb)), each of its own layer. The probabilities of all
+# with the $\beta_k^i$ of Eq. 5 ([page 2](02_search_space.ipynb)), each of its own layer. The probabilities of all
 # paths sum to one:
 
 # %%
@@ -104,7 +107,7 @@ print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
 # %% [markdown]
 # ## Viterbi, step by step
 #
-# Viterbi's observation: *the best way to a level goes over the best way to one of the levels before it.* So it is
+# Viterbi's observation: *the best way to a level begins with the best way to one of the levels before it.* So it is
 # enough to remember, for each level, the best way to it and its probability $p_l(i)$:
 #
 # $$p_l(i) = \max_{k \in \{i-1,\, i,\, i+1\}} p_{l-1}(k)\, \beta_k^i, \qquad p_0(0) = 1,$$
@@ -164,7 +167,7 @@ print("Viterbi:    ", *path)
 print("brute force:", *decode.brute_force_path(beta)[0])
 
 
-# %% alt="Bars: the most probable paths, the one that Viterbi found hatched and first"
+# %% alt="Bars: the most probable paths, Viterbi's first" jupyter={"source_hidden": true} tags=["hide-input"]
 def bars(chances, marks, title):
     """The most probable paths as bars, `marks` with a hatch."""
     shown = sorted(chances, key=lambda path: -chances[path])[:14]
@@ -235,8 +238,8 @@ print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable 
 plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
 
 # %% [markdown]
-# **What to notice.** Where the dashed line leaves the thick one, its move is the more probable by itself. What it gains
-# there, it loses later, and more.
+# **What to notice.** Where the dashed line leaves the thick one, its move is the more probable by itself. That move
+# gains a little at once and loses more later.
 #
 # ## What was determined before the search?
 #
@@ -316,7 +319,7 @@ for entry in history[::max(1, len(history) // 10)]:
 # operation other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line marks an
 # untouched alpha.
 
-# %% alt="Bars: the largest weight of every edge of the cell, the kept ones hatched, all close to one sixth"
+# %% alt="Bars: the largest weight of every edge, all near 1/6" jupyter={"source_hidden": true} tags=["hide-input"]
 weights = alpha.softmax(dim=-1)[:, :-1]
 strength, choice = weights.max(dim=-1)
 kept = {(edge.source, f"n{i}") for i, node in enumerate(record["genotype"], 1) for edge in node}
@@ -342,14 +345,17 @@ assert decode.derive_cell(alpha) == record["genotype"]
 #
 # The cell that was found, beside the published one. Edges that the published cell does not have are bold and dashed:
 
-# %% alt="The found and the published cell, nodes in one row; edges that the published cell lacks are bold and dashed"
+# %% alt="The found and the published cell; edges that the published cell lacks are bold and dashed"
 published = PUBLISHED[task, "IR-NAS"]
 for name, cell in (("found", record["genotype"]), ("published", published.genotype)):
     print(f"{name}:", *str(cell).split("; "), sep="\n  ")
-display(cell_plots.side_by_side({"found": record["genotype"], "published": published.genotype}, published.genotype, 2))
+drawing.draw_cells({"found": record["genotype"], "published": published.genotype}, published.genotype)
 
 
 # %% [markdown]
+# **What to notice.** The found cell is shallow: three of its nodes read nothing but the cell's two inputs. The
+# published one is a chain of up to four nodes.
+#
 # How many edges do they share, and how many do random cells share? Random alphas of the same size are decoded for
 # comparison.
 
@@ -365,13 +371,13 @@ searched = agreement(record["genotype"])
 print(f"agreement with the published cell: {searched:.0%}")
 print(f"of random cells: {sum(by_chance) / len(by_chance):.0%} on average; "
       f"{sum(share >= searched for share in by_chance) / len(by_chance):.0%} of them agree at least as much")
-print(f"path here {record['path']}, published {published.path}")
+print(f"path here {record['path']}, assumed for the published network {published.path}")
 if len(record["path"]) != len(published.path):
     print("the two supernets differ in depth: no comparison of the paths")
 
 # %% [markdown]
 # **What to notice.** Cells that share few edges may restore equally well. What a difference is worth has to be
-# measured: [`05_training`](05_training.ipynb) trains this cell and path if its `genotype` is "searched", and [notebook
+# measured: [`05_training`](05_training.ipynb) trains this cell and path if its `genotype` is "searched", and [page
 # 9](09_table4_architecture_analysis.ipynb) compares the paper's own modified cells.
 
 # %% [markdown]

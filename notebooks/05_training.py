@@ -16,14 +16,22 @@
 # **What you will learn.** What a network of this course learns from, how its training loop works (it is on this page,
 # and gives the same weights as the library's), how to read a training curve, and why one network has several PSNRs.
 #
-# **Why it matters.** Each trained system in the tables of notebooks 6 to 10 comes from a run of this page: one system,
-# one task, one noise level, one seed, one recipe. The system may be the network of the paper's Figure 6, the one whose
-# cell and path the search of [notebook 3](03_search.ipynb) found, or one that the paper compares with, such as DnCNN, a
-# plain chain of 17 convolutions. The loop is the same for all.
+# **What is trained here.** The network that the search of [page 3](03_search.ipynb) found, for noise of sigma 50 on
+# BSD500, for 4,003 steps. It continues pages 3 and 4; the run was stopped before its 5,000 steps were over.
 #
-# **What it needs.** PyTorch, and [notebook 2](02_search_space.ipynb) for the network. Without the data set the page
+# **Why it matters.** Each trained system in the tables of pages 6 to 10 comes from a run of this page: one system, one
+# task, one noise level, one seed, one recipe. The system may also be the network of the paper's Figure 6, or one that
+# the paper compares with, such as DnCNN, a plain chain of 17 convolutions. The loop is the same for all.
+#
+# **What it needs.** PyTorch, and [page 2](02_search_space.ipynb) for the network. Without the data set the page
 # shows the stored record of the real run and computes on embedded pictures. A training run of your own takes from
 # minutes to days.
+#
+# **What we found**
+#
+# - The network has 25.48 dB on whole test pictures (`strict`) and 26.11 dB with noise drawn anew in overlapping tiles
+#   (`redrawn`): the way of measuring alone is worth 0.63 dB.
+# - Its training curve had not clearly stopped rising when the run was stopped.
 
 # %%
 import copy
@@ -77,9 +85,9 @@ precision = "float32"
 # %% [markdown]
 # ## The pictures
 #
-# They are decoded once; a batch is cut from them, turned and mirrored, and degraded anew each time it is drawn. The
-# crops shown here are of scikit-image's photographs, made in the same way, since those of the data set are not ours to
-# publish.
+# The pictures are read from disk once. For each batch, crops are cut out, turned or mirrored, and given fresh noise.
+# The crops shown here are of scikit-image's photographs, made in the same way, since those of the data set are not ours
+# to publish.
 
 # %% alt="Four clean crops above the same four with noise"
 sigma = sigma if TASKS[task].sigmas else None
@@ -102,8 +110,8 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# The parameter count below is of the system that this page trains, and of everything registered, used or not. Of the
-# published cell it is 661,693, which [notebook 2](02_search_space.ipynb) shows to be the paper's 0.63M.
+# The parameter count below is of the network that this page trains, and includes a layer that it does not use. The
+# published network has 661,693, the paper's 0.63M in units of 2^20 ([page 2](02_search_space.ipynb)).
 
 # %% alt="Graph of the cell that is trained: five nodes with two inputs each"
 if system in systems.IR_NAS:
@@ -128,14 +136,10 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 #
 # $$\mathrm{logssim}(u,\ y) = \log_{10} \frac{1}{\mathrm{SSIM}(u,\ y)}. \tag{8}$$
 #
-# A sum of squares would swamp the second term, so the mean over pixels is taken here. PSNR is $-10 \log_{10}$ of that
-# mean, in decibels. [SSIM](https://doi.org/10.1109/TIP.2003.819861) compares local means $\mu$,
-# variances $\sigma^2$ and the covariance $\sigma_{uy}$ in windows of 11x11 pixels, and is 1 for equal pictures:
-#
-# $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
-# {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}$$
-#
-# with $c_1 = 0.01^2$ and $c_2 = 0.03^2$.
+# Eq. 7 prints a sum of squares. It would outweigh the second term by far, so we read it as a mean over pixels, whose
+# $-10 \log_{10}$ is the PSNR. SSIM ([page 1](01_datasets.ipynb)) is averaged over the places where its window of 11x11
+# pixels fits into the crop. The outermost pixels therefore hardly count in the second term, which is the larger one,
+# and some networks restore the border of a picture badly ([page 10](10_tables_5_6_ablation.ipynb)).
 #
 # What does $\lambda$ do? Replace the network by a blur of the noisy picture, and train its width: the blur with the
 # smallest loss wins. In JupyterLab $\lambda$ has a slider.
@@ -202,10 +206,9 @@ else:
           f"{iterations * batch * crop ** 2 / 1e6:.1f} million pixels seen")
 
 # %% [markdown]
-# The curve is of single batches in training mode, so it jumps (pale; the thick line is a running mean). In training
-# mode batch norms use the statistics of the few crops of a batch. [Notebook 5c](05c_batch_norm.ipynb) shows on the same
-# crops how much less a network that does not add its input scores there than in evaluation mode, where the statistics
-# are fixed.
+# The curve is of single batches, so it jumps (pale; the thick line is a running mean). It lies below the scores that
+# are measured later: in training mode a batch norm uses the mean of the few crops in the batch, in evaluation mode a
+# fixed one ([page 5c](05c_batch_norm.ipynb)).
 
 # %% alt="Training PSNR against iterations: rising steeply, then flattening; pale batches, thick running mean"
 if result.curve:
@@ -227,13 +230,13 @@ if result.curve:
           f"{rates[final - 1]:.5f}, at its highest {max(rates):.5f}")
 
 # %% [markdown]
-# **What to notice.** The last fifth is above the fourth, but within the intervals. This run was stopped early, at a
-# tenth of its highest learning rate, so it might have gone higher.
+# **What to notice.** The last fifth is 0.21 dB above the fourth, less than the uncertainty of the two means (± 0.32 and
+# ± 0.60 dB). The run was stopped at a tenth of its highest learning rate, so it might have gone higher.
 #
 # ## Two crops
 #
 # PSNR does not show where a network fails. Here are two crops of test pictures, restored by BM3D, which learns nothing
-# ([notebook 5b](05b_classical_methods.ipynb)), and by this system. The pages of the tables have crops of the others.
+# ([page 5b](05b_classical_methods.ipynb)), and by this system. The pages of the tables have crops of the others.
 
 # %% alt="Crops of two test pictures: noisy, restored by BM3D and by this system, clean"
 restore = inference.restorer(network, device)
@@ -250,19 +253,15 @@ if result.status == "ok" and folder is None and shown:
 display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma, only=("BM3D", system)))
 
 # %% [markdown]
-# **What to notice.** Look at the thin lines and the stripes: where a pattern repeats, BM3D finds the same patch many
-# times and averages it, and a network of this size has to have learned it.
+# **What to notice.** On the glass pyramid BM3D is 1.5 dB ahead: the thin lines repeat, so it finds the same patch many
+# times and averages it. On the zebra it is 0.2 dB ahead in PSNR, and the network has the higher SSIM.
 #
 # ## Measuring
 #
-# The same network scores differently under different protocols:
-#
-# - `strict`: one noise field on the whole picture;
-# - `redrawn`: overlapping tiles with fresh noise in each, averaged, which flatters;
-# - `half`: pictures of half the size;
-# - `strict_y`: deraining, measured in luma.
-#
-# The first row is the score of the input itself. All tables and figures are made from the results that are stored here.
+# The same network scores differently under different protocols. Here `strict` has one noise field on the whole picture;
+# `redrawn` has overlapping tiles with fresh noise in each, averaged. ([Page 1](01_datasets.ipynb) has a third, `half`,
+# under which this network was not measured.) The first row is the score of the input itself. All tables and figures are
+# made from the results that are stored here.
 
 # %%
 nothing = protocols.evaluate(lambda x: x, test, "strict", sigma, seed)
@@ -290,7 +289,7 @@ for name, score in result.metrics.items():
 # <details><summary>All parameters of this page</summary>
 #
 # - `system`: a network of the tables.
-# - `genotype`: "published", "searched" (what [notebook 3](03_search.ipynb) found at this profile) or the path of an
+# - `genotype`: "published", "searched" (what [page 3](03_search.ipynb) found at this profile) or the path of an
 #   architecture file. What is not the paper's own is trained as "IR-NAS (searched here)".
 # - `path`, `width`: replace those of the architecture, unless empty or 0.
 # - `recipe`: one of `irnas_lib.training.recipes`. "matched" trains every system of a table alike, "paper" and "authors"
@@ -324,13 +323,14 @@ for name, score in result.metrics.items():
 #
 # </details>
 #
-# **2** (medium). Set `system = "IR-NAS + residual"`. How far apart are training and evaluation now?
+# **2** (medium). Set `system = "IR-NAS + residual"`. How far apart are training and evaluation mode, on the same crops
+# and sixteen to a batch? And in the network as published?
 #
 # <details><summary>Solution</summary>
 #
-# 0.2 dB instead of 3.2 dB. On the same crops, sixteen to a batch, the network as published scores 27.14 dB in
-# evaluation mode and 23.90 in training mode; with the input added 27.06 and 26.82 ([notebook
-# 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm removes in training mode, now bypasses the network.
+# 0.2 dB, and 3.2 dB as published. As published the network scores 27.14 dB in evaluation mode and 23.90 in training
+# mode; with the input added 27.06 and 26.82 ([page 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm removes
+# in training mode, then bypasses the network.
 #
 # </details>
 #

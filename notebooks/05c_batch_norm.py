@@ -17,12 +17,20 @@
 # input is; how adding the input to the output mends that; and how both show in a PSNR.
 #
 # **Why it matters.** The network of the paper has a batch norm on every path from its input to its output. This
-# explains most of the odd results of the course: training curves that lie below what is then measured ([notebook
-# 5](05_training.ipynb)), a loss that seems to cost PSNR ([notebook 10](10_tables_5_6_ablation.ipynb)), colours that
-# come out wrong ([notebook 8](08_table3_rain800.ipynb)).
+# explains most of the odd results of the course: training curves that lie below what is then measured ([page
+# 5](05_training.ipynb)), a loss that seems to cost PSNR ([page 10](10_tables_5_6_ablation.ipynb)), colours that
+# come out wrong ([page 8](08_table3_rain800.ipynb)).
 #
-# **What it needs.** [Notebook 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the
-# page, in half a minute on a CPU; the trained networks of the last sections come with the project.
+# **What it needs.** [Page 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the
+# page (that cell takes half a minute on a CPU); the trained networks of the last sections come with the project.
+#
+# **What we found**
+#
+# - In training mode the network as published cannot see how bright a batch is: of 0.2 more at its input, 0.007 reaches
+#   its output.
+# - After a short training run this costs it 1.39 dB in evaluation mode. One line mends it, which gives each output the
+#   mean of its input.
+# - After 246 million pixels, in batches of twelve crops, it costs 0.03 dB.
 
 # %%
 import matplotlib.pyplot as plt
@@ -196,10 +204,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Alone in its batch, every crop is restored to the same medium grey: the mean over the training
-# pictures, which is the best guess of a network that does not know the brightness. A batch of eight shares one guess,
-# so differences between its crops survive and only their common brightness is lost. This is why PSNR in training mode
-# rises with the number of crops in a batch.
+# **What to notice.** Alone in its batch, every crop is restored to nearly the same medium grey. A network that does not
+# know the brightness can do no better than to guess the mean over its training pictures. A batch of eight shares one
+# guess, so differences between its crops survive and only their common brightness is lost. This is why PSNR in training
+# mode rises with the number of crops in a batch.
 #
 # How much of the loss is that? The part of the squared error that one constant per batch would remove is the squared
 # difference between the batch's mean brightness and its restored mean.
@@ -287,15 +295,15 @@ else:
     display(plots.not_run("Training mode against evaluation mode"))
 
 # %% [markdown]
-# **What to notice** in the training runs that come with the project.
+# **What to notice.**
 #
 # - As published, with the log-SSIM term and no input added, the output does not follow the batch's brightness in
 #   training mode even after 246 million pixels, and PSNR there depends on how many crops share a mean. In evaluation
 #   mode it follows.
 # - At the equal budget of 18 million pixels the loss makes the difference: with the term the output shifts by 0.007,
 #   trained for mean squared error alone by 0.157 of 0.2 (one seed each). So the same network can learn brightness in
-#   great part. It can do so only through the zero padding at the borders.
-#
+#   great part. By the argument at the top of this page the zero padding must be what lets it through; we did not train
+#   it with reflected borders to test that.
 # - The network of 246 million pixels was trained in batches of twelve crops, those of 18 million in batches of four.
 #   This may be why it suffers more from few crops.
 #
@@ -304,7 +312,8 @@ else:
 # Fixed statistics let brightness through, but the network was not trained with them. Is the output as bright as it
 # should be? Noise has a mean of zero, so the mean of a noisy picture is nearly that of the clean one, and an output can
 # be shifted to the mean of its input. What a network gains by that is what its wrong brightness had cost. (`python -m
-# irnas_lib.benchmarks.brightness` measured it, on every tenth test picture, `strict`.)
+# irnas_lib.benchmarks.brightness` measured it, on every tenth test picture, `strict`; in a measurement of its own,
+# whose last digit may differ from page 6's.)
 
 # %%
 known = {} if smoke else brightness.load()
@@ -318,33 +327,34 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
                     "on the 0-255 scale; PSNR (dB) and SSIM without and with the input's mean"))
 
 # %% [markdown]
-# **What to notice** in the training runs that come with the project.
+# **What to notice.**
 #
-# - After 18 million pixels the network as published makes pictures too bright or too dark, and that is the whole of its
-#   lag: with the mean of its input it is level with IR-NAS* in PSNR and ahead in SSIM. So what the log-SSIM term costs
-#   this network is not detail but brightness, which one line mends: `restored + (noisy - restored).mean()`.
-# - SSIM is hardly affected by that error: the shift is worth 1.39 dB of PSNR and 0.0022 of SSIM. This is why the
-#   squared error presses for brightness and the SSIM term does not.
-# - After 246 million pixels in batches of twelve crops next to nothing is left to mend.
+# - After 18 million pixels the network as published makes pictures too bright or too dark, which explains all that it
+#   is behind IR-NAS* in PSNR: with the mean of its input it has 24.68 dB, IR-NAS* 24.69, and its SSIM is higher. So
+#   what the log-SSIM term costs this network is not detail but brightness, which one line mends: `restored + (noisy -
+#   restored).mean()`.
+# - SSIM is hardly affected by that error: the shift is worth 1.39 dB of PSNR and 0.0022 of SSIM. So the SSIM term gives
+#   the network little reason to learn brightness. The squared error does, and is probably outweighed.
+# - After 246 million pixels in batches of twelve crops, 0.03 dB is left to mend.
 #
 # ## Where you meet this again
 #
-# - A training curve is drawn in training mode. That of the paper's network lies below what [notebook
+# - A training curve is drawn in training mode. That of a network which does not add its input lies below what [page
 #   5](05_training.ipynb) then measures.
-# - Without the input added, the price of the log-SSIM term in short runs is brightness that is not learned ([notebook
+# - Without the input added, the price of the log-SSIM term in short runs is brightness that is not learned ([page
 #   10](10_tables_5_6_ablation.ipynb)).
-# - With the input added, the term raises PSNR as well as SSIM in the short runs of [notebook
+# - With the input added, the term raises PSNR as well as SSIM in the short runs of [page
 #   10b](10b_what_a_recipe_is_worth.ipynb). In the four small networks of this page it lowers PSNR, from 23.5 to 21.8
 #   dB. So its effect on PSNR depends on the network and the recipe, too.
-# - In colour each channel loses its own mean: the rain networks of [notebook 8](08_table3_rain800.ipynb) and the camera
-#   networks of [notebook 7](07_table2_sim1800.ipynb) get hues wrong.
-# - The cells that notebooks [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
+# - In colour each channel loses its own mean: the rain networks of [page 8](08_table3_rain800.ipynb) and the camera
+#   networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
+# - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
 #   add their input; otherwise the comparison would rank them by how well they learn brightness.
 #
-# **What to take away.** A batch norm in training mode removes the mean of its batch, and little behind it can bring
-# that back: only zero padding lets a trace through. A restoration network needs a bypass, such as the input added to
-# the output, as in [DnCNN](https://arxiv.org/abs/1608.03981), or no batch norm, as in
-# [EDSR](https://arxiv.org/abs/1707.02921).
+# **What to take away.** A batch norm in training mode removes the mean of its batch, and zero padding lets only a trace
+# of it through. A restoration network is safer with a bypass, such as the input added to the output, as in
+# [DnCNN](https://arxiv.org/abs/1608.03981), or without batch norms, as in [EDSR](https://arxiv.org/abs/1707.02921),
+# above all in short training runs.
 
 # %% [markdown]
 # ## Exercises

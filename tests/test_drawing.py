@@ -153,3 +153,10 @@ def test_what_cannot_be_drawn_is_said_in_one_line(tmp_path):
     with pytest.raises(drawing.DrawingError, match="Graphviz failed: [^\n]+$"):
         drawing.render(broken, tmp_path / "cell.svg")
     assert not list(tmp_path.iterdir())
+
+
+def test_cells_beside_each_other_have_their_names_and_marks():
+    source = drawing.draw_cells({"found": DENOISING_R2, "published": DENOISING}, DENOISING).source
+    assert "label=found" in source and "label=published" in source
+    marked = [line for line in source.splitlines() if "dashed" in line]
+    assert marked and all('"0 n' in line for line in marked), "only the first differs from the original"

@@ -49,6 +49,6 @@ def test_the_counts_of_the_readme_are_those_of_the_trace():
         verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
     assert not verdicts["failed"]
     assert (f"Of the {verdicts.total()} numbers that the paper prints, {verdicts['not comparable']} cannot be compared "
-            f"with ours, {verdicts['reproduced'] + verdicts['fitted']} agree ({verdicts['reproduced']} need no "
-            f"training, {verdicts['fitted']} were used to set the comparison up), {verdicts['differs']} differ, "
+            f"with ours, {verdicts['reproduced']} agree (none of them needs training), {verdicts['fitted']} agree "
+            f"because they were used to set the comparison up, {verdicts['differs']} differ, "
             f"{verdicts['undertrained']} need longer training, and {verdicts['not run']} was not run.") in text

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +41,7 @@ BARE_DEBIAN = "libglib2.0-0, libxext6 and libxrender1"  # what pygraphviz's whee
 NOTATION = "In a cell: channels of a node | of its output. Elsewhere: channels out. Dotted: a cell's second input."
 ABOVE, BELOW = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 PNG_DPI = 200  # dots an inch
-COLUMN, ROW = 1.15, 0.9  # inches between the layers and levels of a trellis
+COLUMN, ROW = 1.0, 0.95  # inches between the layers and levels of a trellis
 
 
 class DrawingError(ValueError):
@@ -133,6 +133,15 @@ def draw_cell(genotype: Genotype, changed: Collection[tuple[str, int]] = ()) -> 
     return drawing
 
 
+def draw_cells(genotypes: Mapping[str, Genotype], original: Genotype) -> Drawing:
+    """Cells with their names beside each other; edges that the same node of `original` does not have are marked."""
+    drawing = _cell_page()
+    for i, (name, genotype) in enumerate(genotypes.items()):
+        with drawing.subgraph(name=f"cluster_{i}", graph_attr={"label": name, "color": "white"}) as cell:
+            _add_cell(cell, Genotype(genotype), changes(Genotype(genotype), original), f"{i} ")
+    return drawing
+
+
 def draw_cell_search(supercell: Supercell | PlainSupercell, genotype: Genotype) -> Drawing:
     """Figure 1: a supercell and, beside it, a compact cell that was decoded from one."""
     drawing = _cell_page()
@@ -203,16 +212,17 @@ def _add_cell(graph: graphviz.Digraph, genotype: Genotype, changed: Collection[t
 def draw_supernet(supernet: Supernet) -> Drawing:
     """Figure 2, left: start part, every layer's supercells with the transitions into them, end part.
 
-    A box is a supercell: channels of each node, then of its output. Dotted: the second inputs, h_{l-2}.
+    A box is a supercell: channels of each node, then of its output. Dotted: the second inputs, h_{l-2}. The page that
+    shows it says so.
     """
-    drawing = _trellis_page(NOTATION)
+    drawing = _trellis_page()
     _add_supernet(drawing, supernet)
     return drawing
 
 
 def draw_network(network: RestorationNetwork) -> Drawing:
     """Figure 2, right, and Figure 6 (a): the path of widths among those not taken, ASPP and decoder."""
-    drawing = _trellis_page(NOTATION)
+    drawing = _trellis_page()
     _add_network(drawing, network)
     return drawing
 
@@ -225,8 +235,10 @@ def draw_width_search(supernet: Supernet, network: RestorationNetwork) -> Drawin
     return drawing
 
 
-def _trellis_page(label: str) -> Drawing:
-    return _page("neato", splines="true", outputorder="edgesfirst", label=label, fontsize="10")
+def _trellis_page(label: str = "") -> Drawing:
+    page = _page("neato", splines="true", outputorder="edgesfirst", label=label, fontsize="12")
+    page.attr("node", fontsize="13", margin="0.06,0.04")  # the wide pages are shrunk to the width of a column
+    return page
 
 
 def _place(graph: graphviz.Digraph, name: str, label: str, layer: float, level: float, **attributes: str) -> str:
@@ -237,8 +249,8 @@ def _place(graph: graphviz.Digraph, name: str, label: str, layer: float, level: 
 
 def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, prefix: str = "") -> None:
     stem, start = supernet.stem[0], supernet.widen[0]
-    picture = _place(graph, f"{prefix}in", f"picture\n{stem.in_channels}", -2, 0, fillcolor=INPUT)
-    before = [_place(graph, f"{prefix}stem", f"3×3\n{stem.out_channels}", -1, 0)]
+    picture = _place(graph, f"{prefix}in", f"picture\n{stem.in_channels}", -1.65, 0, fillcolor=INPUT)
+    before = [_place(graph, f"{prefix}stem", f"3×3\n{stem.out_channels}", -0.8, 0)]
     last = [_place(graph, f"{prefix}0", f"3×3\n{start.out_channels}", 0, 0)]
     graph.edge(picture, before[0])
     graph.edge(before[0], last[0])
@@ -259,9 +271,9 @@ def _add_supernet(graph: graphviz.Digraph, supernet: Supernet, prefix: str = "")
                        arrowsize="0.4")
         before, last = last, outputs
     end, middle = len(supernet.layers) + 1, (len(last) - 1) / 2
-    joined = _place(graph, f"{prefix}concat", f"concatenate\n{supernet.head.in_channels}", end, middle)
-    head = _place(graph, f"{prefix}head", "3×3", end + 0.9, middle)
-    out = _place(graph, f"{prefix}out", f"picture\n{supernet.head.out_channels}", end + 1.7, middle, fillcolor=INPUT)
+    joined = _place(graph, f"{prefix}concat", f"join\n{supernet.head.in_channels}", end, middle)
+    head = _place(graph, f"{prefix}head", "3×3", end + 0.75, middle)
+    out = _place(graph, f"{prefix}out", f"picture\n{supernet.head.out_channels}", end + 1.55, middle, fillcolor=INPUT)
     for output in last:
         graph.edge(output, joined)
     graph.edge(joined, head)
@@ -275,8 +287,8 @@ def _add_network(graph: graphviz.Digraph, network: RestorationNetwork, prefix: s
     def channels(module):
         return [part for part in module.modules() if isinstance(part, nn.Conv2d)][-1].out_channels
 
-    picture = place("in", f"picture\n{network.channels}", -2, 0, fillcolor=INPUT)
-    before = place("stem", f"3×3\n{channels(network.stem)}", -1, 0)
+    picture = place("in", f"picture\n{network.channels}", -1.65, 0, fillcolor=INPUT)
+    before = place("stem", f"3×3\n{channels(network.stem)}", -0.8, 0)
     last = place("0", f"3×3\n{channels(network.stem2)}", 0, 0)
     detail = None if 0 in network.path else last
     graph.edge(picture, before)
