@@ -26,8 +26,8 @@
 # ## What we found
 #
 # - **What holds up.** We reproduce WNNM's printed scores at sigma 30 and 50, on pictures of half size; nothing is
-#   trained there. BM3D's scores agree as well, but half size was inferred from them. So does the network's printed
-#   count of 0.63M parameters (M is 2^20 here), but its path of widths was inferred from that count.
+#   trained there. BM3D's scores agree as well, but half size was inferred from them. The network has the printed 0.63M
+#   parameters (M is 2^20 here), but its path of widths was inferred from that count.
 # - **What does not.** The network is not smaller than NLRN: it has nearly twice as many parameters. One cell for all
 #   incoming paths saves less memory than the printed two thirds, measured against our own supernet without it. WNNM's
 #   printed lead over BM3D at sigma 50 is 0.20 dB, and 0.13 ± 0.02 dB here. In the paper's own Table 2 two systems are
@@ -60,8 +60,10 @@ topics = {topic: [verdict for verdict in found if verdict.topic == topic]
 display(verdict_plots.ledger(topics, "claims"))
 
 # %% [markdown]
-# **What to notice.** Blue and red, the claims that we can decide, are nearly all about methods that are not trained and
-# about counts.
+# **What to notice.** Blue and red mark the claims that we can decide. None of them needs a training run: they are about
+# methods that are not trained, about counts and memory, and one about the paper's own Table 2.
+#
+# ## What the verdicts mean
 #
 # A difference of two systems gets its verdict from its 95% interval:
 #
@@ -107,17 +109,20 @@ display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.s
 # assumes that this standard deviation holds for every network and budget. The t distribution with three degrees of
 # freedom makes the lines long, because four runs estimate a standard deviation only roughly:
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 for task, groups in known.cells.items():
     deviation, half = cells.over_seeds(groups), verdicts.over_seeds(groups)
-    print(f"{verdicts.TITLES[task]}: " + (f"standard deviation over seeds {deviation:.2f} dB; a difference of two "
-                                          f"runs varies by ± {half:.2f} dB (95%)" if deviation else "not run"))
+    print(f"{verdicts.TITLES[task]}: " + (
+        f"standard deviation over seeds {deviation:.2f} dB; a difference of two runs varies by ± {half:.2f} dB (95%)"
+        if deviation else "not run"))
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 def show(*names):
     """The claims of some topics as tables."""
-    for topic in (topic for topic in topics if topic.startswith(names)):
-        display(Markdown(f"**{topic}**"), Markdown(verdicts.markdown(topics[topic])))
+    chosen = [topic for topic in topics if topic.startswith(names)]
+    for topic in chosen:
+        title = f"**{topic}.** " if len(chosen) > 1 else ""
+        display(Markdown(title + verdicts.markdown(topics[topic])))
 
 
 # %% [markdown]

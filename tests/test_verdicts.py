@@ -202,8 +202,8 @@ def test_what_lines_have_in_common_stands_once_above_the_table():
     alike = verdicts.markdown([line("one seed; 20 pictures"), line("one seed; 20 pictures", ssim=0.01)])
     head, _, columns, _, first, second = alike.splitlines()
     assert head == "Evidence: one seed; 20 pictures. Page: [11](11_efficiency.ipynb)."
-    assert columns == "| claim | in the paper | here | SSIM | verdict |"
-    assert first == "| a claim | +0.30&nbsp;dB | +0.40&nbsp;±&nbsp;0.15&nbsp;dB |  | **reproduced** |"
+    assert columns == "| claim | printed | here | SSIM | verdict |"
+    assert first == "| a&nbsp;claim | +0.30&nbsp;dB | +0.40&nbsp;±&nbsp;0.15&nbsp;dB |  | **reproduced** |"
     assert "| +0.010 |" in second
     mixed = verdicts.markdown([line("one seed"), line("one seed; ours"), line("two", "12_protocols")]).splitlines()
     assert mixed[0] == ("Evidence, unless a line names another: one seed. Page, unless a line names another: "
@@ -211,7 +211,7 @@ def test_what_lines_have_in_common_stands_once_above_the_table():
     assert mixed[4].endswith("|  |  |") and mixed[5].endswith("| ours |  |")
     assert mixed[6].endswith("| two | [12](12_protocols.ipynb) |")
     other = verdicts.markdown([line("", printed=math.nan, measured=26.5, both=math.nan)])
-    assert other.splitlines()[-1] == "| a claim | better | 26.50&nbsp;dB | **reproduced** | [11](11_efficiency.ipynb) |"
+    assert other.splitlines()[-1] == "| a&nbsp;claim | better | 26.50&nbsp;dB | **reproduced** | [11](11_efficiency.ipynb) |"
     assert verdicts.markdown([]) == "not run"
 
 

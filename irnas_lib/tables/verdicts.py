@@ -136,10 +136,11 @@ def markdown(found: Sequence[Verdict]) -> str:
         return "not run"
     clauses = _shared([verdict.evidence.split("; ") for verdict in found])
     pages = _shared([[verdict.page] for verdict in found])
-    rows = [{"claim": verdict.claim, "in the paper": _number(verdict.printed, verdict) or (
-                 "better" if verdict.unit == "dB" else ""),
+    rows = [{"claim": _on_one_line(verdict.claim.removesuffix(f", {verdict.topic.rpartition(', ')[2]}")),
+             "printed": _number(verdict.printed, verdict) or ("better" if verdict.unit == "dB" else ""),
              "here": _number(verdict.measured, verdict, verdict.both),
-             "SSIM": "" if math.isnan(verdict.ssim) else f"{verdict.ssim:+.3f}", "verdict": f"**{verdict.verdict}**",
+             "SSIM": "" if math.isnan(verdict.ssim) else f"{verdict.ssim:+.3f}", 
+             "verdict": f"**{_on_one_line(verdict.verdict)}**",
              "evidence": "; ".join(clause for clause in verdict.evidence.split("; ") if clause not in clauses),
              "page": "" if verdict.page in pages else _link(verdict.page)} for verdict in found]
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
@@ -147,7 +148,7 @@ def markdown(found: Sequence[Verdict]) -> str:
               for what, texts in (("Evidence", clauses), ("Page", [_link(page) for page in pages])) if texts]
     lines = [" ".join(shared), ""]
     lines += ["| " + " | ".join(columns) + " |",
-              "|" + "|".join("--:" if name in ("in the paper", "here", "SSIM") else ":--" for name in columns) + "|"]
+              "|" + "|".join("--:" if name in ("printed", "here", "SSIM") else ":--" for name in columns) + "|"]
     return "\n".join(lines + ["| " + " | ".join(row[name] for name in columns) + " |" for row in rows])
 
 
@@ -155,6 +156,10 @@ def _shared(lists: Sequence[Sequence[str]]) -> list[str]:
     """The texts that stand in at least half of the lists, and in two at least."""
     times = Counter(text for texts in lists for text in texts if text)
     return [text for text, count in times.items() if count > 1 and 2 * count >= len(lists)]
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace(" ", "&nbsp;") if len(text) < 45 else text
 
 
 def _link(page: str) -> str:
