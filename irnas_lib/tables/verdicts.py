@@ -139,7 +139,7 @@ def markdown(found: Sequence[Verdict]) -> str:
     rows = [{"claim": _on_one_line(verdict.claim.removesuffix(f", {verdict.topic.rpartition(', ')[2]}")),
              "printed": _number(verdict.printed, verdict) or ("better" if verdict.unit == "dB" else ""),
              "here": _number(verdict.measured, verdict, verdict.both),
-             "SSIM": "" if math.isnan(verdict.ssim) else f"{verdict.ssim:+.3f}", 
+             "SSIM": "" if math.isnan(verdict.ssim) else f"{verdict.ssim:+.3f}",
              "verdict": f"**{_on_one_line(verdict.verdict)}**",
              "evidence": "; ".join(clause for clause in verdict.evidence.split("; ") if clause not in clauses),
              "page": "" if verdict.page in pages else _link(verdict.page)} for verdict in found]
