@@ -126,6 +126,9 @@ def show(*names):
 
 
 # %% [markdown]
+# In the tables below, ± gives the half-width of the 95% confidence interval over pictures and seeds, as far as each is
+# known, and the column SSIM has the difference in SSIM.
+#
 # ## Table 1: methods that are not trained
 #
 # The strongest evidence of this project: nothing is learned, and apart from WNNM at sigma 70 all 200 pictures are

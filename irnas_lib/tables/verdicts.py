@@ -198,7 +198,7 @@ def _classical(known: Evidence) -> Iterator[Verdict]:
 
 def _denoising(known: Evidence) -> Iterator[Verdict]:
     topic, page = "Table 1: networks at sigma 50", "06_table1_bsd500"
-    yield _of_trace(known, "t1-ir_nas-sigma50-psnr", topic, "IR-NAS, fresh noise in overlapping tiles", page)
+    yield _of_trace(known, "t1-ir_nas-sigma50-psnr", topic, "IR-NAS, fresh noise in each tile", page)
     for rival in ("N3Net", "MemNet", "RED"):
         lead = _printed("1", "IR-NAS", 50) - _printed("1", rival, 50)
         rows = comparison.side_by_side(known.results, reference=rival).rows
