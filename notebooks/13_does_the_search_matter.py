@@ -163,22 +163,19 @@ display(cell_plots.scores(found))
 # same standard deviation; it takes the cells of a group as drawn independently.
 
 # %%
-def ahead(metric):
-    """By how much the searched cells are ahead of the random ones, and the 95% interval of that."""
-    searched, drawn = ([cell[metric] for cell in trained.get(name, []) if cell[metric] is not None]
-                       for name in ("searched", "random"))
-    if min(len(searched), len(drawn)) < 2:
-        return None
-    return (mean(searched) - mean(drawn), *stats.ttest_ind(searched, drawn, equal_var=False).confidence_interval())
+def scores(name, metric="psnr"):
+    """Of each trained cell of a group, without those that failed."""
+    return [cell[metric] for cell in trained.get(name, []) if cell[metric] is not None]
 
 
-psnrs = {name: [cell["psnr"] for cell in group if cell["psnr"] is not None] for name, group in trained.items()}
-searched, drawn = (psnrs.get(name, []) for name in ("searched", "random"))
-enough = min(len(searched), len(drawn)) > 1
-print(f"{len(searched)} searched cells over {len(drawn)} random ones of equal size, {iterations:,} iterations:"
-      if enough else "not run: this needs at least two searched and two random cells")
-for metric, unit in (("psnr", "dB"), ("ssim", "of SSIM")) if enough else ():
-    print("    {:+.3f} {}, 95% interval {:+.3f} to {:+.3f}".format(*(found := ahead(metric))[:1], unit, *found[1:]))
+enough = min(len(scores("searched")), len(scores("random"))) > 1
+for metric, unit in (("ssim", "of SSIM"), ("psnr", "dB")) if enough else ():
+    searched, drawn = scores("searched", metric), scores("random", metric)
+    low, high = stats.ttest_ind(searched, drawn, equal_var=False).confidence_interval()
+    print(f"{len(searched)} searched cells over {len(drawn)} random ones: {mean(searched) - mean(drawn):+.3f} {unit},\n"
+          f"    95% interval {low:+.3f} to {high:+.3f}")
+if not enough:
+    print("not run: this needs at least two searched and two random cells")
 
 # %% [markdown]
 # Both intervals contain zero. Would a true difference have been noticed? The *power* of a test is the probability that
@@ -194,7 +191,7 @@ if enough:
 
 # %% [markdown]
 # **What to notice.** An experiment of three against six cells needs a true difference of three quarters of a decibel to
-# notice it four times out of five. Ten times as many cells would do with a quarter.
+# notice it four times out of five. Ten times as many cells would nearly always notice a quarter of a decibel.
 #
 # A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
 # best of several random ones. (The best is chosen by the same scores that are then reported, so it looks better than it
@@ -224,16 +221,16 @@ rows = []
 for name, group in trained.items():
     for cell in group:
         edges = Counter(operation for node in cell["genotype"] for operation, _ in node)
-        scores = ("failed", "") if cell["psnr"] is None else (f"{cell['psnr']:.2f}", f"{cell['ssim']:.4f}")
+        shown = ("failed", "") if cell["psnr"] is None else (f"{cell['psnr']:.2f}", f"{cell['ssim']:.4f}")
         rows.append({"cell": cell["name"] if cell["name"].startswith(("IR", "R", name)) else f"{name}, {cell['name']}",
-                     "PSNR (dB)": scores[0], "SSIM": scores[1], "parameters": f"{cell['parameters']:,}",
+                     "PSNR (dB)": shown[0], "SSIM": shown[1], "parameters": f"{cell['parameters']:,}",
                      **{operation: str(edges[operation]) for operation in OPERATIONS[:-1]}})
 table = frames.show(pd.DataFrame(rows), f"{task}, {iterations:,} iterations, and how many edges have each operation")
 display(HTML(f"<details><summary>Every cell in numbers</summary>{table.data}</details>"))
-for name, group in ((name, group) for name, group in psnrs.items() if group):
+for name, group in ((name, scores(name)) for name in trained if scores(name)):
     rest = f", standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else ""
     print(f"{name:10}{len(group):3} {'runs' if len(group) > 1 else 'run '}   {mean(group):.2f} dB{rest}")
-again = psnrs.get("published", [])
+again = scores("published")
 if len(again) > 2:
     low, high = comparison.prediction_interval(again)
     print(f"the grey band, for one further run of the published cell: {low:.2f} to {high:.2f} dB")
@@ -266,10 +263,10 @@ display(frames.show(pd.DataFrame(rows, columns=["two cells", "edges agree", "wit
 display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
         cell_plots.chosen_operations(searches))
 chosen = Counter(edge.operation for record in searches for node in record["genotype"] for edge in node)
-for operation, more in (("def", "greater"), ("sep", "less")) if searches else ():
-    p = stats.binomtest(chosen[operation], chosen.total(), 1 / len(OPERATIONS[:-1]), alternative=more).pvalue
-    print(f"{operation} on {chosen[operation]} of {chosen.total()} edges: with a probability of {p:.1%} if edges were "
-          "drawn at random, or farther from the mean")
+for operation, side in (("def", "greater"), ("sep", "less")) if searches else ():
+    p = stats.binomtest(chosen[operation], chosen.total(), 1 / len(OPERATIONS[:-1]), alternative=side).pvalue
+    print(f"{operation} on {chosen[operation]} of {chosen.total()} edges{' or more' if side == 'greater' else ''}: by "
+          f"chance with a probability of {p:.1%}, if edges were independent")
 
 # %% [markdown]
 # How decided is alpha, the weights of the operations? Its entropy, divided by the largest that it could have, is 1

@@ -211,7 +211,8 @@ def test_what_lines_have_in_common_stands_once_above_the_table():
     assert mixed[4].endswith("|  |  |") and mixed[5].endswith("| ours |  |")
     assert mixed[6].endswith("| two | [12](12_protocols.ipynb) |")
     other = verdicts.markdown([line("", printed=math.nan, measured=26.5, both=math.nan)])
-    assert other.splitlines()[-1] == "| a&nbsp;claim | better | 26.50&nbsp;dB | **reproduced** | [11](11_efficiency.ipynb) |"
+    assert other.splitlines()[-1] == ("| a&nbsp;claim | better | 26.50&nbsp;dB | **reproduced** | "
+                                      "[11](11_efficiency.ipynb) |")
     assert verdicts.markdown([]) == "not run"
 
 
