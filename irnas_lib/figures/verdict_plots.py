@@ -24,7 +24,7 @@ def intervals(found: Sequence[Verdict]) -> Figure:
     """Each difference in PSNR that has an error, with its 95% interval: thick over test pictures, thin with training
     seeds as well. A cross: what the paper says; beyond the edge it is an arrow with its number. What is not trained
     has a panel and a scale of its own, at the top."""
-    shown = [verdict for verdict in found if verdict.unit == "dB" and not math.isnan(verdict.both)]
+    shown = [verdict for verdict in found if verdict.unit == "dB" and not math.isnan(verdict.measured + verdict.both)]
     if not shown:
         return not_run("Claims and their intervals")
     panels = [panel for panel in ([verdict for verdict in shown if (verdict.both == verdict.pictures) == untrained]
