@@ -100,31 +100,31 @@ pd.DataFrame(near, columns=["number", "may be off by"]).style.set_uuid("near").h
 # %% [markdown]
 # ## The list
 #
-# Table by table; click to unfold or fold. With more decimals, as a file for programs: `figures/trace.csv`. The
-# protocols are `strict` (a whole picture with one noise field), `redrawn` (overlapping tiles with fresh noise in each),
-# `half` (a picture at half size) and, for rain, `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains
-# them. "Too little training" means less than a tenth of the paper's pixels.
+# Table by table; click to unfold or fold. Below each table stand its notes: how ours was trained or measured, and what
+# the verdict rests on. With more decimals, as a file for programs: `figures/trace.csv`. The protocols are `strict` (a
+# whole picture with one noise field), `redrawn` (overlapping tiles with fresh noise in each), `half` (a picture at half
+# size) and, for rain, `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains them.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-def folded(title, columns, lines, unfolded=False):
-    """A table that a click unfolds, or folds."""
+def folded(title, columns, lines, notes=(), unfolded=False):
+    """A table that a click unfolds, or folds, with numbered notes below it."""
     frame = pd.DataFrame([[escape(str(cell)) for cell in line] for line in lines], columns=columns)
+    below = "".join(f"<li>{escape(note)}</li>" for note in notes)
     display(HTML(f"<details{' open' if unfolded else ''}><summary>{escape(title)}</summary>"
-                 f"{frame.to_html(index=False, escape=False, border=0)}</details>"))
+                 f"{frame.to_html(index=False, escape=False, border=0, justify='left')}<ol>{below}</ol></details>"))
 
 
-SHORT = "our training saw less than 10% of the paper's pixels, so that this refutes nothing"
 for title, entries in groups.items():
-    lines = []
+    lines, notes = [], []
     for entry in entries:
         item, row = entry.printed, entry.row()
-        system = item.system + (f", sigma {item.sigma}" if item.sigma else "")
-        why = entry.why.replace(SHORT, "too little training")
-        lines.append((system, item.metric.replace("_", " "), f"{item.value} {item.unit}", row["measured"],
-                      entry.protocol, row["difference"], entry.verdict, why, entry.budget.partition("; profile")[0]))
+        of_entry = [note for note in (entry.budget.partition("; profile")[0], *entry.why.split("; ")) if note]
+        notes += [note for note in of_entry if note not in notes]
+        lines.append((item.system + (f", sigma {item.sigma}" if item.sigma else ""), item.metric.replace("_", " "),
+                      f"{item.value} {item.unit}", row["measured"], entry.protocol, row["difference"], entry.verdict,
+                      ", ".join(str(1 + notes.index(note)) for note in of_entry)))
     folded(f"{title}: {len(entries)} numbers", ["system", "metric", "printed", "measured", "protocol", "difference",
-                                                "verdict", "why", "our training or measurement"], lines,
-           unfolded=title == "Table 1")
+                                                "verdict", "notes"], lines, notes, title == "Table 1")
 
 # %% [markdown]
 # Some of the printed numbers are slips or contradict each other. These notes are repeated in every table, here with the
