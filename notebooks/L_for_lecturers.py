@@ -58,7 +58,7 @@ def runtime(page):
     """How long a page computes, of its executed copy."""
     executed = page.with_suffix(".ipynb")
     seconds = nbformat.read(executed, as_version=4).metadata["irnas"]["seconds"] if executed.is_file() else 0
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f}&nbsp;s" if seconds < 90 else f"{seconds / 60:.0f}&nbsp;min"
 
 
 def syllabus(heading, *slots):
@@ -120,8 +120,8 @@ syllabus(
 #   level with no good way on.*
 # - **Page 12.** Here are three scores of one network. Which one is wrong? *None by itself; it is wrong to compare one
 #   with another.*
-# - **Page 6.** Which two rows of the printed Table 1 may be compared? *Expect "all of them". Two rows may, once it is
-#   known that both are of the same pictures and the same noise. The paper does not say so of any.*
+# - **Page 6.** Which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D and WNNM may, once it is
+#   known that both are of the same pictures and the same noise; the paper says so of no row.*
 # - **Page 13.** Which experiment could show that the search is useless? *Random cells of the same space, trained alike,
 #   with several seeds.*
 # - **Page 16.** Which claims can be decided without a GPU? *Those that need no training: scores of classical methods,
