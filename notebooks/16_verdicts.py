@@ -163,9 +163,10 @@ show("Table 2", "Table 3")
 # %% [markdown]
 # ## Section 4.3: the cell
 #
-# Changed cells were all trained from seed 0, so each is compared with the published cell from seed 0, with the same
-# first weights and the same batches. For deraining that makes the published cell the lowest of 15. This is weak
-# evidence: by chance alone a cell is the lowest or the highest of 15 in 2 of 15 cases.
+# All cells of [notebook 13](13_does_the_search_matter.ipynb) add their input to their output. Changed cells were all
+# trained from seed 0, so each is compared with the published cell from seed 0, with the same first weights and the same
+# batches. For deraining that makes the published cell the lowest of 15. This is weak evidence: by chance alone a cell
+# is the lowest or the highest of 15 in 2 of 15 cases.
 #
 # The published path ends with its widest cell. An untouched beta already favours it, with one other path; the one
 # search that decides ([notebook 3](03_search.ipynb)) ends on 1,0,0,0, whose first cell is the widest.
