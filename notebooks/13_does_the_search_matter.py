@@ -31,9 +31,9 @@
 #   confidence interval over cells.)
 # - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
-#   compared with random ones, which says little about a search that has decided. Of that there is one cell ([notebook
-#   14](14_searching_in_a_table.ipynb)).
-# - Nearly equal is not random. All three searches avoid `sep` and prefer `def`, far more than chance would. Where these
+#   compared with random ones, which says little about a search that has decided. Of such a search there is one cell
+#   ([notebook 14](14_searching_in_a_table.ipynb)).
+# - Nearly equal is not random. All three searches avoid `sep` and prefer `def`, more than chance explains. Where these
 #   operations stand differs from one search to the next: a search this short does not give the same cell twice.
 # - No small change of the published denoising cell can be told from another training run of it. ([Notebook
 #   9](09_table4_architecture_analysis.ipynb) has the deraining cell.)

@@ -136,7 +136,8 @@ for item in numbers:
     for note in item.note.split("; "):
         if note.startswith("slip") or "swap" in note:
             noise = f" at sigma {item.sigma}" if item.sigma else ""
-            note = 'printed as "IN_NAS"' if "IN_NAS" in note else note.removeprefix("slip: ")
+            note = 'printed as "IN_NAS"' if "IN_NAS" in note else note.removeprefix("slip: ").replace(
+                "its source", f"printed {item.value}, where its source")
             slips.setdefault(note, []).append(f"Table {item.where}, {item.metric} of {item.system}{noise}")
 order = sorted(slips, key=lambda note: ("IN_NAS" in note, "swap" in note, "pictures" not in note))
 display(frames.show(pd.DataFrame({

@@ -17,7 +17,8 @@
 # teach it, in four hours and in ten: which page goes into which slot, what to run in front of the class, which figure
 # goes on the slide, and which exercises fit. Students need Python, PyTorch and some idea of a convolutional network.
 # They need no data and no GPU: Run All works on each page in a clean copy of the project, but [some numbers are then
-# others](L_for_lecturers.ipynb#Which-numbers-a-class-will-see). All minutes for people are estimates; those for computers are measured.
+# others](L_for_lecturers.ipynb#Which-numbers-a-class-will-see). All minutes for people are estimates; those for
+# computers are measured.
 #
 # After the course, students can
 #

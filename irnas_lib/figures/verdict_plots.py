@@ -93,6 +93,6 @@ def ledger(groups: Mapping[str, Sequence[Traced] | Sequence[Verdict]], what: str
     axes.set(yticks=range(len(groups)), yticklabels=groups, ylim=(len(groups) - 0.5, -0.5), xlabel=what)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(axis="y", length=0)
-    plot.legend(handles=handles, loc="outside upper center", ncols=len(handles) if len(handles) < 7 else 5, handlelength=1.5,
-                columnspacing=1.2)
+    plot.legend(handles=handles, loc="outside upper center", ncols=len(handles) if len(handles) < 7 else 5,
+                handlelength=1.5, columnspacing=1.2)
     return plot
