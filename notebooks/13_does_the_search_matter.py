@@ -24,17 +24,21 @@
 #
 # ## What we found
 #
-# At this budget, 0.01% of the paper's training, we see no effect of the search, but the experiment could detect only
-# large ones.
+# At this budget, 0.01% of the paper's training, the search shows no effect on PSNR, but the experiment could detect
+# only a large one.
 #
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.)
-# - So few cells detect a true difference of half a decibel with a chance of 53%.
-# - A search this short does not give the same cell twice.
+# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
+# - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
+#   compared with random ones, which says little about a search that has decided. Of such a search there is one cell
+#   ([notebook 14](14_searching_in_a_table.ipynb)).
+# - Nearly equal is not random. All three searches avoid `sep` and prefer `def`, more than chance explains. Where these
+#   operations stand differs from one search to the next: a search this short does not give the same cell twice.
 # - No small change of the published denoising cell can be told from another training run of it. ([Notebook
 #   9](09_table4_architecture_analysis.ipynb) has the deraining cell.)
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 from collections import Counter
 from itertools import combinations
 from statistics import mean, stdev
@@ -80,13 +84,13 @@ every = 1
 # ## What is compared
 #
 # - **Searched** cells are those of this profile's searches that differ in their seed alone: other first weights, other
-#   batches, another division of the pictures.
+#   batches, another split of the pictures into Train W, A and V.
 # - **Random** cells have as many parameters as the searched ones, one as the first, one as the second and so on, within
 #   5%: otherwise size would be compared with size. (What a search gains by choosing large operations is left out.)
 # - **Changed** cells are a sample, drawn with a seed, of all changes that the library lists, the paper's own R1 and R2
 #   among them. They are not matched in size.
-# - The **published** cell is trained from four seeds, because the spread over seeds sets the smallest difference we can
-#   detect. All other cells have seed 0, which draws the first weights and the batches.
+# - The **published** cell is trained from four seeds, because the standard deviation over seeds sets the smallest
+#   difference that we can detect. All other cells have seed 0, which draws the first weights and the batches.
 #
 # All have the published path and width, so that only the cell differs. The input is added to the output: without it a
 # short training run mostly learns how bright its batches are ([notebook 5c](05c_batch_norm.ipynb)).
@@ -155,40 +159,46 @@ trained = cells.by_group(found)
 display(cell_plots.scores(found))
 
 # %% [markdown]
-# The difference of two means, with its 95% interval. Welch's t test gives it without assuming that both groups scatter
-# alike; it takes the cells of a group as drawn independently. The *power* of a test is the probability that it shows a
-# difference which is there.
+# The difference of two means, with its 95% interval. Welch's t test gives it without assuming that both groups have the
+# same standard deviation; it takes the cells of a group as drawn independently.
 
 # %%
-psnrs = {name: [cell["psnr"] for cell in group if cell["psnr"] is not None] for name, group in trained.items()}
-enough = min(len(psnrs.get(name, [])) for name in ("searched", "random")) > 1
-if enough:
-    print(f"{len(psnrs['searched'])} searched cells over {len(psnrs['random'])} random ones of equal size, "
-          f"{iterations:,} iterations:")
-for metric, unit in (("psnr", "dB"), ("ssim", "of SSIM")) if enough else ():
-    searched, drawn = ([cell[metric] for cell in trained[name] if cell[metric] is not None]
-                       for name in ("searched", "random"))
+def scores(name, metric="psnr"):
+    """Of each trained cell of a group, without those that failed."""
+    return [cell[metric] for cell in trained.get(name, []) if cell[metric] is not None]
+
+
+enough = min(len(scores("searched")), len(scores("random"))) > 1
+for metric, unit in (("ssim", "of SSIM"), ("psnr", "dB")) if enough else ():
+    searched, drawn = scores("searched", metric), scores("random", metric)
     low, high = stats.ttest_ind(searched, drawn, equal_var=False).confidence_interval()
-    word = "ahead" if low > 0 else "behind" if high < 0 else "cannot be told apart"
-    print(f"    {mean(searched) - mean(drawn):+.3f} {unit}, 95% interval {low:+.3f} to {high:+.3f}: {word}")
-if enough:
-    searched, drawn = psnrs["searched"], psnrs["random"]
-    deviation = table_facts.pooled(searched, drawn)
-    print(f"Power of {len(searched)} against {len(drawn)} cells, standard deviation {deviation:.2f} dB:")
-    print("    " + ", ".join(
-        f"{table_facts.power(difference, deviation, len(searched), len(drawn)):.0%} at {difference:.2f} dB"
-        for difference in (0.25, 0.5, 0.75, 1.0)))
-else:
+    print(f"{len(searched)} searched cells over {len(drawn)} random ones: {mean(searched) - mean(drawn):+.3f} {unit},\n"
+          f"    95% interval {low:+.3f} to {high:+.3f}")
+if not enough:
     print("not run: this needs at least two searched and two random cells")
 
 # %% [markdown]
-# A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
-# best of several random ones. (The best is picked on the pictures that it is measured on, which flatters it, the more
-# the more there are to pick from.)
+# Both intervals contain zero. Would a true difference have been noticed? The *power* of a test is the probability that
+# it shows a difference which is there. Below, it is drawn for this experiment, and for ones with more cells.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Power rises with the true difference and with the cells"
 if enough:
-    searched, drawn = psnrs["searched"], psnrs["random"]
+    deviation, sizes = table_facts.pooled(searched, drawn), (len(searched), len(drawn))
+    print(f"{sizes[0]} against {sizes[1]} cells, standard deviation {deviation:.2f} dB: " + ", ".join(
+        f"{table_facts.power(difference, deviation, *sizes):.0%} at {difference:.2f} dB"
+        for difference in (0.25, 0.5, 0.75, 1.0)))
+    display(cell_plots.power(deviation, [sizes, *(tuple(times * size for size in sizes) for times in (3, 10))]))
+
+# %% [markdown]
+# **What to notice.** An experiment of three against six cells needs a true difference of three quarters of a decibel to
+# notice it four times out of five. Ten times as many cells would nearly always notice a quarter of a decibel.
+#
+# A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
+# best of several random ones. (The best is chosen by the same scores that are then reported, so it looks better than it
+# is, and more so among six.)
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+if enough:
     fewer = min(len(searched), len(drawn))
     best = mean(max(sample) for sample in combinations(drawn, fewer))
     print(f"The best of {len(searched)} searched cells: {max(searched):.2f} dB. Of {fewer} random ones: {best:.2f} on "
@@ -201,28 +211,26 @@ if enough:
 # %% [markdown]
 # **What to notice.**
 #
-# - The searched cells are 0.34 dB ahead of the random ones on average. With three against six, chance alone could do as
-#   much.
-# - If the lead is real, two operations may explain it. The random cells have nine `sep` and five `skip` on 60 edges,
-#   the searched ones none and eight on 30.
+# - If the lead of 0.34 dB is real, two operations may explain it. The random cells have nine `sep` and five `skip` on
+#   60 edges, the searched ones none and eight on 30.
 # - For the time of the three searches 14 to 26 random cells could have been trained. The best of six is already within
-#   0.05 dB of the best searched one.
+#   0.05 dB of the best searched one, though the best of more cells is flattered more.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 rows = []
 for name, group in trained.items():
     for cell in group:
         edges = Counter(operation for node in cell["genotype"] for operation, _ in node)
-        scores = ("failed", "") if cell["psnr"] is None else (f"{cell['psnr']:.2f}", f"{cell['ssim']:.4f}")
+        shown = ("failed", "") if cell["psnr"] is None else (f"{cell['psnr']:.2f}", f"{cell['ssim']:.4f}")
         rows.append({"cell": cell["name"] if cell["name"].startswith(("IR", "R", name)) else f"{name}, {cell['name']}",
-                     "PSNR (dB)": scores[0], "SSIM": scores[1], "parameters": f"{cell['parameters']:,}",
+                     "PSNR (dB)": shown[0], "SSIM": shown[1], "parameters": f"{cell['parameters']:,}",
                      **{operation: str(edges[operation]) for operation in OPERATIONS[:-1]}})
 table = frames.show(pd.DataFrame(rows), f"{task}, {iterations:,} iterations, and how many edges have each operation")
 display(HTML(f"<details><summary>Every cell in numbers</summary>{table.data}</details>"))
-for name, group in ((name, group) for name, group in psnrs.items() if group):
-    spread = f"standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else "one run"
-    print(f"{name:10}{len(group):3} {'runs' if len(group) > 1 else 'run '}   {mean(group):.2f} dB, {spread}")
-again = psnrs.get("published", [])
+for name, group in ((name, scores(name)) for name in trained if scores(name)):
+    rest = f", standard deviation {stdev(group):.3f}, best {max(group):.2f}" if len(group) > 1 else ""
+    print(f"{name:10}{len(group):3} {'runs' if len(group) > 1 else 'run '}   {mean(group):.2f} dB{rest}")
+again = scores("published")
 if len(again) > 2:
     low, high = comparison.prediction_interval(again)
     print(f"the grey band, for one further run of the published cell: {low:.2f} to {high:.2f} dB")
@@ -233,44 +241,48 @@ if len(again) > 2:
 # Two cells agree on an edge if the same node takes the same input. By chance a node that takes two of n inputs shares
 # 2/n of them with another.
 
-# %%
-for record in searches:
-    nodes = str(record["genotype"]).split("; ")
-    print(f"seed {record['settings']['seed']}: path {record['path']}", "; ".join(nodes[:3]), "; ".join(nodes[3:]),
-          sep="\n    ")
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+rows = []
 for first, second in combinations(searches, 2):
     edges, whole = cells.agreement(first["genotype"], second["genotype"])
-    print(f"seeds {first['settings']['seed']} and {second['settings']['seed']}: {edges:.0%} of the edges agree, "
-          f"{whole:.0%} in their operation too; paths {'agree' if first['path'] == second['path'] else 'differ'}")
-if len(searches) < 2:
+    rows.append((f"searches of seeds {first['settings']['seed']} and {second['settings']['seed']}", f"{edges:.0%}",
+                 f"{whole:.0%}", *(",".join(map(str, record["path"])) for record in (first, second))))
+if not rows:
     print("whether a search gives the same cell twice: not run, for it needs two seeds")
 chance = search_choices.chance_of_an_edge(len(published))
-print(f"two random cells:{chance:8.0%} of the edges agree, {chance / len(OPERATIONS[:-1]):.0%} in their operation too, "
-      "on average")
+rows.append(("two random cells, on average", f"{chance:.0%}", f"{chance / len(OPERATIONS[:-1]):.0%}", "", ""))
+display(frames.show(pd.DataFrame(rows, columns=["two cells", "edges agree", "with their operation", "path of the first",
+                                                "path of the second"]), "how far two cells agree"))
 
 # %% [markdown]
 # Which inputs does a node take, and with which operations? A square that all seeds agree on is dark. The first node has
 # two inputs to choose two from, so that its row is always dark: two of the edges agree whatever a search does. Below
 # it, how often each operation is taken, and how often it would be (the dashed line) if all were equally likely.
 
-# %% alt="Which inputs and which operations the searches chose, against chance"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Inputs and operations that the searches chose"
 display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
         cell_plots.chosen_operations(searches))
+chosen = Counter(edge.operation for record in searches for node in record["genotype"] for edge in node)
+for operation, side in (("def", "greater"), ("sep", "less")) if searches else ():
+    p = stats.binomtest(chosen[operation], chosen.total(), 1 / len(OPERATIONS[:-1]), alternative=side).pvalue
+    print(f"{operation} on {chosen[operation]} of {chosen.total()} edges{' or more' if side == 'greater' else ''}: by "
+          f"chance with a probability of {p:.1%}, if edges were independent")
 
 # %% [markdown]
-# How decided are alpha, the weights of the operations, and beta, those of the widths? The entropy of a distribution,
-# divided by the largest that it could have, is 1 while all choices are even and 0 when one is certain. The picture
-# shows how far it has fallen below 1. Alpha and beta rest in the warm-up, the first fifth; a ring is the validation
-# whose cell was taken. A cell keeps of each edge the operation that weighs most: how close was the second?
+# How decided is alpha, the weights of the operations? Its entropy, divided by the largest that it could have, is 1
+# while all operations have equal weights, and 0 when one has all the weight. A cell keeps of each edge the operation
+# that weighs most: how close was the second?
 
-# %% alt="Entropy of alpha and beta over the iterations of each search"
-display(cell_plots.entropy(searches))
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+rows = []
 for record in searches:
     weights = torch.tensor(record["alpha"], dtype=torch.float64).softmax(dim=1)
     first, second = weights[:, :-1].topk(2, dim=1).values.mean(dim=0)  # `none` is never kept
-    print(f"seed {record['settings']['seed']}: entropy of alpha {undecided(weights).mean():.4f}; an edge's first "
-          f"operation {first:.3f}, second {second:.3f}")
-print(f"untouched: entropy 1, every weight {1 / len(OPERATIONS):.3f}")
+    rows.append((f"search of seed {record['settings']['seed']}", f"{undecided(weights).mean():.4f}", f"{first:.3f}",
+                 f"{second:.3f}"))
+rows.append(("untouched", "1", *2 * [f"{1 / len(OPERATIONS):.3f}"]))
+display(frames.show(pd.DataFrame(rows, columns=["alpha", "entropy", "first operation of an edge", "second"]),
+                    "how decided the searches are: mean over edges"))
 
 # %% [markdown]
 # **What to notice** in these searches of 730 steps each.
@@ -279,7 +291,8 @@ print(f"untouched: entropy 1, every weight {1 / len(OPERATIONS):.3f}")
 #   operation, about as many. At this scale the search does not give the same cell twice.
 # - Alpha has hardly moved, so the cell is decoded from near-ties.
 # - The cells are not random either: none of the three has a `sep`, and `def` stands on 13 of 30 edges where chance
-#   would put six. The seeds agree on taking the one and avoiding the other, not on where.
+#   would put six. (Five operations were looked at.) The seeds agree on taking the one and avoiding the other, not on
+#   where.
 #
 # Whether the paper's far longer schedule would settle on one cell is not answered here.
 
@@ -291,7 +304,7 @@ print(f"untouched: entropy 1, every weight {1 / len(OPERATIONS):.3f}")
 # is equally likely; the two-sided p is the probability of a place as near to either end. The four runs of the published
 # cell count once, because they are not independent draws of cells.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 gains, stood, of_mean = cells.over_the_same_seed(found), cells.place(found), cells.place(found, by_mean=True)
 if stood is None or not gains:
     print("not run")
@@ -316,8 +329,8 @@ else:
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). With the spread of the random cells, how many searched and how many random cells would you have to
-# train to detect a difference of 0.05 dB?
+# **1** (medium). With the standard deviation of the random cells, how many searched and how many random cells would you
+# have to train to detect a difference of 0.05 dB?
 #
 # <details><summary>Solution</summary>
 #

@@ -14,21 +14,24 @@
 # # A. Every printed number
 #
 # The paper prints 125 numbers. Against each stands a measurement of this project, or the reason why there is none. This
-# appendix is for looking things up; [notebook 16](16_verdicts.ipynb) takes the claims one by one, and the way in is
-# [the start page](00_start_here.ipynb).
+# appendix is for looking things up; begin with [the start page](00_start_here.ipynb). [Notebook
+# 16](16_verdicts.ipynb) takes the claims one by one.
 #
 # ## What we found
 #
-# - **Two printed parameter counts are far off.** MemNet is printed with 4.32M parameters, and has 0.66M as its paper
-#   describes it. NLRN is printed with 0.98M and has 0.32M, so that IR-NAS has 195% of its parameters instead of 64%.
+# - **102 of the 125 numbers cannot be compared with ours**: other pictures than the paper's, a protocol that the paper
+#   does not name, another machine's time, or every tenth picture of the test set.
 # - Four numbers are reproduced, all of WNNM, which is not trained. Eight more agree, but something of our measurement
 #   had been inferred from them.
-# - Six differ: counts of parameters and shares of parameters or memory. No single PSNR or SSIM is among them. (One
-#   printed difference is: the lead of WNNM over BM3D at sigma 50, in notebook 16.)
-# - Most of what is measured cannot be compared: other pictures than the paper's, a protocol that the paper does not
-#   name, another machine's time, or every tenth picture of the test set.
+# - **Two printed parameter counts are far off.** MemNet is printed with 4.32M parameters; built as its paper describes
+#   it, it has 0.66M (694,280). NLRN is printed with 0.98M and has 0.32M (340,099), so that IR-NAS has 195% of its
+#   parameters instead of 64%. (M is 2^20 on this page, as the authors seem to count: the network's 661,693 are 0.63M.)
+# - Four more numbers differ: N3Net's count (0.68M printed, 0.67M here), the shares of N3Net's and NLRN's parameters
+#   that follow from the counts, and the memory of the search. No single PSNR or SSIM is among them. (One printed
+#   difference is: the lead of WNNM over BM3D at sigma 50, in notebook 16.)
+# - Four numbers need longer training before they say anything, and one claim was not run.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import importlib
 from html import escape
 
@@ -59,7 +62,12 @@ titles = {str(number): f"Table {number}" for number in writers.LAYOUTS} | {"clai
 groups = {title: [entry for entry in traced if entry.printed.where == where] for where, title in titles.items()}
 display(verdict_plots.ledger(groups))
 
-# %%
+# %% [markdown]
+# **What to notice.** Agreement (blue) is in Table 1 alone, and only among methods that are not trained and counts. Most
+# scores of trained networks are light grey: before training decides anything, the pictures and the protocol would have
+# to be the paper's.
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 counts = pd.DataFrame({title.removeprefix("Table ").replace("Claims of the text", "text"): {
     "printed": len(entries), "measured here": sum(entry.measured is not None for entry in entries)} | {
     verdict: sum(entry.verdict == verdict for entry in entries) for verdict in trace.VERDICTS}
@@ -78,12 +86,12 @@ counts = pd.DataFrame({title.removeprefix("Table ").replace("Claims of the text"
 #   remains open.
 # - **not comparable**: other pictures, fewer pictures, an unknown protocol, or times of other hardware, of which
 #   neither seconds nor ratios compare.
-# - **failed**: our training of it diverged and has no number. (One that ended far too low, such as NLRN's, has a
-#   number, and its verdict states that it counts as failed.) **not run**: nothing is measured.
+# - **not run**: nothing is measured. (The training of NLRN failed, that is, it ended far too low. It has numbers, and
+#   their lines say so.)
 #
 # How far ours may lie from a printed number and count as reproduced:
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 near = [(verdicts.COSTS.get(item.id, metric), trace.tolerance(item)[1])
         for metric in [*trace.ABSOLUTE, *trace.RELATIVE]
         for item in [next(item for item in numbers if item.metric == metric)]]
@@ -92,49 +100,56 @@ pd.DataFrame(near, columns=["number", "may be off by"]).style.set_uuid("near").h
 # %% [markdown]
 # ## The list
 #
-# Table by table; click to unfold. With more decimals, as a file for programs: `figures/trace.csv`. The protocols are
-# `strict` (a whole picture with one noise field), `redrawn` (overlapping tiles with fresh noise in each), `half` (a
-# picture at half size) and, for rain, `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains them.
+# Table by table; click to unfold or fold. Below each table stand its notes: how ours was trained or measured, and what
+# the verdict rests on. With more decimals, as a file for programs: `figures/trace.csv`. The protocols are `strict` (a
+# whole picture with one noise field), `redrawn` (overlapping tiles with fresh noise in each), `half` (a picture at half
+# size) and, for rain, `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains them.
 
-
-# %%
-def folded(title, columns, lines):
-    """A table that a click unfolds."""
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+def folded(title, columns, lines, notes=(), unfolded=False):
+    """A table that a click unfolds, or folds, with numbered notes below it."""
     frame = pd.DataFrame([[escape(str(cell)) for cell in line] for line in lines], columns=columns)
-    display(HTML(f"<details><summary>{escape(title)}</summary>"
-                 f"{frame.to_html(index=False, escape=False, border=0)}</details>"))
+    below = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    display(HTML(f"<details{' open' if unfolded else ''}><summary>{escape(title)}</summary>"
+                 f"{frame.to_html(index=False, escape=False, border=0, justify='left')}<ol>{below}</ol></details>"))
 
 
 for title, entries in groups.items():
-    lines = []
+    lines, notes = [], []
     for entry in entries:
         item, row = entry.printed, entry.row()
-        system = item.system + (f", sigma {item.sigma}" if item.sigma else "")
-        lines.append((system, item.metric.replace("_", " "), f"{item.value} {item.unit}", row["measured"],
-                      entry.protocol, row["difference"], entry.budget, f"{entry.verdict}: {entry.why}"))
-    folded(f"{title}: {len(entries)} numbers",
-           ["system", "metric", "printed", "measured", "protocol", "difference", "budget", "verdict"], lines)
+        of_entry = [note for note in (entry.budget.partition("; profile")[0], *entry.why.split("; ")) if note]
+        notes += [note for note in of_entry if note not in notes]
+        lines.append((item.system + (f", sigma {item.sigma}" if item.sigma else ""), item.metric.replace("_", " "),
+                      f"{item.value} {item.unit}", row["measured"], entry.protocol, row["difference"], entry.verdict,
+                      ", ".join(str(1 + notes.index(note)) for note in of_entry)))
+    folded(f"{title}: {len(entries)} numbers", ["system", "metric", "printed", "measured", "protocol", "difference",
+                                                "verdict", "notes"], lines, notes, title == "Table 1")
 
 # %% [markdown]
-# Some of the printed numbers are slips or contradict each other. These notes are repeated in every table:
+# Some of the printed numbers are slips or contradict each other. These notes are repeated in every table, here with the
+# weightiest first:
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 slips = {}
 for item in numbers:
     for note in item.note.split("; "):
         if note.startswith("slip") or "swap" in note:
             noise = f" at sigma {item.sigma}" if item.sigma else ""
+            note = 'printed as "IN_NAS"' if "IN_NAS" in note else note.removeprefix("slip: ").replace(
+                "its source", f"printed {item.value}, where its source")
             slips.setdefault(note, []).append(f"Table {item.where}, {item.metric} of {item.system}{noise}")
+order = sorted(slips, key=lambda note: ("IN_NAS" in note, "swap" in note, "pictures" not in note))
 display(frames.show(pd.DataFrame({
-    "note": note, "concerns": where[0] + (f" and {len(where) - 1} more" if where[1:] else "")}
-    for note, where in slips.items()), f"{len(slips)} slips in the printed tables"))
+    "note": note, "concerns": slips[note][0] + (f" and {len(slips[note]) - 1} more" if slips[note][1:] else "")}
+    for note in order), f"{len(slips)} slips in the printed tables"))
 
 # %% [markdown]
 # ## The results behind it
 #
 # Behind each measured number stands a result file of `checkpoints/results/`, one for each training run:
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 real = [result for result in measured if result.profile != results.SMOKE]
 hours = sum(result.seconds or 0 for result in real if result.iterations) / 3600
 print(f"{len(real)} results, {sum(bool(result.iterations) for result in real)} of them training runs of {hours:.0f} "
@@ -149,8 +164,7 @@ folded("all results", ["scale", "data", "sigma", "system", "iterations", "PSNR (
 # %% [markdown]
 # ## Where each figure, table and equation is reproduced
 #
-# The notebook that explains it, the function that makes it, the file of `figures/` that it writes. A name that does not
-# exist stops this page.
+# The notebook that explains it, the function that makes it, the file of `figures/` that it writes.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 ANALYSIS = "09_table4_architecture_analysis"
@@ -199,7 +213,7 @@ CLAIMS = {  # the numbers in the text: notebook, function
 }
 
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 claims = [(f"{item.metric.replace('_', ' ')}: {item.value} {item.unit}".strip(), *CLAIMS[item.metric])
           for item in numbers if item.where == "claim"]
 known = {source.stem for source in (ROOT / "notebooks").glob("*.py")}
@@ -234,9 +248,9 @@ print(f"{there} of the {len(FIGURES)} files existed when this page ran; the end 
 # <details><summary>Solution</summary>
 #
 # It is 0.63 / 0.68 = 92.65%, a share of two rounded numbers that were counted by different rules. N3Net's 0.68M is what
-# one finds if one divides the bytes of its checkpoint by 4 and by 2^20; it uses 705,511 parameters. IR-NAS's 0.63M is
-# 661,693 divided by 2^20. Parameter by parameter the share is 93.79%: one percent further, and by the same rule for
-# both.
+# one finds if one divides the bytes of its checkpoint by 4 and by 2^20; its program registers 705,511 parameters.
+# IR-NAS's 0.63M is 661,693 divided by 2^20, again all that are registered. The share of registered parameters is
+# 93.79%. But 57,600 of IR-NAS's belong to a layer that is never used; without them the share is 85.62%.
 #
 # </details>
 #

@@ -16,8 +16,9 @@
 # The pages make a course on neural architecture search and on how a paper's numbers are checked. Here are two ways to
 # teach it, in four hours and in ten: which page goes into which slot, what to run in front of the class, which figure
 # goes on the slide, and which exercises fit. Students need Python, PyTorch and some idea of a convolutional network.
-# They need no data and no GPU: Run All works on each page in a clean copy of the project. How long each page takes to
-# read and to run is on [page 0](00_start_here.ipynb#What-each-page-costs).
+# They need no data and no GPU: Run All works on each page in a clean copy of the project, but [some numbers are then
+# others](L_for_lecturers.ipynb#Which-numbers-a-class-will-see). All minutes for people are estimates; those for
+# computers are measured.
 #
 # After the course, students can
 #
@@ -31,6 +32,7 @@ import re
 from collections import Counter
 
 import jupytext
+import nbformat
 from IPython.display import Markdown, display
 
 from irnas_lib.files import ROOT
@@ -53,14 +55,21 @@ def title(page):
     return f"[{heading[4:]}]({page.stem}.ipynb)"
 
 
+def runtime(page):
+    """How long a page computes, of its executed copy."""
+    executed = page.with_suffix(".ipynb")
+    seconds = nbformat.read(executed, as_version=4).metadata["irnas"]["seconds"] if executed.is_file() else 0
+    return f"{seconds:.0f}&nbsp;s" if seconds < 90 else f"{seconds / 60:.0f}&nbsp;min"
+
+
 def syllabus(heading, *slots):
     """A table of (minutes, page or empty, what to do, figure or empty)."""
     lines = [f"**{heading} ({sum(slot[0] for slot in slots)} minutes)**", "",
-             "| minutes | page | live | slide |", "|--:|:--|:--|:--|"]
+             "| minutes | page | live | Run All | slide |", "|--:|:--|:--|--:|:--|"]
     for minutes, name, live, figure in slots:
-        page = title(pages[name]) if name else ""
+        page, runs_for = (title(pages[name]), runtime(pages[name])) if name else ("", "")
         shown = f"[{figure}](../figures/{figure})" if figure and (FIGURES / figure).is_file() else figure
-        lines.append(f"| {minutes} | {page} | {live} | {shown} |")
+        lines.append(f"| {minutes} | {page} | {live} | {runs_for} | {shown} |")
     display(Markdown("\n".join(lines)))
 
 
@@ -70,8 +79,10 @@ pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.
 # ## Four hours
 #
 # One afternoon: what such a search is, how its result is decoded, and what its evaluation is worth. Begin every slot
-# with its question (below the table), and let the class answer before you run the cell. A picture "on the page" is
-# saved from there: in JupyterLab with Shift and the right mouse button, in the web book with the right button alone.
+# with its question (below the table), and let the class answer before you run the cell. "Run All" is the computing time
+# of the whole page on two CPU cores; where that is longer than the slot, run the page before the class, or only the
+# cells named. A picture "on the page" is saved from there: in JupyterLab with Shift and the right mouse button, in the
+# web book with the right button alone.
 
 # %% tags=["hide-input"]
 syllabus(
@@ -83,14 +94,16 @@ syllabus(
     (25, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
      "figure1.svg"),
     (15, "", "A break.", ""),
-    (25, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".", "search-denoising-seed0-gpu-curves.png"),
-    (35, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
+    (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".",
+     "search-denoising-seed0-gpu-curves.png"),
+    (30, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
      "places. Skip \"The cell\".", "search-denoising-seed0-gpu-trellis.png"),
-    (20, "05_training", "The loss and the loop; the slider of lambda. Skip \"Measuring\".",
-     "training-denoising-BSD500-sigma50-gpu.png"),
-    (35, "12_protocols", "The three scores of one network. Then exercise 3. Skip \"The other systems\" and \"What a "
-     "file costs\".", "predicted and measured lift, on the page"),
-    (25, "13_does_the_search_matter", "The experiment and its result.", "cells_denoising.png"),
+    (35, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
+     "stand; then exercise 3. Skip \"The other systems\" and \"What a file costs\".",
+     "predicted and measured lift, on the page"),
+    (20, "06_table1_bsd500", "Which rows of Table 1 may be compared, and who is ahead?", "psnr_against_cost.png"),
+    (25, "13_does_the_search_matter", "The experiment, its result, and its power.", "cells_denoising.png"),
+    (10, "16_verdicts", "The bar of verdicts, and the intervals. Which claim would you test next?", "verdicts.png"),
 )
 
 # %% [markdown]
@@ -100,18 +113,20 @@ syllabus(
 #   widths, the depth. The search chooses the first three.*
 # - **Page 1b.** Without a warm-up the search goes wrong. Why? *An untrained convolution is noise and `skip` is useful
 #   at once; a small weight also slows down what a kernel learns.*
-# - **Page 2.** How many architectures are there? *Most guess thousands. There are 29 paths times 26 billion cells.*
+# - **Page 2.** How many architectures are there? *Expect guesses of thousands. There are 29
+#   paths times 26 billion cells.*
 # - **Page 3.** The search has ended. Has it decided? *The cell looks as if it had; the entropy of alpha shows that it
 #   has not.*
-# - **Page 4.** Is the best path made of the best steps? *Most say yes. Greedy misses it where a good step leads to a
+# - **Page 4.** Is the best path made of the best steps? *Expect a yes. Greedy misses it where a good step leads to a
 #   level with no good way on.*
-# - **Page 5.** What does a larger lambda do to the trained network? *Most say that SSIM rises and PSNR falls. SSIM rose
-#   in every run of this project; PSNR fell in the network as published and in small ones with their input added, and
-#   rose in two others ([10](10_tables_5_6_ablation.ipynb), [10b](10b_what_a_recipe_is_worth.ipynb)).*
 # - **Page 12.** Here are three scores of one network. Which one is wrong? *None by itself; it is wrong to compare one
 #   with another.*
+# - **Page 6.** Which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D and WNNM may, once it is
+#   known that both are of the same pictures and the same noise; the paper says so of no row.*
 # - **Page 13.** Which experiment could show that the search is useless? *Random cells of the same space, trained alike,
 #   with several seeds.*
+# - **Page 16.** Which claims can be decided without a GPU? *Those that need no training: scores of classical methods,
+#   counts of parameters, and what the paper's own tables say.*
 
 # %% [markdown]
 # ## Ten hours
@@ -128,19 +143,19 @@ syllabus(
      "the map of the tiles, on the page"),
     (30, "05b_classical_methods", "What patches of a picture have in common: what is possible without training.",
      "the restored crops, on the page"),
-    (30, "", "`one_field` checks itself (of page 12; it needs only the map of the tiles).", ""),
+    (30, "", "Exercise `one_field` (of page 12; it needs only the map of the tiles).", ""),
 )
 syllabus(
     "2. A search from scratch",
     (90, "01b_search_from_scratch", "All of it, written live: an edge, a cell, two problems one inside the other.",
      "the trajectories of alpha, on the page"),
-    (30, "", "`second_order` checks itself; two lines of algebra first.", ""),
+    (30, "", "Exercise `second_order`; two lines of algebra first.", ""),
 )
 syllabus(
     "3. The search of the paper",
     (50, "02_search_space", "Operations, cells, widths; Eq. 1 to 6 beside their code.", "figure1.svg"),
     (40, "03_search", "The loop, what moved, and why alpha stayed flat.", "search-denoising-seed0-gpu-curves.png"),
-    (30, "", "`eq2`, `count` and `collapse` check themselves.", ""),
+    (30, "", "Exercises `eq2` and `collapse`; `count` at home.", ""),
 )
 syllabus(
     "4. Decoding and training",
@@ -148,40 +163,66 @@ syllabus(
      "search-denoising-seed0-gpu-trellis.png"),
     (30, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
     (25, "05c_batch_norm", "Why a network of batch norms cannot see how bright its input is.", "the maps, on the page"),
-    (20, "", "`greedy` checks itself.", ""),
+    (20, "", "Exercise `greedy`.", ""),
 )
 syllabus(
     "5. What the numbers are worth",
-    (45, "12_protocols", "Three scores of one network; predict the lift.",
+    (45, "12_protocols", "Three scores of one network; predict the lift. Run it before the class.",
      "predicted and measured lift, on the page"),
     (20, "06_table1_bsd500", "Which rows of Table 1 may be compared?", "psnr_against_cost.png"),
-    (35, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
-    (20, "", "Discussion: which claims of the paper stand, on what evidence?", ""),
+    (30, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
+    (25, "16_verdicts", "Which claims of the paper hold up, on what evidence? Let the class give each claim a verdict "
+     "first.", "verdicts.png"),
 )
 
 # %% [markdown]
-# The other pages are projects for two students: the camera ([7](07_table2_sim1800.ipynb)), rain
-# ([8](08_table3_rain800.ipynb)), changed cells ([9](09_table4_architecture_analysis.ipynb)), the loss
-# ([10](10_tables_5_6_ablation.ipynb)), a recipe ([10b](10b_what_a_recipe_is_worth.ipynb)), time and memory
-# ([11](11_efficiency.ipynb)), a search method for a table of cells ([14](14_searching_in_a_table.ipynb)), and one's own
-# pictures ([15](15_your_own_pictures.ipynb)).
+# ## Projects for two students
+#
+# The other pages give projects. In brackets: estimated days, and what shows that it is done.
+#
+# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better: estimate its correlation, and
+#   whiten it. (5 days; the gain over the page's BM3D has an interval over pictures.)
+# - **[Page 8](08_table3_rain800.ipynb).** Find the smallest network that beats SCAN on rain. (5 days; both were trained
+#   from three seeds at one budget.)
+# - **[Page 9](09_table4_architecture_analysis.ipynb).** Train five more changed cells. (5 days; two seeds each, and the
+#   published cell has a rank with an interval.)
+# - **[Page 10](10_tables_5_6_ablation.ipynb).** Find out why the log-SSIM term lowers one network's PSNR and raises
+#   another's. (8 days; each run differs from the next in one setting alone.)
+# - **[Page 10b](10b_what_a_recipe_is_worth.ipynb).** Try one choice of the recipe that the page leaves out. (3 days;
+#   two seeds agree on the sign of what it is worth.)
+# - **[Page 11](11_efficiency.ipynb).** Time the networks on a GPU. (2 days; the order of systems is compared with that
+#   on a CPU.)
+# - **[Page 14](14_searching_in_a_table.ipynb).** Write a search method, and compare it with random search. (5 days; the
+#   report states which difference the comparison could have detected.)
+# - **[Page 15](15_your_own_pictures.ipynb).** Restore pictures of one's own. (2 days; three kinds of failure are shown,
+#   each with its cause.)
 #
 # ## Exercises by difficulty
 #
 # Easy ones take minutes and a pencil, medium ones need the page's code or an argument of a paragraph, hard ones an
-# experiment or an afternoon. The written ones have their solution folded under them; those that check themselves are
-# files in `notebooks/exercises/`, with solutions beside them.
+# experiment or an afternoon. The written ones have their solution folded under them. Those with a name are files in
+# `notebooks/exercises/` that check themselves, with solutions beside them.
 
 # %% tags=["hide-input"]
 WRITTEN = re.compile(r"^\*\*(\d+)\*\* \((easy|medium|hard)\)\. (.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 CHECKED = re.compile(r"`exercises/(\w+)\.py`\s\((easy|medium|hard)\)")
+TASKS = {  # of an exercise that checks itself: what to write, and the minutes that it takes
+    "eq2": ("Write Eq. 2, an edge as a mixture of all operations.", 10),
+    "count": ("Derive how many weights a supernet has, without building it.", 60),
+    "collapse": ("Write an alpha, hardly different from an untouched one, that decodes to skips alone.", 15),
+    "greedy": ("Find a beta for which the best steps do not make the best path.", 15),
+    "neighbours": ("List all cells that differ from a cell in one operation.", 20),
+    "one_field": ("Find the leak in `redrawn`, and mend it.", 30),
+    "second_order": ("Write the second-order gradient of the loss with respect to alpha.", 30),
+}
 
 
 def exercises(page):
-    """(difficulty, name, text) of each exercise of a page; of one that checks itself, the text is empty."""
+    """(difficulty, name, text) of each exercise of a page."""
     prose = "\n\n".join(cell.source for cell in jupytext.read(page).cells if cell.cell_type == "markdown")
     written = [(level, number, " ".join(text.split())) for number, level, text in WRITTEN.findall(prose)]
-    return written + [(level, f"`{name}`", "checks itself") for name, level in CHECKED.findall(prose)]
+    return written + [(level, f"`{name}`", "{} Checks itself; about {} minutes.".format(*TASKS[name]))
+                      for name, level in CHECKED.findall(prose)]
 
 
 found = [(level, page, name, text) for page in pages.values() for level, name, text in exercises(page)]
@@ -190,7 +231,8 @@ print(", ".join(f"{count[level]} {level}" for level in ("easy", "medium", "hard"
 for level in ("easy", "medium", "hard"):
     rows = [f"| [{page.stem.split('_')[0].lstrip('0') or '0'}]({page.stem}.ipynb#Exercises) | {name} | {text} |"
             for difficulty, page, name, text in found if difficulty == level]
-    display(Markdown("\n".join([f"**{level.capitalize()}**", "", "| page | | exercise |", "|--:|:--|:--|", *rows])))
+    display(Markdown("\n".join([f"**{level.capitalize()}**", "", "| page | number or file | exercise |",
+                                "|--:|:--|:--|", *rows])))
 
 # %% [markdown]
 # ## What students misunderstand
@@ -205,6 +247,20 @@ for level in ("easy", "medium", "hard"):
 #   training run would (page 13).
 # - **A kept `skip` is no evidence that `skip` is right.** A search that leans towards it finds it either way (page 1b,
 #   exercise 4).
+#
+# ## Which numbers a class will see
+#
+# The stored records come with the project, so what a page takes from them is the same everywhere: every table and
+# figure of trained networks, searches and verdicts. What a page computes on photographs differs where a class does not
+# have them, for then scikit-image's photographs stand in and the page says so. Its "What to notice" still describes the
+# run that is shown here. This concerns the pages below; install BSD500 on your own machine if you teach page 12.
+
+# %% tags=["hide-input"]
+display(Markdown("\n".join(f"- {title(page)}" for page in pages.values()
+                           if "load_or_embedded(" in page.read_text(encoding="utf-8"))))
+
+# %% [markdown]
+# Page 13 loads photographs only to train more cells, and page 3 only to search again; what they show is stored.
 #
 # ## What goes wrong in class
 #

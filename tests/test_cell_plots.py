@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from irnas_lib.decode import undecided
+from irnas_lib.experiments import table_facts
 from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import DENOISING, DENOISING_R2
 
@@ -54,11 +55,20 @@ def test_the_papers_own_are_stars_and_what_is_not_trained_has_no_row():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["R2: both inputs of a\nnode"]
 
 
-@pytest.mark.parametrize("draw", (cell_plots.chosen_edges, cell_plots.chosen_operations, cell_plots.entropy,
+@pytest.mark.parametrize("draw", (cell_plots.chosen_edges, cell_plots.chosen_operations,
                                   cell_plots.side_by_side, lambda nothing: cell_plots.scores({})))
 def test_nothing_is_drawn_as_not_run(draw):
     assert "not run" in draw([]).axes[0].texts[0].get_text()
     assert not plt.get_fignums()
+
+
+def test_more_cells_notice_a_smaller_difference():
+    axes, = cell_plots.power(0.26, [(3, 6), (30, 60)]).axes
+    few, many = [dict(zip(line.get_xdata().tolist(), line.get_ydata())) for line in axes.lines[:2]]
+    assert few[0.5] == pytest.approx(table_facts.power(0.5, 0.26, 3, 6), abs=0.02)
+    assert few[0.0] < 0.1 and few[0.5] < many[0.5]
+    names = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert names == ["3 against 6 cells", "30 against 60 cells"]
 
 
 def test_a_choice_is_a_line_and_the_gradient_is_that_of_the_printed_search():

@@ -23,7 +23,8 @@ from irnas_lib.supercell import Supercell
 from irnas_lib.supernet import Supernet
 from irnas_lib.tables import comparison, trace, verdicts, writers
 
-MEASUREMENTS = {"bench": records.BENCH, "growth": records.GROWTH, "precision": records.PRECISION}
+MEASUREMENTS = {"bench": records.BENCH, "growth": records.GROWTH, "precision": records.PRECISION,
+                "brightness": records.BRIGHTNESS}
 SIGMAS = (50, 30, 70)  # which noise level a figure shows: the first that there is
 
 
@@ -95,13 +96,14 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
         traced = trace.trace(measured, taken, measurements(checkpoints, "bench"), searches.values())
         files.append(trace.write(traced, out))
         recipes = choices.load([checkpoints / "choices"])
-        known = verdicts.Evidence(measured, trained, recipes, list(searches.values()), traced)
+        known = verdicts.Evidence(measured, trained, recipes, list(searches.values()), traced,
+                                  measurements(checkpoints, "brightness"))
         plot("verdicts", verdict_plots.intervals(verdicts.verdicts(known)))
     return files
 
 
 def measurements(checkpoints: Path, name: str) -> dict:
-    """What `make bench` has left in a checkpoints folder as bench, growth or precision; empty if nothing."""
+    """What a checkpoints folder has of a name of MEASUREMENTS; empty if nothing."""
     path = checkpoints / f"{name}.json"
     return records.read(path, MEASUREMENTS[name]) if path.is_file() else {}
 

@@ -14,13 +14,13 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from irnas_lib.decode import undecided
+from irnas_lib.experiments import table_facts
 from irnas_lib.experiments.cells import GROUPS, by_group
 from irnas_lib.experiments.search_choices import CHOICES, normalised_entropy
 from irnas_lib.figures import drawing
 from irnas_lib.figures.plots import DASHES, MARKERS, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
-from irnas_lib.search_space import OPERATIONS, move_log_probabilities, states
+from irnas_lib.search_space import OPERATIONS, states
 from irnas_lib.tables.comparison import prediction_interval
 from irnas_lib.training.search import SearchSettings
 
@@ -75,23 +75,21 @@ def chosen_operations(searches: Sequence[Mapping]) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
-def entropy(searches: Sequence[Mapping]) -> Figure:
-    """How far `undecided` of alpha's rows and of beta's falls below 1 over a search; a ring is the validation whose
-    cell was taken."""
-    if not searches:
-        return not_run("Entropy of alpha and beta")
-    plot = Plot(6.8, 2.6)
-    sides = plot.subplots(1, 2)
-    for i, record in enumerate(searches):
-        steps = [entry["iteration"] for entry in record["history"]]
-        for axes, name, shares in zip(sides, ("alpha", "beta"), (lambda alpha: alpha.softmax(dim=1),
-                                                                 lambda beta: move_log_probabilities(beta).exp())):
-            entropies = [1 - undecided(shares(torch.tensor(entry[name], dtype=torch.float64))).mean().item()
-                         for entry in record["history"]]
-            axes.plot(steps, entropies, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1, label=_seed(record))
-            axes.plot(steps[record["best"]], entropies[record["best"]], "ko", markersize=4, markerfacecolor="w")
-            axes.set(title=f"{name}: 1 - entropy (0 = undecided)", xlabel="iterations")
-    plot.legend(*sides[0].get_legend_handles_labels(), loc="outside right upper", handlelength=3.5)
+def power(deviation: float, sizes: Sequence[tuple[int, int]], largest: float = 1.25) -> Figure:
+    """The chance that groups of so many cells show a true difference of their means, against that difference in dB, a
+    line for each pair of sizes. deviation: of cells within a group."""
+    plot = Plot(5.4, 2.6)
+    axes = plot.subplots()
+    differences = [largest * step / 25 for step in range(26)]
+    for i, (first, second) in enumerate(sizes):
+        chances = [table_facts.power(difference, deviation, first, second, draws=4000) for difference in differences]
+        axes.plot(differences, chances, "k", linestyle=DASHES[i % len(DASHES)], linewidth=1.2 if i else 2,
+                  label=f"{first} against {second} cells")
+    axes.axhline(0.8, color="0.6", linewidth=0.8, zorder=0)
+    axes.set(xlabel="true difference in PSNR (dB)", ylabel="chance that it shows", xlim=(0, largest), ylim=(0, 1.03))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    axes.grid(color="0.92")
+    plot.legend(loc="outside right upper", handlelength=3)
     return plot
 
 

@@ -90,7 +90,7 @@ class Entry(NamedTuple):
         if self.smoke:
             return "smoke scale, not a result"
         if self.metric == "time":
-            return f"another machine's time ({self.timed['device']}): only ratios compare"
+            return f"another machine's time ({self.timed['device']})"
         if self.task in REBUILT:
             return f"other pictures: ours is {TITLES[TASKS[self.task].dataset]}"
         if self.printed.protocol != self.protocol:

@@ -5,6 +5,7 @@ the test pictures, and over the seeds of the trainings.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import NamedTuple
@@ -13,23 +14,25 @@ import torch
 from scipy import stats
 
 from irnas_lib import decode
-from irnas_lib.experiments import cells, choices, records, runs, times
+from irnas_lib.experiments import cells, choices, records, runs, table_facts, times
 from irnas_lib.experiments.config import PAPER_PIXELS, pixels
 from irnas_lib.experiments.results import SMOKE, Result, best
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.search_space import source_rows
 from irnas_lib.tables import comparison, printed, trace
-from irnas_lib.tables.entries import NOT_RUN
+from irnas_lib.tables.entries import FAILED, NOT_RUN
 
-UNDECIDED = "undecided"
-VERDICTS = (*trace.VERDICTS, UNDECIDED)
+IMPRECISE, CONTRADICTED, UNDECIDED = "imprecise", "contradicted", "undecided"
+VERDICTS = (trace.REPRODUCED, trace.FITTED, IMPRECISE, trace.DIFFERS, CONTRADICTED, trace.UNDERTRAINED, UNDECIDED,
+            trace.NOT_COMPARABLE, FAILED, NOT_RUN)
+PRECISE = 0.5  # the share of a printed difference that our half-width may have, if it is to be reproduced
 SIGMAS = (30, 50, 70)
 TITLES = {"denoising": "denoising", "deraining": "deraining"}
 COSTS = {  # a printed number that stands for itself: the claim in words
-    "t1-ir_nas-parameters": "the denoising network has 0.63M parameters",
+    "t1-ir_nas-parameters": "the denoising network has 0.63M parameters (M: 2^20)",
     "claim-parameters_vs_n3net": "its parameters, as a share of N3Net's",
     "claim-parameters_vs_nlrn": "its parameters, as a share of NLRN's",
-    "claim-search_memory_vs_auto_deeplab": "memory of the search, Eq. 5 as a share of Eq. 6",
+    "claim-search_memory_vs_auto_deeplab": "memory of the search: Eq. 5 as a share of our own Eq. 6",
     "claim-search_time": "the search takes six hours on one GPU",
     "claim-search_speed_vs_falsr": "the search is 96 times as fast as FALSR's",
     "claim-time_saved_vs_n3net": "time saved over N3Net on BSD500",
@@ -41,7 +44,7 @@ class Verdict(NamedTuple):
     """claim: of the paper. printed, measured: one number in `unit`, such as a difference of two PSNRs; nan where there
     is none. pictures, both: half the 95% interval of the measured one, over test pictures, and over pictures and
     training seeds; nan where nothing is known of it. evidence: how it was had. verdict: one of VERDICTS. page: the
-    notebook that shows it."""
+    notebook that shows it. ssim: the difference in SSIM beside one in PSNR."""
 
     topic: str
     claim: str
@@ -53,6 +56,7 @@ class Verdict(NamedTuple):
     evidence: str
     verdict: str
     page: str
+    ssim: float = math.nan
 
 
 class Evidence(NamedTuple):
@@ -90,12 +94,14 @@ def verdicts(known: Evidence) -> list[Verdict]:
 
 def judged(printed: float, measured: float, half: float, short: bool) -> str:
     """The verdict on a difference and its interval, measured ± half. printed: nan where the paper says no more than
-    that it is above zero. short: whether the trainings are too short to refute anything."""
+    that it is above zero. short: whether the training runs are too short to refute anything."""
     if math.isnan(measured):
         return NOT_RUN
     agrees = measured > 0 if math.isnan(printed) else abs(measured - printed) <= half
     if abs(measured) <= half and (agrees or math.isnan(printed)):
         return UNDECIDED
+    if agrees and half > PRECISE * abs(printed):  # never where nothing is printed
+        return IMPRECISE
     return trace.REPRODUCED if agrees else trace.UNDERTRAINED if short else trace.DIFFERS
 
 
@@ -123,6 +129,53 @@ def share(seen: int) -> str:
     return f"{100 * seen / PAPER_PIXELS:.1g}% of the paper's pixels"
 
 
+def markdown(found: Sequence[Verdict]) -> str:
+    """A table of some claims. What most lines have in common, evidence or page, stands once, above it; columns that
+    are empty then are left out."""
+    if not found:
+        return "not run"
+    clauses = _shared([verdict.evidence.split("; ") for verdict in found])
+    pages = _shared([[verdict.page] for verdict in found])
+    rows = [{"claim": _on_one_line(verdict.claim.removesuffix(f", {verdict.topic.rpartition(', ')[2]}")),
+             "printed": _number(verdict.printed, verdict) or ("better" if verdict.unit == "dB" else ""),
+             "here": _number(verdict.measured, verdict, verdict.both),
+             "SSIM": "" if math.isnan(verdict.ssim) else f"{verdict.ssim:+.3f}",
+             "verdict": f"**{_on_one_line(verdict.verdict)}**",
+             "evidence": "; ".join(clause for clause in verdict.evidence.split("; ") if clause not in clauses),
+             "page": "" if verdict.page in pages else _link(verdict.page)} for verdict in found]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    shared = [f"{what}{', unless a line names another' if what.lower() in columns else ''}: {'; '.join(texts)}."
+              for what, texts in (("Evidence", clauses), ("Page", [_link(page) for page in pages])) if texts]
+    lines = [" ".join(shared), ""]
+    lines += ["| " + " | ".join(columns) + " |",
+              "|" + "|".join("--:" if name in ("printed", "here", "SSIM") else ":--" for name in columns) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row[name] for name in columns) + " |" for row in rows])
+
+
+def _shared(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The texts that stand in at least half of the lists, and in two at least."""
+    times = Counter(text for texts in lists for text in texts if text)
+    return [text for text, count in times.items() if count > 1 and 2 * count >= len(lists)]
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace(" ", "&nbsp;") if len(text) < 45 else text
+
+
+def _link(page: str) -> str:
+    return f"[{page.partition('_')[0].lstrip('0')}]({page}.ipynb)"
+
+
+def _number(value: float, verdict: Verdict, half: float = math.nan) -> str:
+    """A number of the table; a difference has its sign."""
+    if math.isnan(value):
+        return ""
+    signed = verdict.unit == "dB" and abs(value) < 10  # else a score
+    text = f"{value:+.2f}" if signed else f"{value:.2f}"
+    text += "" if math.isnan(half) else f"&nbsp;±&nbsp;{half:.2f}"
+    return f"{text}&nbsp;{verdict.unit}".removesuffix("&nbsp;")
+
+
 # ---- Tables 1 to 3 ----
 
 def _classical(known: Evidence) -> Iterator[Verdict]:
@@ -145,7 +198,7 @@ def _classical(known: Evidence) -> Iterator[Verdict]:
 
 def _denoising(known: Evidence) -> Iterator[Verdict]:
     topic, page = "Table 1: networks at sigma 50", "06_table1_bsd500"
-    yield _of_trace(known, "t1-ir_nas-sigma50-psnr", topic, "IR-NAS, fresh noise in overlapping tiles", page)
+    yield _of_trace(known, "t1-ir_nas-sigma50-psnr", topic, "IR-NAS, fresh noise in each tile", page)
     for rival in ("N3Net", "MemNet", "RED"):
         lead = _printed("1", "IR-NAS", 50) - _printed("1", rival, 50)
         rows = comparison.side_by_side(known.results, reference=rival).rows
@@ -167,8 +220,8 @@ def _simulated_as_printed() -> Verdict:
              if (item.where, item.metric) == ("2", "PSNR") and item.system != "IR-NAS"}
     return Verdict("Table 2: simulated photographs", "its networks outperform the others on all three data sets",
                    min(leads.values()), math.nan, "dB", math.nan, math.nan,
-                   f"the paper's own Table 2 has {' and '.join(leads)} ahead of IR-NAS", trace.DIFFERS,
-                   "07_table2_sim1800")
+                   f"the paper's own Table 2 has {' and '.join(leads)} ahead of IR-NAS; nothing measured here",
+                   CONTRADICTED, "07_table2_sim1800")
 
 
 def _rain(known: Evidence) -> Iterator[Verdict]:
@@ -181,17 +234,20 @@ def _rain(known: Evidence) -> Iterator[Verdict]:
 # ---- Section 4.3: the cell; Section 4.4: the loss ----
 
 def _cell(known: Evidence) -> Iterator[Verdict]:
-    topic, page = "Section 4.3: is the cell a proper one?", "13_does_the_search_matter"
+    page = "13_does_the_search_matter"
     for task, sigma in (("denoising", 30), ("deraining", None)):
-        groups = known.cells[task]
+        topic, groups = f"Section 4.3: the cell, {TITLES[task]}", known.cells[task]
         gains, half = cells.over_the_same_seed(groups), over_seeds(groups)
         for change in ("R1", "R2"):
             drop = _printed("4", f"IR-NAS, {change}", sigma, task) - _printed("4", "IR-NAS", sigma, task)
             gain = gains.get(f"IR-NAS, {change}", math.nan)
             yield Verdict(topic, f"{change} over the published cell, {TITLES[task]}", drop, gain, "dB", math.nan, half,
                           f"one seed, the same for both; {_budget(groups)}", judged(drop, gain, half, True), page)
+        yield from (_searched(known, topic, page) if task == "denoising" else [_place(known, topic)])
+
+
+def _searched(known: Evidence, topic: str, page: str) -> Iterator[Verdict]:
     yield _searched_over_random(known, topic, page)
-    yield _place(known, topic)
     pair = [best(known.results, "denoising", system, 50, "strict") for system in ("IR-NAS", "IR-NAS (searched here)")]
     gain, how = math.nan, ""
     if all(pair):
@@ -201,13 +257,23 @@ def _cell(known: Evidence) -> Iterator[Verdict]:
     half = over_seeds(known.cells["denoising"])
     yield Verdict(topic, "the published cell over one searched here, denoising", math.nan, gain, "dB",
                   math.nan, half, how, judged(math.nan, gain, half, True), "05_training")
-    path = PUBLISHED["denoising", "IR-NAS"].path
+    yield _widest(known, topic)
+
+
+def _widest(known: Evidence, topic: str) -> Verdict:
+    """What our searches end on, and what an untouched beta favours."""
+    path, ends = PUBLISHED["denoising", "IR-NAS"].path, [
+        tuple(search["path"]) for search in known.searches if search["task"] == "denoising"]
     untouched = torch.zeros(len(source_rows(len(path))), 3)
-    chances = {way: decode.path_log_probability(untouched, way) for way in decode.all_paths(len(path))}
-    likelier = sum(chance > chances[path] + 1e-9 for chance in chances.values())
-    yield Verdict(topic, "the search makes the last cell the widest", math.nan, math.nan, "", math.nan, math.nan,
-                  f"before any learning {likelier} of {len(chances)} paths are likelier than the published one, as "
-                  "beta is normalised here", UNDECIDED, "04_viterbi_decoding")
+    chances = [decode.path_log_probability(untouched, way) for way in decode.all_paths(len(path))]
+    first = decode.path_log_probability(untouched, path)
+    likelier = sum(chance > first + 1e-9 for chance in chances)
+    alike = sum(abs(chance - first) <= 1e-9 for chance in chances) - 1  # without itself
+    before = (f"before any learning {likelier} of {len(chances)} paths are likelier than the published one, and "
+              f"{alike} as likely, as beta is normalised here")
+    return Verdict(topic, "the search makes the last cell the widest", math.nan, math.nan, "", math.nan, math.nan,
+                   f"of {len(ends)} searches at printed rates {ends.count(path)} ends on the published path; {before}"
+                   if ends else before, UNDECIDED if ends else NOT_RUN, "04_viterbi_decoding")
 
 
 def _searched_over_random(known: Evidence, topic: str, page: str) -> Verdict:
@@ -217,7 +283,9 @@ def _searched_over_random(known: Evidence, topic: str, page: str) -> Verdict:
     if min(len(searched), len(drawn)) > 1:
         low, high = stats.ttest_ind(searched, drawn, equal_var=False).confidence_interval()
         gain, half = mean(searched) - mean(drawn), (high - low) / 2
-        how = f"{len(searched)} runs against {len(drawn)}; "
+        power = table_facts.power(0.5, table_facts.pooled(searched, drawn), len(searched), len(drawn))
+        how = (f"{len(searched)} runs against {len(drawn)}, which would notice a difference of 0.5 dB in {power:.0%} "
+               "of such experiments; ")
     return Verdict(topic, "searched cells over random ones, denoising", math.nan, gain, "dB", math.nan, half,
                    how + _budget(groups), judged(math.nan, gain, half, True), page)
 
@@ -259,26 +327,25 @@ def _loss(known: Evidence) -> Iterator[Verdict]:
                 yield _at_the_mean_of_the_input(known, topic, gain, rows)
     system, seen = choices.BASE.system, max((record["pixels"] for record in known.recipes), default=0)
     found = next((row for row in choices.worth(known.recipes, system, seen) if row.choice == "lambda 0"), None)
-    gain, half, how = math.nan, math.nan, ""
+    gain, half, how, ssim = math.nan, math.nan, "", math.nan
     if found:
-        gain, half = -found.gain, over_seeds(known.cells["denoising"]) / math.sqrt(found.seeds)
-        how = (f"{found.seeds} seeds, {share(seen)}; another network, and pictures kept out of training; "
-               f"SSIM {-found.ssim_gain:+.3f}")
+        gain, half, ssim = -found.gain, over_seeds(known.cells["denoising"]) / math.sqrt(found.seeds), -found.ssim_gain
+        how = f"{found.seeds} seeds, {share(seen)}; other pictures than the paper's, kept out of training"
     paper = _printed("5", "IR-NAS**", 50) - _printed("5", "IR-NAS*", 50)
     yield Verdict(topic, "input added, sigma 50", paper, gain, "dB", math.nan, half, how,
-                  trace.NOT_COMPARABLE if found else NOT_RUN, "10b_what_a_recipe_is_worth")
+                  trace.NOT_COMPARABLE if found else NOT_RUN, "10b_what_a_recipe_is_worth", ssim)
 
 
 def _at_the_mean_of_the_input(known: Evidence, topic: str, lead: float, rows: Sequence[comparison.Row]) -> Verdict:
     """What the log-SSIM term adds where the outputs of both networks get the mean brightness of their input."""
     results = {row.result.system: row.result for row in rows}
     pair = [known.shifted.get(results[name].stem) for name in ("IR-NAS", "IR-NAS*") if name in results]
-    gain, half, how = math.nan, over_seeds(known.cells["denoising"]), ""
+    gain, half, how, ssim = math.nan, over_seeds(known.cells["denoising"]), "", math.nan
     if len(pair) == 2 and all(pair):
         gain, ssim = (pair[0][key] - pair[1][key] for key in ("shifted_psnr", "shifted_ssim"))
-        how = f"one seed, {pair[0]['pictures']} pictures, {share(pixels(results['IR-NAS']) or 0)}; SSIM {ssim:+.3f}"
+        how = f"one seed, {pair[0]['pictures']} pictures, {share(pixels(results['IR-NAS']) or 0)}"
     return Verdict(topic, "as published, sigma 50, at the input's mean", lead, gain, "dB", math.nan,
-                   half, how, judged(lead, gain, half, True), "05c_batch_norm")
+                   half, how, judged(lead, gain, half, True), "05c_batch_norm", ssim)
 
 
 # ---- one line ----
@@ -292,8 +359,9 @@ def _of_row(known: Evidence, task: str, topic: str, claim: str, lead: float, row
     count = row.result.metrics["strict"]["pictures"]
     pictures = comparison.over_pictures(row.error, count)
     both = together(pictures, over_seeds(known.cells[task]))
-    how = f"one seed, {count} pictures, {share(pixels(row.result) or 0)}; SSIM {row.ssim_ahead:+.3f}"
-    return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, how, judged(lead, row.ahead, both, True), page)
+    how = f"one seed, {count} pictures, {share(pixels(row.result) or 0)}"
+    return Verdict(topic, claim, lead, row.ahead, "dB", pictures, both, how, judged(lead, row.ahead, both, True), page,
+                   row.ssim_ahead)
 
 
 def _of_best(known: Evidence, task: str, topic: str, claim: str, lead: float, ours: str, rival: str, page: str,
@@ -304,17 +372,17 @@ def _of_best(known: Evidence, task: str, topic: str, claim: str, lead: float, ou
         return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
     psnr, ssim = (pair[0].metrics["strict"][key] - pair[1].metrics["strict"][key] for key in ("psnr", "ssim"))
     half = over_seeds(known.cells.get(task, {}))
-    how = (f"one seed, {pair[0].metrics['strict']['pictures']} pictures, {share(pixels(pair[0]) or 0)}; "
-            f"SSIM {ssim:+.3f}{also}")
+    how = f"one seed, {pair[0].metrics['strict']['pictures']} pictures, {share(pixels(pair[0]) or 0)}{also}"
     verdict = verdict or judged(lead, psnr, half, True)
-    return Verdict(topic, claim, lead, psnr, "dB", math.nan, half, how, verdict, page)
+    return Verdict(topic, claim, lead, psnr, "dB", math.nan, half, how, verdict, page, ssim)
 
 
 def _of_trace(known: Evidence, name: str, topic: str, claim: str, page: str) -> Verdict:
     """Of a printed number that stands for itself."""
     entry = next(entry for entry in known.traced if entry.printed.id == name)
     measured = math.nan if entry.measured is None else entry.measured
-    how = "; ".join(filter(None, [entry.budget.partition("; profile")[0], "" if entry.verdict == trace.REPRODUCED
-                                  else entry.why.partition(";")[0]]))
+    budget = "counted" if entry.budget == trace.COUNTED else entry.budget.partition("; profile")[0]
+    how = "; ".join(filter(None, ["" if budget == "no training" else budget,
+                                  entry.why.partition(";")[0].partition(": ")[0]]))
     return Verdict(topic, claim, entry.printed.number, measured, entry.printed.unit, math.nan, math.nan, how,
                    entry.verdict, page)
