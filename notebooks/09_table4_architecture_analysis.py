@@ -196,7 +196,8 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # widest. We have not compared our paths with that drawing. For denoising, 0,0,0,1 is the only path that gives the
 # printed 0.63M parameters (in units of 2^20) at W = 20, the width in the authors' program; for deraining, 0,0,1 is
 # taken by analogy. [Notebook 2](02_search_space.ipynb) says how far this can be trusted, and [notebook
-# 4](04_viterbi_decoding.ipynb) that the starting values of the search favour such paths already.
+# 4](04_viterbi_decoding.ipynb) that the starting values of the search favour such paths already. In a cell of the
+# drawing stand the channels of a node and those of its output; dotted arrows are a cell's second input.
 
 # %% alt="The networks, their cells on an inferred path of widths" jupyter={"source_hidden": true} tags=["hide-input"]
 for task in ("denoising", "deraining"):

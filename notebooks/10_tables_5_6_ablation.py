@@ -95,7 +95,7 @@ for system in ("IR-NAS + residual", "DnCNN"):
                           f"{'one seed' if row.seeds == 1 else f'{row.seeds} seeds'}",
                           -row.gain, -row.ssim_gain, over_seeds / row.seeds ** 0.5))
 
-# %% alt="What the log-SSIM term adds: PSNR falls by 1.2 dB in the published network and rises in two; SSIM rises in all"
+# %% alt="What the log-SSIM term adds: PSNR falls by 1.2 dB in the published network, rises in two; SSIM rises in all"
 if not pairs:
     display(plots.not_run("What the log-SSIM term adds"))
 else:

@@ -127,7 +127,8 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
     for row, value in enumerate(bars.values()):
         right.annotate(f"{value:.4f}", (value, row), (8, 0), textcoords="offset points", va="center")
     right.set(yticks=range(len(bars)), yticklabels=bars, xscale="log", title="what pulls at a logit",
-              xlabel="size per batch (logarithmic)", xlim=(min(bars.values()) / 2, 8 * max(bars.values())), ylim=(len(bars) - 0.5, -0.5))
+              xlabel="size per batch (logarithmic)", xlim=(min(bars.values()) / 2, 8 * max(bars.values())),
+              ylim=(len(bars) - 0.5, -0.5))
     right.grid(axis="y", color="0.92")
     return plot
 
