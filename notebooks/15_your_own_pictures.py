@@ -214,14 +214,14 @@ if clean and chosen:
     plt.show()
 
 # %% [markdown]
-# **What to notice.** Below a sigma of about 5 the network alone does harm. Limited, it stays at or above the noisy
-# picture, and where there is much noise the limit changes nothing. (With `--sigma` or `--checkpoint` the command writes
-# the network's own answer.)
+# **What to notice.** Where there is little noise the network alone does harm. Limited, it stays at or above the noisy
+# picture. (With `--sigma` or `--checkpoint` the command writes the network's own answer.)
 #
 # ## How good is it?
 #
 # Photographs of scikit-image and test pictures of BSD500 (the middle of each, 192x192 pixels), with noise as a file
-# holds it, through the command and through colour BM3D. `python -m irnas_lib.benchmarks.own_pictures` measured it.
+# holds it, through the command and through colour BM3D, which is told the true sigma or the command's own estimate.
+# `python -m irnas_lib.benchmarks.own_pictures` measured it.
 
 # %%
 display(Markdown(own_pictures.table(own_pictures.read(), 192)))
@@ -274,23 +274,27 @@ interactive.upload(restored_file, folder)
 # %% [markdown]
 # ## Limits
 #
-# The project does not yet ship a network trained on noisy colour files. The one used here was trained on grey pictures
-# with unclipped noise ([notebook 12](12_protocols.ipynb) measures what that costs), and BM3D is ahead of it.
+# The project does not yet ship a network trained on noisy colour files. The ones used here were trained on grey
+# pictures with unclipped noise ([notebook 12](12_protocols.ipynb) measures what that costs), so colour BM3D is better
+# at every noise level of the table. And all of this is for white noise: noise that is correlated between neighbouring
+# pixels, as after JPEG or in a camera's own pictures ([notebook 7](07_table2_sim1800.ipynb)), is estimated too low, and
+# most of it stays.
 #
-# **What to take away.** Estimate first, restore second, and look for what was removed together with the noise. Further
-# reading: [the noise estimate](https://doi.org/10.1093/biomet/81.3.425) and [denoising of real
-# photographs](https://arxiv.org/abs/1807.04686).
+# **What to take away.** Estimate first, restore second, take away no more than the noise, and look for what was removed
+# together with it. Further reading: [the noise estimate](https://doi.org/10.1109/TIP.2012.2221728), [the usual
+# one](https://doi.org/10.1093/biomet/81.3.425) and [denoising of real photographs](https://arxiv.org/abs/1807.04686).
 
 # %% [markdown]
 # ## Exercises
 #
-# **1** (easy). Set `sigma = 8`. What does the page do with the picture, and why?
+# **1** (easy). A network takes r away from a picture whose noise is estimated at sigma 2, and the mean of r² is 16.
+# What share of r does the page take away? By how many decibels is the picture better than before, if what the limit
+# assumes is true?
 #
 # <details><summary>Solution</summary>
 #
-# It leaves the picture as it is. The noise is estimated at about 8, the smallest sigma of a network for grey pictures
-# is 30, and below a third of that a network takes more from the picture than it gives. (Once a network that is blind to
-# sigma is shipped for colour pictures, it comes first, and the answer changes.)
+# A quarter: w = 2² / 16. The error left is (1 - w) · 2² = 3 where it was 4, so the gain is 10 log10(4 / 3) = 1.25 dB.
+# Without the limit the error is 16 - 4 = 12, the texture that was taken away: a loss of 4.77 dB.
 #
 # </details>
 #
@@ -298,10 +302,9 @@ interactive.upload(restored_file, folder)
 #
 # <details><summary>Solution</summary>
 #
-# The page's own steps remove nothing the second time: the estimate for the result of the first pass is below 1, so the
-# picture is left as it is. Force the same network on it, and it removes picture. On a crop of
-# 128x128 of `chelsea` the first pass goes from 20.3 to 27.2 dB, the second down to 25.1: what is left of the fur looks
-# to the network like the noise that it was trained to expect.
+# Hardly anything. On a crop of 128x128 of `chelsea` the first pass goes from 20.3 to 27.5 dB. The estimate for its
+# result gives 1.7, so that little may be taken away, and the second pass ends at 27.4 dB. The network alone would go
+# down to 25.2: what is left of the fur looks to it like the noise that it was trained to expect.
 #
 # </details>
 #
@@ -312,7 +315,7 @@ interactive.upload(restored_file, folder)
 #
 # That it is white. JPEG rounds away most of the fine coefficients, and noise with them: on the same crop the file alone
 # goes from 20.3 to 23.9 dB. What remains is correlated between neighbours (0.21 instead of 0) and has edges at the
-# blocks. The estimate looks at the finest detail, where little is left, and gives 7 instead of 16, so the page does
-# nothing. Forced, the network of the original noise reaches 26.6 dB, less than the 27.2 without JPEG.
+# blocks. In some directions of the patches nothing at all is left, so the estimate gives 0.5 instead of 16, and the
+# page leaves the picture at 23.9 dB. The network alone reaches 26.6 dB, less than the 27.5 without JPEG.
 #
 # </details>
