@@ -14,7 +14,7 @@ from irnas_lib.experiments.table_facts import Effect, by_cell, random_cells
 from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
 
-MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D"}
+MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D", "searched 1": "d"}
 
 
 def _points(records: Sequence[Mapping], pixels: int) -> tuple[list, dict[str, tuple]]:
