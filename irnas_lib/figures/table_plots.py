@@ -62,13 +62,14 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
     found = {name: (mark, pairs) for name, (mark, pairs) in found.items() if pairs}
     if not found:
         return not_run("Two seeds of each cell")
-    plot = Plot(4.4, 3.2)
+    plot = Plot(6.4, 3.6)
     axes = plot.subplots()
     axes.axline(next(iter(found.values()))[1][0][:1] * 2, slope=1, color="0.6", linewidth=1)
     for name, (mark, pairs) in found.items():
         axes.plot(*zip(*pairs), f"k{mark}", markersize=5 if mark == "o" else 8, markerfacecolor="w",
                   label=f"{len(pairs)} {name}" if mark == "o" else name)
-    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from seed 1 (dB)", aspect="equal")
+    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from seed 1 (dB)")
+    axes.set_aspect("equal", adjustable="datalim")
     plot.legend(loc="outside right upper")
     return plot
 
