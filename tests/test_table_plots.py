@@ -39,10 +39,11 @@ def test_regret_is_drawn_as_its_mean_and_an_effect_as_its_interval():
     assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[0.1, 0.3], [0.2]]
 
 
-def test_two_seeds_of_a_cell_are_a_point():
-    pair = [RECORDS[0] | {"seed": seed, "test": {"psnr": psnr}} for seed, psnr in ((0, 20.0), (1, 21.5))]
+def test_two_seeds_of_a_cell_are_a_point_white_for_the_second_and_grey_for_the_third():
+    pair = [RECORDS[0] | {"seed": seed, "test": {"psnr": psnr}} for seed, psnr in ((0, 20.0), (1, 21.5), (2, 19.0))]
     (axes,) = table_plots.seeds([*pair, RECORDS[1]], 100).axes
-    assert [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"] == [[[20.0, 21.5]]]
+    assert [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"] == [
+        [[20.0, 21.5]], [[20.0, 19.0]]]
 
 
 @pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.pareto([], 1),

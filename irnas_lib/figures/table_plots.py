@@ -53,22 +53,23 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
-    """PSNR of each repeated cell from seed 1 against that from seed 0, the MARKED cells beside them; on the diagonal
-    the two agree."""
+    """PSNR of each repeated cell from another seed against that from seed 0, the MARKED cells beside the random ones:
+    seed 1 white, seed 2 grey; on the diagonal the two agree."""
     kinds = {"random cells": ("o", random_cells(records)),
              **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in MARKED.items()}}
-    found = {name: (mark, [(each[0], each[1]) for each in by_cell(chosen, pixels, level=False).values()
-                           if {0, 1} <= each.keys()]) for name, (mark, chosen) in kinds.items()}
-    found = {name: (mark, pairs) for name, (mark, pairs) in found.items() if pairs}
+    found = {(name, seed): [(each[0], each[seed]) for each in by_cell(chosen, pixels, level=False).values()
+                            if {0, seed} <= each.keys()] for name, (_, chosen) in kinds.items() for seed in (1, 2)}
+    found = {key: pairs for key, pairs in found.items() if pairs}
     if not found:
-        return not_run("Two seeds of each cell")
+        return not_run("Several seeds of each cell")
     plot = Plot(6.4, 3.6)
     axes = plot.subplots()
-    axes.axline(next(iter(found.values()))[1][0][:1] * 2, slope=1, color="0.6", linewidth=1)
-    for name, (mark, pairs) in found.items():
-        axes.plot(*zip(*pairs), f"k{mark}", markersize=5 if mark == "o" else 8, markerfacecolor="w",
-                  label=f"{len(pairs)} {name}" if mark == "o" else name)
-    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from seed 1 (dB)")
+    axes.axline(next(iter(found.values()))[0][:1] * 2, slope=1, color="0.6", linewidth=1)
+    for (name, seed), pairs in found.items():
+        mark = kinds[name][0]
+        axes.plot(*zip(*pairs), f"k{mark}", markersize=5 if mark == "o" else 8, markerfacecolor=("w", "0.6")[seed - 1],
+                  label=f"{name}, seed {seed}" if mark == "o" else name if seed == 1 else None)
+    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from another seed (dB)")
     axes.set_aspect("equal", adjustable="datalim")
     plot.legend(loc="outside right upper")
     return plot
