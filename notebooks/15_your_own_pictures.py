@@ -248,10 +248,10 @@ if clean and chosen:
 display(Markdown(own_pictures.table(own_pictures.read(), 192)))
 
 # %% [markdown]
-# **What to notice.** The command is above the noisy picture at every noise level, and a clean picture comes back all but
-# unchanged. At sigma 35 and 50 it is ahead of colour BM3D, by 0.11 and 0.40 dB; at 25 it is 0.16 dB behind, and with
-# less noise more. The network spreads what it has learned over all noise levels, and weak noise, which asks for the
-# finest distinctions, comes last.
+# **What to notice.** The command is above the noisy picture at every noise level, and a clean picture comes back all
+# but unchanged. At sigma 35 and 50 it is ahead of colour BM3D, by 0.11 and 0.40 dB; at 25 it is 0.16 dB behind, and
+# with less noise more. The network spreads what it has learned over all noise levels, and weak noise, which asks for
+# the finest distinctions, comes last.
 
 # %% [markdown]
 # ## Save
@@ -329,9 +329,10 @@ interactive.upload(restored_file, folder)
 #
 # <details><summary>Solution</summary>
 #
-# Hardly anything. On a crop of 128x128 of `chelsea` the first pass goes from 20.3 to 27.5 dB. The estimate for its
-# result gives 1.7, so that little may be taken away, and the second pass ends at 27.4 dB. The network alone would go
-# down to 25.2: what is left of the fur looks to it like the noise that it was trained to expect.
+# Hardly anything. On a crop of 128x128 of `chelsea` the first pass goes from 20.3 to 30.1 dB. The estimate for its
+# result gives 1.1, so that little may be taken away, and the second pass ends at 30.1 dB. The network alone would go
+# down to 30.1 as well: it is blind to sigma, and sees that next to no noise is left. A network of sigma 30 alone would
+# not see it (`--sigma 30`).
 #
 # </details>
 #
@@ -343,6 +344,7 @@ interactive.upload(restored_file, folder)
 # That it is white. JPEG rounds away most of the fine coefficients, and noise with them: on the same crop the file alone
 # goes from 20.3 to 23.9 dB. What remains is correlated between neighbours (0.21 instead of 0) and has edges at the
 # blocks. In some directions of the patches nothing at all is left, so the estimate gives 0.5 instead of 16, and the
-# page leaves the picture at 23.9 dB. The network alone reaches 26.6 dB, less than the 27.5 without JPEG.
+# page leaves the picture at 23.9 dB. The network alone reaches 24.3 dB, far less than the 30.1 without JPEG: it has
+# never seen such noise either.
 #
 # </details>
