@@ -189,8 +189,8 @@ else:
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 if chosen:
     blind = TASKS[chosen.task].blind
-    level = (f"sigma drawn for each crop from {min(blind)} to {max(blind)}, clipped to black and white, rounded to 8 bits"
-             if blind else f"sigma {chosen.sigma:g}, not clipped")
+    level = (f"sigma drawn for each crop from {min(blind)} to {max(blind)}, clipped at black and white, rounded to 8 "
+             "bits" if blind else f"sigma {chosen.sigma:g}, not clipped")
     facts = {
         "network": f"{chosen.system}, the paper's cell and path, {chosen.parameters:,} parameters",
         "learned from": f"training and validation pictures of {chosen.dataset}; none of the test pictures",
