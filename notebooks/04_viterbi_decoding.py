@@ -30,8 +30,8 @@
 #   of a cell.
 # - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
 #   has gained more than a factor of 1.11 over its starting probability.
-# - Only one search here moved far from its start, the last of [page 3](03_search.ipynb) (one seed). Its path is
-#   1,0,0,0, with the widest cell first.
+# - Only two searches here moved far from their start, the last of [page 3](03_search.ipynb). Their paths, 1,0,0,0 and
+#   1,1,0,0, have the widest cells first.
 # - The cell shares 20% of its edges with the published one; 35% of random cells share at least as many.
 
 # %%
@@ -167,7 +167,7 @@ print("Viterbi:    ", *path)
 print("brute force:", *decode.brute_force_path(beta)[0])
 
 
-# %% alt="Bars: the most probable paths, Viterbi's first" jupyter={"source_hidden": true} tags=["hide-input"]
+# %% alt="Bars: the most probable paths, Viterbi's first"
 def bars(chances, marks, title):
     """The most probable paths as bars, `marks` with a hatch."""
     shown = sorted(chances, key=lambda path: -chances[path])[:14]
@@ -319,7 +319,7 @@ for entry in history[::max(1, len(history) // 10)]:
 # operation other than `none`, and a node keeps its two strongest. Each bar below is an edge; the dashed line marks an
 # untouched alpha.
 
-# %% alt="Bars: the largest weight of every edge, all near 1/6" jupyter={"source_hidden": true} tags=["hide-input"]
+# %% alt="Bars: the largest weight of every edge, all near 1/6"
 weights = alpha.softmax(dim=-1)[:, :-1]
 strength, choice = weights.max(dim=-1)
 kept = {(edge.source, f"n{i}") for i, node in enumerate(record["genotype"], 1) for edge in node}
