@@ -168,8 +168,8 @@ show("Table 2", "Table 3")
 # batches. For deraining that makes the published cell the lowest of 15. This is weak evidence: by chance alone a cell
 # is the lowest or the highest of 15 in 2 of 15 cases.
 #
-# The published path ends with its widest cell. An untouched beta already favours it, with one other path; the one
-# search that decides ([notebook 3](03_search.ipynb)) ends on 1,0,0,0, whose first cell is the widest.
+# The published path ends with its widest cell. An untouched beta already favours it, with one other path; the two
+# searches that decide ([notebook 3](03_search.ipynb)) end on 1,0,0,0 and 1,1,0,0, whose first cells are the widest.
 
 # %%
 show("Section 4.3")
