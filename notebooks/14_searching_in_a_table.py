@@ -31,8 +31,8 @@
 #   scattered more.
 # - **So the paper's cells cannot be placed.** The published one is better than 60% of 30 random cells, with a 95%
 #   interval of 26 to 99%.
-# - **The cells of our two searches that decide ([page 3](03_search.ipynb)) do well**: all of their six training runs
-#   are better than 70% of the random cells or more. On average they are 0.16 ± 0.14 dB above them.
+# - **The cells of our two searches that decide ([page 3](03_search.ipynb)) do well**: each of their six training runs
+#   is better than at least 70% of the random cells. On average they are 0.16 ± 0.14 dB above them.
 # - **How a training run begins matters more than either.** Networks whose last layer starts at zero reach 23.85 dB,
 #   where those that start as usual reach 22.48 dB after the same steps.
 # - **In a synthetic table**, where PSNR is a sum over edges, a model-guided search is far ahead of random search after

@@ -159,8 +159,8 @@ else:
     print(f"estimate: sigma {estimate:.1f}")
 
 # %% [markdown]
-# The estimate is too low where strong noise is clipped at black and white, and too high in a grey picture of fine
-# texture, whose patches have no second and third channel to betray it.
+# The estimate is too low where strong noise is clipped at black and white. It is too high in a grey picture of fine
+# texture. (In colour the three channels have nearly the same texture, which leaves most directions to the noise.)
 #
 # ## Which network fits?
 #
@@ -250,8 +250,7 @@ display(Markdown(own_pictures.table(own_pictures.read(), 192)))
 # %% [markdown]
 # **What to notice.** The command is above the noisy picture at every noise level, and a clean picture comes back all
 # but unchanged. At sigma 35 and 50 it is ahead of colour BM3D, by 0.11 and 0.40 dB; at 25 it is 0.16 dB behind, and
-# with less noise more. The network spreads what it has learned over all noise levels, and weak noise, which asks for
-# the finest distinctions, comes last.
+# farther behind where there is less noise.
 
 # %% [markdown]
 # ## Save
@@ -330,9 +329,8 @@ interactive.upload(restored_file, folder)
 # <details><summary>Solution</summary>
 #
 # Hardly anything. On a crop of 128x128 of `chelsea` the first pass goes from 20.3 to 30.1 dB. The estimate for its
-# result gives 1.1, so that little may be taken away, and the second pass ends at 30.1 dB. The network alone would go
-# down to 30.1 as well: it is blind to sigma, and sees that next to no noise is left. A network of sigma 30 alone would
-# not see it (`--sigma 30`).
+# result gives 1.1, so that little may be taken away, and the second pass ends at 30.1 dB. The network alone ends at
+# 30.1 dB, too: it is blind to sigma, and leaves a picture without noise nearly as it is.
 #
 # </details>
 #

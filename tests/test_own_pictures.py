@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
 from irnas_lib.benchmarks import own_pictures
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
 from irnas_lib.experiments import runs
+from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.restore import networks, noise, pictures
 
 CLEAN = Picture("small", np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
@@ -50,6 +52,13 @@ def test_restore_is_the_command_and_is_measured_again_for_another_network(file, 
         noisy = noisy_file(CLEAN, float(row["sigma"])).degraded
         answer = noise.limited(noisy, np.full_like(noisy, 255), noise.estimated_sigma(noisy))
         assert float(row["psnr"]) == pytest.approx(peak_signal_noise_ratio(CLEAN.clean, answer), abs=1e-3)
+
+
+def test_the_example_of_readme_is_the_file_before_and_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_pictures, "restored", lambda method, array, sigma: 255 - array)
+    assert own_pictures.main(["--example", str(tmp_path / "example.png")]) == 0
+    noisy = noisy_file(Picture("chelsea", data.chelsea()), 25).degraded
+    assert np.array_equal(pictures.read(tmp_path / "example.png").array, side_by_side(noisy, 255 - noisy))
 
 
 def test_nothing_new_begins_when_the_time_is_over(file):

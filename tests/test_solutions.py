@@ -331,7 +331,7 @@ def own_pictures():
     error -= error.mean(axis=(0, 1))
     neighbours = (error[:, 1:] * error[:, :-1]).mean() / error.var()
     return ([f"from {quality(noisy):.1f} to {quality(once):.1f} dB", f"gives {noise.estimated_sigma(once):.1f}",
-             f"at {quality(restored(once)):.1f} dB", f"alone would go down to {quality(answered(once)):.1f}"],
+             f"at {quality(restored(once)):.1f} dB", f"alone ends at {quality(answered(once)):.1f}"],
             [f"from {quality(noisy):.1f} to {quality(jpeg):.1f} dB", f"({neighbours:.2f} instead of 0)",
              f"gives {noise.estimated_sigma(jpeg):.1f} instead of {error.std():.0f}",
              f"at {quality(restored(jpeg)):.1f} dB", f"alone reaches {quality(answered(jpeg)):.1f}",

@@ -30,6 +30,7 @@ from irnas_lib.data.pictures import to_array, to_tensor, write_picture
 from irnas_lib.evaluation.inference import spread
 from irnas_lib.evaluation.validation import middle
 from irnas_lib.experiments import runs
+from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.files import append_line, problem, whole_lines
 from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks, noise
@@ -95,6 +96,12 @@ def key(row: dict) -> tuple:
     return tuple(row[name] for name in COLUMNS[:5])
 
 
+def example(file: Path) -> None:
+    """Writes a photograph of scikit-image before and after `restore`, as README shows it."""
+    noisy = noisy_file(Picture("chelsea", photographs.chelsea()), 25).degraded
+    write_picture(file, side_by_side(noisy, restored("restore", noisy, 25)))
+
+
 def read(file: Path = FILE) -> list[dict]:
     """The rows that are known, none where there is no file. Raises ValueError, which names the file, for a damaged
     one."""
@@ -148,10 +155,13 @@ def main(arguments: list[str] | None = None) -> int:
                         help="of the middle that is taken; default: whole pictures")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
     parser.add_argument("--minutes", type=command.minutes, default=float("inf"), help="begin nothing new after so many")
+    parser.add_argument("--example", type=Path, metavar="PNG", help="only write README's picture of before and after")
     parser.add_argument("--data", help="folder of the data sets; default: IRNAS_DATA, else data/")
     options = parser.parse_args(arguments)
 
     def work() -> None:
+        if options.example:
+            return example(options.example)
         measure(pictures(options.number, options.side, options.data), options.side, options.methods,
                 minutes=options.minutes)
         print(table(read(), options.side))

@@ -16,10 +16,10 @@ transparency are kept, a rotation in the EXIF data is carried out, and pictures 
 refused. A grey network restores each channel of an RGB picture on its own; an RGB network takes a grey picture three
 times, and its output is averaged back to grey. The noise of each picture is estimated (too low where strong noise is
 clipped at black and white), and the shipped network that fits it is taken: one that was trained blind to sigma where
-there is one, else the one of the next sigma. Of what that network takes away, so much stays away as the estimate
-accounts for: a picture with little noise is hardly changed. With --sigma N, or another --task, it is the shipped
-network for these that was measured on the most test pictures, and of these the one of the highest PSNR, with
---checkpoint the one that is named, and its answer is written as it is."""
+there is one, else the one of the next sigma. No more is taken away than the estimate accounts for, so that a picture
+with little noise is hardly changed. With --sigma N, or another --task, it is the shipped network for these that was
+measured on the most test pictures, and of these the one of the highest PSNR; with --checkpoint it is the one that is
+named. What such a network answers is written as it is."""
 
 
 class RestoreError(ValueError):

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 PATCH = 8  # pixels, the side of the patches that are compared
 PATCHES = 65_536  # at most, spread over the picture
-PATCHES_PER_PIXEL = 4  # at least, for each value of a patch; of fewer the smallest eigenvalue says little
+PATCHES_PER_VALUE = 4  # at least, for each value of a patch; of fewer the smallest eigenvalue shows little
 
 
 def estimated_sigma(array: np.ndarray) -> float:
@@ -22,7 +22,7 @@ def estimated_sigma(array: np.ndarray) -> float:
     height, width, channels = array.shape
     for side in range(PATCH, 1, -1):
         values, number = channels * side * side, (height - side + 1) * (width - side + 1)
-        if min(height, width) >= side and number >= PATCHES_PER_PIXEL * values:
+        if min(height, width) >= side and number >= PATCHES_PER_VALUE * values:
             break
     else:
         return 0.0
