@@ -107,3 +107,13 @@ class RestorationNetwork(nn.Module):
             detail = deepest
         y = self.decoder(torch.cat([self.low_level(detail), self.aspp(deepest)], dim=1))
         return x + y if self.global_residual else y
+
+
+def grey_weights(network: RestorationNetwork) -> dict[str, torch.Tensor]:
+    """The weights of a colour network for a grey one of the same architecture, which then returns the mean over the
+    channels of what the colour network makes of a picture of three equal channels."""
+    weights = dict(network.state_dict())
+    first, last = "stem.0.0.weight", "decoder.2"
+    weights[first] = weights[first].sum(dim=1, keepdim=True)
+    return weights | {f"{last}.{name}": weights[f"{last}.{name}"].mean(dim=0, keepdim=True)
+                      for name in ("weight", "bias")}

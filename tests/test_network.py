@@ -12,7 +12,7 @@ from irnas_lib import genotypes, operations
 from irnas_lib.decode import all_paths
 from irnas_lib.evaluation import systems
 from irnas_lib.genotypes import DENOISING, DERAINING, Genotype, GenotypeError
-from irnas_lib.network import RestorationNetwork
+from irnas_lib.network import RestorationNetwork, grey_weights
 from irnas_lib.operations import Deformable
 
 # path: registered parameters, executed ones, multiply-adds a pixel; W = 15, 3 channels
@@ -303,3 +303,14 @@ def test_a_deformable_kernel_starts_on_both_sides_of_zero():
     weight = operations.Deformable(6, affine=False).weight
     bound = 1 / (9 * 6) ** 0.5
     assert -bound <= weight.min() < -0.9 * bound and 0.9 * bound < weight.max() <= bound
+
+
+def test_grey_weights_give_the_mean_over_the_channels_of_the_colour_network():
+    torch.manual_seed(0)
+    colour = RestorationNetwork(DENOISING, (0, 1), 4, 3, global_residual=True).eval()
+    grey = RestorationNetwork(DENOISING, (0, 1), 4, 1, global_residual=True).eval()
+    grey.load_state_dict(grey_weights(colour))
+    picture = torch.rand(2, 1, 9, 7)
+    with torch.inference_mode():
+        expected = colour(picture.expand(-1, 3, -1, -1)).mean(dim=1, keepdim=True)
+        torch.testing.assert_close(grey(picture), expected, atol=1e-5, rtol=0)

@@ -23,6 +23,7 @@ from irnas_lib.experiments import records, results
 from irnas_lib.experiments.results import Number, Result
 from irnas_lib.files import ROOT, SHIPPED, atomically, commit, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
+from irnas_lib.network import grey_weights
 from irnas_lib.runtime import device_name
 from irnas_lib.training import checkpoints
 
@@ -243,6 +244,19 @@ def trained_network(result: Result, folder: Path) -> nn.Module:
         raise checkpoints.CheckpointError(f"{result.stem}: describes no network ({error})") from error
     load_network(network, result, folder)
     return network
+
+
+def start_from(network: nn.Module, name: str) -> None:
+    """Gives a network the weights of a shipped training; to a grey one also those of colour. Raises CheckpointError
+    where they are not there or do not fit."""
+    file = SHIPPED / "results" / f"{name}.json"
+    if not file.is_file():
+        raise checkpoints.CheckpointError(f"{name}: no such result is shipped, and the training starts from it")
+    trained = trained_network(results.read(file), SHIPPED)
+    try:
+        network.load_state_dict(grey_weights(trained) if network.channels < trained.channels else trained.state_dict())
+    except RuntimeError as error:
+        raise checkpoints.CheckpointError(f"{name}: its weights fit no such network") from error
 
 
 def save_training(result: Result, network: nn.Module | None) -> Path:

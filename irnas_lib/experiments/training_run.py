@@ -27,6 +27,8 @@ def run(network: nn.Module, pictures: Dataset, recipe: Recipe, sigma: float | No
     Returns what `loop.train` returns with "status": "ok". Where the training diverges: "status": "failed" and the
     "curve" as far as it is finite.
     """
+    if recipe.start:
+        runs.start_from(network, recipe.start)
     seen, held_out = validation.split(pictures, recipe.held_out)
     patches = Patches(seen, crop, device=device, **training_options(pictures.task, sigma))
     validate = options.pop("validate", None) or validation.curve(held_out, sigma, device)

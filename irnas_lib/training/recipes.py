@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # else imported where it is used: tables and the batch need recipes, but no torch
@@ -20,7 +20,8 @@ class Recipe:
     the run; after the first the loss is MSE alone, from the second on batch norms keep their statistics. average: the
     decay of the moving average of the weights that is kept in their place, 0 for none. clip: the largest norm of each
     parameter's gradient, 0 for none. held_out: every so many-th training picture validates and is not trained on, 0 for
-    none. identity: the last layer starts at zero, so that a network that adds its input begins by returning it.
+    none. identity: the last layer starts at zero, so that a network that adds its input begins by returning it. start:
+    the name of the shipped training whose weights it begins with, empty for none.
     """
 
     optimizer: str
@@ -37,6 +38,7 @@ class Recipe:
     clip: float = 0.0
     held_out: int = 0
     identity: bool = False
+    start: str = ""
 
 
 RECIPES = {
@@ -50,6 +52,8 @@ RECIPES = {
     "best": Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, lambda_until=0.7,
                    frozen_from=0.9, held_out=15),
 }
+# The network for grey files, grown from the one for colour files: those 300 million pixels need not be seen again.
+RECIPES["grown"] = replace(RECIPES["best"], start="file_rgb-ir_nas_residual-seed0-best-36621-laptop")
 
 
 def recipe(name: str) -> Recipe:
