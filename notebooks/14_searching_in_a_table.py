@@ -101,7 +101,7 @@ display(frames.show(pd.DataFrame({
     "the last layer starts": words, "random cells": f"{found.cells}", "from several seeds": f"{found.repeated}",
     "mean PSNR (dB)": f"{np.mean(searching.table_of(cell_table.read(name, profile), short).test):.2f}",
     "spread over seeds (dB)": f"{found.over_seeds:.3f}", "over cells (dB)": f"{found.over_cells:.3f}",
-    "variance between cells": f"{found.over_cells ** 2 / (found.over_cells ** 2 + found.over_seeds ** 2):.0%}"}
+    "variance between cells": f"{found.share:.0%} ({found.low:.0%} to {found.high:.0%})"}
     for name, words in FIRST_LAYERS.items() if (found := noise[name]).repeated > 1), "spread of test PSNR"))
 ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
          "validation and test pictures": table_facts.rank(ours.validation, ours.test)}
@@ -145,11 +145,9 @@ searched = [list(by_cell[cell].values()) for name, cell in
             {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}.items()
             if name.startswith("searched") and cell in by_cell]
 if searched and noise[task].repeated > 1:
-    lead = np.mean([np.mean(scores) for scores in searched]) - ours.test.mean()
-    variance = (noise[task].over_cells ** 2 / len(searched) + noise[task].over_seeds ** 2 / sum(map(len, searched))
-                + ours.test.var(ddof=1) / len(ours.test))
+    lead, half = table_facts.lead(searched, ours.test, noise[task])
     print(f"the {len(searched)} searched cells, {sum(map(len, searched))} training runs: "
-          f"{lead:+.2f} ± {1.96 * variance ** 0.5:.2f} dB over the random ones")
+          f"{lead:+.2f} ± {half:.2f} dB over the random ones")
 
 # %% [markdown]
 # **What to notice.** The published cell, R1 and R2 are placed anywhere from the worst third to the best of the random

@@ -42,8 +42,22 @@ def test_noise_over_seeds_and_over_cells():
     assert (found.repeated, found.cells) == (30, 120)
     assert found.over_seeds == pytest.approx(0.2, rel=0.2)
     assert found.over_cells == pytest.approx(np.std(truths, ddof=1), rel=0.1)
-    assert found.share == found.over_seeds / found.over_cells
+    assert found.low < found.over_cells ** 2 / (found.over_cells ** 2 + found.over_seeds ** 2) < found.high
     assert math.isnan(table_facts.noise([], 100).over_cells)
+
+
+def test_noise_where_every_cell_has_every_seed_is_that_of_an_analysis_of_variance():
+    records = [record for record in planted(12, 12, over_seeds=0.3) if record["pixels"] == 100]
+    psnr = np.array([list(seeds.values()) for seeds in
+                     table_facts.by_cell(table_facts.random_cells(records), 100, level=False).values()])
+    rest = psnr - psnr.mean(axis=1, keepdims=True) - psnr.mean(axis=0) + psnr.mean()
+    over_seeds = np.square(rest).sum() / (11 * 2)
+    over_cells = psnr.mean(axis=1).var(ddof=1) - over_seeds / 3
+    found = table_facts.noise(records, 100)
+    assert psnr.shape == (12, 3)
+    assert found.share == pytest.approx(over_cells / (over_cells + over_seeds), abs=0.005)
+    assert (found.over_seeds, found.over_cells) == pytest.approx((over_seeds ** 0.5, over_cells ** 0.5), rel=0.03)
+    assert found.low < found.share < found.high
 
 
 def test_what_all_cells_of_a_seed_share_is_no_noise():
@@ -69,6 +83,16 @@ def test_the_difference_that_is_seen_is_seen_as_often_as_promised():
     groups = rng.normal(difference, 0.2, (2000, 5)), rng.normal(0, 0.2, (2000, 60))
     assert np.mean(stats.ttest_ind(*groups, axis=1).pvalue < 0.05) == pytest.approx(0.8, abs=0.04)
     assert table_facts.detectable(0.2, 5, 200) == pytest.approx(0.255, abs=0.005)
+
+
+def test_the_interval_of_a_lead_holds_the_true_one_as_often_as_promised():
+    rng, known = np.random.default_rng(3), table_facts.Noise(0.3, 0.4, 30, 30, *[float("nan")] * 3)
+    held = []
+    for _ in range(400):
+        chosen = [0.2 + 0.4 * rng.normal() + 0.3 * rng.normal(size=3) for _ in range(2)]
+        found, half = table_facts.lead(chosen, 0.5 * rng.normal(size=30), known)
+        held.append(abs(found - 0.2) < half)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
 
 
 def test_percentile_with_its_interval():

@@ -40,33 +40,55 @@ def by_cell(records: Sequence[dict], pixels: int, part: str = "test", level: boo
 
 
 class Noise(NamedTuple):
-    """Standard deviations in dB: over the seeds of a cell, without what all cells share, pooled over the cells that
-    have several; and over random cells, from which that over seeds is taken off; and how many cells each is of. nan
-    where too few are known."""
+    """Standard deviations of PSNR in dB: over the seeds of a cell, without what all cells of a seed share, and over
+    cells; how many cells they are of, and how many of these have several seeds; which share of the variance of one
+    training lies between cells, with its 95% interval. nan where no cell has several seeds."""
 
     over_seeds: float
-    repeated: int
     over_cells: float
     cells: int
+    repeated: int
+    share: float
+    low: float
+    high: float
 
-    @property
-    def share(self) -> float:
-        """The standard deviation over seeds by that over cells; at most a third is what a table of cells needs."""
-        return self.over_seeds / self.over_cells if self.over_cells else math.inf
+
+SHARES = np.linspace(0, 0.995, 200)  # that are tried
 
 
 def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
-    """Of the random cells of a table at one budget."""
-    cells = by_cell(random_cells(records), pixels, part)
-    several = [list(seeds.values()) for seeds in cells.values() if len(seeds) > 1]
-    shared = max(map(len, several), default=1) - 1  # means over cells that were taken off
-    degrees = sum(len(values) - 1 for values in several) - shared
-    squares = sum(np.var(values) * len(values) for values in several)
-    over_seeds = math.sqrt(squares / degrees) if degrees > 0 else math.nan
-    first = [seeds[0] for seeds in cells.values() if 0 in seeds]
-    of_seeds = 0.0 if math.isnan(over_seeds) else over_seeds ** 2
-    over_cells = math.sqrt(max(0.0, np.var(first, ddof=1) - of_seeds)) if len(first) > 1 else math.nan
-    return Noise(over_seeds, len(several), over_cells, len(first))
+    """Of the random cells of a table at one budget, by restricted maximum likelihood.
+
+    The model: a PSNR is what the cells of a seed share, plus what is the cell's, plus what is this training's. Every
+    training counts, also of cells that have one seed. The interval holds the shares that a likelihood-ratio test at 5%
+    does not reject.
+    """
+    cells = list(by_cell(random_cells(records), pixels, part, level=False).values())
+    repeated = sum(len(seeds) > 1 for seeds in cells)
+    if not repeated:
+        return Noise(*[math.nan] * 2, len(cells), 0, *[math.nan] * 3)
+    rows = [(cell, seed, psnr) for cell, seeds in enumerate(cells) for seed, psnr in seeds.items()]
+    cell, seed, psnr = map(np.array, zip(*rows))
+    same_cell = (cell[:, None] == cell).astype(float)
+    shared = (seed[:, None] == np.unique(seed)).astype(float)
+    degrees = len(psnr) - shared.shape[1]
+
+    def fitted(share: float) -> tuple[float, float]:
+        """The logarithm of the likelihood, up to a constant, and the variance of one training."""
+        covariance = (1 - share) * np.eye(len(psnr)) + share * same_cell
+        weighted = np.linalg.solve(covariance, np.column_stack([shared, psnr]))
+        information = shared.T @ weighted[:, :-1]
+        rest = psnr - shared @ np.linalg.solve(information, shared.T @ weighted[:, -1])
+        variance = rest @ np.linalg.solve(covariance, rest) / degrees
+        volume = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1]
+        return -(volume + degrees * math.log(variance)) / 2, variance
+
+    likelihoods, variances = np.array([fitted(share) for share in SHARES]).T
+    best = likelihoods.argmax()
+    kept = SHARES[likelihoods >= likelihoods[best] - stats.chi2.ppf(0.95, 1) / 2]
+    share, variance = float(SHARES[best]), float(variances[best])
+    return Noise(math.sqrt(variance * (1 - share)), math.sqrt(variance * share), len(cells), repeated, share,
+                 float(kept[0]), float(kept[-1]))
 
 
 class Rank(NamedTuple):
@@ -127,6 +149,15 @@ def percentile(value: float, among: Sequence[float], error: float = 0.0) -> tupl
     worse = np.searchsorted(sorted_cells, value + error * rng.normal(size=20_000))
     low, high = np.quantile(rng.beta(worse + 0.5, len(sorted_cells) - worse + 0.5), (0.025, 0.975)).tolist()
     return float(np.mean(sorted_cells < value)), low, high
+
+
+def lead(chosen: Sequence[Sequence[float]], among: Sequence[float], known: Noise) -> tuple[float, float]:
+    """By how much the mean of some cells, each given by the PSNR (dB) of its seeds, lies above that of random cells,
+    and the half-width of its 95% interval, which allows for other cells and other seeds."""
+    difference = np.mean([np.mean(scores) for scores in chosen]) - np.mean(among)
+    variance = (known.over_cells ** 2 / len(chosen) + known.over_seeds ** 2 / sum(map(len, chosen))
+                + np.var(among, ddof=1) / len(among))
+    return float(difference), stats.norm.ppf(0.975) * math.sqrt(variance)
 
 
 class Effect(NamedTuple):
