@@ -67,28 +67,33 @@ def test_nothing_new_begins_when_the_time_is_over(file):
 
 
 def test_the_table_is_of_the_pictures_that_all_methods_have_and_of_the_last_restore():
-    def row(picture, method, psnr, side=0):
-        return {"picture": picture, "side": str(side), "sigma": "25", "method": method, "network": "",
-                "psnr": str(psnr), "seconds": "1"}
+    def row(picture, method, psnr, side=0, channels=3):
+        return {"picture": picture, "side": str(side), "channels": str(channels), "sigma": "25", "method": method,
+                "network": "", "psnr": str(psnr), "seconds": "1"}
     rows = [row(picture, method, 20 + i + j) for i, picture in enumerate("ab")
             for j, method in enumerate(own_pictures.METHODS)]
-    rows += [row("c", "input", 90), row("a", "input", 70, side=256)]
+    rows += [row("c", "input", 90), row("a", "input", 70, side=256), row("a", "input", 70, channels=1)]
     rows += [row("a", "restore", 40), row("b", "restore", "inf")]
     (line,) = [line for line in own_pictures.table(rows, 0).splitlines() if line.startswith("| 25")]
     assert line == "| 25 | 2 | 20.50 | 40.00, 1 unchanged | 22.50 | 23.50 |"
     assert "| 50 | 0 | not run | not run | not run | not run |" in own_pictures.table(rows, 0)
 
 
-def test_the_pictures_are_of_both_sources_in_turn_and_clean(monkeypatch):
+@pytest.mark.parametrize(("grey", "source"), ((False, ("file_rgb", "BSD500-RGB-files")),
+                                              (True, ("file_grey", "BSD500-grey-files"))))
+def test_the_pictures_are_of_both_sources_in_turn_and_clean(grey, source, monkeypatch):
+    channels = 1 if grey else 3
+
     def load(task, dataset, folder):
-        assert (task, dataset) == ("file_rgb", "BSD500-RGB-files")
-        return SimpleNamespace(test=[Picture(f"{i}", CLEAN.clean, CLEAN.clean // 2) for i in range(200)])
+        assert (task, dataset) == source
+        clean = CLEAN.clean[..., :channels]
+        return SimpleNamespace(test=[Picture(f"{i}", clean, clean // 2) for i in range(200)])
     monkeypatch.setattr(datasets, "load", load)
-    chosen = own_pictures.pictures(24, 32)
+    chosen = own_pictures.pictures(24, 32, grey=grey)
     assert len(chosen) == len({picture.name for picture in chosen}) == 24
     assert [picture.name for picture in chosen[:4]] == ["astronaut", "0", "chelsea", "10"]
-    assert all(picture.degraded is None and picture.clean.shape == (32, 32, 3) for picture in chosen)
-    assert len(own_pictures.pictures(3, 32)) == 3
+    assert all(picture.degraded is None and picture.clean.shape == (32, 32, channels) for picture in chosen)
+    assert len(own_pictures.pictures(3, 32, grey=grey)) == 3
 
 
 def test_what_a_kill_has_cut_short_is_measured_again_and_damage_is_named(file):
@@ -97,7 +102,7 @@ def test_what_a_kill_has_cut_short_is_measured_again_and_damage_is_named(file):
     file.write_bytes(whole[:-9])
     own_pictures.measure([CLEAN], 0, ["input"], file)
     assert [row["sigma"] for row in own_pictures.read(file)] == list(map(str, FILE_SIGMAS))
-    for damage in (b"x,y\n", b"small,0,5,input,,high,1\n", b"\xff\n"):
+    for damage in (b"x,y\n", b"small,0,3,5,input,,high,1\n", b"\xff\n"):
         file.write_bytes(whole + damage)
         with pytest.raises(ValueError, match=r"scores.csv(, line 9)?: "):
             own_pictures.read(file)

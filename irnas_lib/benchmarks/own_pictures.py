@@ -1,9 +1,9 @@
-"""What `restore` makes of noisy colour files that no network has seen: `python -m irnas_lib.benchmarks.own_pictures`.
+"""What `restore` makes of noisy files that no network has seen: `python -m irnas_lib.benchmarks.own_pictures`.
 
-Colour photographs of scikit-image and test pictures of BSD500, with noise of each of FILE_SIGMAS as a file holds it,
-go through the command as files, and beside it through colour BM3D (the optional package bm3d). Each score is a row of
-checkpoints/own_pictures.csv as soon as it is known, and is not measured again: the same command goes on. `restore` is
-measured again where it takes another network than it did.
+Colour photographs of scikit-image and test pictures of BSD500 (with --grey their luma), with noise of each of
+FILE_SIGMAS as a file holds it, go through the command as files, and beside it through BM3D (the optional package
+bm3d). Each score is a row of checkpoints/own_pictures.csv as soon as it is known, and is not measured again: the same
+command goes on. `restore` is measured again where it takes another network than it did.
 """
 
 import argparse
@@ -17,13 +17,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from pydantic import TypeAdapter
 from skimage import data as photographs
 from tqdm import tqdm
 from typing_extensions import TypedDict
 
 from irnas_lib import command, restore
-from irnas_lib.baselines.bm3d import bm3d_rgb
+from irnas_lib.baselines.bm3d import bm3d, bm3d_rgb
 from irnas_lib.data import datasets
 from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
 from irnas_lib.data.pictures import to_array, to_tensor, write_picture
@@ -39,15 +40,17 @@ from irnas_lib.restore import pictures as restoring
 FILE = runs.SHIPPED / "own_pictures.csv"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 METHODS = ("input", "restore", "BM3D, true sigma", "BM3D, estimate")
-COLUMNS = ("picture", "side", "sigma", "method", "network", "psnr", "seconds")  # side: 0 for whole pictures
-ROW = TypeAdapter(TypedDict("Row", dict.fromkeys(COLUMNS[:5], str) | {"psnr": float, "seconds": float}))
+COLUMNS = ("picture", "side", "channels", "sigma", "method", "network", "psnr", "seconds")  # side: 0 for whole pictures
+ROW = TypeAdapter(TypedDict("Row", dict.fromkeys(COLUMNS[:6], str) | {"psnr": float, "seconds": float}))
 
 
-def pictures(number: int, side: int, folder: str | None = None) -> list[Picture]:
-    """Clean colour pictures, those of scikit-image between those of BSD500's test set: `number` in all, and of them the
-    middle of `side` pixels, 0 for all of them."""
-    embedded = [Picture(name, getattr(photographs, name)()) for name in PHOTOGRAPHS]
-    tested = datasets.load("file_rgb", "BSD500-RGB-files", folder).test
+def pictures(number: int, side: int, folder: str | None = None, grey: bool = False) -> list[Picture]:
+    """Clean pictures, those of scikit-image between those of BSD500's test set: `number` in all, and of them the middle
+    of `side` pixels, 0 for all of them. grey: PIL's luma of each."""
+    mode, data = ("L", ("file_grey", "BSD500-grey-files")) if grey else ("RGB", ("file_rgb", "BSD500-RGB-files"))
+    embedded = [Picture(name, np.atleast_3d(Image.fromarray(getattr(photographs, name)()).convert(mode)))
+                for name in PHOTOGRAPHS]
+    tested = datasets.load(*data, folder).test
     chosen = [picture._replace(degraded=None) for picture in spread(tested, max(1, number - len(embedded)))]
     mixed = [picture for pair in itertools.zip_longest(embedded, chosen) for picture in pair if picture][:number]
     return middle(mixed, side) if side else mixed
@@ -60,7 +63,7 @@ def network_for(array: np.ndarray) -> str:
 
 
 def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
-    """What a method makes of a noisy picture, uint8 (H, W, 3), as a file holds it. ModuleNotFoundError without bm3d."""
+    """What a method makes of a noisy picture, uint8 (H, W, C), as a file holds it. ModuleNotFoundError without bm3d."""
     if method == "input":
         return array
     if method == "restore":
@@ -71,7 +74,8 @@ def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
                 raise RuntimeError("restore failed")
             return restoring.read(target).array
     known = sigma if method == "BM3D, true sigma" else noise.estimated_sigma(array)
-    return to_array(bm3d_rgb(to_tensor(array).unsqueeze(0), known)[0]) if known else array
+    denoise = bm3d if array.shape[2] == 1 else bm3d_rgb
+    return to_array(denoise(to_tensor(array).unsqueeze(0), known)[0]) if known else array
 
 
 def measure(chosen: Iterable[Picture], side: int, methods: Sequence[str], file: Path = FILE,
@@ -81,8 +85,8 @@ def measure(chosen: Iterable[Picture], side: int, methods: Sequence[str], file: 
     for picture, sigma in tqdm([(picture, sigma) for picture in chosen for sigma in FILE_SIGMAS], unit="file"):
         noisy = noisy_file(picture, sigma).degraded
         for method in methods:
-            row = {"picture": picture.name, "side": str(side), "sigma": str(sigma), "method": method,
-                   "network": network_for(noisy) if method == "restore" else ""}
+            row = {"picture": picture.name, "side": str(side), "channels": str(noisy.shape[2]), "sigma": str(sigma),
+                   "method": method, "network": network_for(noisy) if method == "restore" else ""}
             if key(row) in done or time.monotonic() > end:
                 continue
             began = time.monotonic()
@@ -93,7 +97,7 @@ def measure(chosen: Iterable[Picture], side: int, methods: Sequence[str], file: 
 
 def key(row: dict) -> tuple:
     """What makes two rows the same measurement."""
-    return tuple(row[name] for name in COLUMNS[:5])
+    return tuple(row[name] for name in COLUMNS[:6])
 
 
 def example(file: Path) -> None:
@@ -120,7 +124,7 @@ def append(file: Path, row: dict) -> None:
         append_line(file, text.getvalue())
 
 
-def table(rows: Sequence[dict], side: int) -> str:
+def table(rows: Sequence[dict], side: int, grey: bool = False) -> str:
     """A Markdown table: mean PSNR by sigma and method, over the pictures that all methods have at that sigma.
 
     Of several rows of `restore` for one file the last counts. Pictures that come back as they went in have no PSNR and
@@ -128,7 +132,7 @@ def table(rows: Sequence[dict], side: int) -> str:
     """
     scores: dict[tuple, dict[str, float]] = {}
     for row in rows:
-        if row["side"] == str(side):
+        if (row["side"], row["channels"]) == (str(side), "1" if grey else "3"):
             scores.setdefault((row["sigma"], row["method"]), {})[row["picture"]] = float(row["psnr"])
     lines = [f"| sigma | pictures | {' | '.join(METHODS)} |", "|---" * (2 + len(METHODS)) + "|"]
     for sigma in map(str, FILE_SIGMAS):
@@ -153,6 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--number", type=command.number(1), default=24, help="pictures (default 24)")
     parser.add_argument("--side", type=command.number(0), default=0,
                         help="of the middle that is taken; default: whole pictures")
+    parser.add_argument("--grey", action="store_true", help="in grey; default: in colour")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
     parser.add_argument("--minutes", type=command.minutes, default=float("inf"), help="begin nothing new after so many")
     parser.add_argument("--example", type=Path, metavar="PNG", help="only write README's picture of before and after")
@@ -162,9 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         if options.example:
             return example(options.example)
-        measure(pictures(options.number, options.side, options.data), options.side, options.methods,
+        measure(pictures(options.number, options.side, options.data, options.grey), options.side, options.methods,
                 minutes=options.minutes)
-        print(table(read(), options.side))
+        print(table(read(), options.side, options.grey))
 
     return command.exit_status(work, ModuleNotFoundError)
 
