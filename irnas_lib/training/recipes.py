@@ -52,8 +52,11 @@ RECIPES = {
     "best": Recipe("AdamW", lr=1e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, lambda_until=0.7,
                    frozen_from=0.9, held_out=15),
 }
-# The network for grey files, grown from the one for colour files: those 300 million pixels need not be seen again.
-RECIPES["grown"] = replace(RECIPES["best"], start="file_rgb-ir_nas_residual-seed0-best-36621-laptop")
+# From the network for colour files, whose pixels need not be seen again: the one for grey files, and the last stage of
+# `best` once more, longer.
+COLOUR = "file_rgb-ir_nas_residual-seed0-best-36621-laptop"
+RECIPES["grown"] = replace(RECIPES["best"], start=COLOUR)
+RECIPES["finish"] = replace(RECIPES["best"], lr=3e-4, warmup=100, loss_lambda=0.0, frozen_from=0.0, start=COLOUR)
 
 
 def recipe(name: str) -> Recipe:
