@@ -148,6 +148,9 @@ if searched and noise[task].repeated > 1:
     lead, half = table_facts.lead(searched, ours.test, noise[task])
     print(f"the {len(searched)} searched cells, {sum(map(len, searched))} training runs: "
           f"{lead:+.2f} ± {half:.2f} dB over the random ones")
+    seen = table_facts.detectable(ours.test.std(ddof=1), len(searched), len(ours.test))
+    print(f"a t test at 5% of {len(searched)} cells against {len(ours.test)} sees a difference of {seen:.2f} dB "
+          "with a power of 80%")
 
 # %% [markdown]
 # **What to notice.** The published cell, R1 and R2 are placed anywhere from the worst third to the best of the random
