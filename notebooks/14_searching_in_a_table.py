@@ -26,17 +26,16 @@
 #
 # ## What we found
 #
-# - **In training runs this short, the seed matters more than the cell.** The standard deviation of PSNR is 0.121 dB
-#   over seeds and 0.065 dB over cells. Two seeds had suggested the opposite, 0.067 and 0.120 dB; the third one
-#   scattered more.
-# - **So the paper's cells cannot be placed.** The published one is better than 60% of 30 random cells, with a 95%
-#   interval of 26 to 99%.
-# - **The cells of our two searches that decide ([page 3](03_search.ipynb)) do well**: each of their six training runs
-#   is better than at least 70% of the random cells. On average they are 0.16 ± 0.14 dB above them.
-# - **How a training run begins matters more than either.** Networks whose last layer starts at zero reach 23.85 dB,
+# - **One training run this short says little about a cell.** The standard deviation of PSNR is 0.167 dB over seeds and
+#   0.113 dB over cells: 32% of the variance of a run lies between cells, with a 95% interval of 2 to 58%.
+# - **So the paper's cells cannot be placed.** The published one is better than 73% of 30 random cells, with a 95%
+#   interval of 21 to 100%.
+# - **Whether our two searches that decide ([page 3](03_search.ipynb)) find better cells is open.** On average their
+#   cells are 0.19 ± 0.21 dB above the random ones. So few cells would show a difference of 0.33 dB with a power of 80%.
+# - **How a training run begins matters more than the cell.** Networks whose last layer starts at zero reach 23.85 dB,
 #   where those that start as usual reach 22.48 dB after the same steps.
-# - **In a synthetic table**, where PSNR is a sum over edges, a model-guided search is far ahead of random search after
-#   20 queries; evolution comes second after 50, local search third.
+# - **Where cells that share edges have similar PSNR, a model-guided search needs the fewest queries.** This is in two
+#   invented tables, of which we know that. The three other methods are about equal after 20 queries.
 
 # %%
 import inspect
@@ -91,8 +90,8 @@ if first := next((record for record in records if record["pixels"] == short and 
 # Beside this we ask whether a short training run ranks cells as a long one does. Kendall's tau measures how similar two
 # rankings are: 1 where all pairs stand in the same order, 0 where half of them do.
 #
-# How the runs begin matters most. In a first table the networks' last layer started at random, as usual. In the present
-# one it starts at zero, so that a network begins by returning its input.
+# How the runs begin matters most. In the table below, the last layer of a network starts at zero, so that a network
+# begins by returning its input; the first row is of networks whose last layer starts at random, as usual.
 
 # %%
 FIRST_LAYERS = {"usual_start": "at random", task: "at zero"}
@@ -109,19 +108,20 @@ for what, rank in ranks.items():
     print(f"Kendall's tau of {what}: " + ("not run" if rank.cells < 3 else f"{rank.tau:.2f},\n  95% interval "
           f"{rank.low:.2f} to {rank.high:.2f}, {rank.cells} cells"))
 
-# %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0, with the diagonal; seed 2 scatters more"
+# %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0, with the diagonal; one of seed 1 is far below it"
 display(table_plots.seeds(records, short))
 
 # %% [markdown]
 # **What to notice.**
 #
-# - Starting at zero changes more than any cell does. The first table mostly measured how soon a network stops adding
-#   noise of its own.
-# - In the present table less than a quarter of the variance lies between cells. With two seeds it had seemed to be
-#   three quarters: a spread that is estimated from eleven cells and two seeds is uncertain itself.
-# - To rank single cells, the standard deviation over seeds should be at most a third of that over cells. Here that
-#   would take some thirty seeds of each cell, so longer training runs have to be tried.
-# - What a seed adds to all cells on average does not count: it is taken off before the spread is computed.
+# - Starting at zero changes more than any cell does. With the usual start a table mostly measures how soon a
+#   network stops adding noise of its own.
+# - In the present table about a third of the variance lies between cells, and the interval reaches from next to nothing
+#   to more than half. A single run can go wrong: one of the white circles lies a decibel below its cell's other run.
+# - To rank single cells, the standard deviation over seeds should be at most a third of that over cells. At these
+#   spreads that would take the mean of some twenty seeds of each cell, so longer training runs have to be tried.
+# - What a seed adds to all cells on average does not count: it is taken off. The spreads and the interval are by
+#   restricted maximum likelihood, which uses the cells of one seed as well.
 #
 # ## Where the paper's cells stand
 #
@@ -154,10 +154,9 @@ if searched and noise[task].repeated > 1:
 
 # %% [markdown]
 # **What to notice.** The published cell, R1 and R2 are placed anywhere from the worst third to the best of the random
-# cells, depending on the seed. The two searched cells are placed high by every seed. `searched 0` needs more
-# multiply-adds than any of the others, `searched 1` about as many as the published cell (next figure). Two cells are
-# few, and these are runs of a million pixels: the lead says that searching can help there, not that it does so in a
-# long training run.
+# cells, depending on the seed. The two searched cells are placed high by every seed, but their lead, ± 0.21 dB, may be
+# chance: two cells are few. `searched 0` also needs more multiply-adds than any of the others, `searched 1` about as
+# many as the published cell (next figure).
 #
 # ## What does PSNR depend on?
 #
@@ -176,9 +175,9 @@ for effect in effects:
 # %% [markdown]
 # **What to notice.**
 #
-# - An edge from outside the cell, in place of one from a node, adds 0.08 dB. A `conv` or a `dil` in place of a `skip`
-#   costs 0.06 to 0.08 dB; the intervals of `sep` and `def` include zero. A likely reason: in 244 steps shallow cells of
-#   few weights learn faster.
+# - An edge from outside the cell, in place of one from a node, adds about 0.1 dB. A `dil` in place of a `skip` costs
+#   0.09 dB; the intervals of `conv`, `sep` and `def` include zero. A likely reason: in 244 steps shallow cells of few
+#   weights learn faster.
 # - The best of the 30 random cells is also the cheapest, so that it alone makes up the Pareto front.
 # - The searched cells are exceptions, with one and two `skip`s. A straight line through random cells says nothing about
 #   a combination that none of them has.
@@ -205,8 +204,8 @@ if not ranked:
     print("not run")
 
 # %% [markdown]
-# **What to notice.** The two rankings agree more often than chance, and far from always: a tau of 0.34 means that 67%
-# of the pairs of cells stand in the same order. The noise of the table lowers it, too. The supernet is that of [page
+# **What to notice.** A tau of 0.29 means that 65% of the pairs of cells stand in the same order, where chance would
+# give half; the interval just includes chance. The noise of the table lowers it, too. The supernet is that of [page
 # 3](03_search.ipynb) which decides, seed 0.
 #
 # ## Two invented tables, to compare methods in
@@ -260,7 +259,7 @@ for method in (searching.local_search, searching.evolution):
 # test PSNR.
 
 
-# %% alt="Regret of four search methods against queries in the synthetic table; the model-guided search falls fastest"
+# %% alt="Regret of four search methods against queries in an invented table; the model-guided search falls fastest"
 def compared(searched, name):
     """The regret of all methods in a table, as a picture and in numbers."""
     most = min(queries, len(searched.cells))
@@ -277,10 +276,11 @@ for name, searched in tables.items():
 
 # %% [markdown]
 # **What to notice.** After 20 queries, ten of which are spent at random, only the model-guided search is ahead: a
-# regret of 0.335 dB, where random search has 0.581 and the two others about as much. After 50 it has 0.046 dB and
-# evolution 0.266: PSNR is a sum over edges here, which a model can learn from few cells, and good cells have good
-# neighbours, which evolution uses. The grey band holds half of the repetitions of random search: a single run of a
-# method shows little.
+# regret of 0.335 dB in the first table, where random search has 0.581 and the two others about as much. After 50 it has
+# 0.046 dB and evolution 0.266. The second table is harder, because no edge is good by itself, but the order is the
+# same: 0.304 dB after 50 queries, evolution 0.602. Cells that share edges have similar PSNR in both tables, which a
+# model can learn and a neighbour can use. The grey band holds half of the repetitions of random search: a single run of
+# a method shows little.
 #
 # ## Cells that are not in the table
 #
@@ -305,8 +305,8 @@ for name, searched in tables.items():
     predicted(searched, name)
 
 # %% [markdown]
-# **What to notice.** The Gaussian process suits a sum over edges. The trees have an R² below 0: they predict worse than
-# the mean of all cells would.
+# **What to notice.** The Gaussian process suits a sum over edges (R² 0.83), and pairs of edges less (0.38). The trees
+# have an R² below 0: they predict worse than the mean of all cells would.
 
 # %% [markdown]
 # **What to take away.** A table turns hours of training into a lookup, so that methods can be compared over hundreds of
@@ -343,9 +343,9 @@ for name, searched in tables.items():
 # print({name: (each.mean(), np.quantile(each, (0.25, 0.75))) for name, each in after.items()})
 # ```
 #
-# It beats random search where PSNR is nearly a sum over edges, as in the synthetic table: its mean regret lies below
-# the lower quartile of random search, which is the lower edge of the grey band. In a table of real training runs that
-# depends on how much of the spread is noise.
+# It beats random search where PSNR is nearly a sum over edges, as in the first invented table: its mean regret lies
+# below the lower quartile of random search, which is the lower edge of the grey band. In a table of real training runs
+# that depends on how much of the spread is noise.
 #
 # </details>
 #
