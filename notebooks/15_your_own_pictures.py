@@ -50,6 +50,7 @@ from irnas_lib.files import run_folder
 from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks, noise, pictures
 from irnas_lib.tables import frames
+from irnas_lib.training import recipes
 
 device = runs.best_device()
 print(runs.versions("torch", "numpy", "scikit-image", "ipywidgets"), "on", runs.device_name(device))
@@ -205,6 +206,21 @@ if chosen:
     display(frames.show(pd.DataFrame({"": name, chosen.stem: fact} for name, fact in facts.items()), "card"))
 
 # %% [markdown]
+# How it learned: the PSNR of pictures that were kept out, during each training run of a network for noisy files. Crops
+# of one batch have different sigmas, and a batch norm that normalises them together ([page 5c](05c_batch_norm.ipynb))
+# sees statistics that jump from batch to batch. So from some step on the statistics are fixed (dotted line).
+
+# %% alt="PSNR of kept-out pictures against steps for each network for files: each jumps up where statistics are fixed"
+blind = [result for result in shipped if TASKS[result.task].blind and result.validation]
+fig, axes = plt.subplots(1, len(blind), figsize=(3.2 * len(blind), 2.8), layout="constrained", squeeze=False)
+for ax, result in zip(axes[0], blind):
+    ax.plot(*np.transpose(result.validation), "k-o", markersize=3, markerfacecolor="w")
+    ax.axvline(recipes.recipe(result.recipe).frozen_from * result.iterations, color="0.5", linestyle=":")
+    ax.set(title=f"{'grey' if TASKS[result.task].channels == 1 else 'colour'}, {result.recipe}", xlabel="step")
+axes[0, 0].set_ylabel("PSNR (dB)")
+plt.show()
+
+# %% [markdown]
 # ## Take away no more than the noise
 #
 # A network always takes something away, from a clean picture too. What it takes away, $r$, is noise and perhaps
@@ -268,7 +284,7 @@ display(Markdown(own_pictures.table(rows, 192, grey=True)))
 # All of this is for white noise. A JPEG file rounds away most of the fine coefficients, and noise with them; what
 # remains is shared by neighbouring pixels. Here is a crop that was noisy before it was saved as JPEG of quality 50.
 
-# %% alt="A crop four times: noisy, saved as JPEG, the JPEG as the command leaves it, and clean; the third is the second"
+# %% alt="A crop four times: noisy, saved as JPEG, that after the command, which changes nothing, and clean"
 if clean:
     part = Picture(clean.name, clean.clean[100:228, 100:228])
     noisy, compressed = noisy_file(part, sigma).degraded, io.BytesIO()
