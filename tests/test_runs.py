@@ -12,7 +12,8 @@ from irnas_lib.data import datasets
 from irnas_lib.evaluation import systems
 from irnas_lib.experiments import config, results, runs, training_run
 from irnas_lib.genotypes import DENOISING, DERAINING, DERAINING_R2, Architecture, GenotypeError
-from irnas_lib.training import checkpoints
+from irnas_lib.network import grey_weights
+from irnas_lib.training import checkpoints, recipes
 from irnas_lib.training.checkpoints import CheckpointError
 
 WANTED = results.Result(**{
@@ -125,6 +126,28 @@ def test_weights_that_were_replaced_are_refused(folders):
     checkpoints.save_weights(folder / result.weights["file"], small(1))
     with pytest.raises(CheckpointError, match="damaged or replaced"):
         runs.load_network(small(), result, folder)
+
+
+@pytest.mark.parametrize("channels", (1, 3))
+def test_a_training_starts_from_the_shipped_weights_that_its_recipe_names(channels, folders, monkeypatch):
+    """No step is taken, so that the network ends up with the weights of the start; from colour to grey folded."""
+    torch.manual_seed(1)
+    architecture = Architecture(DENOISING, (0, 1), 2)
+    colour = systems.build("IR-NAS + residual", 3, architecture)
+    made = replace(FINISHED, task="file_rgb", dataset="embedded", system="IR-NAS + residual", sigma=None,
+                   metrics={"strict": FINISHED.metrics["strict"]}, path=[0, 1], width=2)
+    monkeypatch.setattr(runs, "output_folder", lambda profile: folders[1])
+    name = runs.save_training(made, colour).stem
+    recipe = replace(recipes.recipe("best"), start=name)
+    pictures = datasets.load("file_rgb" if channels == 3 else "file_grey", "embedded")
+    network = systems.build("IR-NAS + residual", channels, architecture)
+    training_run.run(network, pictures, recipe, None, 0, 1, 16, 0)
+    expected = colour.state_dict() if channels == 3 else grey_weights(colour)
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+    with pytest.raises(CheckpointError, match=f"{name}: its weights do not fit this network"):
+        training_run.run(systems.build("DnCNN", 3), pictures, recipe, None, 0, 1, 16, 0)
+    with pytest.raises(CheckpointError, match="nothing: no such result is shipped"):
+        training_run.run(network, pictures, replace(recipe, start="nothing"), None, 0, 1, 16, 0)
 
 
 def test_numbers_are_compared_by_value(folders):

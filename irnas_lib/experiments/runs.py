@@ -23,7 +23,7 @@ from irnas_lib.experiments import records, results
 from irnas_lib.experiments.results import Number, Result
 from irnas_lib.files import ROOT, SHIPPED, atomically, commit, run_folder
 from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_path, load_architecture
-from irnas_lib.network import grey_weights
+from irnas_lib.network import RestorationNetwork, grey_weights
 from irnas_lib.runtime import device_name
 from irnas_lib.training import checkpoints
 
@@ -253,10 +253,12 @@ def start_from(network: nn.Module, name: str) -> None:
     if not file.is_file():
         raise checkpoints.CheckpointError(f"{name}: no such result is shipped, and the training starts from it")
     trained = trained_network(results.read(file), SHIPPED)
+    both = all(isinstance(each, RestorationNetwork) for each in (network, trained))
+    to_grey = both and (network.channels, trained.channels) == (1, 3)
     try:
-        network.load_state_dict(grey_weights(trained) if network.channels < trained.channels else trained.state_dict())
+        network.load_state_dict(grey_weights(trained) if to_grey else trained.state_dict())
     except RuntimeError as error:
-        raise checkpoints.CheckpointError(f"{name}: its weights fit no such network") from error
+        raise checkpoints.CheckpointError(f"{name}: its weights do not fit this network") from error
 
 
 def save_training(result: Result, network: nn.Module | None) -> Path:
