@@ -24,7 +24,7 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 nb_render_markdown_format = "myst"  # the tables among the outputs, too
-myst_enable_extensions = ["dollarmath", "substitution"]
+myst_enable_extensions = ["deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 
 # ---- the library, from its docstrings ----
