@@ -559,9 +559,9 @@ plt.show()
 # has hardly moved within 200 steps: its rows are nearly flat, and which operation is narrowly ahead is partly chance.
 # Training repairs kernels, but not a wrong choice.
 #
-# Adam moves a logit by about its learning rate in each step *at most*: less where the gradients of different batches
-# disagree. So the rate times the number of steps bounds how far $\alpha$ can have come. When you read about a search,
-# look for these two numbers.
+# Adam moves a logit by about its learning rate in each step, and less where the gradients of different batches
+# disagree. (After a long calm a single step can be larger.) So the rate times the number of steps says roughly how far
+# $\alpha$ can have come. When you read about a search, look for these two numbers.
 #
 # ## Widths are chosen in the same way
 #

@@ -412,15 +412,16 @@ drawing.draw_network(network)
 
 # %% [markdown]
 # The paper prints the cell and, for denoising, a size of 0.63M parameters, but not the width W of the final network.
-# Its Figure 6 (a) draws the path, which was not compared with ours. We infer the path, and assume that
+# Its Figure 6 (a) draws the path. We had the paper's text, which says of that figure that the cell nearest to the
+# output is the widest, and not the drawing: whoever has it at hand can check us. We infer the path, and assume that
 #
 # - W is 20, as in the authors' program (other widths have other paths of the printed size, such as 0,1,1,2 at W = 11);
 # - the decoder is that of their program;
 # - they count in units of 2^20;
 # - they count a layer of 57,600 parameters that paths through level 0 never use, but that is always built.
 #
-# Then only 0,0,0,1 of all 29 paths has 0.63M parameters. It also has the widest cell last, as the text says of the
-# figure.
+# Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it has the widest cell last. On all pages "as published"
+# means this: the printed cell, and the rest as inferred here.
 
 # %% alt="Parameters of the published cell on every path" jupyter={"source_hidden": true} tags=["hide-input"]
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))

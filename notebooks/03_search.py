@@ -31,10 +31,10 @@
 #   a search, and it has travelled 0.04.
 # - **Moved faster, alpha chooses `none`**, an operation that no decoded cell keeps. Where `none` is left out, alpha
 #   decides in part.
-# - **Sharpening the softmax forces a decision.** What that costs depends on the supernet: of the small ones, those that
-#   denoise before alpha moves lose 0.4 to 1.0 dB by decoding, the others 1.1 to 5.4 dB.
-# - **Larger searches with these changes decide, but each seed differently**: two seeds prefer the same operation on 20%
-#   of the edges, where chance would give 22%. How good their cells are is measured on [page
+# - **Sharpening the softmax forces a decision.** What decoding then costs varies: 0.4 to 1.0 dB in the small supernets
+#   that denoise before alpha moves, 1.1 to 5.4 dB in the others.
+# - **Larger searches with these changes decide, but our two seeds decide differently**: they prefer the same operation
+#   on 20% of the edges, where chance would give 22%. How good their cells are is measured on [page
 #   14](14_searching_in_a_table.ipynb).
 
 # %%
@@ -352,8 +352,9 @@ for found in printed:
 # %% [markdown]
 # **What to notice**
 #
-# - **There is a signal.** Averaged over 112 to 286 batches, about as many as the search has steps on alpha, the
-#   gradient of a logit is three times its standard error.
+# - **There is a signal, but it is weak.** From 30 batches, at the weights that the search ended with, we estimate that
+#   112 to 286 batches are needed to know the gradient of a logit within a third. That is about as many as the search
+#   has steps on alpha.
 # - **Decay does not hold alpha back in a search this short**: it adds 0.0003 at most, where the mean gradient is 0.0015
 #   or more. Near a decision it would count: at alpha = 1.6 it adds 0.0016.
 # - **The printed rate is too small for so few steps.** A logit could travel 0.29 at most, where 0.80 is needed for a
@@ -363,8 +364,7 @@ for found in printed:
 #   leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so while the weights
 #   are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
 # - **Without `none`, alpha decides in part** (c): the entropy is 0.83, and the kept operation leads by 0.33.
-# - **Sharpening forces a decision only if alpha also moves fast**: the entropy falls to 0.02 in e (travel 34), and to
-#   0.58 in f (travel 10).
+# - **Sharpening forces a decision**: the entropy falls to 0.02 in e (travel 34), and to 0.58 in f (travel 10).
 #
 # ## Does the supernet denoise when alpha begins to move?
 #
@@ -402,9 +402,10 @@ for row in search_choices.decided(searches, scale):
 # - **Adding the input is not enough** (g): the PSNR jumps by several decibels from one validation to the next.
 # - **With the input added, AdamW and squared error together, the supernet denoises after 72 steps** (h, i): 19.9 to
 #   22.7 dB.
-# - **It is sharpening that decides; denoising makes decoding cheaper.** From h to i the entropy falls from 0.92 to
-#   0.29. Decoding loses 0.4 to 1.0 dB in i, 1.1 to 5.4 dB in e, f and g, and 2.8 to 4.6 dB in h. Sharpening has a
-#   price, too: the supernet of i ends up to 1.3 dB below where it stood before alpha moved.
+# - **It is sharpening that decides.** From h to i the entropy falls from 0.92 to 0.29. Decoding loses 0.4 to 1.0 dB in
+#   i, 1.1 to 5.4 dB in e, f and g, and 2.8 to 4.6 dB in h. So searches that denoise early and are sharpened lose least;
+#   they differ from the others in several settings, and which of these does it was not tested. Sharpening has a price:
+#   the supernet of i ends up to 1.3 dB below where it stood before alpha moved.
 # - **These cells prefer `skip`**, on 3.0 to 3.7 of six edges. In a network of two layers that is trained for 216 steps,
 #   a shallow cell may well be the best choice.
 # - Two seeds agree on somewhat more edges than chance would make them, whether the supernet denoises or not. With three
@@ -434,9 +435,9 @@ for found in larger:
 
 # %% [markdown]
 # **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently. The
-# two searches prefer the same operation on 20% of the edges, where chance would give 22%; one has a single `skip`, the
-# other two; one is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not yet a
-# search that finds the same cell again.
+# two searches (one pair, twenty edges) prefer the same operation on 20% of the edges, where chance would give 22%; one
+# has a single `skip`, the other two; one is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`. A
+# decided search is not yet a search that finds the same cell again.
 #
 # - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
 #   widest cells first, where the paper's text has the widest cell last.

@@ -17,7 +17,8 @@
 # of one picture have in common. You will read the core of BM3D in fifteen lines, and that of WNNM in ten.
 #
 # **Why it matters.** These methods learn nothing, so a trained network has to be better or faster. In PSNR no network
-# here is ahead of them yet; in SSIM some are ahead of BM3D ([page 6](06_table1_bsd500.ipynb)).
+# that was trained for the paper's tables is ahead of them yet; in SSIM some are ahead of BM3D ([page
+# 6](06_table1_bsd500.ipynb)).
 #
 # **What it needs.** A little linear algebra: a cosine transform, singular values. Without the data set the page shows
 # the stored measurement, and what it computes itself is of an embedded picture.

@@ -83,7 +83,7 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead
 #   comes from the border. This loss averages SSIM only where its 11x11 window fits, so that the outermost pixels of a
 #   crop hardly count, and DnCNN restores them badly ([notebook 10](10_tables_5_6_ablation.ipynb)).
-# - `redrawn` lifts every network, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
+# - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #
 # ## At one budget, who is ahead?
 #

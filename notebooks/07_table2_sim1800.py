@@ -25,6 +25,7 @@
 #
 # ## What we found
 #
+# - In the paper's own Table 2, IR-NAS has the highest SSIM (.8326), but NLRN and N3Net are ahead of it in PSNR.
 # - The errors of neighbouring pixels are correlated (0.49 over all test pairs, [notebook 1](01_datasets.ipynb)), so
 #   that averaging two of them leaves 75% of the power of the error, not 50%.
 # - Colour BM3D fails mainly because of the error itself, which forms blotches and is partly lost detail: told the true

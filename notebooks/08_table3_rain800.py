@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 8. Table 3: removing rain on Rain800
 #
-# **What you will learn.** How well the systems remove painted rain at one small budget, and what that shows about the
-# paper's strongest claim: 2.2 dB above RESCAN at twice its speed.
+# **What you will learn.** How well the systems remove painted rain at one small budget, and how far a short
+# training run can test the paper's strongest claim: 2.2 dB above RESCAN at twice its speed.
 #
 # **Why it matters.** A lead of 2 dB would be large. Whether it comes from the searched cell, from a longer training or
 # from how PSNR was taken, the table does not show.
@@ -27,7 +27,8 @@
 # - The printed lead over RESCAN, an earlier network for rain, does not appear at 0.1% of the paper's training. IR-NAS
 #   as published is 1.19 dB below it; with its input added it is 0.23 dB above, less than the ± 0.40 dB by which other
 #   seeds move a difference.
-# - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here. They alone also learn from rain masks.
+# - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here, but cannot be told apart from IR-NAS
+#   with its input added. They alone also learn from rain masks.
 # - On two CPU cores RESCAN takes 10% less time than IR-NAS.
 # - IR-NAS as published has not learned the colours yet: on a crop below, wrong means of its channels cost it 2.9 dB.
 
@@ -102,7 +103,8 @@ for name in ("IR-NAS", "IR-NAS + residual"):
 #   colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why).
 # - With the input added it is above RESCAN by 0.23 dB, a tenth of the printed 2.22 dB and less than another seed can
 #   change.
-# - The lead of JORDER may come from its masks, which no other network is given. This was not tested.
+# - JORDER is 0.22 dB above `IR-NAS + residual`, less than another seed can change. It also has masks, which no other
+#   network is given.
 # - All networks are far from converged: these scores describe only the start of training.
 #
 # The whole table with its notes: [table3.md](../figures/table3.md), [table3.csv](../figures/table3.csv),

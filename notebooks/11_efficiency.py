@@ -26,9 +26,9 @@
 # - **Size.** The network has the printed 0.63M parameters (M is 2^20 in the paper), from which its path was inferred.
 #   It is nearly twice as large as NLRN, where the paper has it at 64%: NLRN shares the weights of one block over all
 #   its steps.
-# - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. Its deformable
-#   convolutions are only a part of the reason: with ordinary ones in their place it has fewer multiply-adds than DnCNN
-#   and still takes longer.
+# - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. More
+#   than half of the extra time goes with its deformable convolutions: with ordinary ones in their place it takes 1.4
+#   times DnCNN's time, though it then has fewer multiply-adds.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path
 #   (Eq. 6), not a third. Both are our own implementation; Auto-DeepLab itself was not run.
 
@@ -126,9 +126,10 @@ for name, network in networks.items():
 display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_name(device)}, median of {turns}"))
 
 # %% [markdown]
-# **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. The deformable
-# convolutions explain only a small part of that: without them the network has 0.81 of DnCNN's multiply-adds and still
-# takes 1.4 times as long.
+# **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. Replacing
+# the deformable convolutions by ordinary ones takes away more than half of the extra time, and a quarter of the
+# multiply-adds. What is left takes 1.4 times DnCNN's time for 0.81 of its multiply-adds. So each multiply-add still
+# takes nearly twice as long as in DnCNN, with or without them.
 #
 # What else? The two networks use what they read from memory differently. DnCNN's convolutions have 64 channels, most of
 # those of a cell 20. For one output pixel, these kernels read and multiply so many numbers, and take so long:

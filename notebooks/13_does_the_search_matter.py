@@ -24,17 +24,17 @@
 #
 # ## What we found
 #
-# At this budget, 0.01% of the paper's training, the search shows no effect on PSNR, but the experiment could detect
-# only a large one.
+# At this budget, 0.01% of the paper's training, no effect of the search on PSNR can be shown, and only a large one
+# could have been.
 #
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.)
 # - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
-#   compared with random ones, which says little about a search that has decided. Of such a search there is one cell
-#   ([notebook 14](14_searching_in_a_table.ipynb)).
-# - Nearly equal is not random. All three searches avoid `sep` and prefer `def`, more than chance explains. Where these
-#   operations stand differs from one search to the next: a search this short does not give the same cell twice.
+#   compared with random ones, which says little about a search that has decided. Of such searches there are two
+#   cells ([notebook 14](14_searching_in_a_table.ipynb)).
+# - Nearly equal is not random: none of the three cells has a `sep`. These are three observations, not thirty. Where
+#   these operations stand differs from one search to the next: a search this short does not give the same cell twice.
 # - No small change of the published denoising cell can be told from another training run of it. ([Notebook
 #   9](09_table4_architecture_analysis.ipynb) has the deraining cell.)
 
@@ -269,6 +269,9 @@ for operation, side in (("def", "greater"), ("sep", "less")) if searches else ()
           f"chance with a probability of {p:.1%}, if edges were independent")
 
 # %% [markdown]
+# (These probabilities describe; they test nothing. The edges of one search depend on each other, and the two operations
+# were picked after looking.)
+#
 # How decided is alpha, the weights of the operations? Its entropy, divided by the largest that it could have, is 1
 # while all operations have equal weights, and 0 when one has all the weight. A cell keeps of each edge the operation
 # that weighs most: how close was the second?

@@ -232,7 +232,7 @@ plt.show()
 #
 # The error is then $(1 - w)\,\sigma^2$: never more than the noisy picture has, as far as the estimate is right.
 
-# %% alt="PSNR against sigma of the noisy picture, the network alone and the network limited, which is above both"
+# %% alt="PSNR against sigma of the noisy picture, the network alone and the network limited, best from sigma 2 on"
 if clean and chosen:
     part = Picture(clean.name, clean.clean[60:252, 130:322])
     levels, gained = (1, 2, 3, 5, 8, 12), {"noisy": [], "network": [], "network, limited": []}
@@ -253,8 +253,9 @@ if clean and chosen:
     plt.show()
 
 # %% [markdown]
-# **What to notice.** Where there is little noise the network alone does harm. Limited, it stays at or above the noisy
-# picture. (With `--sigma` or `--checkpoint` the command writes the network's own answer.)
+# **What to notice.** Where there is little noise the network alone does harm. Limited, it is above the noisy picture
+# from sigma 2 on, and at sigma 1 about half a decibel below it: there the estimate is too high. (With `--sigma` or
+# `--checkpoint` the command writes the network's own answer.)
 #
 # ## How good is it?
 #

@@ -31,7 +31,7 @@
 # - **What does not.** The network is not smaller than NLRN: it has nearly twice as many parameters. One cell for all
 #   incoming paths saves less memory than the printed two thirds, measured against our own supernet without it. WNNM's
 #   printed lead over BM3D at sigma 50 is 0.20 dB, and 0.13 ± 0.02 dB here. In the paper's own Table 2 two systems are
-#   ahead of its network.
+#   ahead of its network in PSNR (not in SSIM).
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
 #   they neither reproduce nor refute a printed lead. Whether the search matters is open too: searched cells cannot be
 #   told from random ones, but so few cells would show a true difference of half a decibel only about every second time.
@@ -73,8 +73,8 @@ display(verdict_plots.ledger(topics, "claims"))
 # - `undecided`: the evidence fits the claim and its opposite. The interval contains zero, and the printed number if
 #   there is one.
 # - `differs`: the printed number lies outside the interval, whether or not zero does.
-# - `undertrained`: as `differs`, but our training saw less than a tenth of the paper's pixels, so the claim remains
-#   open.
+# - `undertrained`: as `differs` or as `reproduced`, but our training saw less than a tenth of the paper's pixels, so the
+#   claim remains open either way.
 # - `contradicted`: another number of the paper itself says the opposite. Nothing was measured.
 # - `not comparable`: pictures that are not the paper's, or times of other hardware.
 #

@@ -267,6 +267,6 @@ display(Markdown("\n".join(f"- {title(page)}" for page in pages.values()
 # - Sliders move only in JupyterLab, where a kernel runs. The web book and a page on a code host show the picture that
 #   the slider starts from.
 # - The installation takes minutes and gigabytes, because it brings PyTorch. Have it done before the course.
-# - No network of this project has been trained for even a hundredth of the paper's budget, and BM3D is ahead of all of
-#   them in PSNR. Say so at the start, not in the last session.
+# - No network of the tables has been trained for even a hundredth of the paper's budget, and BM3D is ahead of all of
+#   them in PSNR. (The networks of page 15 saw about a hundredth.) Say so at the start, not in the last session.
 # - Numbers that a page measures live, such as the ratio of times on page 11, differ from machine to machine.

@@ -122,12 +122,13 @@ def test_the_deviation_within_two_groups_is_one_for_both():
 # ---- verdicts ----
 
 @pytest.mark.parametrize(("printed", "measured", "half", "short", "verdict"), [
-    (0.3, 0.4, 0.15, True, "reproduced"), (0.3, 0.4, 0.5, True, "undecided"), (0.3, -0.1, 0.2, True, "undertrained"),
+    (0.3, 0.4, 0.15, True, "undertrained"), (0.3, 0.4, 0.15, False, "reproduced"), (0.3, 0.4, 0.5, True, "undecided"),
+    (0.3, -0.1, 0.2, True, "undertrained"),
     (0.3, 0.4, 0.16, True, "imprecise"), (-0.3, -0.4, 0.2, False, "imprecise"), (0.3, 0.5, 0.15, False, "differs"),
-    (0.3, -0.1, 0.2, False, "differs"), (-0.3, -0.4, 0.14, True, "reproduced"), (0.0, 0.9, 0.5, True, "undertrained"),
+    (0.3, -0.1, 0.2, False, "differs"), (-0.3, -0.4, 0.14, False, "reproduced"), (0.0, 0.9, 0.5, True, "undertrained"),
     (0.0, 0.1, 0.5, True, "undecided"), (0.3, math.nan, math.nan, True, "not run"),
-    (math.nan, 0.4, 0.2, True, "reproduced"), (math.nan, 0.1, 0.2, True, "undecided"),
-    (math.nan, -0.4, 0.2, True, "undertrained"),
+    (math.nan, 0.4, 0.2, True, "undertrained"), (math.nan, 0.4, 0.2, False, "reproduced"),
+    (math.nan, 0.1, 0.2, True, "undecided"), (math.nan, -0.4, 0.2, True, "undertrained"),
 ])
 def test_the_verdict_on_a_difference(printed, measured, half, short, verdict):
     assert verdicts.judged(printed, measured, half, short) == verdict

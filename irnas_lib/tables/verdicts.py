@@ -94,7 +94,7 @@ def verdicts(known: Evidence) -> list[Verdict]:
 
 def judged(printed: float, measured: float, half: float, short: bool) -> str:
     """The verdict on a difference and its interval, measured ± half. printed: nan where the paper says no more than
-    that it is above zero. short: whether the training runs are too short to refute anything."""
+    that it is above zero. short: whether the training runs are too short to reproduce or refute anything."""
     if math.isnan(measured):
         return NOT_RUN
     agrees = measured > 0 if math.isnan(printed) else abs(measured - printed) <= half
@@ -102,7 +102,7 @@ def judged(printed: float, measured: float, half: float, short: bool) -> str:
         return UNDECIDED
     if agrees and half > PRECISE * abs(printed):  # never where nothing is printed
         return IMPRECISE
-    return trace.REPRODUCED if agrees else trace.UNDERTRAINED if short else trace.DIFFERS
+    return trace.UNDERTRAINED if short else trace.REPRODUCED if agrees else trace.DIFFERS
 
 
 def over_seeds(groups: Mapping, trainings: int = 2, metric: str = "psnr") -> float:
