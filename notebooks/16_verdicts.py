@@ -73,8 +73,8 @@ display(verdict_plots.ledger(topics, "claims"))
 # - `undecided`: the evidence fits the claim and its opposite. The interval contains zero, and the printed number if
 #   there is one.
 # - `differs`: the printed number lies outside the interval, whether or not zero does.
-# - `undertrained`: as `differs` or as `reproduced`, but our training saw less than a tenth of the paper's pixels, so the
-#   claim remains open either way.
+# - `undertrained`: as `differs` or as `reproduced`, but our training saw less than a tenth of the paper's pixels, so
+#   the claim remains open either way.
 # - `contradicted`: another number of the paper itself says the opposite. Nothing was measured.
 # - `not comparable`: pictures that are not the paper's, or times of other hardware.
 #
