@@ -43,7 +43,7 @@ from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
 from irnas_lib.data.pictures import to_array, to_tensor, write_picture
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.evaluation import inference
-from irnas_lib.experiments import runs
+from irnas_lib.experiments import results, runs
 from irnas_lib.experiments.config import pixels
 from irnas_lib.figures import before_after, interactive
 from irnas_lib.files import run_folder
@@ -211,7 +211,8 @@ if chosen:
 # sees statistics that jump from batch to batch. So from some step on the statistics are fixed (dotted line).
 
 # %% alt="PSNR of kept-out pictures against steps for each network for files: each jumps up where statistics are fixed"
-blind = [result for result in shipped if TASKS[result.task].blind and result.validation]
+blind = [result for result in results.load(runs.SHIPPED / "results")
+         if TASKS[result.task].blind and result.validation]
 fig, axes = plt.subplots(1, len(blind), figsize=(3.2 * len(blind), 2.8), layout="constrained", squeeze=False)
 for ax, result in zip(axes[0], blind):
     ax.plot(*np.transpose(result.validation), "k-o", markersize=3, markerfacecolor="w")

@@ -129,25 +129,26 @@ def test_weights_that_were_replaced_are_refused(folders):
 
 
 @pytest.mark.parametrize("channels", (1, 3))
-def test_a_training_starts_from_the_shipped_weights_that_its_recipe_names(channels, folders, monkeypatch):
+def test_a_training_starts_from_the_weights_that_its_recipe_names(channels, monkeypatch):
     """No step is taken, so that the network ends up with the weights of the start; from colour to grey folded."""
     torch.manual_seed(1)
     architecture = Architecture(DENOISING, (0, 1), 2)
     colour = systems.build("IR-NAS + residual", 3, architecture)
-    made = replace(FINISHED, task="file_rgb", dataset="embedded", system="IR-NAS + residual", sigma=None,
-                   metrics={"strict": FINISHED.metrics["strict"]}, path=[0, 1], width=2)
-    monkeypatch.setattr(runs, "output_folder", lambda profile: folders[1])
-    name = runs.save_training(made, colour).stem
-    recipe = replace(recipes.recipe("best"), start=name)
-    pictures = datasets.load("file_rgb" if channels == 3 else "file_grey", "embedded")
+    task, name = "file_rgb" if channels == 3 else "file_grey", "file_rgb-embedded-ir_nas_residual-seed0-matched-10"
+    wanted = replace(WANTED, task=task, dataset="embedded", system="IR-NAS + residual", sigma=None, path=[0, 1],
+                     width=2, recipe="grown", iterations=0, batch=1, crop=16)
+    made = replace(wanted, task="file_rgb", recipe="matched", iterations=10, metrics=FINISHED.metrics, status="ok")
+    monkeypatch.setitem(recipes.RECIPES, "grown", replace(recipes.recipe("best"), start=name))
+    pictures, cpu = datasets.load(task, "embedded"), torch.device("cpu")
     network = systems.build("IR-NAS + residual", channels, architecture)
-    training_run.run(network, pictures, recipe, None, 0, 1, 16, 0)
+    with pytest.raises(CheckpointError, match=f"{name}: its weights are not here"):
+        training_run.train_or_resume(wanted, network, pictures, cpu)
+    assert runs.save_training(made, colour).stem == f"{name}-laptop"
+    training_run.train_or_resume(wanted, network, pictures, cpu)
     expected = colour.state_dict() if channels == 3 else grey_weights(colour)
     assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
     with pytest.raises(CheckpointError, match=f"{name}: its weights do not fit this network"):
-        training_run.run(systems.build("DnCNN", 3), pictures, recipe, None, 0, 1, 16, 0)
-    with pytest.raises(CheckpointError, match="nothing: no such result is shipped"):
-        training_run.run(network, pictures, replace(recipe, start="nothing"), None, 0, 1, 16, 0)
+        training_run.train_or_resume(wanted, systems.build("DnCNN", channels), pictures, cpu)
 
 
 def test_numbers_are_compared_by_value(folders):

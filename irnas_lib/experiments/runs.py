@@ -246,13 +246,16 @@ def trained_network(result: Result, folder: Path) -> nn.Module:
     return network
 
 
-def start_from(network: nn.Module, name: str) -> None:
-    """Gives a network the weights of a shipped training; to a grey one also those of colour. Raises CheckpointError
-    where they are not there or do not fit."""
-    file = SHIPPED / "results" / f"{name}.json"
-    if not file.is_file():
-        raise checkpoints.CheckpointError(f"{name}: no such result is shipped, and the training starts from it")
-    trained = trained_network(results.read(file), SHIPPED)
+def start_from(network: nn.Module, name: str, profile: str) -> None:
+    """Gives a network the weights of a finished training, of this run or shipped; to a grey one also those of colour.
+
+    name: of the training without its profile. CheckpointError where its weights are not at hand or do not fit.
+    """
+    found = [(result, folder) for folder in folders(profile) for result in results.load(folder / "results")
+             if result.stem == f"{name}-{result.profile}" and at_hand(result, folder)]
+    if not found:
+        raise checkpoints.CheckpointError(f"{name}: its weights are not here, and the training starts from them")
+    trained = trained_network(*found[0])
     both = all(isinstance(each, RestorationNetwork) for each in (network, trained))
     to_grey = both and (network.channels, trained.channels) == (1, 3)
     try:

@@ -27,8 +27,6 @@ def run(network: nn.Module, pictures: Dataset, recipe: Recipe, sigma: float | No
     Returns what `loop.train` returns with "status": "ok". Where the training diverges: "status": "failed" and the
     "curve" as far as it is finite.
     """
-    if recipe.start:
-        runs.start_from(network, recipe.start)
     seen, held_out = validation.split(pictures, recipe.held_out)
     patches = Patches(seen, crop, device=device, **training_options(pictures.task, sigma))
     validate = options.pop("validate", None) or validation.curve(held_out, sigma, device)
@@ -66,6 +64,8 @@ def train_or_resume(wanted: Result, network: nn.Module, pictures: Dataset, devic
     precision."""
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
+    if start := recipes.recipe(wanted.recipe).start:
+        runs.start_from(network, start, wanted.profile)
     return replace(wanted, **run(
         network, pictures, recipes.recipe(wanted.recipe), wanted.sigma, wanted.iterations, wanted.batch, wanted.crop,
         wanted.seed, device, loss_lambda=wanted.loss_lambda, schedule=wanted.schedule,

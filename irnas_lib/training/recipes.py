@@ -21,7 +21,7 @@ class Recipe:
     decay of the moving average of the weights that is kept in their place, 0 for none. clip: the largest norm of each
     parameter's gradient, 0 for none. held_out: every so many-th training picture validates and is not trained on, 0 for
     none. identity: the last layer starts at zero, so that a network that adds its input begins by returning it. start:
-    the name of the shipped training whose weights it begins with, empty for none.
+    the name, without its profile, of the training whose weights it begins with, empty for none.
     """
 
     optimizer: str
@@ -54,7 +54,7 @@ RECIPES = {
 }
 # From the network for colour files, whose pixels need not be seen again: the one for grey files, and the last stage of
 # `best` once more, longer. Batches of two crops of unlike sigma have statistics that jump, so both fix them early.
-COLOUR = "file_rgb-ir_nas_residual-seed0-best-36621-laptop"
+COLOUR = "file_rgb-ir_nas_residual-seed0-best-36621"
 RECIPES["grown"] = replace(RECIPES["best"], lambda_until=0.4, frozen_from=0.4, start=COLOUR)
 RECIPES["finish"] = replace(RECIPES["best"], lr=3e-4, warmup=100, loss_lambda=0.0, frozen_from=0.0, start=COLOUR)
 
