@@ -24,11 +24,12 @@
 #
 # ## What we found
 #
-# - With the log-SSIM term, IR-NAS + residual has 0.86 dB more PSNR in two seeds, both of the same sign; DnCNN has 1.04
+# Each bullet rests on one seed or two, so these are hints and not findings with an interval:
+#
+# - With the log-SSIM term, IR-NAS + residual has 0.86 ± 2.16 dB more PSNR (two seeds, of the same sign). DnCNN has 1.04
 #   dB more in one.
 # - A fifth of the term's weight gives most of that.
 # - The term makes DnCNN's outermost pixels worse, by 2.22 dB; smaller crops make them 4.15 dB better.
-# - The term changes PSNR more than the batch shapes that were tried.
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
 #   paper's rate trains but fails in evaluation mode.
 #
@@ -130,8 +131,8 @@ for name, rows in known.items():
 #   16](16_verdicts.ipynb) takes from four runs of the published cell, it excludes zero.
 # - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart.
 # - SSIM is hardly affected by how bright a neighbourhood is. At the border, where a network sees zeros beyond the
-#   picture, brightness is what goes wrong. Squared error mends it in DnCNN, and so do small crops, in which the border
-#   is a larger share.
+#   picture, brightness is what goes wrong. In DnCNN squared error goes with a better border, and so do small crops, in
+#   which the border is a larger share.
 # - Dropping the term for the last 30% of the steps gains nothing here.
 #
 # ## The curves
