@@ -91,19 +91,20 @@ syllabus(
     (45, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
      "without its warm-up. Then exercise 1 in pairs. Skip \"When skip connections take over\" and the widths.",
      "the trajectories of alpha, on the page"),
-    (25, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
+    (20, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
      "figure1.svg"),
     (15, "", "A break.", ""),
     (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".",
      "search-denoising-seed0-gpu-curves.png"),
     (30, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
      "places. Skip \"The cell\".", "search-denoising-seed0-gpu-trellis.png"),
-    (35, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
+    (30, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
      "stand; then exercise 3. Skip \"The other systems\" and \"What a file costs\".",
      "predicted and measured lift, on the page"),
     (20, "06_table1_bsd500", "Which rows of Table 1 may be compared, and who is ahead?", "psnr_against_cost.png"),
     (25, "13_does_the_search_matter", "The experiment, its result, and its power.", "cells_denoising.png"),
     (10, "16_verdicts", "The bar of verdicts, and the intervals. Which claim would you test next?", "verdicts.png"),
+    (10, "15_your_own_pictures", "A noisy picture from the audience; the divider.", "own_picture.png"),
 )
 
 # %% [markdown]
@@ -143,7 +144,8 @@ syllabus(
      "the map of the tiles, on the page"),
     (30, "05b_classical_methods", "What patches of a picture have in common: what is possible without training.",
      "the restored crops, on the page"),
-    (30, "", "Exercise `one_field` (of page 12; it needs only the map of the tiles).", ""),
+    (10, "15_your_own_pictures", "A noisy picture from the audience: what a trained network can do.", "own_picture.png"),
+    (20, "", "Exercise 2 of page 1.", ""),
 )
 syllabus(
     "2. A search from scratch",
@@ -162,12 +164,12 @@ syllabus(
     (45, "04_viterbi_decoding", "Viterbi by pencil; greedy against it; what an untouched beta prefers.",
      "search-denoising-seed0-gpu-trellis.png"),
     (30, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
-    (25, "05c_batch_norm", "Why a network of batch norms cannot see how bright its input is.", "the maps, on the page"),
+    (25, "05c_batch_norm", "Why a network of batch norms hardly follows how bright its input is.", "the maps, on the page"),
     (20, "", "Exercise `greedy`.", ""),
 )
 syllabus(
     "5. What the numbers are worth",
-    (45, "12_protocols", "Three scores of one network; predict the lift. Run it before the class.",
+    (45, "12_protocols", "Three scores of one network; predict the lift. Run it before the class. `one_field` at home.",
      "predicted and measured lift, on the page"),
     (20, "06_table1_bsd500", "Which rows of Table 1 may be compared?", "psnr_against_cost.png"),
     (30, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
