@@ -144,7 +144,7 @@ syllabus(
      "the map of the tiles, on the page"),
     (30, "05b_classical_methods", "What patches of a picture have in common: what is possible without training.",
      "the restored crops, on the page"),
-    (10, "15_your_own_pictures", "A noisy picture from the audience: what a trained network can do.", "own_picture.png"),
+    (10, "15_your_own_pictures", "A noisy picture from the audience; what training can do.", "own_picture.png"),
     (20, "", "Exercise 2 of page 1.", ""),
 )
 syllabus(
@@ -164,12 +164,12 @@ syllabus(
     (45, "04_viterbi_decoding", "Viterbi by pencil; greedy against it; what an untouched beta prefers.",
      "search-denoising-seed0-gpu-trellis.png"),
     (30, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
-    (25, "05c_batch_norm", "Why a network of batch norms hardly follows how bright its input is.", "the maps, on the page"),
+    (25, "05c_batch_norm", "Why batch norms make a network blind to how bright a batch is.", "the maps, on the page"),
     (20, "", "Exercise `greedy`.", ""),
 )
 syllabus(
     "5. What the numbers are worth",
-    (45, "12_protocols", "Three scores of one network; predict the lift. Run it before the class. `one_field` at home.",
+    (45, "12_protocols", "Three scores, one network; predict the lift. (Run it before class; `one_field` at home.)",
      "predicted and measured lift, on the page"),
     (20, "06_table1_bsd500", "Which rows of Table 1 may be compared?", "psnr_against_cost.png"),
     (30, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
