@@ -229,8 +229,8 @@ axes[0, 0].set_ylabel("PSNR (dB)")
 plt.show()
 
 # %% [markdown]
-# **What to notice.** Fixing the statistics is worth 2.6 dB at once in the grey network, and 1.1 dB in the colour network.
-# With them fixed from the first step, a ninth of the pixels again adds 0.88 dB.
+# **What to notice.** Fixing the statistics is worth 2.6 dB at once in the grey network, and 1.1 dB in the colour
+# network. With them fixed from the first step, a ninth of the pixels again adds 0.88 dB.
 #
 # ## Take away no more than the noise
 #
