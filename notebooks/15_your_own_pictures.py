@@ -286,8 +286,8 @@ display(Markdown(own_pictures.table(rows, 192)))
 display(Markdown(own_pictures.table(rows, 192, grey=True)))
 
 # %% [markdown]
-# **What to notice.** In colour the command is above the noisy picture at every noise level. It is ahead of BM3D at sigma
-# 50 (0.57 ± 0.32 dB), level with it at 25 and 35, and behind at 15 and below. A clean picture comes back all but
+# **What to notice.** In colour the command is above the noisy picture at every noise level. It is ahead of BM3D at
+# sigma 50 (0.57 ± 0.32 dB), level with it at 25 and 35, and behind at 15 and below. A clean picture comes back all but
 # unchanged. In grey it is level with BM3D from 25 on and behind below. (The noise of a file is clipped, for which BM3D
 # is not made; "true sigma" is that of the noise before clipping.)
 #
