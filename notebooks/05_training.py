@@ -17,7 +17,8 @@
 # and gives the same weights as the library's), how to read a training curve, and why one network has several PSNRs.
 #
 # **What is trained here.** The network that the search of [page 3](03_search.ipynb) found, for noise of sigma 50 on
-# BSD500, for 4,003 steps. It continues pages 3 and 4; the run was stopped before its 5,000 steps were over.
+# BSD500. It is the example because it continues pages 3 and 4; the published cell, trained in the same way, stands
+# beside it on [page 6](06_table1_bsd500.ipynb). The run was stopped after 4,003 of its 5,000 steps.
 #
 # **Why it matters.** Each trained system in the tables of pages 6 to 10 comes from a run of this page: one system, one
 # task, one noise level, one seed, one recipe. The system may also be the network of the paper's Figure 6, or one that
@@ -58,7 +59,9 @@ print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(dev
 
 # %% [markdown]
 # The parameters of this page choose what is trained; those that matter are `system`, `sigma`, `recipe`, `iterations`,
-# `batch` and `crop`. All of them are listed at its end.
+# `batch` and `crop`. The first cell of parameters holds the defaults, which are a toy run on embedded pictures. Where
+# the page shows a second one, that replaces them: it holds the run whose outputs you see. All parameters are listed at
+# the end of the page.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -136,10 +139,14 @@ print(f"{system}: {systems.parameter_count(network):,} parameters, "
 #
 # $$\mathrm{logssim}(u,\ y) = \log_{10} \frac{1}{\mathrm{SSIM}(u,\ y)}. \tag{8}$$
 #
-# Eq. 7 prints a sum of squares. It would outweigh the second term by far, so we read it as a mean over pixels, whose
-# $-10 \log_{10}$ is the PSNR. SSIM ([page 1](01_datasets.ipynb)) is averaged over the places where its window of 11x11
-# pixels fits into the crop. The outermost pixels therefore hardly count in the second term, which is the larger one,
-# and some networks restore the border of a picture badly ([page 10](10_tables_5_6_ablation.ipynb)).
+# Eq. 7 prints a sum of squares. It would outweigh the second term by far, so we use its mean over the $n$ pixels, here
+# and on all pages:
+#
+# $$\mathcal{L} = \frac{1}{n} \lVert f(x) - y \rVert_2^2 + \lambda\, \mathrm{logssim}(f(x),\ y).$$
+#
+# The PSNR is $-10 \log_{10}$ of the first term. SSIM ([page 1](01_datasets.ipynb)) is averaged over the places where
+# its window of 11x11 pixels fits into the crop. The outermost pixels therefore hardly count in the second term, which
+# is the larger one, and some networks restore the border of a picture badly ([page 10](10_tables_5_6_ablation.ipynb)).
 #
 # What does $\lambda$ do? Replace the network by a blur of the noisy picture, and train its width: the blur with the
 # smallest loss wins. In JupyterLab $\lambda$ has a slider.
@@ -194,7 +201,7 @@ print(f"after four steps of DnCNN the two loops' weights differ by at most {apar
 # continues where it stopped. One whose loss is no longer finite, or exceeds a hundred times that of the first batch, is
 # stopped and recorded as failed.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 wanted = runs.training_record(profile, pictures, device, network, architecture, {
     "task": task, "system": system, "sigma": sigma, "seed": seed, "recipe": recipe, "loss_lambda": loss_lambda,
     "iterations": iterations, "schedule": schedule, "batch": batch, "crop": crop})
@@ -238,7 +245,7 @@ if result.curve:
 # PSNR does not show where a network fails. Here are two crops of test pictures, restored by BM3D, which learns nothing
 # ([page 5b](05b_classical_methods.ipynb)), and by this system. The pages of the tables have crops of the others.
 
-# %% alt="Crops of two test pictures: noisy, restored by BM3D and by this system, clean"
+# %% alt="Two crops: noisy, by BM3D, by this system, clean" jupyter={"source_hidden": true} tags=["hide-input"]
 restore = inference.restorer(network, device)
 output = runs.output_folder(profile)
 shown = recipe in ("matched", "best") and results.has_usual_loss(result) and system not in ("IR-NAS, R1", "IR-NAS, R2")
@@ -288,6 +295,8 @@ for name, score in result.metrics.items():
 #
 # <details><summary>All parameters of this page</summary>
 #
+# - `profile`: "smoke", "laptop", "gpu" or "paper": the folder in which a run is stored, and with which others it is
+#   compared.
 # - `system`: a network of the tables.
 # - `genotype`: "published", "searched" (what [page 3](03_search.ipynb) found at this profile) or the path of an
 #   architecture file. What is not the paper's own is trained as "IR-NAS (searched here)".
@@ -310,27 +319,30 @@ for name, score in result.metrics.items():
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). Train with `recipe = "paper"`. What does Adam at 0.05 do to the first hundred iterations?
+# **1** (medium). Train with `recipe = "paper"`. What does Adam at 0.05 do to the first hundred iterations? (Replace the
+# second cell of parameters by `recipe = "paper"` and `iterations = 100`, which takes a minute or two on the embedded
+# pictures, and look at the curve. Then compare with `recipe = "matched"`.)
 #
 # <details><summary>Solution</summary>
 #
 # It jumps. Adam moves each weight by about its learning rate per step, however large the gradient. A 3x3 convolution of
 # 20 channels begins with weights between -0.075 and 0.075, so after two steps of 0.05 nothing is left of them. Batch
-# norm tolerates that: the recorded run, in batches of four crops, is at 7.4 dB after 10 iterations and at 22.6 dB after
-# 60, when `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss does
-# not diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([notebook
-# 10b](10b_what_a_recipe_is_worth.ipynb)).
+# norm tolerates that: our run on BSD500, in batches of four crops, is at 7.4 dB after 10 iterations and at 22.6 dB
+# after 60, when `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss
+# does not diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([notebook
+# 10b](10b_what_a_recipe_is_worth.ipynb)). (On the embedded pictures the numbers differ.)
 #
 # </details>
 #
 # **2** (medium). Set `system = "IR-NAS + residual"`. How far apart are training and evaluation mode, on the same crops
-# and sixteen to a batch? And in the network as published?
+# and sixteen to a batch? And in the network as published? (A short run will do: score one batch after `network.train()`
+# and once more after `network.eval()`.)
 #
 # <details><summary>Solution</summary>
 #
-# 0.2 dB, and 3.2 dB as published. As published the network scores 27.14 dB in evaluation mode and 23.90 in training
-# mode; with the input added 27.06 and 26.82 ([page 5c](05c_batch_norm.ipynb)). Brightness, which a batch norm removes
-# in training mode, then bypasses the network.
+# For the longest runs on BSD500: 0.2 dB, and 3.2 dB as published. As published the network scores 27.14 dB in
+# evaluation mode and 23.90 in training mode; with the input added 27.06 and 26.82 ([page 5c](05c_batch_norm.ipynb)).
+# Brightness, which a batch norm removes in training mode, then bypasses the network.
 #
 # </details>
 #

@@ -16,21 +16,23 @@
 # **What you will learn.** Why a network with a batch norm on every path can hardly tell, in training mode, how bright
 # its input is; how adding the input to the output mends that; and how both show in a PSNR.
 #
-# **Why it matters.** The network of the paper has a batch norm on every path from its input to its output. This
-# explains most of the odd results of the course: training curves that lie below what is then measured ([page
-# 5](05_training.ipynb)), a loss that seems to cost PSNR ([page 10](10_tables_5_6_ablation.ipynb)), colours that
-# come out wrong ([page 8](08_table3_rain800.ipynb)).
+# **Why it matters.** As we rebuilt it from the text, the network of the paper has a batch norm on every path from its
+# input to its output. (The authors' later version adds its input: [REPRODUCTION](../REPRODUCTION.md).) This explains
+# most of the odd results of the course: training curves that lie below what is then measured ([page
+# 5](05_training.ipynb)), a loss that seems to cost PSNR ([page 10](10_tables_5_6_ablation.ipynb)), colours that come
+# out wrong ([page 8](08_table3_rain800.ipynb)).
 #
-# **What it needs.** [Page 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the
-# page (that cell takes half a minute on a CPU); the trained networks of the last sections come with the project.
+# **What it needs.** [Page 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the page:
+# half a minute on a CPU. The trained networks of the last sections come with the project; without the data set
+# they restore embedded pictures. The whole page took 11 minutes on one core.
 #
 # **What we found**
 #
 # - In training mode the network as published, trained with the paper's loss, does not follow how bright a batch is: of
 #   0.2 more at its input, 0.007 reaches its output. (Trained for squared error alone it is 0.157: zero padding lets
 #   brightness through, if the loss asks for it.)
-# - After a short training run this costs it 1.39 dB in evaluation mode. One line mends it, which gives each output the
-#   mean of its input.
+# - After a short training run this costs it 1.39 dB in evaluation mode (one seed). One line mends it, which gives each
+#   output the mean of its input.
 # - After 246 million pixels, in batches of twelve crops, it costs 0.03 dB.
 
 # %%
@@ -330,12 +332,12 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # %% [markdown]
 # **What to notice.**
 #
-# - After 18 million pixels the network as published makes pictures too bright or too dark, which explains all that it
-#   is behind IR-NAS* in PSNR: with the mean of its input it has 24.68 dB, IR-NAS* 24.69, and its SSIM is higher. So
-#   what the log-SSIM term costs this network is not detail but brightness, which one line mends: `restored + (noisy -
-#   restored).mean()`.
+# - After 18 million pixels the network as published makes pictures too bright or too dark. That costs it 1.39 dB. With
+#   the mean of its input it has 24.68 dB, and IR-NAS*, trained without the log-SSIM term, 24.69: the rest cannot be
+#   told from nothing (one seed each, and another seed can move a difference of two by ± 0.78 dB). So what can be seen
+#   of the term's cost in PSNR is brightness, which one line mends: `restored + (noisy - restored).mean()`.
 # - SSIM is hardly affected by that error: the shift is worth 1.39 dB of PSNR and 0.0022 of SSIM. So the SSIM term gives
-#   the network little reason to learn brightness. The squared error does, and is probably outweighed.
+#   the network little reason to learn brightness. The squared error does; that the term outweighs it is our guess.
 # - After 246 million pixels in batches of twelve crops, 0.03 dB is left to mend.
 #
 # ## Where you meet this again
@@ -345,8 +347,8 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # - Without the input added, the price of the log-SSIM term in short runs is brightness that is not learned ([page
 #   10](10_tables_5_6_ablation.ipynb)).
 # - With the input added, the term raises PSNR as well as SSIM in the short runs of [page
-#   10b](10b_what_a_recipe_is_worth.ipynb). In the four small networks of this page it lowers PSNR, from 23.5 to 21.8
-#   dB. So its effect on PSNR depends on the network and the recipe, too.
+#   10b](10b_what_a_recipe_is_worth.ipynb), and lowers PSNR in the four small networks of this page, from 23.5 to 21.8
+#   dB.
 # - In colour each channel loses its own mean: the rain networks of [page 8](08_table3_rain800.ipynb) and the camera
 #   networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
 # - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all

@@ -19,20 +19,21 @@
 # **Why it matters.** A table of denoisers is read as a ranking. It is one only if its rows saw the same pictures, the
 # same noise, the same protocol and the same training.
 #
-# **What it needs.** PSNR, in decibels (dB), and the three protocols: `strict` is a whole picture with one noise field,
-# `redrawn` overlapping tiles with fresh noise in each, `half` a picture at half size ([notebook 5](05_training.ipynb);
-# more in [notebook 12](12_protocols.ipynb)). The page is made from stored results: no data are needed.
+# **What it needs.** PSNR, in decibels (dB), and the three protocols of [notebook 1](01_datasets.ipynb): `strict` is a
+# whole picture with one noise field, `redrawn` overlapping tiles with fresh noise in each, `half` a picture at half
+# size (more in [notebook 12](12_protocols.ipynb)). The page is made from stored results: no data are needed.
 #
 # ## What we found
 #
-# ± gives the half-width of the 95% confidence interval.
+# ± gives the half-width of the 95% confidence interval. How far another seed moves a score was measured on short runs
+# of one cell and is assumed for all networks and budgets here.
 #
-# - In PSNR no network trained here is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
+# - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
 #   seeds), BM3D 25.79. In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
 # - At a smaller budget that all networks share, `IR-NAS + residual` cannot be told apart from RED, MemNet, N3Net and
-#   DnCNN in PSNR: one seed of each leaves ± 0.8 dB.
-# - The loss that all networks share handicaps one rival: it hardly trains the border of a picture, and DnCNN is 0.26 to
-#   0.36 dB better without it ([RESULTS.md](../RESULTS.md)).
+#   DnCNN in PSNR: with one run of each, differences below 0.8 dB may be chance.
+# - The loss that all networks share handicaps one rival: it hardly trains the border of a picture. On eight pictures
+#   DnCNN scores 0.26 to 0.36 dB higher without the border ([RESULTS.md](../RESULTS.md)).
 # - BM3D and WNNM are the only rows where our numbers agree with the printed ones. No network was trained long enough.
 
 # %%
@@ -78,19 +79,24 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # %% [markdown]
 # **What to notice.**
 #
-# - The best network is 0.29 dB below BM3D in PSNR, which another seed could make up for, and 0.006 above it in SSIM. So
+# - The best network is 0.29 dB below BM3D in PSNR and 0.006 above it in SSIM. Another seed could make up for either. So
 #   no network is clearly ahead yet, after 0.83% of the paper's training.
-# - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. About half of that lead
-#   comes from the border. This loss averages SSIM only where its 11x11 window fits, so that the outermost pixels of a
-#   crop hardly count, and DnCNN restores them badly ([notebook 10](10_tables_5_6_ablation.ipynb)).
+# - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. On eight pictures about
+#   half of the lead of `IR-NAS + residual` goes when five pixels at the border are left out
+#   ([RESULTS.md](../RESULTS.md)): the loss averages SSIM only where its 11x11 window fits, so that the outermost pixels
+#   of a crop hardly count, and DnCNN restores them badly ([notebook 10](10_tables_5_6_ablation.ipynb)).
 # - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
+#   (The SSIM of DnCNN falls in `redrawn`: [README](../README.md).)
 #
 # ## At one budget, who is ahead?
 #
 # More networks were trained at a smaller budget: as many steps on the same batches, measured on the same 20 pictures
-# with the same noise. Every picture gives a pair of scores, so that a difference has an error over the pictures. Each
-# network has one seed. How much another would change is known from runs of the published cell ([notebook
+# with the same noise. Every picture gives a pair of scores, so that a difference has an interval over the pictures.
+# Each network has one seed. How much another would change is taken from runs of the published cell ([notebook
 # 13](13_does_the_search_matter.ipynb)), and the intervals allow for both.
+#
+# Trained alike is not yet compared fairly: all networks have one recipe, which was tuned for none of them and leaves
+# out what some of their authors use, such as the limit that NLRN's set on the norm of its gradient.
 #
 # - **RED**: a chain of convolutions, mirrored by transposed ones, with skips between the two halves. The one of 64
 #   channels has the paper's parameter count; **RED (128)** has 128.
@@ -117,13 +123,13 @@ if compared.missing:
 # - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that does not show where the networks end.
 # - N3Net, MemNet, RED and DnCNN cannot be told apart from it in PSNR: another seed could cause the differences. In SSIM
 #   only N3Net's lead among them is larger than that.
-# - DnCNN's lower score comes from the border. Without the outer five pixels it is ahead, with 26.09 against 25.90 dB on
-#   eight pictures ([RESULTS.md](../RESULTS.md)).
+# - The border decides on which side of `IR-NAS + residual` DnCNN lies: without the outer five pixels it is above, with
+#   26.09 against 25.90 dB on eight pictures ([RESULTS.md](../RESULTS.md)). The first difference cannot be told from
+#   chance, and the second has no interval.
 # - The network as published is 1.49 dB behind, more than a seed explains: with batches of four crops of 32x32 it does
 #   not learn the brightness. With batches of twelve of 64x64, in the table above, the gap is gone (25.45 and 25.50 dB).
-# - We count a run as failed if it gains less than two thirds of what BM3D gains. NLRN's run failed by this rule. Its
-#   loss jumps from beginning to end. Its authors limit the norm of its gradient, which the recipe that all share does
-#   not; whether that is the cause was not tested.
+# - We count a run as failed if it gains less than two thirds of what BM3D gains. NLRN's run failed by this rule: its
+#   loss jumps from beginning to end. Whether the missing limit on its gradient is the cause was not tested.
 
 # %% [markdown]
 # ## Which printed numbers can be compared?
@@ -134,22 +140,24 @@ if compared.missing:
 # - We take the rows BM3D to NLRN to be of pictures of half size, because they are copied from a paper that used such
 #   pictures. Only for BM3D and WNNM does our measurement agree.
 # - We take N3Net's row to be `strict` and IR-NAS's to be `redrawn`, which flatters. Both rest on one old measurement of
-#   a public DnCNN, the second also on the authors' test program. These are guesses.
+#   a public DnCNN, the second also on a copy of the authors' test program. These are guesses.
 #
-# Here each printed number is beside ours under its own protocol, from the system's longest run. So **no two rows of
-# different protocols are a ranking**, neither printed nor here. The verdict `fitted` marks a number from which we
-# inferred the protocol, `reproduced` one that agrees without that, and `undertrained` a run of less than a tenth of the
-# paper's pixels.
+# Here are the two rows that can be compared, and IR-NAS's: each printed number beside ours under its own protocol, from
+# the system's longest run. The rows of the other networks were measured on 20 pictures after short runs and are in the
+# whole table. **No two rows of different protocols are a ranking**, neither printed nor here. The verdict `fitted`
+# marks a number from which we inferred the protocol, `reproduced` one that agrees without that, and `undertrained` a
+# run of less than a tenth of the paper's pixels.
 
 # %%
 taken = {} if smoke else times.load()
 traced = trace.trace(results, taken)
-display(frames.show(frames.beside_printed(traced, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
+three = [item for item in traced if item.printed.system in ("BM3D", "WNNM", "IR-NAS")]
+display(frames.show(frames.beside_printed(three, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
 
 # %% [markdown]
 # **What to notice.** The printed numbers of the two methods that need no training agree with ours in `half`; only
-# WNNM's agreement is evidence. No row of a network tests its assignment: RED, for example, scores 24.15 dB here against
-# 25.75 printed, after 0.06% of the pixels.
+# WNNM's agreement is evidence, because nothing was inferred from its number. IR-NAS's row tests nothing yet: our run
+# saw 0.83% of the pixels.
 #
 # The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
 # [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in
@@ -177,7 +185,8 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 #
 # The paper argues with parameters and with time. Here is what the systems of the smaller budget reach for theirs, on
 # two CPU cores. Adding its input costs a network no time, so `IR-NAS + residual` is drawn at the time of IR-NAS. NLRN's
-# failed run is left out.
+# failed run is left out. The points have no error bars: another seed can move a network by ± 0.55 dB, and the networks
+# drawn lie within 0.66 dB.
 
 # %% alt="Two scatter plots: PSNR of each system against its parameters and against its time"
 seconds = times.scaled(taken.get("denoising"))
@@ -188,11 +197,11 @@ display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), second
 
 # %% [markdown]
 # **What to notice.** Parameters do not explain the order: RED (128) has four times those of RED and is not above it. In
-# time, DnCNN is the fastest, and N3Net, which scores highest, takes six times as long ([notebook
+# time, DnCNN is the fastest, and N3Net, which has the highest PSNR of the networks, takes six times as long ([notebook
 # 11](11_efficiency.ipynb)). WNNM is the best of all and the slowest.
 #
-# **What to take away.** A ranking needs one budget, one protocol and an error. At these budgets the paper's network is
-# one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large
+# **What to take away.** A ranking needs one budget, one protocol and an error bar. At these budgets the paper's network
+# is one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large
 # budget, only longer runs can show. Further reading: [DnCNN](https://arxiv.org/abs/1608.03981),
 # [RED](https://arxiv.org/abs/1603.09056), [MemNet](https://arxiv.org/abs/1708.02209),
 # [NLRN](https://arxiv.org/abs/1806.02919), [N3Net](https://arxiv.org/abs/1810.12575),
