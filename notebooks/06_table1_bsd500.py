@@ -210,8 +210,8 @@ display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), second
 # %% [markdown]
 # ## Exercises
 #
-# **1** (easy). Take the printed rows at their word: by how much does IR-NAS lead RED at sigma 50? Now name the two
-# protocols behind the two numbers. What is left of the comparison?
+# **1** (easy). Take the printed rows at their word: by how much does IR-NAS lead RED, printed with 25.75 dB, at sigma
+# 50? Now name the two protocols behind the two numbers. What is left of the comparison?
 #
 # <details><summary>Solution</summary>
 #
