@@ -132,7 +132,7 @@ show_scores("denoising")
 show_scores("deraining")
 
 # %% [markdown]
-# **What to notice.** For denoising, R1 and R2 lie in the grey band with the other cells. For deraining, every other
+# **What to notice.** For both tasks all cells, R1 and R2 among them, lie in the grey band. For deraining, every other
 # cell is above the published one of the same seed (the dashed line), by 0.23 dB at most. The paper prints losses of
 # 0.08 dB (R1) and 0.01 dB (R2) for denoising, and of 4.83 and 0.62 dB for deraining. Losses like the last two would be
 # seen here, losses like the first two would not.
