@@ -84,17 +84,19 @@ known = verdicts.evidence(profile)
 
 # %% [markdown]
 # Findings 1 and 2 are shown on [page 12](12_protocols.ipynb), finding 3 on [page 6](06_table1_bsd500.ipynb), finding 4
-# on [page 13](13_does_the_search_matter.ipynb), finding 5 on pages [3](03_search.ipynb) and
-# [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page 16](16_verdicts.ipynb).
+# on pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb), finding 5 on pages
+# [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page
+# 16](16_verdicts.ipynb). Finding 3 is about the paper's tables: [page 15](15_your_own_pictures.ipynb) measures networks
+# that were trained longer, for noisy image files.
 #
 # ## How a network is found
 #
-# The network is a chain of identical *cells*. Left, a cell during the search: p1 and p2 are the outputs of the two
-# cells before it, n1 to n3 are its nodes. Every arrow carries six candidate operations, which are drawn in colour on
-# one of them; all are computed, and each is multiplied by its weight. Right, a cell after the search: each node keeps
-# its two strongest incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil` and `def`
-# are separable, dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of each cell
-# in the chain is found in a similar way.
+# The network is a chain of identical *cells*. Left, a cell during the search, a *supercell*: p1 and p2 are the outputs
+# of the two cells before it, n1 to n3 are its nodes. Every arrow carries six candidate operations, which are drawn in
+# colour on one of them; all are computed, and each is multiplied by its weight. Right, a cell after the search: each
+# node keeps its two strongest incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil`
+# and `def` are separable, dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of
+# each cell in the chain is found in a similar way.
 
 # %% alt="Left a supercell, one edge with its six operations in colour; right a cell with two edges per node"
 kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")], [("sep", "n2"), ("conv", "p2")]])
@@ -112,10 +114,13 @@ display(drawing.draw_cell_search(Supercell(3, 10), kept))
 # | 3 | [2 The search space](02_search_space.ipynb) | which networks can be found, and how large they are |
 # | 4 | [3 Searching](03_search.ipynb) | the paper's search, and whether it has decided |
 # | 5 | [4 Decoding](04_viterbi_decoding.ipynb) | from the search's numbers to a network |
-# | 6 | [5 Training](05_training.ipynb) | one system trained and measured |
-# | 7 | [5c What a batch norm hides](05c_batch_norm.ipynb) | why a network may not learn how bright a picture is |
-# | 8 | [12 How an evaluation can flatter](12_protocols.ipynb) | what the protocol adds to a score |
-# | 9 | [13 Does the search matter?](13_does_the_search_matter.ipynb) | how to test whether a search beats chance |
+# | 6 | [5b Classical denoisers](05b_classical_methods.ipynb) | BM3D and WNNM, which every network is compared with |
+# | 7 | [5 Training](05_training.ipynb) | one system trained and measured |
+# | 8 | [5c What a batch norm hides](05c_batch_norm.ipynb) | why a network may not learn how bright a picture is |
+# | 9 | [6 Table 1](06_table1_bsd500.ipynb) | the systems of Table 1, each with its interval |
+# | 10 | [12 How an evaluation can flatter](12_protocols.ipynb) | what the protocol adds to a score |
+# | 11 | [13 Does the search matter?](13_does_the_search_matter.ipynb) | how to test whether a search beats chance |
+# | 12 | [16 Verdicts](16_verdicts.ipynb) | which of the paper's claims hold |
 #
 # **As a researcher.** The first three pages have the main arguments.
 #
@@ -145,15 +150,21 @@ display(drawing.draw_cell_search(Supercell(3, 10), kept))
 # **With a picture of your own**: [15](15_your_own_pictures.ipynb), or `python -m irnas_lib.restore noisy.png
 # restored.png`.
 #
-# The other pages: [5b](05b_classical_methods.ipynb) BM3D and WNNM, [11](11_efficiency.ipynb) speed and memory,
-# [14](14_searching_in_a_table.ipynb) search methods compared on a table of trained cells.
+# The other pages: [11](11_efficiency.ipynb) speed and memory, [14](14_searching_in_a_table.ipynb) a table of trained
+# cells, and search methods compared on invented ones.
+#
+# Near its top every page has a cell of parameters. In an executed page a second such cell follows, headed "Parameters":
+# its values replace the first ones and hold from there on. `profile` says whose results are shown: `smoke` is a small
+# example, `laptop`, `gpu` and `paper` are runs on the real photographs.
 #
 # ## What each page costs
 #
 # Every page runs by Run All in any clone, without data; where it needs photographs that you do not have, it shows the
 # stored record and computes on photographs that come with scikit-image. The computing times are those of the runs
-# shown, on two CPU cores; stored training runs and searches are loaded. The last column counts the hours of training
-# that were computed once, on one core or, for the longest runs, on a GPU.
+# shown, on two CPU cores; stored training runs and searches are loaded. (Page 12 is too long for a class as it is
+# shown; with its default parameters it uses fewer pictures and steps.) The last column counts the hours of training
+# that were computed once, on one core or, for the longest runs, on a GPU. Pages 5, 5c, 9, 10 and 12 use training runs
+# that are counted at pages 6, 8, 10b and 13.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 trainings = {task: sum(result.seconds or 0 for result in known.results if result.task == task and result.iterations)
@@ -162,6 +173,7 @@ behind = {"03": sum(found["seconds"] for found in known.searches), "06": trainin
           "07": trainings["sim1800"], "08": trainings["deraining"],
           "13": sum(cell["seconds"] or 0 for groups in known.cells.values() for record in groups.values()
                     for cell in record["cells"]),
+          "10b": sum(record["seconds"] for record in known.recipes),
           "14": sum(record["seconds"] or 0 for record in cell_table.read("denoising", profile))}
 
 

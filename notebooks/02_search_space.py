@@ -48,8 +48,8 @@ from irnas_lib.supernet import Supernet
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
 # %% [markdown]
-# The parameters. Nothing here is trained and no picture is needed, so every profile shows the space at the
-# paper's scale.
+# The parameters. Nothing here is trained and no picture is needed, so every profile shows the space at the paper's
+# scale.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -190,7 +190,8 @@ print(f"by hand and PlainSupercell differ by {difference:.1e}")
 
 # %% [markdown]
 # `Supercell`, which the search runs, is faster: it computes each operation once for all edges out of a state. The
-# parameters and the function are the same; only the order of summation differs.
+# parameters and the function are the same; only the order of summation differs. How much there is to compute: each edge
+# has six operations, and of these `conv` and `dil` are one convolution each, `sep` is four, and `def` two.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 edges, supernet_cells = len(search_space.edges(nodes)), sum(len(search_space.levels(i + 1)) for i in range(layers))
@@ -295,8 +296,9 @@ if task == "denoising":
 #
 # ## Beta: where a path goes next
 #
-# Beta has one row for each cell that feeds another and one column for each move. A softmax over the allowed moves turns
-# each row into probabilities. Choosing one move per layer gives a path.
+# The search also learns a table of logits $b$ (in the code `beta`), with one row for each cell that feeds another and
+# one column for each move. A softmax over the allowed moves turns each row into probabilities $\beta$. Choosing one
+# move per layer gives a path.
 
 # %%
 probabilities = search_space.move_log_probabilities(supernet.beta).exp().tolist()
@@ -312,8 +314,8 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 #
 # $$h_l^i = C_l^i\Big(\sum_{k=i-1}^{i+1} \beta_k^i\, f_{l-1}^k,\ f_{l-2}^i\Big), \tag{5}$$
 #
-# where $\beta_k^i$ is the probability of the move from level k to level i (in the code `beta` holds the logits), and
-# $f$ stands for an $h$ that has passed a 1x1 convolution. For the cell of level 1 in layer 2, $C_2^1$:
+# where $\beta_k^i$ is the probability of the move from level k to level i, the softmax of the logits $b$, and $f$
+# stands for an $h$ that has passed a 1x1 convolution. For the cell of level 1 in layer 2, $C_2^1$:
 #
 # - Its first input combines the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
 #   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added.
@@ -360,12 +362,11 @@ print(f"by hand and the library differ by {(by_hand - library).abs().max().item(
 # %% [markdown]
 # **What to notice.** Beta is normalised over the moves *out of* a cell. The paper does not say so; Auto-DeepLab, from
 # which the search for widths comes, and the authors' program do it this way. So the weights that meet in a cell need
-# not sum to one; the batch norms inside the cell compensate for most of that.
+# not sum to one; the batch norms inside the cell should make up for most of that (not measured).
 #
 # ## Eq. 5 against Eq. 6: one cell per level, or one per incoming edge
 #
-# [Auto-DeepLab](https://arxiv.org/abs/1901.02985) gives every incoming path a cell of its own and adds their
-# outputs:
+# [Auto-DeepLab](https://arxiv.org/abs/1901.02985) gives every incoming path a cell of its own and adds their outputs:
 #
 # $$h_l^i = \sum_{k=i-1}^{i+1} \beta_k^i\, C_l^{ik}\big(f_{l-1}^k,\ f_{l-2}^i\big). \tag{6}$$
 #
@@ -397,10 +398,11 @@ print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes)
 #
 # ## The result: a compact network
 #
-# It has the stem, one cell per layer at the widths of one path, and an ASPP (atrous spatial pyramid pooling: parallel
-# convolutions of growing dilation). A decoder combines the ASPP with the last cell of the narrowest width, through a
-# 1x1, and makes the picture; it comes from the authors' program, and the text does not mention it. Figure 2, right, for
-# the architecture that the paper publishes:
+# It has the stem and one cell per layer, at the widths of one path. Two parts follow, which were not searched. An ASPP
+# (atrous spatial pyramid pooling) reads the last cell with parallel convolutions of growing dilation, so that each
+# pixel sees its surroundings. A decoder makes the picture from two things: the ASPP's output, and the output of the
+# last cell of level 0, which a 1x1 convolution brings to 48 channels. The decoder is from the authors' program; the
+# text does not mention it. Figure 2, right, for the architecture that the paper publishes:
 
 # %% alt="Graph of the published network: stem, four cells on one path of widths, ASPP, decoder"
 published = PUBLISHED[task, "IR-NAS"]
@@ -415,7 +417,7 @@ drawing.draw_network(network)
 # Its Figure 6 (a) draws the path. We had the paper's text, which says of that figure that the cell nearest to the
 # output is the widest, and not the drawing: whoever has it at hand can check us. We infer the path, and assume that
 #
-# - W is 20, as in the authors' program (other widths have other paths of the printed size, such as 0,1,1,2 at W = 11);
+# - W is 20, as in the authors' program (at other widths other paths have the printed size, as is counted below);
 # - the decoder is that of their program;
 # - they count in units of 2^20;
 # - they count a layer of 57,600 parameters that paths through level 0 never use, but that is always built.
@@ -443,11 +445,16 @@ if task == "denoising":
     for name, less in (("with", 0), ("without", unused)):
         print(f"printed as 0.63M, {name} the layer of {unused:,}:",
               *(",".join(map(str, path)) for path in ordered if f"{(sizes[path] - less) / 2**20:.2f}" == "0.63"))
+    with torch.device("meta"):  # shapes without numbers: they are only counted
+        fitting = {w: [",".join(map(str, path)) for path in paths if f"{count(RestorationNetwork(
+            published.genotype, path, w, channels)) / 2**20:.2f}" == "0.63"] for w in range(8, 25)}
+    print("with it, at every W from 8 to 24:", *(f"W = {w}: {path};" for w, found in fitting.items() for path in found))
 
 # %% [markdown]
-# **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. The last assumption
-# matters: without the unused layer the path would be 1,0,1,0. For deraining the paper prints no size; the path used
-# here is the analogue, a guess that only the widest last cell supports.
+# **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. Two assumptions
+# matter most. At other widths W six other paths have the printed size, and four of them end at level 2; and without the
+# unused layer the path would be 1,0,1,0. For deraining the paper prints no size; the path used here is the analogue, a
+# guess that only the widest last cell supports.
 
 # %% [markdown]
 # **What to take away.** The space holds one cell with two inputs per node and one path of widths; softmax makes both

@@ -27,14 +27,14 @@
 #
 # - **A short search leaves alpha nearly undecided.** In the one shown here its entropy stays at 0.999 of the largest
 #   possible, and the cell is read off near-ties.
-# - **There is a signal, but the steps are too small.** At the printed rate a logit can travel 0.43 at most in so short
-#   a search, and it has travelled 0.04.
+# - **The steps are too few for the printed rate.** In so short a search a logit can travel about 0.43 at most, and it
+#   has travelled 0.04.
 # - **Moved faster, alpha chooses `none`**, an operation that no decoded cell keeps. Where `none` is left out, alpha
 #   decides in part.
 # - **Sharpening the softmax forces a decision.** What decoding then costs varies: 0.4 to 1.0 dB in the small supernets
 #   that denoise before alpha moves, 1.1 to 5.4 dB in the others.
 # - **Larger searches with these changes decide, but our two seeds decide differently**: they prefer the same operation
-#   on 20% of the edges, where chance would give 22%. How good their cells are is measured on [page
+#   on 4 of 20 edges, about as often as by chance. How good their cells are is measured on [page
 #   14](14_searching_in_a_table.ipynb).
 
 # %%
@@ -262,8 +262,9 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 #
 # 1. **No signal**: the gradient of a logit could be noise whose mean is zero.
 # 2. **Decay**: Adam adds 0.001 times alpha to the gradient, as printed, which could outweigh it.
-# 3. **No time**: Adam moves a logit by at most about its learning rate per step, whatever the size of the gradient. So
-#    a logit can *travel* at most the rate times the number of steps; where batches disagree, it travels far less.
+# 3. **No time**: Adam moves a logit by about its learning rate per step, whatever the size of the gradient, if that
+#    size is steady. So a logit can *travel* about the rate times the number of steps; where batches disagree, it
+#    travels far less.
 #
 # First, this page's own search:
 
@@ -281,20 +282,23 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
 
 # %% [markdown]
 # **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel. The rate times the number of
-# steps is a bound, and not an estimate.
+# steps is roughly a limit, and not an estimate.
+#
+# A first reading can end this section here and go on at "The cell and the path". What lies between asks what would make
+# such a search decide, in short searches with other settings.
 #
 # ## Short searches that change one thing after another
 #
 # A small supernet (two layers, three nodes) is searched with these settings:
 #
-# | | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | besides |
-# |:--|--:|:--|:--|:--|:--|
-# | a | 0.29 | as printed | kept | 2 of 10 | the printed settings |
-# | b | 34 | off | kept | 2 of 10 | |
-# | c | 34 | off | left out | 2 of 10 | |
-# | d | 10 | off | left out | 2 of 10 | |
-# | e | 34 | off | left out | 2 of 10 | sharpened |
-# | f | 10 | off | left out | 5 of 13 | sharpened |
+# | | name | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | sharpened |
+# |:--|:--|--:|:--|:--|:--|:--|
+# | a | printed settings | 0.29 | as printed | kept | 2 of 10 | no |
+# | b | fast | 34 | off | kept | 2 of 10 | no |
+# | c | fast, no `none` | 34 | off | left out | 2 of 10 | no |
+# | d | medium, no `none` | 10 | off | left out | 2 of 10 | no |
+# | e | fast, no `none`, sharpened | 34 | off | left out | 2 of 10 | to 0.2 |
+# | f | medium, no `none`, sharpened, longer warm-up | 10 | off | left out | 5 of 13 | to 0.1 |
 #
 # The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the paper's own search. In a
 # *sharpened* search alpha's logits are divided by a temperature that falls after the warm-up from 1 to 0.2 (e) or 0.1
@@ -309,7 +313,8 @@ flat = [found for found in searches if found["question"] not in LEARNING]
 display(cell_plots.deciding(flat, scale))
 
 # %% [markdown]
-# The table shows them at their end:
+# The table shows them at their end: a printed settings, b fast, c fast without `none`, d medium without `none`, e fast
+# and sharpened, f medium and sharpened after a longer warm-up.
 #
 # - *entropy*: the mean over edges (of `log 5` instead of `log 6` without `none`);
 # - *margin*: on an edge that the cell keeps, the weight of the kept operation less that of its strongest rival; the
@@ -352,32 +357,34 @@ for found in printed:
 # %% [markdown]
 # **What to notice**
 #
-# - **There is a signal, but it is weak.** From 30 batches, at the weights that the search ended with, we estimate that
-#   112 to 286 batches are needed to know the gradient of a logit within a third. That is about as many as the search
-#   has steps on alpha.
+# - **There seems to be a signal, but it is weak.** We measured the gradient over 30 batches, with the weights that the
+#   search ended with and alpha set back to zero. From these we estimate that 112 to 286 batches are needed to know the
+#   gradient of a logit within a third, about as many as the search has steps on alpha. The 30 batches do not show it
+#   for a single logit: for seed 0 its standard error is as large as the gradient itself.
 # - **Decay does not hold alpha back in a search this short**: it adds 0.0003 at most, where the mean gradient is 0.0015
 #   or more. Near a decision it would count: at alpha = 1.6 it adds 0.0016.
 # - **The printed rate is too small for so few steps.** A logit could travel 0.29 at most, where 0.80 is needed for a
-#   weight of 1/2. At a rate more than a hundred times as high, and without decay, the entropy falls to 0.42 (b; the two
-#   changes are not separated).
+#   weight of 1/2. At a rate more than a hundred times as high, and without decay, the entropy falls to 0.42 (b, fast;
+#   the two changes are not separated).
 # - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight in b. With the printed settings it already
 #   leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so while the weights
 #   are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
-# - **Without `none`, alpha decides in part** (c): the entropy is 0.83, and the kept operation leads by 0.33.
-# - **Sharpening forces a decision**: the entropy falls to 0.02 in e (travel 34), and to 0.58 in f (travel 10).
+# - **Without `none`, alpha decides in part** (c, fast): the entropy is 0.83, and the kept operation leads by 0.33.
+# - **Sharpened searches decide more**: the entropy falls from 0.83 (c) to 0.02 (e), both fast, and from 0.96 (d) to
+#   0.58 (f), both medium. (f also has a longer warm-up.)
 #
 # ## Does the supernet denoise when alpha begins to move?
 #
 # Alpha can only choose well once the operations do something useful. Three more choices try to make them learn faster:
 #
-# | | a logit can travel | warm-up, of all epochs | sharpened | besides |
-# |:--|--:|:--|:--|:--|
-# | g | 10 | 5 of 13 | to 0.1 | the supernet adds its input, and its last layer starts at zero |
-# | h | 10 | 2 of 6 | no | as g; weights, alpha and beta learn from squared error, the weights by AdamW |
-# | i | 10 | 2 of 6 | to 0.1 | as h |
+# | | name | a logit can travel | warm-up, of all epochs | sharpened | besides |
+# |:--|:--|--:|:--|:--|:--|
+# | g | input added | 10 | 5 of 13 | to 0.1 | the supernet adds its input, and its last layer starts at zero |
+# | h | learning to denoise | 10 | 2 of 6 | no | as g; all learn from squared error, the weights by AdamW |
+# | i | learning to denoise, sharpened | 10 | 2 of 6 | to 0.1 | as h |
 #
-# A line is one seed. Grey: alpha waits. Dotted: the PSNR of the noisy pictures. A cross: the decoded cell with the
-# weights that it inherits, where it was measured.
+# In the figure each line is one seed, alpha does not move yet where the ground is grey, and the dotted line is the PSNR
+# of the noisy pictures. A cross is the decoded cell with the weights that it inherits, where that was measured.
 
 # %% alt="PSNR of the supernet over the iterations for four choices of settings, with the decoded cells at the end"
 denoising = "learning to denoise, travel 10, no decay, without none"
@@ -396,20 +403,23 @@ for row in search_choices.decided(searches, scale):
 # %% [markdown]
 # **What to notice**
 #
-# - **With the printed settings, alpha begins to move while the supernet is no better than the noisy pictures**: 12.9
-#   to 14.1 dB after the warm-up, where the noisy pictures have 14.7. (The larger search of this page does denoise by
-#   then; its alpha is flat because its steps are small and cancel.)
+# - **With the printed settings, alpha begins to move while the supernet is no better than the noisy pictures**: in the
+#   figure it has 12.9 to 14.1 dB after the warm-up, where the noisy pictures have 14.7. (The larger search of this page
+#   does denoise by then; its alpha is flat because its steps are small and cancel.)
 # - **Adding the input is not enough** (g): the PSNR jumps by several decibels from one validation to the next.
-# - **With the input added, AdamW and squared error together, the supernet denoises after 72 steps** (h, i): 19.9 to
-#   22.7 dB.
-# - **It is sharpening that decides.** From h to i the entropy falls from 0.92 to 0.29. Decoding loses 0.4 to 1.0 dB in
-#   i, 1.1 to 5.4 dB in e, f and g, and 2.8 to 4.6 dB in h. So searches that denoise early and are sharpened lose least;
-#   they differ from the others in several settings, and which of these does it was not tested. Sharpening has a price:
-#   the supernet of i ends up to 1.3 dB below where it stood before alpha moved.
+# - **With the input added, AdamW and squared error together, the supernet denoises after 72 steps** (h and i): 19.9 to
+#   22.7 dB in the figure.
+# - **Here, too, sharpening decides.** From h to i, which differ in nothing else, the entropy falls from 0.92 to 0.29.
+#   The supernet pays for it: in i it ends up to 1.3 dB below where it stood before alpha moved.
+# - **Sharpened searches that denoise early lose least by decoding**: 0.4 to 1.0 dB (i, three seeds), where the other
+#   sharpened ones lose 1.1 to 5.4 dB (e, f and g, four searches), and h, which denoises and is not sharpened, loses 2.8
+#   to 4.6 dB. The loss, the optimiser, the warm-up and the number of steps differ as well, so which of these does it
+#   was not tested.
 # - **These cells prefer `skip`**, on 3.0 to 3.7 of six edges. In a network of two layers that is trained for 216 steps,
 #   a shallow cell may well be the best choice.
-# - Two seeds agree on somewhat more edges than chance would make them, whether the supernet denoises or not. With three
-#   seeds of nine edges that is a weak observation.
+# - Two seeds agree on somewhat more edges than chance would make them, whether the supernet denoises or not. ("By
+#   chance" deals each search's own operations to random edges: searches that prefer one operation everywhere often
+#   agree by chance.) With three seeds of nine edges that is a weak observation.
 #
 # **Limits.** Most choices have one seed: these searches find causes and rank nothing, and no cell was trained. They
 # raise the rate over the same few steps; a long search at the printed rate was not run. Choices h and i differ from the
@@ -435,9 +445,10 @@ for found in larger:
 
 # %% [markdown]
 # **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently. The
-# two searches (one pair, twenty edges) prefer the same operation on 20% of the edges, where chance would give 22%; one
-# has a single `skip`, the other two; one is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`. A
-# decided search is not yet a search that finds the same cell again.
+# two searches prefer the same operation on 4 of 20 edges, 20% (95% interval 8 to 42%), where chance would give 22%: one
+# pair cannot show that they agree no more than by chance. One has a single `skip`, the other two; one is built of `def`
+# and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not yet a search that finds the same cell
+# again.
 #
 # - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
 #   widest cells first, where the paper's text has the widest cell last.
@@ -468,12 +479,11 @@ display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # **What to take away.** A search that has ended has not always decided. Look at the entropy of alpha and at the margins
-# before you trust a cell. A logit travels at most about its learning rate times the number of steps, and far less where
+# before you trust a cell. A logit travels about its learning rate times the number of steps at best, and far less where
 # batches disagree; moved faster, alpha may settle on `none`; and sharpening forces a decision without making it a good
-# one.
-# Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its
-# searches collapse to skips](https://arxiv.org/abs/1909.09656), and [P-DARTS](https://arxiv.org/abs/1904.12760), which
-# drops operations in stages.
+# one. Further reading: [DARTS](https://arxiv.org/abs/1806.09055), [why its searches collapse to
+# skips](https://arxiv.org/abs/1909.09656), and [P-DARTS](https://arxiv.org/abs/1904.12760), which drops operations in
+# stages.
 
 # %% [markdown]
 # ## Exercises
@@ -502,16 +512,18 @@ display(drawing.draw_cell(published.genotype))
 #
 # </details>
 #
-# **3** (easy). Adam moves a logit by at most about its learning rate per step. How many steps does it take at least
-# before a softmax weight among six has grown from 1/6 to 1/2, if the other five fall at the same pace? How many did
-# this search have?
+# **3** (easy). Adam moves a logit by about its learning rate per step at best. How many steps does it take then before
+# a softmax weight among six has grown from 1/6 to 1/2, if the other five fall at the same pace? How many did this
+# search have?
 #
 # <details><summary>Solution</summary>
 #
 # One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate per step at best,
 # 0.002, so it takes 1.609 / 0.002 = 805 steps at least. This search had 576 on alpha: 24 epochs after the warm-up, of
 # 24 steps each (it is by chance that the validation kept is also number 576, of all iterations). In fact its logits
-# have travelled a tenth of the bound, so that it would take about ten times as many.
+# have travelled a tenth of that. If their steps go on adding up as they did, it takes about ten times as many steps. If
+# they cancel at random, a logit comes only as far as the root of their number, and it takes about a hundred times as
+# many.
 #
 # </details>
 

@@ -27,7 +27,7 @@
 #
 # - The starting values of beta favour two paths equally, 0,0,0,0 and 0,0,0,1. The second is the path that [page
 #   2](02_search_space.ipynb) infers for the published network. This holds where beta is normalised over the moves out
-#   of a cell.
+#   of a cell; the paper does not say how it is.
 # - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
 #   has gained more than a factor of 1.11 over its starting probability.
 # - Only two searches here moved far from their start, the last of [page 3](03_search.ipynb). Their paths, 1,0,0,0 and
@@ -96,8 +96,8 @@ plots.draw_trellis(beta)
 #
 # $$P(i_1, \dots, i_L) = \prod_{l=1}^{L} \beta_{i_{l-1}}^{i_l}, \qquad i_0 = 0,$$
 #
-# with the $\beta_k^i$ of Eq. 5 ([page 2](02_search_space.ipynb)), each of its own layer. The probabilities of all
-# paths sum to one:
+# with the $\beta_k^i$ of Eq. 5 ([page 2](02_search_space.ipynb)), each of its own layer. The probabilities of all paths
+# sum to one:
 
 # %%
 paths = decode.all_paths(layers)
@@ -112,7 +112,7 @@ print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
 #
 # $$p_l(i) = \max_{k \in \{i-1,\, i,\, i+1\}} p_{l-1}(k)\, \beta_k^i, \qquad p_0(0) = 1,$$
 #
-# over those of the three levels that exist. The whole algorithm:
+# over those of the three levels that exist. The whole algorithm, which adds logarithms where the formula multiplies:
 
 # %%
 def body(function):
@@ -255,11 +255,10 @@ print("favourites before any learning:", *top)
 
 # %% [markdown]
 # **What to notice.** The two favourites are 0,0,0,0 and 0,0,0,1, and the second is the path that page 2 infers for the
-# published denoising network. "The last cell is the widest" is therefore weak evidence of something learned.
+# published denoising network. If that is its path, "the last cell is the widest" is weak evidence of something learned.
 #
-# That holds if beta is normalised over the moves *out of* a cell, so that the product along a path is a probability.
-# The paper does not say so, and Viterbi's algorithm works on any scores; Auto-DeepLab and the authors' program do it
-# this way. Normalised over the moves *into* a cell, untouched beta has another favourite:
+# That holds if beta is normalised over the moves *out of* a cell, as Auto-DeepLab and the authors' program do it.
+# Normalised over the moves *into* a cell (exercise 1), untouched beta has another favourite:
 
 # %%
 def incoming(path):
@@ -275,7 +274,7 @@ print(f"moves out of it:   {(0, 0, 0, 1)} has {prior[0, 0, 0, 1]:.4f}, place 1 o
 
 # %% [markdown]
 # **What to notice.** What a search has learned has to be compared with what it began with, and that depends on a choice
-# which looks like a detail. From here on, beta is normalised over the moves out of a cell.
+# which looks like a detail. Here beta is normalised over the moves out of a cell, as before.
 #
 # Which path has *gained* most over its starting probability? Viterbi's algorithm finds it from differences of log
 # probabilities:
@@ -295,9 +294,9 @@ for name, decoded in (("plain", path), ("relative", relative), ("untouched", dec
 print("plain and relative decode", "agree" if relative == path else "differ")
 
 # %% [markdown]
-# **What to notice.** All three decode to 0,0,0,0. Its gain of 1.11 is the largest of any path, so beta has hardly
-# moved, and the plain decode repeats the starting values. Adam moves a logit by at most about its learning rate per
-# step, so a search of this length could not have moved it far. How did the answer change during the search?
+# **What to notice.** All three decode to 0,0,0,0. Its gain of 1.11 is the largest of any path: beta has hardly moved.
+# The two decodes can differ: a smaller search (`laptop`, seed 0, in REPRODUCTION.md) has the same plain path, and
+# 1,1,2,2 relative to its start. How did the answer change during the search?
 
 # %%
 history = record["history"]
@@ -310,8 +309,8 @@ for entry in history[::max(1, len(history) // 10)]:
           + ("" if entry["counts"] else "   warm-up"))
 
 # %% [markdown]
-# **What to notice.** The plain decode never leaves the answer of the untouched beta. The relative one changes from
-# 0,1,0,0 to 0,0,0,0 early in the search and stays there, while the probabilities still drift.
+# **What to notice.** The plain decode stays at 0,0,0,0. The relative one changes from 0,1,0,0 to 0,0,0,0 early in the
+# search and stays there, while the probabilities still drift.
 #
 # ## The cell
 #
@@ -382,10 +381,9 @@ if len(record["path"]) != len(published.path):
 
 # %% [markdown]
 # **What to take away.** Decoding always returns an answer, however narrow its lead: check by how much it leads, and
-# what an untouched table decodes to. The path that page 2 infers for the published network is one of the two that an
-# untouched beta favours, if beta is normalised over the moves out of a cell, as in Auto-DeepLab and the authors'
-# program. Further reading: [Viterbi's algorithm, explained by Forney](https://doi.org/10.1109/PROC.1973.9030), and
-# [Auto-DeepLab](https://arxiv.org/abs/1901.02985), which decodes its widths in the same way.
+# what an untouched table decodes to. Further reading: [Viterbi's algorithm, explained by
+# Forney](https://doi.org/10.1109/PROC.1973.9030), and [Auto-DeepLab](https://arxiv.org/abs/1901.02985), which decodes
+# its widths in the same way.
 
 # %% [markdown]
 # ## Exercises
@@ -401,8 +399,7 @@ if len(record["path"]) != len(published.path):
 # the levels that lead here.
 #
 # Levels that few moves lead into are favoured now. In layers 1 and 2 one move alone leads into the widest level:
-# untouched, 1,2,2,2 leads with 1/4, and 0,0,0,1, which shares the lead of the other reading, has 1/12. So what beta
-# favours before any learning depends on a choice that the paper does not state.
+# untouched, 1,2,2,2 leads with 1/4, and 0,0,0,1, which shares the lead of the other reading, has 1/12.
 #
 # </details>
 #
