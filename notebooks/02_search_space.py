@@ -446,9 +446,11 @@ if task == "denoising":
         print(f"printed as 0.63M, {name} the layer of {unused:,}:",
               *(",".join(map(str, path)) for path in ordered if f"{(sizes[path] - less) / 2**20:.2f}" == "0.63"))
     with torch.device("meta"):  # shapes without numbers: they are only counted
-        fitting = {w: [",".join(map(str, path)) for path in paths if f"{count(RestorationNetwork(
-            published.genotype, path, w, channels)) / 2**20:.2f}" == "0.63"] for w in range(8, 25)}
-    print("with it, at every W from 8 to 24:", *(f"W = {w}: {path};" for w, found in fitting.items() for path in found))
+        at_widths = {(w, path): count(RestorationNetwork(published.genotype, path, w, channels))
+                     for w in range(8, 25) for path in paths}
+    print("with it, at every W from 8 to 24:", "; ".join(
+        f"{','.join(map(str, path))} at W = {w}" for (w, path), size in at_widths.items()
+        if f"{size / 2**20:.2f}" == "0.63"))
 
 # %% [markdown]
 # **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. Two assumptions
