@@ -448,9 +448,9 @@ if task == "denoising":
     with torch.device("meta"):  # shapes without numbers: they are only counted
         at_widths = {(w, path): count(RestorationNetwork(published.genotype, path, w, channels))
                      for w in range(8, 25) for path in paths}
-    print("with it, at every W from 8 to 24:", "; ".join(
+    print("with it, at every W from 8 to 24:", *(
         f"{','.join(map(str, path))} at W = {w}" for (w, path), size in at_widths.items()
-        if f"{size / 2**20:.2f}" == "0.63"))
+        if f"{size / 2**20:.2f}" == "0.63"), sep="\n  ")
 
 # %% [markdown]
 # **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. Two assumptions
