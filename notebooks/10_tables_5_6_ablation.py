@@ -100,9 +100,10 @@ for system in ("IR-NAS + residual", "DnCNN"):
                           f"{len(record['scores'])} validation pictures, "
                           f"{'one seed' if row.seeds == 1 else f'{row.seeds} seeds'}",
                           -row.gain, -row.ssim_gain, over_seeds / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5))
-            own += [f"{system}, from its own {row.seeds} seeds: PSNR {-row.gain:+.2f} ± {row.half:.2f} dB"][:row.seeds - 1]
+            if row.seeds > 1:
+                own.append(f"{system}, from its own {row.seeds} seeds: PSNR {-row.gain:+.2f} ± {row.half:.2f} dB")
 
-# %% alt="What the log-SSIM term adds, with intervals: PSNR falls in the published network, rises in two; SSIM rises in all"
+# %% alt="What the log-SSIM term adds: PSNR falls in the published network and rises in two, SSIM rises in all three"
 if not pairs:
     display(plots.not_run("What the log-SSIM term adds"))
 else:

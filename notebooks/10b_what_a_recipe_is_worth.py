@@ -120,12 +120,13 @@ else:
 for name, rows in known.items():
     display(frames.show(pd.DataFrame({
         "choice": row.choice, "steps": f"{row.iterations:,}", "seeds": str(row.seeds), "PSNR (dB)": f"{row.psnr:.2f}",
-        "base (dB)": f"{row.base:.2f}", "over the base (dB)": f"{row.gain:+.2f}" + ("" if row.seeds < 2 else f" ± {row.half:.2f}"),
+        "base (dB)": f"{row.base:.2f}",
+        "over the base (dB)": f"{row.gain:+.2f}" + ("" if row.seeds < 2 else f" ± {row.half:.2f}"),
         "SSIM over it": f"{row.ssim_gain:+.3f}", "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"}
         for row in rows if row.choice != choices.BASE.name),
         f"{name}, {pixels / 1e6:.0f} million pixels, {max(len(each['scores'] or ()) for each in records)} validation "
-        f"pictures; the base has {rows[0].psnr:.2f} dB (seeds: {rows[0].seeds})",
-        "± gives the half-width of the 95% confidence interval over the seeds, by Student's t."))
+        "pictures", "base: the base of the same seeds. ± gives the half-width of the 95% confidence interval over the "
+        "seeds, by Student's t."))
 
 # %% [markdown]
 # **What to notice.**
@@ -133,8 +134,7 @@ for name, rows in known.items():
 # - Two seeds alone give an interval that includes zero, because two numbers hardly show a spread. [Notebook
 #   16](16_verdicts.ipynb) takes the spread from four runs of the published cell instead; then the interval excludes
 #   zero.
-# - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart. ("Base" is the
-#   base of the same seeds as the row, and differs where these are fewer.)
+# - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart.
 # - SSIM is hardly affected by how bright a neighbourhood is. At the border, where a network sees zeros beyond the
 #   picture, brightness may be what goes wrong; the error there was not taken apart. Without the term DnCNN's outermost
 #   pixels are better, and with small crops, in which the border is a larger share, better still.
