@@ -30,8 +30,8 @@
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.)
 # - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
-# - If the lead is real, it need not be the search's merit: matching the random cells in size left them fewer `skip` and
-#   more convolutions than the searched ones have.
+# - If the lead is real, it need not be the search's merit: matching the random cells in size left them with fewer
+#   `skip` than the searched ones have.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
 #   compared with random ones, which says little about a search that has decided. [Page
 #   14](14_searching_in_a_table.ipynb) has two cells of such searches.
@@ -264,7 +264,7 @@ display(frames.show(pd.DataFrame(rows, columns=["two cells", "edges agree", "wit
 # always dark, since n1 has only two inputs.) Below it, on how many edges of each cell an operation stands, and on how
 # many it would stand (the dashed line) if all were equally likely.
 
-# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="By node and input, how many searches chose it; below, edges per operation: no sep, most def"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Inputs that three searches chose, and operations: no sep"
 display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
         cell_plots.chosen_operations(searches))
 chosen = [Counter(edge.operation for node in record["genotype"] for edge in node) for record in searches]
