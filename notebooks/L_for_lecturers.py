@@ -235,8 +235,9 @@ print(", ".join(f"{count[level]} {level}" for level in ("easy", "medium", "hard"
 for level in ("easy", "medium", "hard"):
     rows = [f"| [{page.stem.split('_')[0].lstrip('0') or '0'}]({page.stem}.ipynb#Exercises) | {name} | {text} |"
             for difficulty, page, name, text in found if difficulty == level]
-    display(Markdown("\n".join([f"<details><summary>{level.capitalize()}: {count[level]}</summary>", "", "| page | number or file | exercise |",
-                                "|--:|:--|:--|", *rows, "", "</details>"])))
+    summary = f"<details><summary>{level.capitalize()}: {count[level]}</summary>"
+    display(Markdown("\n".join([summary, "", "| page | number or file | exercise |", "|--:|:--|:--|", *rows, "",
+                                "</details>"])))
 
 # %% [markdown]
 # ## What students misunderstand
