@@ -27,8 +27,8 @@
 #
 # - **SSIM is higher with the term in all three comparisons.** In IR-NAS + residual and in DnCNN the gain (0.106 and
 #   0.113) is larger than what another seed can do; in the network as published (0.022) it is not.
-# - **PSNR falls in one comparison and rises in two.** The network as published loses 1.21 ± 0.82 dB by the term; IR-NAS
-#   + residual gains 0.86 ± 0.55 dB and DnCNN 1.04 ± 0.78 dB. The comparisons differ in the network, the batch, the
+# - **PSNR falls in one comparison and rises in two.** The network as published loses 1.21 ± 0.82 dB by the term; DnCNN
+#   gains 1.04 ± 0.78 dB and IR-NAS + residual 0.86 ± 0.55 dB. The comparisons differ in the network, the batch, the
 #   budget, the pictures and the padding, so they do not show which of these matters.
 # - **What the published network loses is mostly brightness.** Once each output gets the mean of its input, what the
 #   term costs (0.01 ± 0.78 dB) cannot be told from nothing ([notebook 5c](05c_batch_norm.ipynb)).
@@ -70,8 +70,8 @@ data = ""
 # %% [markdown]
 # ## What the term adds to PSNR and SSIM
 #
-# Each row is a pair of training runs, or two pairs, that differ in the term alone: $\lambda = 0.5$ against $\lambda =
-# 0$ at sigma 50. The three rows are three experiments; from one to the next more than the network changes.
+# Each row is a pair of training runs, or two pairs, that differ in the term alone: $\lambda=0.5$ against $\lambda=0$ at
+# sigma 50. The three rows are three experiments; from one to the next more than the network changes.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"

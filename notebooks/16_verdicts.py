@@ -37,7 +37,7 @@
 #   they neither reproduce nor refute a printed lead. Whether the search matters is open too: three searched cells
 #   cannot be told from six random ones, but so few cells would show a true difference of half a decibel only about
 #   every second time. ([Page 14](14_searching_in_a_table.ipynb) compares two cells of searches that had decided with
-#   more random ones, in longer runs.)
+#   more random ones.)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 from IPython.display import Markdown, display
