@@ -13,9 +13,9 @@
 # %% [markdown]
 # # 10b. What the log-SSIM term and the shape of a batch are worth
 #
-# **What you will learn.** What a choice of a training recipe is worth in decibels, and how to find out: a network is
-# trained again and again, each time with one choice changed. (`irnas_lib/experiments/choices.py` lists more choices,
-# such as the learning rate; they have not been run.)
+# **What you will learn.** What two choices of a training recipe, a term of the loss and the shape of a batch, are worth
+# in decibels, and how to find out: a network is trained again and again, each time with one choice changed.
+# (`irnas_lib/experiments/choices.py` lists more choices, such as the learning rate; they have not been run.)
 #
 # **Why it matters.** A paper prints its recipe in two lines, and seldom says what each of its choices is worth.
 #
@@ -24,14 +24,16 @@
 #
 # ## What we found
 #
-# Each bullet rests on one seed or two, so these are hints and not findings with an interval:
-#
-# - With the log-SSIM term, IR-NAS + residual has 0.86 ± 2.16 dB more PSNR (two seeds, of the same sign). DnCNN has 1.04
-#   dB more in one.
-# - A fifth of the term's weight gives most of that.
-# - The term makes DnCNN's outermost pixels worse, by 2.22 dB; smaller crops make them 4.15 dB better.
+# - With the log-SSIM term PSNR is higher: by 0.86 dB in IR-NAS + residual, the mean of two seeds of the same sign, and
+#   by 1.04 dB in DnCNN, in one seed. Two seeds by themselves leave ± 2.16 dB; with the spread over seeds of the
+#   published cell, which we assume here, it is ± 0.55 dB ([notebook 10](10_tables_5_6_ablation.ipynb)).
+# - Everything else on this page is of one seed, and another seed may move such a difference by half a decibel or more.
+#   So it shows what may be worth a second look: a fifth of the term's weight gave most of the gain, and the term
+#   changed DnCNN's PSNR more (1.04 dB) than two other shapes of a batch did (0.49 and 0.07 dB).
+# - The largest differences are at the border. With the term DnCNN's outermost pixels are 2.22 dB worse, and with
+#   smaller crops 4.15 dB better.
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
-#   paper's rate trains but fails in evaluation mode.
+#   paper's rate trains but fails in evaluation mode (one run each).
 #
 # All runs are short: ten million pixels are 0.03% of the paper's. What is best here need not be best after a long
 # training.
@@ -84,7 +86,8 @@ for name in filter(None, train.split(";")):
 # - `lambda 0`, `lambda 0.1`: another weight of the log-SSIM term; `lambda 0.5, then 0`: no term in the last 30% of the
 #   steps.
 # - `8 crops of 32`: the same pixels per step in smaller crops. `4 crops of 64`: twice the pixels per step, and so half
-#   the steps, because all runs see the same number of pixels.
+#   the steps, because all runs see the same number of pixels. So far only DnCNN, the quicker of the two networks, was
+#   trained with them.
 #
 # The networks are judged on training pictures of BSD500 that were kept out, because a recipe chosen on test pictures
 # has seen the test. Differences are paired: the same seed, so that first weights and batches are the same, and the same
@@ -117,23 +120,25 @@ else:
 for name, rows in known.items():
     display(frames.show(pd.DataFrame({
         "choice": row.choice, "steps": f"{row.iterations:,}", "seeds": str(row.seeds), "PSNR (dB)": f"{row.psnr:.2f}",
+        "base (dB)": f"{row.base:.2f}",
         "over the base (dB)": f"{row.gain:+.2f}" + ("" if row.seeds < 2 else f" ± {row.half:.2f}"),
         "SSIM over it": f"{row.ssim_gain:+.3f}", "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"}
         for row in rows if row.choice != choices.BASE.name),
         f"{name}, {pixels / 1e6:.0f} million pixels, {max(len(each['scores'] or ()) for each in records)} validation "
-        f"pictures; the base has {rows[0].psnr:.2f} dB (seeds: {rows[0].seeds})",
-        "± gives the half-width of the 95% confidence interval over the seeds, by Student's t."))
+        "pictures", "base: the base of the same seeds. ± gives the half-width of the 95% confidence interval over the "
+        "seeds, by Student's t."))
 
 # %% [markdown]
 # **What to notice.**
 #
-# - Two seeds alone give an interval that includes zero. With the spread over seeds that [notebook
-#   16](16_verdicts.ipynb) takes from four runs of the published cell, it excludes zero.
+# - Two seeds alone give an interval that includes zero, because two numbers hardly show a spread. [Notebook
+#   16](16_verdicts.ipynb) takes the spread from four runs of the published cell instead; then the interval excludes
+#   zero.
 # - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart.
 # - SSIM is hardly affected by how bright a neighbourhood is. At the border, where a network sees zeros beyond the
-#   picture, brightness is what goes wrong. In DnCNN squared error goes with a better border, and so do small crops, in
-#   which the border is a larger share.
-# - Dropping the term for the last 30% of the steps gains nothing here.
+#   picture, brightness may be what goes wrong; the error there was not taken apart. Without the term DnCNN's outermost
+#   pixels are better, and with small crops, in which the border is a larger share, better still.
+# - Dropping the term for the last 30% of the steps did not help in the one run that was made.
 #
 # ## The curves
 #
@@ -214,8 +219,8 @@ else:
 #
 # <details><summary>Solution</summary>
 #
-# With the term the networks learn faster from the beginning. After the first tenth, a million pixels, the base has 19.0
-# and 19.6 dB with its two seeds, lambda 0 has 18.4 and 18.7; after the first fifth 21.7 and 22.5 against 20.9 and 20.6.
-# The lead stays, because the schedule ends before the slower training has caught up.
+# With the term this network learns faster from the beginning. After the first tenth, a million pixels, the base has
+# 19.0 and 19.6 dB with its two seeds, lambda 0 has 18.4 and 18.7; after the first fifth 21.7 and 22.5 against 20.9 and
+# 20.6. The lead stays, because the schedule ends before the slower training has caught up.
 #
 # </details>

@@ -19,17 +19,22 @@
 # **Why it matters.** Table 1 of the paper seems to mix numbers that were measured in different ways. The way of
 # measuring, the *protocol*, moves PSNR by more than the differences that papers report.
 #
-# **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for PSNR, in decibels (dB).
+# **What it needs.** Means and variances; [notebook 5](05_training.ipynb) for PSNR, in decibels (dB). What stands here
+# took 46 minutes to compute, with ten pictures and five steps between tiles. In a class, leave the parameters as the
+# page has them before its second parameter cell (two pictures, two steps): the numbers are then others, but prediction
+# and measurement can be compared all the same.
 #
 # ## What we found
 #
 # - One DnCNN, its weights unchanged, has 24.30, 24.92 and 23.49 dB on the same ten photographs under three protocols.
 # - Overlapping tiles with fresh noise lift it by 0.62 dB. A formula without any fitted number predicts 0.59.
-# - The rows of BM3D and WNNM in the paper's Table 1 are of pictures of half the size: their printed PSNRs, and RED's,
-#   are digit for digit those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table, and ours agree with them
-#   there. For BM3D at sigma 50 we are 0.11 dB off, and we do not know why.
-# - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. The authors' test program and one
-#   old measurement speak for it; the paper's text ("adjacent patches") speaks against it.
+# - The rows of BM3D and WNNM in the paper's Table 1 agree with pictures of half the size. WNNM, from which nothing was
+#   inferred, is within 0.04 dB at sigma 30 and 50, on all 200 pictures. For BM3D at sigma 50 we are 0.11 dB off, and we
+#   do not know why; other ways to halve a picture were not tried. (The printed PSNRs of BM3D, WNNM and RED are also
+#   those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
+# - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. Two sources speak for it, neither of
+#   which a reader can check from here: a copy of the authors' test program, and one old measurement. The paper's text
+#   ("adjacent patches") speaks against it.
 
 # %%
 import matplotlib.pyplot as plt
@@ -87,8 +92,8 @@ print(f"{len(chosen)} pictures:", ", ".join(picture.name for picture in chosen))
 # ## Three protocols, one denoiser
 #
 # - `strict`: the whole picture with one noise field.
-# - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap. The authors'
-#   test program does this.
+# - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap. A copy of the
+#   authors' test program, to which we can no longer point, does this.
 # - `half`: the clean picture is first reduced to half its width and height, then treated as in `strict`. The reduction
 #   is Pillow's bicubic one, rounded to whole grey levels (`half_size` in `irnas_lib/evaluation/protocols.py`). Which
 #   one stands behind the tables of RED-Net is not known to us, and we have measured no other.
@@ -102,8 +107,8 @@ for protocol in ("strict", "redrawn", "half"):
 # %% [markdown]
 # **What to notice.**
 #
-# - `redrawn` flatters: it averages several independent noisy observations of a scene, which a single photograph does
-#   not provide.
+# - `redrawn` flatters PSNR: it averages several independent noisy observations of a scene, which a single photograph
+#   does not provide.
 # - `half` is harder than `strict`: a picture of half the size has more detail in each pixel.
 # - So a row in `half` looks worse than a row in `redrawn` for two reasons that have nothing to do with the method.
 
@@ -136,9 +141,10 @@ plt.show()
 # ## Which part of the error cancels?
 #
 # The error of a restored pixel has two parts, $e = b + v$. The first, $b$, is independent of the draw of the noise: for
-# example, detail that is always removed. The second, $v$, is noise that is let through: its mean is zero, and each draw
-# of the noise gives a new one. One restored picture shows only the mean square $T$ of their sum. Two restorations of
-# one scene, with two independent draws of the noise, separate the parts, since $v_1$ and $v_2$ are uncorrelated:
+# example, detail that is always removed. The second, $v$, is all that changes with the draw: its mean is zero. Mostly
+# it is noise that is let through, and also detail that is lost in one draw and kept in another. One restored picture
+# shows only the mean square $T$ of their sum. Two restorations of one scene, with two independent draws of the noise,
+# separate the parts, since $v_1$ and $v_2$ are uncorrelated:
 #
 # $$B = \mathrm{E}[e_1 e_2] = \mathrm{E}[b^2], \qquad V = \mathrm{E}[v^2], \qquad T = \mathrm{E}[e^2] = B + V.$$
 #
@@ -185,7 +191,8 @@ print(f"independent of the noise (B): {always / whole:.3f}; of that, independent
 print(f"the squared error at a tile's border is {border:.2f} times that inside")
 
 # %% [markdown]
-# All three numbers are shares of T, so C is nearly all of B: where a tile ends matters little on average.
+# All three numbers are shares of T. B is 0.365 of T and C is 0.348 of T, so C is nearly all of B: where a tile ends
+# matters little on average.
 #
 # ## The prediction
 #
@@ -255,8 +262,8 @@ plt.show()
 # %% [markdown]
 # ## The other systems
 #
-# The page so far was about one network. Here is every result of the project at this noise level that was measured under
-# a second protocol. All networks were trained with one recipe, each with the loss of its row in Table 1 or 5.
+# The page so far was about one network. Here is every result of the project at sigma 50 that was measured under a
+# second protocol. All networks were trained with one recipe, each with the loss of its row in Table 1 or 5.
 
 # %%
 def over_strict(scores, protocol):
@@ -304,19 +311,30 @@ else:
     print("RED over MemNet: not run")
 
 # %% [markdown]
-# **What to notice.** At sigma 50 `redrawn` lifts the PSNR of every network, by 0.35 to 0.82 dB. This RED is behind this
-# MemNet in `strict` and ahead of it in `redrawn`, on the same pictures. The formula allows for that, but V was measured
-# for DnCNN alone, so the cause is not known.
+# **What to notice.** At sigma 50 `redrawn` lifts the PSNR of all twelve networks, by 0.35 to 0.82 dB. At sigma 30 the
+# lifts are 0.26 to 0.91 dB, at sigma 70 at most 0.59 dB, and DnCNN has none there (22.98 dB in `strict`, 22.96 in
+# `redrawn`; [the whole table](../figures/table1.md)). SSIM rises in all networks but DnCNN: over all 200 pictures
+# DnCNN's falls from 0.6907 to 0.6802, although it rises on the ten pictures above.
+#
+# This RED is behind this MemNet in `strict` and ahead of it in `redrawn`, on the same pictures. The formula allows for
+# that, but V was measured for DnCNN alone, so the cause is not known.
 #
 # ## Back to Table 1
 #
-# The paper does not say how Table 1 was measured. What can be known of each row, the strongest evidence first:
+# The paper does not say how Table 1 was measured.
 #
-# - **Provenance.** The PSNRs of BM3D, WNNM and RED are digit for digit those of RED-Net's own table, so they were
-#   measured as that table was. Those of MemNet and NLRN are inferred to be of the same kind.
-# - **`half`** is what those numbers agree with. It was inferred from BM3D's rows, so the agreement of these proves
-#   nothing. The check is WNNM, from which nothing was inferred and which has no training that could differ. For RED,
-#   MemNet and NLRN provenance is all there is: no training run here is long enough for a comparison.
+# **What is well supported: the rows of BM3D and WNNM are `half`.**
+#
+# - **Measurement.** `half` was inferred from BM3D's rows, so the agreement of these proves nothing. The check is WNNM,
+#   from which nothing was inferred and which has no training that could differ.
+# - **Provenance.** The printed PSNRs of BM3D, WNNM and RED are those of RED-Net's own table, digit for digit, so they
+#   were measured as that table was. (Compare with [the paper of RED-Net](https://arxiv.org/abs/1603.09056); its table
+#   is not part of this project.)
+#
+# **What is inferred: all other rows.**
+#
+# - **RED, MemNet and NLRN.** RED's numbers have that provenance; those of MemNet and NLRN are taken to be of the same
+#   kind. No training run here is long enough to check any of them.
 # - **The authors' program** speaks for `redrawn`: its test script cuts tiles at a step of 48 and draws fresh noise in
 #   each. We know it from a public copy of the first version, in which somebody else had later replaced some
 #   convolutions. Its address and commit were not recorded, so a reader cannot check this from here.
@@ -365,8 +383,9 @@ display(frames.show(pd.DataFrame(rows), f"Table 1, sigma {sigma}, PSNR in dB", *
 # %% [markdown]
 # **What to notice.**
 #
-# - In `half`, WNNM's printed numbers agree with ours within 0.04 dB at sigma 30 and 50, on all 200 pictures. (At 70
-#   only 20 were restored, which does not test it.)
+# - In `half`, WNNM's printed numbers agree with ours within 0.04 dB at sigma 30 and 50, on all 200 pictures. At 70 only
+#   20 were restored. On these it leads BM3D by 0.18 ± 0.11 dB ([notebook 16](16_verdicts.ipynb)); added to BM3D's 23.82
+#   dB on all 200, that would be 24.00 ± 0.11 dB, which the printed 23.95 fits.
 # - In the printed table IR-NAS is ahead of N3Net. If its row is `redrawn`, a lift like ours taken off would put it
 #   behind. The lift of the paper's own network is unknown, since its weights were not published.
 # - A row in `half` cannot be converted to `strict`, because the pictures are other ones. In the last column only BM3D

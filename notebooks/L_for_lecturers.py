@@ -81,14 +81,14 @@ pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.
 # One afternoon: what such a search is, how its result is decoded, and what its evaluation is worth. Begin every slot
 # with its question (below the table), and let the class answer before you run the cell. "Run All" is the computing time
 # of the whole page on two CPU cores; where that is longer than the slot, run the page before the class, or only the
-# cells named. A picture "on the page" is saved from there: in JupyterLab with Shift and the right mouse button, in the
-# web book with the right button alone.
+# cells named. If you are late, leave out page 15 first, then page 3; keep pages 12 and 13. A picture "on the page" is
+# saved from there: in JupyterLab with Shift and the right mouse button, in the web book with the right button alone.
 
 # %% tags=["hide-input"]
 syllabus(
     "One afternoon",
     (15, "00_start_here", "The picture, the two cells, the five findings. Skip the costs.", "before_after.png"),
-    (45, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
+    (60, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
      "without its warm-up. Then exercise 1 in pairs. Skip \"When skip connections take over\" and the widths.",
      "the trajectories of alpha, on the page"),
     (20, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
@@ -96,13 +96,14 @@ syllabus(
     (15, "", "A break.", ""),
     (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".",
      "search-denoising-seed0-gpu-curves.png"),
-    (30, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
+    (25, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
      "places. Skip \"The cell\".", "search-denoising-seed0-gpu-trellis.png"),
+    (10, "", "A break.", ""),
     (30, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
      "stand; then exercise 3. Skip \"The other systems\" and \"What a file costs\".",
      "predicted and measured lift, on the page"),
-    (20, "06_table1_bsd500", "Which rows of Table 1 may be compared, and who is ahead?", "psnr_against_cost.png"),
     (25, "13_does_the_search_matter", "The experiment, its result, and its power.", "cells_denoising.png"),
+    (10, "15_your_own_pictures", "Restore a noisy photograph, and a clean one.", "own_picture.png"),
     (10, "16_verdicts", "The bar of verdicts, and the intervals. Which claim would you test next?", "verdicts.png"),
     (10, "15_your_own_pictures", "A noisy picture from the audience; the divider.", "own_picture.png"),
 )
@@ -121,11 +122,13 @@ syllabus(
 # - **Page 4.** Is the best path made of the best steps? *Expect a yes. Greedy misses it where a good step leads to a
 #   level with no good way on.*
 # - **Page 12.** Here are three scores of one network. Which one is wrong? *None by itself; it is wrong to compare one
-#   with another.*
-# - **Page 6.** Which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D and WNNM may, once it is
-#   known that both are of the same pictures and the same noise; the paper says so of no row.*
+#   with another.* Then: which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D, WNNM and RED
+#   may, since their numbers come from one table of RED-Net's authors, and so from the same pictures; the paper says so
+#   of no row.* (This is also the question of page 6, which is in the ten hours only.)
 # - **Page 13.** Which experiment could show that the search is useless? *Random cells of the same space, trained alike,
 #   with several seeds.*
+# - **Page 15.** The network has never seen your picture. When should it take away nothing? *When there is no noise:
+#   what it takes away may then only be detail.*
 # - **Page 16.** Which claims can be decided without a GPU? *Those that need no training: scores of classical methods,
 #   counts of parameters, and what the paper's own tables say.*
 
@@ -144,8 +147,8 @@ syllabus(
      "the map of the tiles, on the page"),
     (30, "05b_classical_methods", "What patches of a picture have in common: what is possible without training.",
      "the restored crops, on the page"),
-    (10, "15_your_own_pictures", "A noisy picture from the audience; what training can do.", "own_picture.png"),
-    (20, "", "Exercise 2 of page 1.", ""),
+    (10, "15_your_own_pictures", "Restore a photograph: what the course leads to.", "own_picture.png"),
+    (20, "", "Exercise 2 of page 1: four tiles over every pixel.", ""),
 )
 syllabus(
     "2. A search from scratch",
@@ -164,12 +167,12 @@ syllabus(
     (45, "04_viterbi_decoding", "Viterbi by pencil; greedy against it; what an untouched beta prefers.",
      "search-denoising-seed0-gpu-trellis.png"),
     (30, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
-    (25, "05c_batch_norm", "Why batch norms make a network blind to how bright a batch is.", "the maps, on the page"),
+    (25, "05c_batch_norm", "Why batch norms hide how bright the input is.", "the maps, on the page"),
     (20, "", "Exercise `greedy`.", ""),
 )
 syllabus(
     "5. What the numbers are worth",
-    (45, "12_protocols", "Three scores, one network; predict the lift. (Run it before class; `one_field` at home.)",
+    (45, "12_protocols", "Three scores of one network; predict the lift. Run it before the class. `one_field` at home.",
      "predicted and measured lift, on the page"),
     (20, "06_table1_bsd500", "Which rows of Table 1 may be compared?", "psnr_against_cost.png"),
     (30, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
@@ -201,9 +204,9 @@ syllabus(
 #
 # ## Exercises by difficulty
 #
-# Easy ones take minutes and a pencil, medium ones need the page's code or an argument of a paragraph, hard ones an
-# experiment or an afternoon. The written ones have their solution folded under them. Those with a name are files in
-# `notebooks/exercises/` that check themselves, with solutions beside them.
+# Click to unfold. Easy ones take minutes and a pencil, medium ones need the page's code or an argument of a paragraph,
+# hard ones an experiment or an afternoon. The written ones have their solution folded under them. Those with a name are
+# files in `notebooks/exercises/` that check themselves, with solutions beside them.
 
 # %% tags=["hide-input"]
 WRITTEN = re.compile(r"^\*\*(\d+)\*\* \((easy|medium|hard)\)\. (.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
@@ -233,8 +236,9 @@ print(", ".join(f"{count[level]} {level}" for level in ("easy", "medium", "hard"
 for level in ("easy", "medium", "hard"):
     rows = [f"| [{page.stem.split('_')[0].lstrip('0') or '0'}]({page.stem}.ipynb#Exercises) | {name} | {text} |"
             for difficulty, page, name, text in found if difficulty == level]
-    display(Markdown("\n".join([f"**{level.capitalize()}**", "", "| page | number or file | exercise |",
-                                "|--:|:--|:--|", *rows])))
+    summary = f"<details><summary>{level.capitalize()}: {count[level]}</summary>"
+    display(Markdown("\n".join([summary, "", "| page | number or file | exercise |", "|--:|:--|:--|", *rows, "",
+                                "</details>"])))
 
 # %% [markdown]
 # ## What students misunderstand
@@ -270,5 +274,6 @@ display(Markdown("\n".join(f"- {title(page)}" for page in pages.values()
 #   the slider starts from.
 # - The installation takes minutes and gigabytes, because it brings PyTorch. Have it done before the course.
 # - No network of the tables has been trained for even a hundredth of the paper's budget, and BM3D is ahead of all of
-#   them in PSNR. (The networks of page 15 saw about a hundredth.) Say so at the start, not in the last session.
+#   them in PSNR at sigma 50. Say so at the start, not in the last session. (The networks of page 15 saw about a
+#   hundredth; there the order of network and BM3D depends on the noise, as that page shows.)
 # - Numbers that a page measures live, such as the ratio of times on page 11, differ from machine to machine.
