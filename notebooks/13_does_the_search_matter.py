@@ -272,9 +272,6 @@ for operation in OPERATIONS[:-1] if searches else ():
     print(f"{operation:4} on {', '.join(str(cell[operation]) for cell in chosen)} edges")
 
 # %% [markdown]
-# (These probabilities describe; they test nothing. The edges of one search depend on each other, and the two operations
-# were picked after looking.)
-#
 # How decided is alpha, the weights of the operations? Its entropy, divided by the largest that it could have, is 1
 # while all operations have equal weights, and 0 when one has all the weight. A cell keeps of each edge the operation
 # that weighs most: how close was the second?

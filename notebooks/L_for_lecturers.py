@@ -105,7 +105,6 @@ syllabus(
     (25, "13_does_the_search_matter", "The experiment, its result, and its power.", "cells_denoising.png"),
     (10, "15_your_own_pictures", "Restore a noisy photograph, and a clean one.", "own_picture.png"),
     (10, "16_verdicts", "The bar of verdicts, and the intervals. Which claim would you test next?", "verdicts.png"),
-    (10, "15_your_own_pictures", "A noisy picture from the audience; the divider.", "own_picture.png"),
 )
 
 # %% [markdown]
