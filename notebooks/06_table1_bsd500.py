@@ -151,8 +151,8 @@ if compared.missing:
 # %%
 taken = {} if smoke else times.load()
 traced = trace.trace(results, taken)
-three = [item for item in traced if item.printed.system in ("BM3D", "WNNM", "IR-NAS")]
-display(frames.show(frames.beside_printed(three, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
+rows = [item for item in traced if item.printed.system in ("BM3D", "WNNM", "IR-NAS")]
+display(frames.show(frames.beside_printed(rows, 1, sigma="50"), "Table 1, sigma 50, PSNR in dB, printed and here"))
 
 # %% [markdown]
 # **What to notice.** The printed numbers of the two methods that need no training agree with ours in `half`; only

@@ -129,11 +129,11 @@ display(frames.show(pd.DataFrame([{
 # on its own pictures:
 
 # %%
-own = {}
+as_printed = {}
 for item in printed.load():
     if item.where == "2":
-        own.setdefault(item.system, {"system": item.system})[f"{item.metric} printed"] = item.value
-display(frames.show(pd.DataFrame(own.values()), "Table 2 as printed, on the paper's SIM1800"))
+        as_printed.setdefault(item.system, {"system": item.system})[f"{item.metric} printed"] = item.value
+display(frames.show(pd.DataFrame(as_printed.values()), "Table 2 as printed, on the paper's SIM1800"))
 
 # %% [markdown]
 # In PSNR N3Net and NLRN are 0.39 and 0.30 dB ahead of IR-NAS; in SSIM IR-NAS leads. Now ours. The pictures are

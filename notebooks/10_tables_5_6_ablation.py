@@ -89,7 +89,7 @@ if len(pair) == 2:
                   f"pixels, {number} test pictures, one seed", psnr, ssim,
                   verdicts.together(comparison.over_pictures(error, number), over_seeds),
                   verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds)))
-own = []
+alone = []
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
 for system in ("IR-NAS + residual", "DnCNN"):
     budget = max((record["pixels"] for record in known if record["system"] == system), default=0)
@@ -101,7 +101,7 @@ for system in ("IR-NAS + residual", "DnCNN"):
                           f"{'one seed' if row.seeds == 1 else f'{row.seeds} seeds'}",
                           -row.gain, -row.ssim_gain, over_seeds / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5))
             if row.seeds > 1:
-                own.append(f"{system}, from its own {row.seeds} seeds: PSNR {-row.gain:+.2f} ± {row.half:.2f} dB")
+                alone.append(f"{system}, from its own {row.seeds} seeds: PSNR {-row.gain:+.2f} ± {row.half:.2f} dB")
 
 # %% alt="What the log-SSIM term adds: PSNR falls in the published network and rises in two, SSIM rises in all three"
 if not pairs:
@@ -121,7 +121,7 @@ else:
     plt.show()
 for name, about, psnr, ssim, half, ssim_half in pairs:
     print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f} ± {ssim_half:.3f}\n    {about}")
-print(*own, sep="\n")
+print(*alone, sep="\n")
 
 # %% [markdown]
 # The intervals of 95% are over seeds. Their width is borrowed: it comes from four training runs of the published cell
@@ -149,7 +149,7 @@ terms = {"mean squared error": lambda x: losses.restoration_loss(x, clean, 0),
          "0.5 log10(1 / SSIM)": lambda x: 0.5 * losses.log_ssim(x, clean)}
 
 
-def both(spoilt):
+def compared(spoilt):
     """The values of the two terms, and the cosine of the angle between their gradients."""
     x = spoilt.clone().requires_grad_()
     found = [term(x) for term in terms.values()]
@@ -157,7 +157,7 @@ def both(spoilt):
     return *(value.item() for value in found), torch.cosine_similarity(*slopes, dim=0).item()
 
 
-noisy = {int(sigma): both(protocols.add_noise(clean, float(sigma), 0, "loss")) for sigma in sigmas}
+noisy = {int(sigma): compared(protocols.add_noise(clean, float(sigma), 0, "loss")) for sigma in sigmas}
 *values, cosines = zip(*noisy.values())
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3), layout="constrained")
@@ -172,7 +172,7 @@ for ax in (left, right):
 plt.show()
 blurred = torch.nn.functional.avg_pool2d(clean, 7, stride=1, padding=3, count_include_pad=False)
 spoilt = {f"noise left of sigma {sigma}": noisy[sigma] for sigma in (4, 25, 49)} | {
-    "blurred over 7x7 pixels": both(blurred), "darkened to 0.7 of its brightness": both(0.7 * clean)}
+    "blurred over 7x7 pixels": compared(blurred), "darkened to 0.7 of its brightness": compared(0.7 * clean)}
 for how, (*_, cosine) in spoilt.items():
     print(f"{how + ':':36}cosine {cosine:.2f}")
 

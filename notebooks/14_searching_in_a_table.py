@@ -32,7 +32,7 @@
 #   interval of 21 to 100%.
 # - **Whether our two searches that decide ([page 3](03_search.ipynb)) find better cells is open.** On average their
 #   cells are 0.19 ± 0.21 dB above the random ones. So few cells would show a difference of 0.33 dB with a power of 80%.
-# - **How a training run begins matters more than the cell.** Networks whose last layer starts at zero reach 23.85 dB,
+# - **How a training run begins matters more than the cell.** Networks whose last layer starts at zero reach 23.84 dB,
 #   where those that start as usual reach 22.48 dB after the same steps.
 # - **Where cells that share edges have similar PSNR, a model-guided search needs the fewest queries.** This is in two
 #   invented tables, of which we know that. The three other methods are about equal after 20 queries.
@@ -154,9 +154,9 @@ if searched and noise[task].repeated > 1:
 
 # %% [markdown]
 # **What to notice.** The published cell, R1 and R2 are placed anywhere from the worst third to the best of the random
-# cells, depending on the seed. The two searched cells are placed high by every seed, but their lead, ± 0.21 dB, may be
-# chance: two cells are few. `searched 0` also needs more multiply-adds than any of the others, `searched 1` about as
-# many as the published cell (next figure).
+# cells, depending on the seed. The two searched cells are placed high by every seed, but their lead of 0.19 ± 0.21 dB
+# may be chance: two cells are few. `searched 0` also needs more multiply-adds than any of the others, `searched 1`
+# about as many as the published cell (next figure).
 #
 # ## What does PSNR depend on?
 #
@@ -211,9 +211,10 @@ if not ranked:
 # ## Two invented tables, to compare methods in
 #
 # 200 cells, drawn at random from the paper's space. In the first table the PSNR of a cell is a sum over its edges, each
-# of random worth; in the second it is a sum over pairs of edges, so that no edge is good or bad by itself. Both have a
-# standard deviation of 1 dB over the cells. A search sees this PSNR with some noise, as it would see it on validation
-# pictures; what is reported is the PSNR without noise. In these tables we know that there is something to be found.
+# of random worth; in the second it is a sum over pairs of edges, so that the worth of an edge depends on the others.
+# Both have a standard deviation of 1 dB over the cells. A search sees this PSNR with some noise, as it would see it on
+# validation pictures; what is reported is the PSNR without noise. In these tables we know that there is something to be
+# found.
 
 # %%
 def invented(cells, noise, seed, pairs=False):
@@ -277,10 +278,10 @@ for name, searched in tables.items():
 # %% [markdown]
 # **What to notice.** After 20 queries, ten of which are spent at random, only the model-guided search is ahead: a
 # regret of 0.335 dB in the first table, where random search has 0.581 and the two others about as much. After 50 it has
-# 0.046 dB and evolution 0.266. The second table is harder, because no edge is good by itself, but the order is the
-# same: 0.304 dB after 50 queries, evolution 0.602. Cells that share edges have similar PSNR in both tables, which a
-# model can learn and a neighbour can use. The grey band holds half of the repetitions of random search: a single run of
-# a method shows little.
+# 0.046 dB and evolution 0.266. The second table is harder, because the worth of an edge depends on the others, and the
+# model-guided search leads again: 0.304 dB after 50 queries, local search 0.570 and evolution 0.602. Cells that share
+# edges have similar PSNR in both tables, which a model can learn and a neighbour can use. The grey band holds half of
+# the repetitions of random search: a single run of a method shows little.
 #
 # ## Cells that are not in the table
 #

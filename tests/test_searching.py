@@ -86,7 +86,7 @@ def test_the_difference_that_is_seen_is_seen_as_often_as_promised():
 
 
 def test_the_interval_of_a_lead_holds_the_true_one_as_often_as_promised():
-    rng, known = np.random.default_rng(3), table_facts.Noise(0.3, 0.4, 30, 30, *[float("nan")] * 3)
+    rng, known = np.random.default_rng(3), table_facts.Noise(0.3, 0.4, 30, 30, math.nan, math.nan, math.nan)
     held = []
     for _ in range(400):
         chosen = [0.2 + 0.4 * rng.normal() + 0.3 * rng.normal(size=3) for _ in range(2)]

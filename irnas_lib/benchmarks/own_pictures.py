@@ -144,8 +144,8 @@ def table(rows: Sequence[dict], side: int, grey: bool = False) -> str:
         found = [scores.get((sigma, method), {}) for method in METHODS]
         shared = set.intersection(*map(set, found))
         cells = [_mean([by_picture[name] for name in shared]) for by_picture in found]
-        ours, classical = found[METHODS.index("restore")], found[METHODS.index("BM3D, estimate")]
-        above = [ours[name] - classical[name] for name in shared]
+        by_method = dict(zip(METHODS, found))
+        above = [by_method["restore"][name] - by_method["BM3D, estimate"][name] for name in shared]
         lines.append(f"| {sigma} | {len(shared)} | {' | '.join(cells)} | {_difference(above)} |")
     return "\n".join(lines)
 

@@ -256,8 +256,8 @@ def start_from(network: nn.Module, name: str, profile: str) -> None:
     if not found:
         raise checkpoints.CheckpointError(f"{name}: its weights are not here, and the training starts from them")
     trained = trained_network(*found[0])
-    both = all(isinstance(each, RestorationNetwork) for each in (network, trained))
-    to_grey = both and (network.channels, trained.channels) == (1, 3)
+    same_kind = all(isinstance(each, RestorationNetwork) for each in (network, trained))
+    to_grey = same_kind and (network.channels, trained.channels) == (1, 3)
     try:
         network.load_state_dict(grey_weights(trained) if to_grey else trained.state_dict())
     except RuntimeError as error:

@@ -66,7 +66,8 @@ def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
     cells = list(by_cell(random_cells(records), pixels, part, level=False).values())
     repeated = sum(len(seeds) > 1 for seeds in cells)
     if not repeated:
-        return Noise(*[math.nan] * 2, len(cells), 0, *[math.nan] * 3)
+        nan = math.nan
+        return Noise(nan, nan, len(cells), 0, share=nan, low=nan, high=nan)
     rows = [(cell, seed, psnr) for cell, seeds in enumerate(cells) for seed, psnr in seeds.items()]
     cell, seed, psnr = map(np.array, zip(*rows))
     same_cell = (cell[:, None] == cell).astype(float)
