@@ -10,7 +10,7 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from irnas_lib import metrics
-from irnas_lib.losses import log_ssim, restoration_loss
+from irnas_lib.losses import log_error, log_ssim, restoration_loss
 from irnas_lib.metrics import psnr, ssim
 
 SKIMAGE = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
@@ -167,3 +167,17 @@ def test_grey_levels_of_255_are_refused(measure):
     noisy, clean = pictures(1)
     with pytest.raises(ValueError, match="in .0, 1., not up to 2"):
         measure(255 * noisy, 255 * clean)
+
+
+def test_log_error_falls_as_psnr_rises_and_each_crop_counts_alike():
+    torch.manual_seed(0)
+    clean = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    noise = torch.randn_like(clean) * torch.tensor([5 / 255, 50 / 255], dtype=torch.float64).reshape(2, 1, 1, 1)
+    errors = np.square(noise.numpy()).mean(axis=(1, 2, 3))
+    noisy = clean + noise
+    assert log_error(noisy, clean).item() == pytest.approx(np.log10(1 + errors * 1e4).mean())
+    assert log_error(clean, clean).item() == 0
+    assert restoration_loss(noisy, clean, 0, log=True).item() == log_error(noisy, clean).item()
+    strong = log_error(clean + torch.stack([noise[1], noise[1] * 10]), clean).item()
+    stronger = log_error(clean + torch.stack([noise[1], noise[1] * 100]), clean).item()
+    assert stronger - strong == pytest.approx(1, abs=1e-3)  # 20 dB of one crop of two

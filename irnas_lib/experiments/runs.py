@@ -26,6 +26,7 @@ from irnas_lib.genotypes import Architecture, Genotype, GenotypeError, check_pat
 from irnas_lib.network import RestorationNetwork, grey_weights
 from irnas_lib.runtime import device_name
 from irnas_lib.training import checkpoints
+from irnas_lib.training.recipes import recipe
 
 CPU = torch.device("cpu")
 PACKAGES = ("torch", "torchvision", "numpy")
@@ -151,7 +152,7 @@ def training_record(profile: str, pictures: Dataset, device: torch.device, netwo
     names = ("task", "system", "sigma", "seed", "recipe", "loss_lambda", "iterations", "batch", "crop")
     wanted = Result(
         dataset=pictures.instead_of or pictures.name, schedule=given["schedule"] or given["iterations"],
-        loss="mse + log-ssim" if given["loss_lambda"] else "mse",
+        loss=("log mse" if recipe(given["recipe"]).log_error else "mse") + " + log-ssim" * bool(given["loss_lambda"]),
         genotype=architecture and [[list(edge) for edge in node] for node in architecture.genotype],
         path=architecture and list(architecture.path), width=architecture and architecture.width,
         parameters=parameter_count(network), macs_per_pixel=macs_per_pixel(network, pictures.channels),

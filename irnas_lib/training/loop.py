@@ -28,17 +28,18 @@ class Objective(nn.Module):
     """A network and what it learns from, as one module: (degraded, clean) -> the loss of Eq. 7, the estimate.
 
     A network that learns from more than its estimate has a `training_loss(degraded, clean, error)`, which returns its
-    loss and its estimate; error(estimate) is Eq. 7. bf16: autocast the network, not the loss.
+    loss and its estimate; error(estimate) is Eq. 7. bf16: autocast the network, not the loss. padded, log: of the loss.
     """
 
-    def __init__(self, network: nn.Module, loss_lambda: float, bf16: bool = False, padded: bool = False):
+    def __init__(self, network: nn.Module, loss_lambda: float, bf16: bool = False, padded: bool = False,
+                 log: bool = False):
         super().__init__()
-        self.network, self.loss_lambda, self.bf16, self.padded = network, loss_lambda, bf16, padded
+        self.network, self.loss_lambda, self.bf16, self.padded, self.log = network, loss_lambda, bf16, padded, log
 
     def forward(self, degraded: torch.Tensor, clean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         def error(estimate):
             with torch.autocast(degraded.device.type, enabled=False):  # also where the network calls it
-                return restoration_loss(estimate.float(), clean, self.loss_lambda, self.padded)
+                return restoration_loss(estimate.float(), clean, self.loss_lambda, self.padded, self.log)
 
         with torch.autocast(degraded.device.type, torch.bfloat16, enabled=self.bf16):
             if hasattr(self.network, "training_loss"):
@@ -100,7 +101,7 @@ def train(network: nn.Module, patches: Patches, recipe: Recipe, iterations: int,
     network.to(device, memory_format=torch.channels_last).train()
     if recipe.identity:
         start_as_identity(network)
-    objective = Objective(network, weight, bf16, recipe.padded)
+    objective = Objective(network, weight, bf16, recipe.padded, recipe.log_error)
     optimizer = make_optimizer(recipe, network.parameters(), device)
     average = recipe.average and AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average),
                                                use_buffers=True)

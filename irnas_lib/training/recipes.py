@@ -16,12 +16,13 @@ class Recipe:
     """optimizer: "Adam", "AdamW" or "SGD"; lr: its peak; schedule: "constant", "cosine" (to lr / 100) or
     "polynomial" (power 0.9); warmup: steps of linear warm-up, at most a tenth of the run; loss_lambda: Eq. 7.
 
-    padded: the loss's SSIM counts every pixel of a crop (see `losses.log_ssim`). lambda_until, frozen_from: shares of
-    the run; after the first the loss is MSE alone, from the second on batch norms keep their statistics. average: the
-    decay of the moving average of the weights that is kept in their place, 0 for none. clip: the largest norm of each
-    parameter's gradient, 0 for none. held_out: every so many-th training picture validates and is not trained on, 0 for
-    none. identity: the last layer starts at zero, so that a network that adds its input begins by returning it. start:
-    the name, without its profile, of the training whose weights it begins with, empty for none.
+    padded: the loss's SSIM counts every pixel of a crop (see `losses.log_ssim`). log_error: each crop's squared error
+    counts as its logarithm (see `losses.log_error`). lambda_until, frozen_from: shares of the run; after the first the
+    loss is without log-SSIM, from the second on batch norms keep their statistics. average: the decay of the moving
+    average of the weights that is kept in their place, 0 for none. clip: the largest norm of each parameter's gradient,
+    0 for none. held_out: every so many-th training picture validates and is not trained on, 0 for none. identity: the
+    last layer starts at zero, so that a network that adds its input begins by returning it. start: the name, without
+    its profile, of the training whose weights it begins with, empty for none.
     """
 
     optimizer: str
@@ -32,6 +33,7 @@ class Recipe:
     warmup: int = 0
     loss_lambda: float = 0.5
     padded: bool = False
+    log_error: bool = False
     lambda_until: float = 1.0
     frozen_from: float = 1.0
     average: float = 0.0
@@ -57,6 +59,9 @@ RECIPES = {
 COLOUR = "file_rgb-ir_nas_residual-seed0-best-36621"
 RECIPES["grown"] = replace(RECIPES["best"], lambda_until=0.4, frozen_from=0.4, start=COLOUR)
 RECIPES["finish"] = replace(RECIPES["best"], lr=3e-4, warmup=100, loss_lambda=0.0, frozen_from=0.0, start=COLOUR)
+# Last, each from its own: in the squared error crops of little noise hardly count, in its logarithm all count alike.
+RECIPES["even"] = replace(RECIPES["finish"], log_error=True, start="file_rgb-ir_nas_residual-seed0-finish-lambda0-4000")
+RECIPES["even_grey"] = replace(RECIPES["even"], start="file_grey-ir_nas_residual-seed0-grown-4883")
 
 
 def recipe(name: str) -> Recipe:
