@@ -42,13 +42,13 @@ from irnas_lib.benchmarks import own_pictures
 from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
 from irnas_lib.data.pictures import to_array, to_tensor, write_picture
 from irnas_lib.data.tasks import TASKS
-from irnas_lib.evaluation import inference
 from irnas_lib.experiments import results, runs
 from irnas_lib.experiments.config import pixels
 from irnas_lib.figures import before_after, interactive
 from irnas_lib.files import run_folder
 from irnas_lib.metrics import psnr
 from irnas_lib.restore import networks, noise, pictures
+from irnas_lib.restore.denoiser import Denoiser
 from irnas_lib.tables import frames
 from irnas_lib.training import recipes
 
@@ -75,18 +75,8 @@ sigma = 25
 clean = None if picture else Picture("chelsea", photographs.chelsea())
 photo = pictures.read(Path(picture)) if picture else pictures.Photo(noisy_file(clean, sigma).degraded, None, None)
 height, width, channels = photo.array.shape
-shipped = networks.known(runs.SHIPPED)
-estimate = noise.estimated_sigma(photo.array)
-chosen = networks.fitting(estimate, channels, shipped)
-answered, seconds = photo.array, 0.0
-if chosen:
-    network = runs.trained_network(chosen, runs.SHIPPED)
-    run, wanted = inference.restorer(network, device), pictures.channels_of(network)
-    pictures.restore_picture(run, wanted, photo.array[:64, :64])  # the first call compiles
-    began = time.process_time()
-    answered = pictures.restore_picture(run, wanted, photo.array, title="restoring")
-    seconds = time.process_time() - began
-restored = noise.limited(photo.array, answered, estimate)
+denoise = Denoiser(device)
+estimate, chosen, by_network, restored = denoise(photo.array, title="restoring")
 display(interactive.divider(photo.array, restored))
 
 
@@ -176,11 +166,14 @@ else:
 if chosen is None:
     print("none: the picture is left as it is")
 else:
+    network, wanted = denoise.load(chosen)
     print(chosen.stem)
     print(networks.misfit(chosen, estimate, limited=True) or "its noise level fits")
     print(f"It takes {'grey' if wanted == 1 else 'RGB'} pictures"
           + (", so the three channels are restored one by one" if wanted < channels else ""))
-    print(f"{seconds / (height * width / 1e6):.0f} s of processor time per megapixel")
+    part, began = photo.array[:256, :256], time.process_time()
+    pictures.restore_picture(network, wanted, part)
+    print(f"{(time.process_time() - began) / (part[..., 0].size / 1e6):.0f} s of processor time per megapixel")
 
 # %% [markdown]
 # Large pictures are cut into tiles, so that memory does not grow with the picture. Each tile is restored with 48 pixels
@@ -250,10 +243,10 @@ if clean and chosen:
     levels, gained = (1, 2, 3, 5, 8, 12), {"noisy": [], "network": [], "network, limited": []}
     for level in levels:
         file = noisy_file(part, level).degraded
-        answer = pictures.restore_picture(run, wanted, file)
+        answer = pictures.restore_picture(network, wanted, file)
         for name, array in zip(gained, (file, answer, noise.limited(file, answer, noise.estimated_sigma(file)))):
             gained[name].append(quality(array, part.clean))
-    answer = pictures.restore_picture(run, wanted, part.clean)
+    answer = pictures.restore_picture(network, wanted, part.clean)
     limited = noise.limited(part.clean, answer, noise.estimated_sigma(part.clean))
     print(f"the clean picture comes back at {quality(answer, part.clean):.1f} dB from the network, "
           f"at {quality(limited, part.clean):.1f} dB limited")
@@ -306,10 +299,7 @@ if clean:
     noisy, compressed = noisy_file(part, sigma).degraded, io.BytesIO()
     Image.fromarray(noisy).save(compressed, "JPEG", quality=50)
     jpeg = np.asarray(Image.open(compressed))
-    level = noise.estimated_sigma(jpeg)
-    denoised = jpeg
-    if networks.fitting(level, channels, shipped):  # here none: next to no noise is seen
-        denoised = noise.limited(jpeg, pictures.restore_picture(run, wanted, jpeg), level)
+    level, _, _, denoised = denoise(jpeg)
     fig, axes = plt.subplots(1, 4, figsize=(9.6, 2.8), layout="constrained")
     crops = {"noisy": noisy, "saved as JPEG": jpeg, "after the command": denoised, "clean": part.clean}
     for ax, (name, crop) in zip(axes, crops.items()):
@@ -343,15 +333,10 @@ print(folder / "restored.png")
 def restored_file(source, target):
     """Both pictures, and a line about them."""
     photo = pictures.read(source)
-    estimate = noise.estimated_sigma(photo.array)
-    chosen, restored, name = networks.fitting(estimate, photo.array.shape[2], shipped), photo.array, "left as it is"
-    if chosen:
-        network, name = runs.trained_network(chosen, runs.SHIPPED), chosen.stem
-        answered = pictures.restore_picture(inference.restorer(network, device), pictures.channels_of(network),
-                                           photo.array, title=source.name)
-        restored = noise.limited(photo.array, answered, estimate)
-    write_picture(target, restored, photo.profile, photo.alpha)
-    return photo.array, restored, f"{source.name}: noise of about sigma {estimate:.0f}; {name}"
+    answer = denoise(photo.array, title=source.name)
+    write_picture(target, answer.restored, photo.profile, photo.alpha)
+    done = answer.network.stem if answer.network else "left as it is"
+    return photo.array, answer.restored, f"{source.name}: noise of about sigma {answer.sigma:.0f}; {done}"
 
 
 interactive.upload(restored_file, folder)

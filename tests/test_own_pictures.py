@@ -12,7 +12,7 @@ from irnas_lib.data import datasets
 from irnas_lib.data.datasets import FILE_SIGMAS, Picture, noisy_file
 from irnas_lib.experiments import runs
 from irnas_lib.figures.before_after import side_by_side
-from irnas_lib.restore import networks, noise, pictures
+from irnas_lib.restore import denoiser, noise, pictures
 
 CLEAN = Picture("small", np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
 
@@ -37,11 +37,10 @@ def test_restore_is_the_command_and_is_measured_again_for_another_network(file, 
     """The network here answers white to everything."""
     monkeypatch.setattr(runs, "SHIPPED", tmp_path)
     chosen = SimpleNamespace(task="file_rgb", sigma=None, stem="first")
-    for module in (networks, pictures):
-        monkeypatch.setattr(module, "fitting", lambda sigma, channels, candidates: chosen)
+    monkeypatch.setattr(denoiser, "fitting", lambda sigma, channels, candidates: chosen)
     monkeypatch.setattr(runs, "trained_network", lambda result, folder: result)
-    monkeypatch.setattr(pictures, "restorer", lambda network, device: lambda x: x * 0 + 1)
-    monkeypatch.setattr(pictures, "channels_of", lambda network: 3)
+    monkeypatch.setattr(denoiser, "restorer", lambda network, device: lambda x: x * 0 + 1)
+    monkeypatch.setattr(denoiser, "channels_of", lambda network: 3)
     own_pictures.measure([CLEAN], 0, ["restore"], file)
     own_pictures.measure([CLEAN], 0, ["restore"], file)
     chosen.stem = "second"

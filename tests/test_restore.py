@@ -25,7 +25,8 @@ from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import DENOISING, Architecture
 from irnas_lib.network import RestorationNetwork
-from irnas_lib.restore import networks, noise, pictures
+from irnas_lib.restore import denoiser, files, networks, noise, pictures
+from irnas_lib.restore.denoiser import Denoiser
 from irnas_lib.training import checkpoints
 
 ARCHITECTURE = Architecture(DENOISING, (0, 1), 2)
@@ -308,9 +309,9 @@ def test_a_comparison_shows_both_whole_and_close(shipped, tmp_path):
 
 def test_names_never_meet():
     names = ("a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b.png")
-    assert pictures.output_names([Path(name) for name in names]) == [
+    assert files.output_names([Path(name) for name in names]) == [
         "a.jpg", "a.png", "a.png.jpg", "a.png.jpg.tif", "b"]
-    assert pictures.output_names([Path("A.png"), Path("a.png")]) == ["A.png", "a.png"]
+    assert files.output_names([Path("A.png"), Path("a.png")]) == ["A.png", "a.png"]
 
 
 def test_a_picture_into_a_folder_keeps_its_name(shipped, tmp_path):
@@ -405,7 +406,7 @@ def test_too_little_memory_is_said_with_advice(shipped, tmp_path, capsys, monkey
 
     def run_out(*_):
         raise error
-    monkeypatch.setattr(pictures, "restore_picture", run_out)
+    monkeypatch.setattr(denoiser, "restore_picture", run_out)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 1
     assert "try --tile" in errors_of(capsys)[0]
 
@@ -478,7 +479,8 @@ def test_a_picture_without_noise_comes_back_as_it_is(shipped, tmp_path, capsys):
 def test_a_clean_photograph_is_hardly_changed_even_by_a_network_that_ruins_it(shipped, tmp_path, monkeypatch):
     clean = photograph(0)
     write_picture(tmp_path / "in.png", clean)
-    monkeypatch.setattr(pictures, "restore_picture", lambda run, wanted, array, *_: 255 - array)
+    for module in (denoiser, files):
+        monkeypatch.setattr(module, "restore_picture", lambda run, wanted, array, *_: 255 - array)
     assert command(tmp_path / "in.png", tmp_path / "out.png") == 0
     assert peak_signal_noise_ratio(clean, pictures.read(tmp_path / "out.png").array) > 45
     assert command(tmp_path / "in.png", tmp_path / "out.png", "--sigma", 50) == 0
@@ -502,3 +504,18 @@ def test_a_network_for_less_noise_than_there_is_is_warned_of(shipped, tmp_path, 
     blind = SimpleNamespace(task="file_rgb", sigma=None)
     assert networks.misfit(blind, 70) and not networks.misfit(blind, 55)
     assert not networks.misfit(SimpleNamespace(task="deraining", sigma=None), 70)
+
+
+def test_from_python_the_steps_are_those_of_the_command(shipped, tmp_path):
+    network = RestorationNetwork(*ARCHITECTURE, 3)
+    add(shipped, network, task="file_rgb", dataset="BSD500-RGB-files", sigma=None)
+    denoise, taken, told = Denoiser(torch.device("cpu")), photograph(10), []
+    answer = denoise(taken, say=told.append)
+    assert answer.network.stem == "file_rgb-ir_nas-seed0-matched-10-laptop" and list(denoise.loaded) == [
+        answer.network.stem]
+    assert answer.sigma == noise.estimated_sigma(taken) == pytest.approx(10, rel=0.15)
+    assert np.array_equal(answer.by_network, through(network, taken))
+    assert np.array_equal(answer.restored, noise.limited(taken, answer.by_network, answer.sigma))
+    assert told == [f"noise of about sigma {answer.sigma:.0f}", f"{answer.network.stem}, on CPU, 1 threads"]
+    flat = np.full((64, 64, 3), 90, np.uint8)
+    assert denoise(flat).network is None and denoise(flat).restored is flat

@@ -23,14 +23,15 @@ from irnas_lib.data import camera, datasets
 from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tiles import corners
-from irnas_lib.evaluation import inference, systems
-from irnas_lib.experiments import cells, edits, results, runs, searching
+from irnas_lib.evaluation import systems
+from irnas_lib.experiments import cells, edits, results, searching
 from irnas_lib.figures import panels
 from irnas_lib.files import ROOT, read_json
 from irnas_lib.genotypes import PUBLISHED
 from irnas_lib.losses import restoration_loss
 from irnas_lib.metrics import psnr
-from irnas_lib.restore import networks, noise, pictures
+from irnas_lib.restore import noise, pictures
+from irnas_lib.restore.denoiser import Denoiser
 from irnas_lib.search_space import OPERATIONS, edges, levels, states
 from irnas_lib.supernet import Supernet
 from irnas_lib.tables import printed, verdicts
@@ -312,15 +313,14 @@ def two_patches():
 def own_pictures():
     """Exercises 2 and 3 of page 15 on a crop, with the network that the page takes: what their solutions say."""
     cat = datasets.Picture("chelsea", photographs.chelsea()[100:228, 100:228])
-    noisy, shipped = datasets.noisy_file(cat, 25).degraded, networks.known(runs.SHIPPED)
-    network = runs.trained_network(networks.fitting(noise.estimated_sigma(noisy), 3, shipped), runs.SHIPPED)
-    run = inference.restorer(network, torch.device("cpu"))
-
-    def answered(array):
-        return pictures.restore_picture(run, pictures.channels_of(network), array)
+    noisy, denoise = datasets.noisy_file(cat, 25).degraded, Denoiser(torch.device("cpu"))
+    network = denoise.load(denoise.fitting(noisy)[1])
 
     def restored(array):
-        return noise.limited(array, answered(array), noise.estimated_sigma(array))
+        return denoise(array).restored
+
+    def answered(array):
+        return pictures.restore_picture(*network, array)
 
     def quality(array):
         return psnr(to_tensor(array).unsqueeze(0), to_tensor(cat.clean).unsqueeze(0)).item()

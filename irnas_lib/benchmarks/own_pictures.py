@@ -35,8 +35,9 @@ from irnas_lib.experiments import runs
 from irnas_lib.figures.before_after import side_by_side
 from irnas_lib.files import append_line, problem, whole_lines
 from irnas_lib.metrics import psnr
-from irnas_lib.restore import networks, noise
-from irnas_lib.restore import pictures as restoring
+from irnas_lib.restore.denoiser import Denoiser
+from irnas_lib.restore.noise import estimated_sigma
+from irnas_lib.restore.pictures import read as read_photo
 from irnas_lib.tables.comparison import over_pictures
 
 FILE = runs.SHIPPED / "own_pictures.csv"
@@ -60,8 +61,8 @@ def pictures(number: int, side: int, folder: str | None = None, grey: bool = Fal
 
 def network_for(array: np.ndarray) -> str:
     """The name of the shipped network that `restore` takes; empty where it leaves the picture as it is."""
-    result = networks.fitting(noise.estimated_sigma(array), array.shape[2], networks.known(runs.SHIPPED))
-    return result.stem if result else ""
+    _, network = Denoiser().fitting(array)
+    return network.stem if network else ""
 
 
 def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
@@ -74,8 +75,8 @@ def restored(method: str, array: np.ndarray, sigma: float) -> np.ndarray:
             write_picture(source, array)
             if restore.main([str(source), str(target)]):
                 raise RuntimeError("restore failed")
-            return restoring.read(target).array
-    known = sigma if method == "BM3D, true sigma" else noise.estimated_sigma(array)
+            return read_photo(target).array
+    known = sigma if method == "BM3D, true sigma" else estimated_sigma(array)
     denoise = bm3d if array.shape[2] == 1 else bm3d_rgb
     return to_array(denoise(to_tensor(array).unsqueeze(0), known)[0]) if known else array
 

@@ -63,8 +63,8 @@ def _restore(options: argparse.Namespace) -> int:
     import torch
 
     from irnas_lib.experiments import runs
+    from irnas_lib.restore.files import plan, restore_files
     from irnas_lib.restore.networks import choose, known, listing
-    from irnas_lib.restore.pictures import plan, restore_files
 
     if options.list:
         shipped = known(runs.SHIPPED)
