@@ -55,6 +55,20 @@ def test_a_choice_is_compared_with_the_base_seed_by_seed():
     assert (frozen.seeds, frozen.gain) == (1, pytest.approx(-1.0)) and math.isnan(frozen.half)
 
 
+def test_a_choice_may_be_compared_with_another_than_the_base_and_the_spread_pooled():
+    records = [record("base", seed, psnr) for seed, psnr in enumerate((24.0, 26.0, 25.0))]
+    records += [record("lambda 0", seed, psnr) for seed, psnr in enumerate((23.0, 24.0, 24.6))]
+    (row,) = [row for row in choices.worth(records, "IR-NAS + residual", 100, "lambda 0") if row.choice == "base"]
+    assert (row.seeds, row.gain) == (3, pytest.approx(3.4 / 3)) and row.base == pytest.approx(71.6 / 3)
+    two = row._replace(seeds=2, each=[[0.1, 0, 0], [0.5, 0, 0]])
+    gains = [1.0, 2.0, 0.4]
+    squares = 2 * np.var(gains, ddof=1) + np.var([0.1, 0.5], ddof=1)
+    assert choices.spread([row, two]) == (pytest.approx(math.sqrt(squares / 3)), 3)
+    one = row._replace(seeds=1, each=row.each[:1])
+    assert choices.spread([row, one]) == (pytest.approx(np.std(gains, ddof=1)), 2)
+    assert math.isnan(choices.spread([one])[0])
+
+
 def test_a_choice_that_is_another_system_stands_with_the_base_of_ours_alone():
     records = [record("base", 0, 24.0), record("base", 0, 23.0, system="DnCNN"),
                record("input not added", 0, 22.0, system="IR-NAS")]

@@ -76,10 +76,13 @@ def test_the_table_is_of_the_pictures_that_all_methods_have_and_of_the_last_rest
     rows += [row(picture, method, psnr, channels=1) for method in own_pictures.METHODS
              for picture, psnr in zip("abc", (30, 31, 32) if method == "restore" else (28.9, 29.9, 31.2))]
     (line,) = [line for line in own_pictures.table(rows, 0).splitlines() if line.startswith("| 25")]
-    assert line == "| 25 | 2 | 20.50 | 40.00, 1 unchanged | 22.50 | 23.50 | - |"
-    assert "| 50 | 0 | not run | not run | not run | not run | - |" in own_pictures.table(rows, 0)
+    assert line == "| 25 | 2 | 20.50 | 40.00, 1 unchanged | 22.50 | 23.50 | - | +20.0 dB over the input |"
+    clean = [row("a", method, psnr) | {"sigma": "0"}
+             for method, psnr in zip(own_pictures.METHODS, ("inf", 51, 60, 60))]
+    assert "| 0 | 1 | 1 unchanged | 51.00 | 60.00 | 60.00 | - | 51.0 dB |" in own_pictures.table(clean, 0)
+    assert "| 50 | 0 | not run | not run | not run | not run | - | - |" in own_pictures.table(rows, 0)
     half = 4.303 * np.std([1.1, 1.1, 0.8], ddof=1) / 3 ** 0.5  # Student's t of two degrees of freedom, from a book
-    assert f"| 31.00 | 30.00 | 30.00 | +1.00 ± {half:.2f} |" in own_pictures.table(rows, 0, grey=True)
+    assert f"| 31.00 | 30.00 | 30.00 | +1.00 ± {half:.2f} | +0.8 dB over the input |" in own_pictures.table(rows, 0, grey=True)
 
 
 @pytest.mark.parametrize(("grey", "source"), ((False, ("file_rgb", "BSD500-RGB-files")),

@@ -130,7 +130,8 @@ def append(file: Path, row: dict) -> None:
 def table(rows: Sequence[dict], side: int, grey: bool = False) -> str:
     """A Markdown table: mean PSNR by sigma and method, over the pictures that all methods have at that sigma; then by
     how much `restore` is above BM3D with the same estimate, with the half-width of the 95% interval over pictures; a
-    dash where a picture came back as it went in.
+    dash where a picture came back as it went in. Last the picture that fares worst: the gain of `restore` over the
+    input, or of clean ones the PSNR at which it comes back.
 
     Of several rows of `restore` for one file the last counts. Pictures that come back as they went in have no PSNR and
     are counted apart.
@@ -139,7 +140,7 @@ def table(rows: Sequence[dict], side: int, grey: bool = False) -> str:
     for row in rows:
         if (row["side"], row["channels"]) == (str(side), "1" if grey else "3"):
             scores.setdefault((row["sigma"], row["method"]), {})[row["picture"]] = float(row["psnr"])
-    heads = ["sigma", "pictures", *METHODS, "restore above BM3D, estimate"]
+    heads = ["sigma", "pictures", *METHODS, "restore above BM3D, estimate", "restore at its worst"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for sigma in map(str, FILE_SIGMAS):
         found = [scores.get((sigma, method), {}) for method in METHODS]
@@ -147,7 +148,8 @@ def table(rows: Sequence[dict], side: int, grey: bool = False) -> str:
         cells = [_mean([by_picture[name] for name in shared]) for by_picture in found]
         by_method = dict(zip(METHODS, found))
         above = [by_method["restore"][name] - by_method["BM3D, estimate"][name] for name in shared]
-        lines.append(f"| {sigma} | {len(shared)} | {' | '.join(cells)} | {_difference(above)} |")
+        worst = _worst({name: (by_method["input"][name], by_method["restore"][name]) for name in shared})
+        lines.append(f"| {sigma} | {len(shared)} | {' | '.join(cells)} | {_difference(above)} | {worst} |")
     return "\n".join(lines)
 
 
@@ -162,6 +164,15 @@ def _difference(values: Sequence[float]) -> str:
     if len(values) < 2 or not np.isfinite(values).all():
         return "-"
     return f"{np.mean(values):+.2f} ± {over_pictures(sem(values), len(values)):.2f}"
+
+
+def _worst(scores: dict[str, tuple[float, float]]) -> str:
+    """scores: of the input and of `restore`, by picture."""
+    if not scores:
+        return "-"
+    if all(np.isinf(noisy) for noisy, _ in scores.values()):
+        return f"{min(restored for _, restored in scores.values()):.1f} dB"
+    return f"{min(restored - noisy for noisy, restored in scores.values()):+.1f} dB over the input"
 
 
 def main(arguments: list[str] | None = None) -> int:

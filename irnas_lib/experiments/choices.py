@@ -148,25 +148,35 @@ class Worth(NamedTuple):
         return float(stats.t.ppf(0.975, n - 1)) * stdev(psnr) / math.sqrt(n) if n > 1 else math.nan
 
 
-def worth(records: Sequence[dict], system: str, pixels: int) -> list[Worth]:
-    """The choices of a system at one budget, in the order of CHOICES. A choice that is another system, such as `input
-    not added`, stands with the base's."""
+def worth(records: Sequence[dict], system: str, pixels: int, base: str = BASE.name) -> list[Worth]:
+    """The choices of a system at one budget against the choice `base` of the same seed, in the order of CHOICES. A
+    choice that is another system, such as `input not added`, also stands with our base's."""
     order = [choice.name for choice in CHOICES]
     means = {(record["name"], record["seed"]): np.mean(list(record["scores"].values()), axis=0) for record in records
              if record["scores"] and record["pixels"] == pixels
              and (record["system"] == system or system == BASE.system != named(record["name"]).system)}
     made = []
     for name in sorted({name for name, _ in means}, key=order.index):
-        seeds = [seed for choice, seed in means if choice == name and (BASE.name, seed) in means]
+        seeds = [seed for choice, seed in means if choice == name and (base, seed) in means]
         if not seeds:
             continue
-        gains = np.array([means[name, seed] - means[BASE.name, seed] for seed in seeds])
+        gains = np.array([means[name, seed] - means[base, seed] for seed in seeds])
         gain, ssim_gain, frame_gain = gains.mean(axis=0).tolist()
-        psnr = float(np.mean([means[name, seed][0] for seed in seeds]))
-        base = float(np.mean([means[BASE.name, seed][0] for seed in seeds]))
-        made.append(Worth(name, named(name).question, len(seeds), psnr, base, gain, ssim_gain, frame_gain,
+        psnr, psnr_base = (float(np.mean([means[choice, seed][0] for seed in seeds])) for choice in (name, base))
+        made.append(Worth(name, named(name).question, len(seeds), psnr, psnr_base, gain, ssim_gain, frame_gain,
                           gains.tolist(), named(name).iterations(pixels)))
     return made
+
+
+def spread(rows: Iterable[Worth], measure: int = 0) -> tuple[float, int]:
+    """The standard deviation over seeds of one paired difference, pooled over `rows`, and its degrees of freedom.
+
+    measure: 0 for PSNR in dB, 1 for SSIM, 2 for the outermost pixels in dB. (nan, 0) where no row has two seeds.
+    """
+    gains = [[gain[measure] for gain in row.each] for row in rows if row.seeds > 1]
+    free = sum(len(each) - 1 for each in gains)
+    squares = sum((len(each) - 1) * stdev(each) ** 2 for each in gains)
+    return (math.sqrt(squares / free), free) if free else (math.nan, 0)
 
 
 def file(folder: str | Path, record: dict) -> Path:
