@@ -49,6 +49,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import display
+from scipy import stats
 
 from irnas_lib import files, losses
 from irnas_lib.benchmarks import frame
@@ -89,19 +90,21 @@ if len(pair) == 2:
                   f"pixels, {number} test pictures, one seed", psnr, ssim,
                   verdicts.together(comparison.over_pictures(error, number), over_seeds),
                   verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds)))
-alone = []
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
-for system in ("IR-NAS + residual", "DnCNN"):
-    budget = max((record["pixels"] for record in known if record["system"] == system), default=0)
-    for row in choices.worth(known, system, budget):
-        if row.choice == "lambda 0":
-            record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
-            pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
-                          f"{len(record['scores'])} validation pictures, "
-                          f"{'one seed' if row.seeds == 1 else f'{row.seeds} seeds'}",
-                          -row.gain, -row.ssim_gain, over_seeds / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5))
-            if row.seeds > 1:
-                alone.append(f"{system}, from its own {row.seeds} seeds: PSNR {-row.gain:+.2f} ± {row.half:.2f} dB")
+budget = max((record["pixels"] for record in known), default=0)
+found = {}
+for system, name, without in (("IR-NAS", "input not added", "input not added, lambda 0"),
+                              ("IR-NAS + residual", "base", "lambda 0"), ("DnCNN", "base", "lambda 0")):
+    rows = choices.worth(known, system, budget, without)
+    found |= dict((system, row) for row in rows if row.choice == name)
+(spread, free), (ssim_spread, _) = (choices.spread(found.values(), measure) for measure in (0, 1))
+for system, row in found.items():
+    record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
+    each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each)
+    pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
+                  f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
+                  *(stats.t.ppf(0.975, free) * deviation / row.seeds ** 0.5
+                    for deviation in (spread, ssim_spread))))
 
 # %% alt="What the log-SSIM term adds: PSNR falls in the published network and rises in two, SSIM rises in all three"
 if not pairs:
@@ -121,7 +124,9 @@ else:
     plt.show()
 for name, about, psnr, ssim, half, ssim_half in pairs:
     print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f} ± {ssim_half:.3f}\n    {about}")
-print(*alone, sep="\n")
+if found:
+    print(f"standard deviation of one difference over seeds, pooled over the last {len(found)} rows: {spread:.2f} dB, "
+          f"{free} degrees of freedom")
 
 # %% [markdown]
 # The intervals of 95% are over seeds. Their width is borrowed: it comes from four training runs of the published cell
