@@ -49,7 +49,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import display
-from scipy import stats
 
 from irnas_lib import files, losses
 from irnas_lib.benchmarks import frame
@@ -97,14 +96,13 @@ for system, name, without in (("IR-NAS", "input not added", "input not added, la
                               ("IR-NAS + residual", "base", "lambda 0"), ("DnCNN", "base", "lambda 0")):
     rows = choices.worth(known, system, budget, without)
     found |= dict((system, row) for row in rows if row.choice == name)
-(spread, free), (ssim_spread, _) = (choices.spread(found.values(), measure) for measure in (0, 1))
+spread, free = choices.spread(found.values())
 for system, row in found.items():
     record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
     each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each)
     pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
                   f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
-                  *(stats.t.ppf(0.975, free) * deviation / row.seeds ** 0.5
-                    for deviation in (spread, ssim_spread))))
+                  over_seeds / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5))
 
 # %% alt="What the log-SSIM term adds: PSNR falls in the published network and rises in two, SSIM rises in all three"
 if not pairs:
@@ -124,9 +122,10 @@ else:
     plt.show()
 for name, about, psnr, ssim, half, ssim_half in pairs:
     print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f} ± {ssim_half:.3f}\n    {about}")
-if found:
-    print(f"standard deviation of one difference over seeds, pooled over the last {len(found)} rows: {spread:.2f} dB, "
-          f"{free} degrees of freedom")
+if free:
+    borrowed = cells.over_seeds(trained) * 2 ** 0.5
+    print(f"standard deviation over seeds of one difference: {borrowed:.2f} dB borrowed, {spread:.2f} dB in these rows "
+          f"({free} degree{'s' * (free > 1)} of freedom)")
 
 # %% [markdown]
 # The intervals of 95% are over seeds. Their width is borrowed: it comes from four training runs of the published cell
