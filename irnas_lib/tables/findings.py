@@ -12,7 +12,6 @@ from irnas_lib.experiments.config import pixels
 from irnas_lib.experiments.results import best, has_usual_loss
 from irnas_lib.tables.verdicts import Evidence, Verdict, over_seeds, psnrs, share, verdicts
 
-
 RELEASED_DNCNN = 26.30  # dB in `strict` at sigma 50: neither printed nor measured here, see page 12
 
 
