@@ -333,7 +333,7 @@ NAMES = {
     "travel 10, no decay, without none, longer warm-up, sharpened": "medium, sharpened",
     "travel 10, no decay, without none, longer warm-up, sharpened, input added": "input added",
     "learning to denoise, travel 10, no decay, without none": "learning to denoise",
-    "learning to denoise, travel 10, no decay, without none, sharpened": "the same, sharpened"}
+    "learning to denoise, travel 10, no decay, without none, sharpened": "learning to denoise, sharpened"}
 known = search_choices.load(runs.folders(profile))
 scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in known))
 searches = [found for found in known if found["scale"] == scale]
@@ -415,7 +415,7 @@ for found in printed:
 # |:--|:--|--:|:--|:--|:--|
 # | g | input added | 10 | 5 of 13 | to 0.1 | from f: the supernet adds its input, and its last layer starts at zero |
 # | h | learning to denoise | 10 | 2 of 6 | no | from d: as g; squared error alone; the weights by AdamW; length |
-# | i | the same, sharpened | 10 | 2 of 6 | to 0.1 | from h: sharpening |
+# | i | learning to denoise, sharpened | 10 | 2 of 6 | to 0.1 | from h: sharpening |
 #
 # In the figure each line is one seed, alpha does not move yet where the ground is grey, and the dotted line is the PSNR
 # of the noisy pictures. A cross is the decoded cell with the weights that it inherits, where that was measured.
