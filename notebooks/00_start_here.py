@@ -70,25 +70,6 @@ print(f"PSNR before: {psnr(noisy, clean).item():.1f} dB\nPSNR after:  {psnr(rest
 # decibels (dB), where MSE is the mean squared error of its pixels. A picture of 15 dB is very noisy, one of 25 dB is
 # usable, and one of 40 dB can hardly be told from the clean one.
 #
-# ## Five findings, and how strong each is
-#
-# ± gives the half-width of the 95% confidence interval.
-
-# %% jupyter={"source_hidden": true} tags=["hide-input"]
-known = verdicts.evidence(profile)
-(pd.DataFrame([(number, *found) for number, found in enumerate(findings.five(known), 1)],
-              columns=["", "finding", "measured here", "strength"]).style.set_uuid("findings")
- .hide(axis="index").set_properties(**{"text-align": "left", "vertical-align": "top"})
- .set_table_styles([{"selector": "th", "props": [("text-align", "left")]}])
- .set_properties(subset=["finding"], **{"font-weight": "bold", "width": "26%"}))
-
-# %% [markdown]
-# Findings 1 and 2 are shown on [page 12](12_protocols.ipynb), finding 3 on [page 6](06_table1_bsd500.ipynb), finding 4
-# on pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb), finding 5 on pages
-# [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page
-# 16](16_verdicts.ipynb). Finding 3 is about the paper's tables: [page 15](15_your_own_pictures.ipynb) measures networks
-# that were trained longer, for noisy image files.
-#
 # ## How a network is found
 #
 # The network is a chain of identical *cells*. Left, a cell during the search, a *supercell*: p1 and p2 are the outputs
@@ -103,9 +84,38 @@ kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")
 display(drawing.draw_cell_search(Supercell(3, 10), kept))
 
 # %% [markdown]
+# ## Five findings, and how strong each is
+#
+# A *protocol* is the way in which noise is added and a score is taken. The paper does not say which it used; the first
+# two findings are about that. *BM3D* and *WNNM* are classical methods, *DnCNN* and *N3Net* other networks. ± gives the
+# half-width of the 95% interval. [Words](../book/words.md) explains the course's terms in a sentence or two each, with
+# the names of the paper's network and of its variants.
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+known = verdicts.evidence(profile)
+(pd.DataFrame([(number, *found) for number, found in enumerate(findings.five(known), 1)],
+              columns=["", "finding", "measured here", "strength"]).style.set_uuid("findings")
+ .hide(axis="index").set_properties(**{"text-align": "left", "vertical-align": "top"})
+ .set_table_styles([{"selector": "th", "props": [("text-align", "left")]}])
+ .set_properties(subset=["finding"], **{"font-weight": "bold", "width": "26%"}))
+
+# %% [markdown]
+# Findings 1 and 2 are shown on [page 12](12_protocols.ipynb), finding 3 on [page 6](06_table1_bsd500.ipynb), finding 4
+# on page [13](13_does_the_search_matter.ipynb), finding 5 on pages [3](03_search.ipynb) and
+# [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page 16](16_verdicts.ipynb).
+#
+# From finding 1 it follows that the rows of the printed Table 1 were probably not all measured on the same kind of
+# picture, so the table is no ranking. Finding 3 is about the short training runs for the paper's tables; [page
+# 15](15_your_own_pictures.ipynb) measures networks that were trained longer, for noisy image files. On finding 4, [page
+# 14](14_searching_in_a_table.ipynb) compares the cells of two searches that did decide with random ones, in still
+# shorter runs.
+
+# %% [markdown]
 # ## How to read on
 #
-# **As a student**, who knows some PyTorch. Most pages end with exercises.
+# **As a student**, who knows some PyTorch. Most pages end with exercises. Follow this list; the button "Next" of the
+# web book goes by number. When you have read it, look at [what students
+# misunderstand](L_for_lecturers.ipynb#What-students-misunderstand).
 #
 # | order | page | what you get |
 # |--:|:--|:--|
@@ -114,13 +124,14 @@ display(drawing.draw_cell_search(Supercell(3, 10), kept))
 # | 3 | [2 The search space](02_search_space.ipynb) | which networks can be found, and how large they are |
 # | 4 | [3 Searching](03_search.ipynb) | the paper's search, and whether it has decided |
 # | 5 | [4 Decoding](04_viterbi_decoding.ipynb) | from the search's numbers to a network |
-# | 6 | [5b Classical denoisers](05b_classical_methods.ipynb) | BM3D and WNNM, which every network is compared with |
-# | 7 | [5 Training](05_training.ipynb) | one system trained and measured |
+# | 6 | [5 Training](05_training.ipynb) | one system trained and measured |
+# | 7 | [5b Classical denoisers](05b_classical_methods.ipynb) | BM3D and WNNM, which every network is compared with |
 # | 8 | [5c What a batch norm hides](05c_batch_norm.ipynb) | why a network may not learn how bright a picture is |
 # | 9 | [6 Table 1](06_table1_bsd500.ipynb) | the systems of Table 1, each with its interval |
 # | 10 | [12 How an evaluation can flatter](12_protocols.ipynb) | what the protocol adds to a score |
 # | 11 | [13 Does the search matter?](13_does_the_search_matter.ipynb) | how to test whether a search beats chance |
 # | 12 | [16 Verdicts](16_verdicts.ipynb) | which of the paper's claims hold |
+# | 13 | [15 Your own pictures](15_your_own_pictures.ipynb) | a network to use, and when not to use it |
 #
 # **As a researcher.** The first three pages have the main arguments.
 #
@@ -145,7 +156,8 @@ display(drawing.draw_cell_search(Supercell(3, 10), kept))
 # | 1 | [L For lecturers](L_for_lecturers.ipynb) | syllabi of four and ten hours, slides, exercises by difficulty |
 # | 2 | [1b](01b_search_from_scratch.ipynb) | live, with sliders: the softmax over operations |
 # | 3 | [4](04_viterbi_decoding.ipynb) | live, with sliders: Viterbi, and where the greedy path fails |
-# | 4 | [15](15_your_own_pictures.ipynb) | live: a picture from the audience |
+# | 4 | [12](12_protocols.ipynb) | the page to keep if only one fits: three scores of one network |
+# | 5 | [15](15_your_own_pictures.ipynb) | live: a picture from the audience |
 #
 # **With a picture of your own**: [15](15_your_own_pictures.ipynb), or `python -m irnas_lib.restore noisy.png
 # restored.png`.

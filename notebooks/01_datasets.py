@@ -21,6 +21,8 @@
 # degraded and how a result is measured can change a score by more than a better network does.
 #
 # **What it needs.** NumPy and a little PyTorch. Without the data sets the page computes on scikit-image's photographs.
+# The pages on the search, 1b to 4, need only "Noise", "What PSNR measures" and "Which pictures are used where"; rain
+# can wait until page 8, and the camera until page 7.
 #
 # **What we found**
 #
@@ -134,7 +136,8 @@ for sigma, image in noisy.items():
 
 # %% [markdown]
 # **What to notice.** Noise that was stored in a file is weaker than its nominal `sigma`, and the more so the higher
-# `sigma` is: an easier task under the same label. The experiments of this course add unclipped noise in memory.
+# `sigma` is: less noise under the same label. (For a network that was trained on unclipped noise the task is no easier:
+# [page 12](12_protocols.ipynb).) The experiments of this course add unclipped noise in memory.
 #
 # ## What PSNR measures
 #
@@ -147,13 +150,15 @@ for sigma, image in noisy.items():
 # dB is usable, and one of 40 dB can hardly be told from the clean one.
 #
 # [*SSIM*](https://doi.org/10.1109/TIP.2003.819861) compares local contrast and pattern, while PSNR only compares pixel
-# values. In each window of 11x11 pixels it takes the means $\mu$, variances $\sigma^2$ and the covariance $\sigma_{uy}$
-# of the two pictures,
+# values. In each window of 11x11 pixels, weighted by a Gaussian of standard deviation 1.5, it takes the means $\mu$,
+# variances $\sigma^2$ and the covariance $\sigma_{uy}$ of the two pictures (this $\sigma$ is the picture's, not the
+# noise's),
 #
 # $$\mathrm{SSIM}(u,\ y) = \frac{(2\mu_u\mu_y + c_1)(2\sigma_{uy} + c_2)}
 # {(\mu_u^2 + \mu_y^2 + c_1)(\sigma_u^2 + \sigma_y^2 + c_2)}, \qquad c_1 = 0.01^2,\ c_2 = 0.03^2,$$
 #
-# and averages over the windows. Identical pictures have 1.
+# and averages over the windows. The first factors, with $\mu$, compare brightness, the second ones contrast and
+# pattern. Identical pictures have 1.
 #
 # Noise of standard deviation `sigma` has an MSE of (`sigma` / 255)², so that a noisy picture has a PSNR of 20 log10(255
 # / `sigma`) before any restoration. What is measured depends on the *protocol*, the way in which noise is drawn and a
@@ -163,7 +168,8 @@ for sigma, image in noisy.items():
 # - `redrawn`: tiles of 64x64, one every 48 pixels, each with fresh noise, are restored one by one and averaged where
 #   they overlap, as in a copy of the authors' test program ([page 12](12_protocols.ipynb));
 # - `half`: the clean picture is first reduced to half its size (bicubic); then noise is added and it is restored as in
-#   `strict`. The tables of RED-Net, and of papers that copied its numbers, are of such pictures.
+#   `strict`. We infer that the tables of RED-Net, and of papers that copied its numbers, are of such pictures ([page
+#   12](12_protocols.ipynb)).
 #
 # To isolate the effect of the protocol, we measure a "network" that returns its input. The table is of four test
 # pictures; on all 200 of BSD500 the noisy input of sigma 50 has 14.90 dB in `strict`.
@@ -208,6 +214,7 @@ print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_ov
 # ## Crops, as the network sees them
 #
 # Pictures differ in size, so training takes square crops from random places. Here are the pictures and eight crops.
+# (The arguments of `batch` are how many crops and the numbers that seed them.)
 
 # %% alt="Contact sheet: ten embedded photographs, from brick and grass to a face, marked train or test"
 shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
@@ -494,5 +501,14 @@ print("every training picture in one part, no test picture in any")
 # No check on this page looks at brightness. The histogram beside the normal density, drawn for the camera, would have
 # given a hint: noise of several standard deviations, mixed, has a higher peak and longer tails than normal noise
 # (excess kurtosis 0.8, where normal noise has 0).
+#
+# </details>
+#
+# **4** (easy). What PSNR has a picture with noise of sigma 25, by the formula? By how much does it fall if sigma
+# doubles?
+#
+# <details><summary>Solution</summary>
+#
+# 20 log10(255 / 25) = 20.17 dB. Twice the sigma is twice the error of every pixel, which costs 20 log10 2 = 6.02 dB.
 #
 # </details>

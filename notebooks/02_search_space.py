@@ -25,7 +25,8 @@
 #
 # **What we found**
 #
-# - The space of the denoising search holds 29 paths of widths times 26 billion cells.
+# - The space of the denoising search holds 29 paths of widths times 26 billion cells. (Cells that differ only in how
+#   their nodes are numbered are counted apart.)
 # - Sharing one cell per width saves at most a factor of 7/3 in the number of cells; the paper states three.
 # - The path of the published network is inferred here, from its printed size and four assumptions (end of the page).
 
@@ -314,8 +315,9 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 #
 # $$h_l^i = C_l^i\Big(\sum_{k=i-1}^{i+1} \beta_k^i\, f_{l-1}^k,\ f_{l-2}^i\Big), \tag{5}$$
 #
-# where $\beta_k^i$ is the probability of the move from level k to level i, the softmax of the logits $b$, and $f$
-# stands for an $h$ that has passed a 1x1 convolution. For the cell of level 1 in layer 2, $C_2^1$:
+# where $\beta_k^i$ is the probability of the move from level k to level i, the softmax of the logits $b$ (each layer
+# has its own, although the paper's $\beta_k^i$ has no index for it), and $f$ stands for an $h$ that has passed a 1x1
+# convolution. For the cell of level 1 in layer 2, $C_2^1$:
 #
 # - Its first input combines the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
 #   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added.
@@ -362,7 +364,7 @@ print(f"by hand and the library differ by {(by_hand - library).abs().max().item(
 # %% [markdown]
 # **What to notice.** Beta is normalised over the moves *out of* a cell. The paper does not say so; Auto-DeepLab, from
 # which the search for widths comes, and the authors' program do it this way. So the weights that meet in a cell need
-# not sum to one; the batch norms inside the cell should make up for most of that (not measured).
+# not sum to one.
 #
 # ## Eq. 5 against Eq. 6: one cell per level, or one per incoming edge
 #
@@ -401,8 +403,10 @@ print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes)
 # It has the stem and one cell per layer, at the widths of one path. Two parts follow, which were not searched. An ASPP
 # (atrous spatial pyramid pooling) reads the last cell with parallel convolutions of growing dilation, so that each
 # pixel sees its surroundings. A decoder makes the picture from two things: the ASPP's output, and the output of the
-# last cell of level 0, which a 1x1 convolution brings to 48 channels. The decoder is from the authors' program; the
-# text does not mention it. Figure 2, right, for the architecture that the paper publishes:
+# last cell of level 0, which a 1x1 convolution brings to 48 channels: less processed, so richer in fine detail. Where
+# no cell of the path has level 0, the stem's output takes its place. Levels are widths only: every layer keeps the
+# picture's height and width, as there are no strides. The decoder is from the authors' program; the text does not
+# mention it. Figure 2, right, for the architecture that the paper publishes:
 
 # %% alt="Graph of the published network: stem, four cells on one path of widths, ASPP, decoder"
 published = PUBLISHED[task, "IR-NAS"]
@@ -420,7 +424,8 @@ drawing.draw_network(network)
 # - W is 20, as in the authors' program (at other widths other paths have the printed size, as is counted below);
 # - the decoder is that of their program;
 # - they count in units of 2^20;
-# - they count a layer of 57,600 parameters that paths through level 0 never use, but that is always built.
+# - they count a layer of 57,600 parameters, the 3x3 convolution from the stem's 64 channels to 100 that takes the
+#   stem's output to the decoder: it is always built, but paths through level 0 never use it.
 #
 # Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it has the widest cell last. On all pages "as published"
 # means this: the printed cell, and the rest as inferred here.

@@ -31,8 +31,10 @@
 #   has travelled 0.04.
 # - **Moved faster, alpha chooses `none`**, an operation that no decoded cell keeps. Where `none` is left out, alpha
 #   decides in part.
-# - **Sharpening the softmax forces a decision.** What decoding then costs varies: 0.4 to 1.0 dB in the small supernets
-#   that denoise before alpha moves, 1.1 to 5.4 dB in the others.
+# - **Where the supernet denoises before alpha moves, the gradient of a logit is less noisy**: 3 to 37 batches are
+#   needed to know it, and 112 to 286 under the printed settings. (Loss and optimiser differ as well.)
+# - **Sharpening the softmax forces a decision.** What decoding then costs varies: 0.4 to 1.0 dB in the sharpened
+#   searches that denoise before alpha moves (three seeds of one setting), 1.1 to 5.4 dB in the other sharpened ones.
 # - **Larger searches with these changes decide, but our two seeds decide differently**: they prefer the same operation
 #   on 4 of 20 edges, about as often as by chance. How good their cells are is measured on [page
 #   14](14_searching_in_a_table.ipynb).
@@ -205,7 +207,7 @@ for what, others in (("changed by", untouched), ("apart from the library's by", 
 # %% [markdown]
 # [The library's loop](../irnas_lib/training/search.py) adds what a run of hours needs: validations, a state that is
 # saved every minute, and a stop where the loss is no longer finite. It also has settings that are not in the paper and
-# that the section after next tries out.
+# that the second reading below tries out.
 #
 # A search that is already finished, with these settings on these pictures, is loaded and not repeated. An interrupted
 # one continues from its last state.
@@ -253,8 +255,9 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 
 # %% [markdown]
 # **What to notice.** In the figure the warm-up is grey, and the vertical line marks the validation that was kept. Look
-# at the axes of alpha: the mean weight of `sep` falls by little more than a hundredth, from 1/6 to 0.154, and the
-# entropy hardly leaves its maximum of 1.
+# at the axes of alpha: the mean weight of `sep` falls steadily, from 1/6 to 0.154, and the entropy hardly leaves its
+# maximum of 1. Near its maximum the entropy hardly reacts to small shifts such as this one, so look at the weights,
+# too.
 #
 # ## Why alpha stays flat
 #
@@ -282,60 +285,91 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
 
 # %% [markdown]
 # **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel. The rate times the number of
-# steps is roughly a limit, and not an estimate.
+# steps is roughly a limit, and not an estimate. (The second reading below tests the three suspects.)
 #
-# A first reading can end this section here and go on at "The cell and the path". What lies between asks what would make
-# such a search decide, in short searches with other settings.
+# ## The cell and the path
 #
-# ## Short searches that change one thing after another
+# The cell of this search keeps, for each node, the two strongest incoming edges, each with its strongest operation; the
+# path is the most probable one through the widths ([page 4](04_viterbi_decoding.ipynb)). `05_training` trains this
+# network when its parameter `genotype` is "searched".
+
+# %% alt="The cell that this search has found"
+assert search_space.layers_for(len(record["beta"])) == layers and len(record["genotype"]) == nodes
+print("found:", *str(genotypes.Genotype(record["genotype"])).split("; "), sep="\n  ")
+print("path:", ",".join(map(str, record["path"])), f"(probability {math.exp(record['path_log_probability']):.3f})")
+display(drawing.draw_cell(record["genotype"]))
+
+# %% [markdown]
+# [Page 4](04_viterbi_decoding.ipynb) shows it beside the published cell. With alpha as flat as above the two need not
+# agree; [page 9](09_table4_architecture_analysis.ipynb) measures what such differences are worth.
+#
+# ## What makes a search decide (for a second reading)
+#
+# A first reading can end here. What follows asks what would make such a search decide, in short searches with other
+# settings.
+#
+# ### Short searches with other settings
 #
 # A small supernet (two layers, three nodes) is searched with these settings:
 #
-# | | name | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | sharpened |
-# |:--|:--|--:|:--|:--|:--|:--|
-# | a | printed settings | 0.29 | as printed | kept | 2 of 10 | no |
-# | b | fast | 34 | off | kept | 2 of 10 | no |
-# | c | fast, no `none` | 34 | off | left out | 2 of 10 | no |
-# | d | medium, no `none` | 10 | off | left out | 2 of 10 | no |
-# | e | fast, no `none`, sharpened | 34 | off | left out | 2 of 10 | to 0.2 |
-# | f | medium, no `none`, sharpened, longer warm-up | 10 | off | left out | 5 of 13 | to 0.1 |
+# | | name | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | sharpened | differs |
+# |:--|:--|--:|:--|:--|:--|:--|:--|
+# | a | printed settings | 0.29 | as printed | kept | 2 of 10 | no | |
+# | b | fast | 34 | off | kept | 2 of 10 | no | from a: rate, decay |
+# | c | fast, no `none` | 34 | off | left out | 2 of 10 | no | from b: `none` |
+# | d | medium, no `none` | 10 | off | left out | 2 of 10 | no | from c: rate |
+# | e | fast, sharpened | 34 | off | left out | 2 of 10 | to 0.2 | from c: sharpening |
+# | f | medium, sharpened | 10 | off | left out | 5 of 13 | to 0.1 | from d: warm-up, length, sharpening |
 #
 # The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the paper's own search. In a
 # *sharpened* search alpha's logits are divided by a temperature that falls after the warm-up from 1 to 0.2 (e) or 0.1
 # (f), so that the mixture in which the weights are trained comes close to a choice.
 
 # %% alt="Entropy of alpha over six short searches, a to f, and the size of a logit's gradient and of decay"
+NAMES = {
+    "printed": "printed settings", "travel 34, no decay": "fast", "travel 34, no decay, without none": "fast, no none",
+    "travel 10, no decay, without none": "medium, no none",
+    "travel 34, no decay, without none, sharpened": "fast, sharpened",
+    "travel 10, no decay, without none, longer warm-up, sharpened": "medium, sharpened",
+    "travel 10, no decay, without none, longer warm-up, sharpened, input added": "input added",
+    "learning to denoise, travel 10, no decay, without none": "learning to denoise",
+    "learning to denoise, travel 10, no decay, without none, sharpened": "learning to denoise, sharpened"}
 known = search_choices.load(runs.folders(profile))
 scale = max(search_choices.SCALES, key=lambda name: sum(found["scale"] == name for found in known))
 searches = [found for found in known if found["scale"] == scale]
 LEARNING = ("input added", "learning to denoise")
 flat = [found for found in searches if found["question"] not in LEARNING]
-display(cell_plots.deciding(flat, scale))
+display(cell_plots.deciding(flat, scale, NAMES))
 
 # %% [markdown]
-# The table shows them at their end: a printed settings, b fast, c fast without `none`, d medium without `none`, e fast
-# and sharpened, f medium and sharpened after a longer warm-up.
+# The table shows them at their end:
 #
 # - *entropy*: the mean over edges (of `log 5` instead of `log 6` without `none`);
 # - *margin*: on an edge that the cell keeps, the weight of the kept operation less that of its strongest rival; the
 #   median over these edges, negative where `none` outweighs what is kept;
 # - *none*: the weight of `none`, mean over edges; *skips*: how many of the cell's six edges are `skip`;
 # - *PSNR* of the whole supernet on Train V, in dB; *decoding loses*: by how many dB the decoded cell, with the weights
-#   that it inherits and no further training, lies below that (not measured for all).
+#   that it inherits and no further training, lies below that (not measured for all);
+# - *batches needed* to know the gradient of a logit within a third: 9 (st. dev. / size)², the number after which the
+#   standard error of its mean is a third of its size. Both are measured on 30 batches, with the weights of the search's
+#   end and alpha set back to zero. What noise alone would add to the size is taken off.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 def decisions(searches, first="a", scale=scale):
-    """What searches have decided, as a table with a letter for each choice."""
+    """What searches have decided, as a table with a letter and a name for each choice."""
     rows = []
     for row in search_choices.decided(searches, scale):
         found = [each for each in searches if each["name"] == row.choice]
         lost = sorted({f"{each['inherited']['mixture'] - each['inherited']['decoded']:.1f}"
                        for each in found if "inherited" in each}, key=float)
-        rows.append({"": chr(ord(first) + len(rows)), "seeds": row.seeds,
+        batches = [max(1, round(each["alpha_signal"]["untouched"]["batches"])) for each in found]
+        rows.append({"": chr(ord(first) + len(rows)), "search": NAMES.get(row.choice, row.choice), "seeds": row.seeds,
                      "entropy": f"{row.entropy:.3f}", "margin": f"{row.margin:.3f}", "none": f"{row.none:.2f}",
                      "skips": f"{row.skips:.1f}", "PSNR": f"{row.psnr:.1f}",
-                     "decoding loses": " to ".join(lost[::len(lost) - 1] if len(lost) > 1 else lost)})
-    return pd.DataFrame(rows).style.hide(axis="index").set_uuid(f"choices-{first}") if rows else "not run"
+                     "decoding loses": " to ".join(lost[::len(lost) - 1] if len(lost) > 1 else lost),
+                     "batches needed": " to ".join(f"{count:,}" for count in sorted({min(batches), max(batches)}))})
+    return (pd.DataFrame(rows).style.hide(axis="index").set_uuid(f"choices-{first}")
+            .set_properties(subset=["search"], **{"text-align": "left"}) if rows else "not run")
 
 
 display(decisions(flat))
@@ -349,23 +383,23 @@ if printed := [found for found in searches if found["name"] == "printed"]:
           f"  decay adds {settings.architecture_decay * reached:.4f} there")
 for found in printed:
     signal = found["alpha_signal"]["untouched"]
-    print(f"  seed {found['settings']['seed']}: a logit's gradient is {signal['size']:.4f} in the mean, with a\n"
-          f"    standard deviation of {signal['spread']:.4f} over batches; it is known within a third\n"
-          f"    after {signal['batches']:.0f} batches; `none` leads on "
+    print(f"  seed {found['settings']['seed']}: a logit's gradient is {signal['size']:.4f} in the mean (the noise's "
+          f"part is taken off), with\n"
+          f"    a standard deviation of {signal['spread']:.4f} over batches; `none` leads on "
           f"{torch.tensor(found['alpha']).argmax(dim=1).eq(5).sum()} of {len(found['alpha'])} edges")
 
 # %% [markdown]
 # **What to notice**
 #
-# - **There seems to be a signal, but it is weak.** We measured the gradient over 30 batches, with the weights that the
-#   search ended with and alpha set back to zero. From these we estimate that 112 to 286 batches are needed to know the
-#   gradient of a logit within a third, about as many as the search has steps on alpha. The 30 batches do not show it
-#   for a single logit: for seed 0 its standard error is as large as the gradient itself.
-# - **Decay does not hold alpha back in a search this short**: it adds 0.0003 at most, where the mean gradient is 0.0015
-#   or more. Near a decision it would count: at alpha = 1.6 it adds 0.0016.
-# - **The printed rate is too small for so few steps.** A logit could travel 0.29 at most, where 0.80 is needed for a
-#   weight of 1/2. At a rate more than a hundred times as high, and without decay, the entropy falls to 0.42 (b, fast;
-#   the two changes are not separated).
+# - **There seems to be a signal, but a weak one** (suspect 1). With the printed settings 112 to 286 batches are needed
+#   to know the gradient of a logit within a third, about as many as the search has steps on alpha. The 30 batches do
+#   not show it for a single logit: for seed 0 its standard error is as large as the gradient itself. In c to f 14 to 71
+#   batches are enough; b, whose mixture is mostly `none`, needs 1.
+# - **Decay does not hold alpha back in a search this short** (suspect 2): it adds 0.0003 at most, where the mean
+#   gradient is 0.0015 or more. Near a decision it would count: at alpha = 1.6 it adds 0.0016.
+# - **The printed rate is too small for so few steps** (suspect 3). A logit could travel 0.29 at most, where 0.80 is
+#   needed for a weight of 1/2. At a rate more than a hundred times as high, and without decay, the entropy falls to
+#   0.42 (b, fast; the two changes are not separated).
 # - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight in b. With the printed settings it already
 #   leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so while the weights
 #   are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
@@ -373,15 +407,15 @@ for found in printed:
 # - **Sharpened searches decide more**: the entropy falls from 0.83 (c) to 0.02 (e), both fast, and from 0.96 (d) to
 #   0.58 (f), both medium. (f also has a longer warm-up.)
 #
-# ## Does the supernet denoise when alpha begins to move?
+# ### Does the supernet denoise when alpha begins to move?
 #
 # Alpha can only choose well once the operations do something useful. Three more choices try to make them learn faster:
 #
-# | | name | a logit can travel | warm-up, of all epochs | sharpened | besides |
+# | | name | a logit can travel | warm-up, of all epochs | sharpened | differs |
 # |:--|:--|--:|:--|:--|:--|
-# | g | input added | 10 | 5 of 13 | to 0.1 | the supernet adds its input, and its last layer starts at zero |
-# | h | learning to denoise | 10 | 2 of 6 | no | as g; all learn from squared error, the weights by AdamW |
-# | i | learning to denoise, sharpened | 10 | 2 of 6 | to 0.1 | as h |
+# | g | input added | 10 | 5 of 13 | to 0.1 | from f: the supernet adds its input, and its last layer starts at zero |
+# | h | learning to denoise | 10 | 2 of 6 | no | from d: as g; squared error alone; the weights by AdamW; length |
+# | i | learning to denoise, sharpened | 10 | 2 of 6 | to 0.1 | from h: sharpening |
 #
 # In the figure each line is one seed, alpha does not move yet where the ground is grey, and the dotted line is the PSNR
 # of the noisy pictures. A cross is the decoded cell with the weights that it inherits, where that was measured.
@@ -409,6 +443,8 @@ for row in search_choices.decided(searches, scale):
 # - **Adding the input is not enough** (g): the PSNR jumps by several decibels from one validation to the next.
 # - **With the input added, AdamW and squared error together, the supernet denoises after 72 steps** (h and i): 19.9 to
 #   22.7 dB in the figure.
+# - **Their gradients are known sooner**: after 3 to 37 batches, where a search with the printed settings needs 112 to
+#   286. (Loss and optimiser differ, so the warm-up alone need not be the cause.)
 # - **Here, too, sharpening decides.** From h to i, which differ in nothing else, the entropy falls from 0.92 to 0.29.
 #   The supernet pays for it: in i it ends up to 1.3 dB below where it stood before alpha moved.
 # - **Sharpened searches that denoise early lose least by decoding**: 0.4 to 1.0 dB (i, three seeds), where the other
@@ -425,7 +461,7 @@ for row in search_choices.decided(searches, scale):
 # raise the rate over the same few steps; a long search at the printed rate was not run. Choices h and i differ from the
 # printed settings in seven ways at once.
 #
-# ## The same settings in a larger supernet
+# ### The same settings in a larger supernet
 #
 # Choice i once more, in a supernet of the paper's depth: four layers, five nodes, W = 4, crops of 32x32, 438 steps.
 
@@ -445,8 +481,8 @@ for found in larger:
 
 # %% [markdown]
 # **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently. The
-# two searches prefer the same operation on 4 of 20 edges, 20% (95% interval 8 to 42%), where chance would give 22%: one
-# pair cannot show that they agree no more than by chance. One has a single `skip`, the other two; one is built of `def`
+# two searches prefer the same operation on 4 of 20 edges, 20%, where chance would give 22%. It is one pair, and its
+# edges are not independent, so this gives no interval. One has a single `skip`, the other two; one is built of `def`
 # and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not yet a search that finds the same cell
 # again.
 #
@@ -455,27 +491,6 @@ for found in larger:
 # - With the weights that it inherits, the cell of seed 0 is above all 60 random cells. That comparison favours it: the
 #   mixture has trained the weights of its favourites most. [Page 14](14_searching_in_a_table.ipynb) trains the cells
 #   from scratch.
-#
-# ## The cell and the path
-#
-# Back to this page's own search. Its cell keeps, for each node, the two strongest incoming edges, each with its
-# strongest operation; the path is the most probable one through the widths ([page 4](04_viterbi_decoding.ipynb)).
-# `05_training` trains this network when its parameter `genotype` is "searched".
-
-# %% alt="The cell that this search has found"
-assert search_space.layers_for(len(record["beta"])) == layers and len(record["genotype"]) == nodes
-print("found:", *str(genotypes.Genotype(record["genotype"])).split("; "), sep="\n  ")
-print("path:", ",".join(map(str, record["path"])), f"(probability {math.exp(record['path_log_probability']):.3f})")
-display(drawing.draw_cell(record["genotype"]))
-
-# %% [markdown]
-# The paper publishes the cell below. With alpha as flat as above the two need not agree; [page
-# 9](09_table4_architecture_analysis.ipynb) measures what such differences are worth.
-
-# %% alt="The published cell, for comparison with the one that was found"
-published = genotypes.PUBLISHED[task, "IR-NAS"]
-print("published:", *str(published.genotype).split("; "), sep="\n  ")
-display(drawing.draw_cell(published.genotype))
 
 # %% [markdown]
 # **What to take away.** A search that has ended has not always decided. Look at the entropy of alpha and at the margins
@@ -519,11 +534,11 @@ display(drawing.draw_cell(published.genotype))
 # <details><summary>Solution</summary>
 #
 # One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate per step at best,
-# 0.002, so it takes 1.609 / 0.002 = 805 steps at least. This search had 576 on alpha: 24 epochs after the warm-up, of
-# 24 steps each (it is by chance that the validation kept is also number 576, of all iterations). In fact its logits
-# have travelled a tenth of that. If their steps go on adding up as they did, it takes about ten times as many steps. If
-# they cancel at random, a logit comes only as far as the root of their number, and it takes about a hundred times as
-# many.
+# 0.002, so it takes 1.609 / 0.002 = 805 steps at least. This search had 576 on alpha, 24 epochs of 24 steps, 432 of
+# them before the validation that was kept. In these 432 its logits travelled 0.042, a tenth of the 0.43 that were
+# possible, where 0.80 is needed. If their steps go on adding up as they did, it takes about ten times the 805 steps. If
+# they cancel at random, a logit comes only as far as the root of their number, and it takes 432 (0.80 / 0.042)² steps,
+# about two hundred times the 805.
 #
 # </details>
 

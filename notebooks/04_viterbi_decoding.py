@@ -30,8 +30,8 @@
 #   of a cell; the paper does not say how it is.
 # - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
 #   has gained more than a factor of 1.11 over its starting probability.
-# - Only two searches here moved far from their start, the last of [page 3](03_search.ipynb). Their paths, 1,0,0,0 and
-#   1,1,0,0, have the widest cells first.
+# - Of the searches of the paper's depth only two moved far from their start, the last two of [page 3](03_search.ipynb).
+#   Their paths, 1,0,0,0 and 1,1,0,0, have the widest cells first.
 # - The cell shares 20% of its edges with the published one; 35% of random cells share at least as many.
 
 # %%
@@ -76,6 +76,9 @@ print(f"the result is validation {record['best'] + 1} of {len(record['history'])
 # %% [markdown]
 # ## Beta as probabilities
 #
+# During the search every level of a layer is computed, and beta mixes them (Eq. 5). The network that is trained
+# afterwards has one level in each layer: a *path*. To choose one, beta is read as probabilities.
+#
 # Each row gives the probabilities that a path continues to the narrower, the same or the wider level. This is a Markov
 # chain: the next level depends on the present one alone.
 
@@ -107,8 +110,9 @@ print(f"{len(paths)} paths, probabilities sum to {sum(chance.values()):.6f}")
 # %% [markdown]
 # ## Viterbi, step by step
 #
-# Viterbi's observation: *the best way to a level begins with the best way to one of the levels before it.* So it is
-# enough to remember, for each level, the best way to it and its probability $p_l(i)$:
+# Viterbi's observation: *the best way to a level begins with the best way to one of the levels before it.* For of two
+# ways to the same level the less probable one can never catch up: all later moves multiply both by the same factors. So
+# it is enough to remember, for each level, the best way to it and its probability $p_l(i)$:
 #
 # $$p_l(i) = \max_{k \in \{i-1,\, i,\, i+1\}} p_{l-1}(k)\, \beta_k^i, \qquad p_0(0) = 1,$$
 #
@@ -152,8 +156,8 @@ path, probability = max(best.values(), key=lambda way: way[1])
 print(f"best at the end: {','.join(map(str, path))}, probability {probability:.4f}")
 
 # %% [markdown]
-# **What to notice.** In every layer at most three candidates survive, one per level, however many paths there are. The
-# others can never catch up: all later moves multiply both by the same factors.
+# **What to notice.** In every layer at most three candidates survive, one per level, however many paths there are. (The
+# table is of this search, whose beta has hardly moved; below is one that decides something.)
 #
 # ## Brute force for comparison
 #
@@ -238,8 +242,16 @@ print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable 
 plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
 
 # %% [markdown]
-# **What to notice.** Where the dashed line leaves the thick one, its move is the more probable by itself. That move
-# gains a little at once and loses more later.
+# The probability of either path, move by move:
+
+# %%
+for name, way in (("greedy", decode.greedy_path(worst)[0]), ("Viterbi", decode.viterbi_path(worst)[0])):
+    moves = [math.exp(layer[move]) for layer, move in zip(decode.transition_scores(worst), zip((0, *way), way))]
+    print(f"{name:8} {','.join(map(str, way))}   {' × '.join(f'{p:.2f}' for p in moves)} = {math.prod(moves):.2f}")
+
+# %% [markdown]
+# **What to notice.** The greedy path's first move is the more probable, 0.51 against 0.49. It gains a little at once
+# and loses more later: its next moves have 0.53, 0.63 and 0.48, those of the best path 0.80, 0.73 and 0.86.
 #
 # ## What was determined before the search?
 #
@@ -337,10 +349,14 @@ ax.set(xlabel="largest weight", xlim=(low - 0.2 * (high - low), high + 0.2 * (hi
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 assert decode.derive_cell(alpha) == record["genotype"]
+into = [sorted((length for (_, to), length in zip(names, strength.tolist()) if to == f"n{i}"), reverse=True)
+        for i in range(2, nodes + 1)]
+leads = [edges[1] - edges[2] for edges in into]
+print(f"the weaker kept edge of a node leads the best dropped one by {min(leads):.4f} to {max(leads):.4f}")
 
 # %% [markdown]
 # **What to notice.** The axis does not begin at zero. At every node with a choice, the weaker kept edge leads the best
-# dropped one by little, so another seed may well decode to another cell.
+# dropped one by 0.0018 at most, so another seed may well decode to another cell.
 #
 # The cell that was found, beside the published one. Edges that the published cell does not have are bold and dashed:
 

@@ -81,27 +81,29 @@ pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.
 # One afternoon: what such a search is, how its result is decoded, and what its evaluation is worth. Begin every slot
 # with its question (below the table), and let the class answer before you run the cell. "Run All" is the computing time
 # of the whole page on two CPU cores; where that is longer than the slot, run the page before the class, or only the
-# cells named. If you are late, leave out page 15 first, then page 3; keep pages 12 and 13. A picture "on the page" is
-# saved from there: in JupyterLab with Shift and the right mouse button, in the web book with the right button alone.
+# cells named. If you are late, leave out page 15 first, then page 3; keep pages 12 and 13. A slide that is no file is
+# linked to its section of the page; save the picture there: in JupyterLab with Shift and the right mouse button, in the
+# web book with the right button alone.
 
 # %% tags=["hide-input"]
 syllabus(
     "One afternoon",
-    (15, "00_start_here", "The picture, the two cells, the five findings. Skip the costs.", "before_after.png"),
-    (60, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
+    (15, "00_start_here", "The picture and its PSNR, the two cells, the five findings. Skip the costs.",
+     "before_after.png"),
+    (50, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
      "without its warm-up. Then exercise 1 in pairs. Skip \"When skip connections take over\" and the widths.",
-     "the trajectories of alpha, on the page"),
-    (20, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
+     "[mean weights, two panels](01b_search_from_scratch.ipynb#Without-a-warm-up)"),
+    (30, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
      "figure1.svg"),
     (15, "", "A break.", ""),
-    (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".",
+    (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\"; the second half is for a second reading.",
      "search-denoising-seed0-gpu-curves.png"),
     (25, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
-     "places. Skip \"The cell\".", "search-denoising-seed0-gpu-trellis.png"),
+     "places. Skip \"The cell\".", "[where the greedy path fails](04_viterbi_decoding.ipynb#The-greedy-path)"),
     (10, "", "A break.", ""),
     (30, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
      "stand; then exercise 3. Skip \"The other systems\" and \"What a file costs\".",
-     "predicted and measured lift, on the page"),
+     "[predicted and measured gain](12_protocols.ipynb#The-prediction)"),
     (25, "13_does_the_search_matter", "The experiment, its result, and its power.", "cells_denoising.png"),
     (10, "15_your_own_pictures", "Restore a noisy photograph, and a clean one.", "own_picture.png"),
     (10, "16_verdicts", "The bar of verdicts, and the intervals. Which claim would you test next?", "verdicts.png"),
@@ -134,8 +136,7 @@ syllabus(
 # %% [markdown]
 # ## Ten hours
 #
-# Five sessions of two hours. Each of the first four ends with exercises: those that check themselves in class, the
-# written ones at home.
+# Five sessions of two hours. Each ends with exercises: those that check themselves in class, the written ones at home.
 
 # %% tags=["hide-input"]
 syllabus(
@@ -143,16 +144,16 @@ syllabus(
     (15, "00_start_here", "What the paper claims, and what was found.", "before_after.png"),
     (45, "01_datasets", "Noise, rain, a camera; why doing nothing gains 1.7 dB in overlapping tiles; scenes that stand "
      "on both sides.",
-     "the map of the tiles, on the page"),
+     "[the map of the tiles](01_datasets.ipynb#What-PSNR-measures)"),
     (30, "05b_classical_methods", "What patches of a picture have in common: what is possible without training.",
-     "the restored crops, on the page"),
+     "[the restored crops](05b_classical_methods.ipynb#Two-crops)"),
     (10, "15_your_own_pictures", "Restore a photograph: what the course leads to.", "own_picture.png"),
     (20, "", "Exercise 2 of page 1: four tiles over every pixel.", ""),
 )
 syllabus(
     "2. A search from scratch",
     (90, "01b_search_from_scratch", "All of it, written live: an edge, a cell, two problems one inside the other.",
-     "the trajectories of alpha, on the page"),
+     "[mean weights, two panels](01b_search_from_scratch.ipynb#Without-a-warm-up)"),
     (30, "", "Exercise `second_order`; two lines of algebra first.", ""),
 )
 syllabus(
@@ -164,19 +165,22 @@ syllabus(
 syllabus(
     "4. Decoding and training",
     (45, "04_viterbi_decoding", "Viterbi by pencil; greedy against it; what an untouched beta prefers.",
-     "search-denoising-seed0-gpu-trellis.png"),
+     "[where the greedy path fails](04_viterbi_decoding.ipynb#The-greedy-path)"),
     (30, "05_training", "The loss, the loop, a restored picture.", "training-denoising-BSD500-sigma50-gpu.png"),
-    (25, "05c_batch_norm", "Why batch norms hide how bright the input is.", "the maps, on the page"),
+    (25, "05c_batch_norm", "Why batch norms hide how bright the input is.",
+     "[two maps](05c_batch_norm.ipynb#A-constant-that-cancels)"),
     (20, "", "Exercise `greedy`.", ""),
 )
 syllabus(
     "5. What the numbers are worth",
-    (45, "12_protocols", "Three scores of one network; predict the lift. Run it before the class. `one_field` at home.",
-     "predicted and measured lift, on the page"),
-    (20, "06_table1_bsd500", "Which rows of Table 1 may be compared?", "psnr_against_cost.png"),
-    (30, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
-    (25, "16_verdicts", "Which claims of the paper hold up, on what evidence? Let the class give each claim a verdict "
+    (40, "12_protocols", "Three scores of one network; predict the lift. Run it before the class. `one_field` at home.",
+     "[predicted and measured gain](12_protocols.ipynb#The-prediction)"),
+    (20, "06_table1_bsd500", "Which rows of Table 1 may be compared? Who is ahead at one budget?",
+     "ranking_at_one_budget.png"),
+    (25, "13_does_the_search_matter", "Random cells, one cell from several seeds, and power.", "cells_denoising.png"),
+    (20, "16_verdicts", "Which claims of the paper hold up, on what evidence? Let the class give each claim a verdict "
      "first.", "verdicts.png"),
+    (15, "", "Exercises 2 and 3 of page 16 in pairs; those of page 12 at home.", ""),
 )
 
 # %% [markdown]
@@ -184,8 +188,9 @@ syllabus(
 #
 # The other pages give projects. In brackets: estimated days, and what shows that it is done.
 #
-# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better: estimate its correlation, and
-#   whiten it. (5 days; the gain over the page's BM3D has an interval over pictures.)
+# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better: estimate its spectrum from the
+#   training pairs, which the package `bm3d` takes in place of sigma. (3 days; the gain over the page's BM3D has an
+#   interval over pictures.)
 # - **[Page 8](08_table3_rain800.ipynb).** Find the smallest network that beats SCAN on rain. (5 days; both were trained
 #   from three seeds at one budget.)
 # - **[Page 9](09_table4_architecture_analysis.ipynb).** Train five more changed cells. (5 days; two seeds each, and the
@@ -200,6 +205,31 @@ syllabus(
 #   report states which difference the comparison could have detected.)
 # - **[Page 15](15_your_own_pictures.ipynb).** Restore pictures of one's own. (2 days; three kinds of failure are shown,
 #   each with its cause.)
+#
+# ## Assessment
+#
+# A suggestion for the ten hours: half of the points for exercises, half for an exam. The solutions come with the
+# project, so ask for exercises to be explained, too.
+#
+# | handed in | points |
+# |:--|--:|
+# | `eq2`, `collapse`, `greedy`: the check passes, and one sentence says why | 15 |
+# | `second_order`, `one_field`: the check passes, and the code is explained | 15 |
+# | exercise 2 of page 12 and exercise 2 of page 16, in writing | 20 |
+#
+# One exam question for each goal of the course, with what a full answer has:
+#
+# - **Search.** Write down the two problems of a differentiable search and the steps of one iteration. What does first
+#   order ignore? *The architecture's loss on A, at weights that are best on W; a step on the weights, a step on alpha
+#   and beta. It ignores that the best weights depend on alpha.*
+# - **Decoding.** Here are the weights of the edges of a cell of two nodes, and a trellis of three layers. Decode both.
+#   How decided are they? *Two inputs for each node, `none` left out; Viterbi's table; the lead over the next edge and
+#   over the second-best path, and what untouched tables decode to.*
+# - **Protocol.** A "network" returns its input. Four tiles with fresh noise cover each pixel and are averaged. By how
+#   many decibels does it gain, and what does it restore? *10 log10 4 = 6.02 dB; nothing.*
+# - **Experiment.** A paper trains its searched cell once, and three random cells once each; the searched one is 0.3 dB
+#   ahead. What can be concluded, and what would you add? *Nothing yet: seeds of each, more random cells of the same
+#   size, an interval of the difference, and the power to see one of 0.3 dB.*
 #
 # ## Exercises by difficulty
 #

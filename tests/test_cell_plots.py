@@ -80,6 +80,8 @@ def test_a_choice_is_a_line_and_the_gradient_is_that_of_the_printed_search():
     records = [record("printed", 0.01, 0), record("printed", 0.03, 0, 1), record("travel 34", 9.0, 50)]
     left, right = cell_plots.deciding([*records, record("printed", 9, 9) | {"scale": "laptop"}], "small").axes
     assert [text.get_text() for text in left.texts] == ["a", "b"]
+    (legend,) = cell_plots.deciding(records, "small", {"travel 34": "fast"}).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a: printed", "b: fast"]
     assert left.lines[0].get_ydata() == pytest.approx([1, 1])
     assert left.lines[1].get_ydata() == pytest.approx([1, 0], abs=1e-6)
     assert list(right.lines[0].get_xdata()) == pytest.approx([0.02, 0.06, 1e-4, 1.6e-3])

@@ -266,7 +266,7 @@ def test_every_figure_and_table_is_written_from_a_checkpoints_folder(record, tmp
     plotted = {"figure3", "figure4", "figure5", "figure5_real_rain", "search-denoising-seed0-laptop-curves",
                "search-denoising-seed0-laptop-trellis", "training-denoising-BSD500-sigma50-laptop", "psnr_against_cost",
                "cells_denoising", "cells_deraining", "efficiency-bench", "efficiency-growth", "efficiency-precision",
-               "before_after", "verdicts"}
+               "before_after", "verdicts", "ranking_at_one_budget"}
     assert written == {f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png")} | {
         f"{name}.png" for name in plotted} | {
         f"table{number}.{suffix}" for number in range(1, 7) for suffix in ("csv", "md", "tex")} | {

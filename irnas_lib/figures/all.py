@@ -86,6 +86,8 @@ def write_all(checkpoints: str | Path, out: str | Path, smoke: bool = False) -> 
     over_seeds, ssim_over_seeds = (verdicts.over_seeds(trained["denoising"], 1, metric) for metric in ("psnr", "ssim"))
     compared = comparison.side_by_side(measured, smoke=smoke, over_seeds=over_seeds, ssim_over_seeds=ssim_over_seeds)
     plot("psnr_against_cost", comparison_plots.psnr_against_cost(compared, times.scaled(taken.get("denoising"))))
+    plot("ranking_at_one_budget", comparison_plots.ranking(comparison.side_by_side(
+        measured, smoke=smoke, reference="IR-NAS + residual", over_seeds=over_seeds, ssim_over_seeds=ssim_over_seeds)))
     files.append(out / "denoising_at_one_budget.md")
     with atomically(files[-1]) as partial:
         warning = f"**{writers.SMOKE_WARNING}**\n\n" if smoke else ""

@@ -94,18 +94,18 @@ def power(deviation: float, sizes: Sequence[tuple[int, int]], largest: float = 1
 
 
 @matplotlib.rc_context(STYLE)
-def deciding(records: Sequence[Mapping], scale: str) -> Figure:
+def deciding(records: Sequence[Mapping], scale: str, names: Mapping[str, str] | None = None) -> Figure:
     """Left: the entropy of alpha in short searches that differ in a few settings, mean over seeds, each with the letter
     of its place in `search_choices.decided`. Right: the gradient of one logit after the printed search, its mean and
     its spread from batch to batch, beside what the printed decay adds to it where the logit is 0.1, and where it gives
     one operation among six half of the weight.
 
-    records: of `search_choices.load`.
+    records: of `search_choices.load`; names: of choices, for a legend of the letters.
     """
     records = [record for record in records if record["scale"] == scale]
     if not records:
         return not_run("Searches that differ in a few settings")
-    plot = Plot(7.6, 3.4)
+    plot = Plot(7.6, 3.9 if names else 3.4)
     left, right = plot.subplots(1, 2, width_ratios=(3, 2))
     known = {record["name"] for record in records}
     for i, choice in enumerate(choice for choice in CHOICES if choice.name in known):
@@ -115,7 +115,8 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
                                        choice.changes.get("without", ())).mean().item()
                       for history in found) for at in range(len(steps))]
         left.plot(steps, means, "k", linestyle=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], markersize=4,
-                  markerfacecolor="w", linewidth=1)
+                  markerfacecolor="w", linewidth=1,
+                  label=f"{ascii_lowercase[i]}: {(names or {}).get(choice.name, choice.name)}")
         left.annotate(ascii_lowercase[i], (steps[-1], means[-1]), (5, 0), textcoords="offset points", va="center")
     left.set(xlabel="iterations", title="entropy of alpha (1: undecided)", ylim=(0, 1.03))
     decay, signals = SearchSettings().architecture_decay, [
@@ -130,6 +131,8 @@ def deciding(records: Sequence[Mapping], scale: str) -> Figure:
               xlabel="size per batch (logarithmic)", xlim=(min(bars.values()) / 2, 8 * max(bars.values())),
               ylim=(len(bars) - 0.5, -0.5))
     right.grid(axis="y", color="0.92")
+    if names:
+        plot.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return plot
 
 
