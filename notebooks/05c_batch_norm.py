@@ -18,7 +18,7 @@
 #
 # **Why it matters.** As we rebuilt it from the text, the network of the paper has a batch norm on every path from its
 # input to its output. (The authors' later version adds its input: [REPRODUCTION](../REPRODUCTION.md).) This explains
-# most of the odd results of the course: training curves that lie below what is then measured ([page
+# several odd results of the course, in part at least: training curves that lie below what is then measured ([page
 # 5](05_training.ipynb)), a loss that seems to cost PSNR ([page 10](10_tables_5_6_ablation.ipynb)), colours that come
 # out wrong ([page 8](08_table3_rain800.ipynb)).
 #
@@ -29,11 +29,12 @@
 # **What we found**
 #
 # - In training mode the network as published, trained with the paper's loss, does not follow how bright a batch is: of
-#   0.2 more at its input, 0.007 reaches its output. (Trained for squared error alone it is 0.157: zero padding lets
-#   brightness through, if the loss asks for it.)
-# - After a short training run this costs it 1.39 dB in evaluation mode (one seed). One line mends it, which gives each
-#   output the mean of its input.
-# - After 246 million pixels, in batches of twelve crops, it costs 0.03 dB.
+#   0.2 more at its input, 0.007 reaches its output. (Trained for squared error alone it is 0.157, so brightness does
+#   get through if the loss asks for it, presumably by the zero padding, which was not tested.)
+# - After 18 million pixels, in batches of four crops, this costs it 1.39 dB in evaluation mode (one seed). One line
+#   mends it, which gives each output the mean of its input.
+# - After 246 million pixels, in batches of twelve larger crops, it costs 0.03 dB. Which of the three differences it is
+#   due to (pixels, batch, crop) was not separated.
 
 # %%
 import matplotlib.pyplot as plt
@@ -172,7 +173,8 @@ display(frames.show(pd.DataFrame(rows), "Output shift: how much brighter the out
 #
 # - Without the input added, the output does not shift in training mode, whatever the loss: 300 steps have taught the
 #   network nothing about brightness, and it scores 12 to 15 dB.
-# - In evaluation mode a batch norm uses fixed statistics and is no more than a factor and an offset. Brightness passes,
+# - The two columns of training mode are there to show what the network learns from; nobody would restore with it. In
+#   evaluation mode a batch norm uses fixed statistics and is no more than a factor and an offset. Brightness passes,
 #   and the same weights score much higher, though they were never trained in this mode.
 # - With the input added, the two modes are within 1.2 dB of each other.
 #
@@ -305,8 +307,8 @@ else:
 #   mode it follows.
 # - At the equal budget of 18 million pixels the loss makes the difference: with the term the output shifts by 0.007,
 #   trained for mean squared error alone by 0.157 of 0.2 (one seed each). So the same network can learn brightness in
-#   great part. By the argument at the top of this page the zero padding must be what lets it through; we did not train
-#   it with reflected borders to test that.
+#   great part. The argument at the top of this page leaves only the zero padding to let it through. That is an
+#   argument and no measurement: we did not train the network with reflected borders to test it.
 # - The network of 246 million pixels was trained in batches of twelve crops, those of 18 million in batches of four.
 #   This may be why it suffers more from few crops.
 #
@@ -354,9 +356,9 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
 #   add their input; otherwise the comparison would rank them by how well they learn brightness.
 #
-# **What to take away.** A batch norm in training mode removes the mean of its batch. Zero padding lets it through
-# again, but a network has to learn to use that. A restoration network is safer with a bypass, such as the input added
-# to the output, as in [DnCNN](https://arxiv.org/abs/1608.03981), or without batch norms, as in
+# **What to take away.** A batch norm in training mode removes the mean of its batch. Zero padding can let a trace of it
+# through, which a network would have to learn to use (not tested). A restoration network is safer with a bypass, such
+# as the input added to the output, as in [DnCNN](https://arxiv.org/abs/1608.03981), or without batch norms, as in
 # [EDSR](https://arxiv.org/abs/1707.02921), above all in short training runs.
 
 # %% [markdown]

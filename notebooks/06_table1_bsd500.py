@@ -25,15 +25,17 @@
 #
 # ## What we found
 #
-# ± gives the half-width of the 95% confidence interval. How far another seed moves a score was measured on short runs
-# of one cell and is assumed for all networks and budgets here.
+# ± gives the half-width of the 95% confidence interval. Over seeds it is borrowed: ± 0.55 dB for one run and ± 0.78 dB
+# for a difference of two come from four short runs of one network ("How far another seed moves a score", below).
 #
 # - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
-#   seeds), BM3D 25.79. In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
+#   seeds), BM3D 25.79. This is after 0.83% of the paper's training. It says nothing about a network that is trained to
+#   its end: the released DnCNN has 26.30 dB ([notebook 12](12_protocols.ipynb); its weights have seen these pictures).
+#   In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
 # - At a smaller budget that all networks share, `IR-NAS + residual` cannot be told apart from RED, MemNet, N3Net and
-#   DnCNN in PSNR: with one run of each, differences below 0.8 dB may be chance.
-# - The loss that all networks share handicaps one rival: it hardly trains the border of a picture. On eight pictures
-#   DnCNN scores 0.26 to 0.36 dB higher without the border ([RESULTS.md](../RESULTS.md)).
+#   DnCNN in PSNR: with one run of each, only a difference above about 0.8 dB would be seen.
+# - The loss that all networks share hardly trains the border of a picture, which handicaps DnCNN most. On eight
+#   pictures DnCNN scores 0.26 to 0.36 dB higher without the border ([RESULTS.md](../RESULTS.md)).
 # - BM3D and WNNM are the only rows where our numbers agree with the printed ones. No network was trained long enough.
 
 # %%
@@ -79,8 +81,8 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # %% [markdown]
 # **What to notice.**
 #
-# - The best network is 0.29 dB below BM3D in PSNR and 0.006 above it in SSIM. Another seed could make up for either. So
-#   no network is clearly ahead yet, after 0.83% of the paper's training.
+# - The best network is 0.29 dB below BM3D in PSNR and 0.006 above it in SSIM. By the borrowed spread another seed could
+#   make up for either. So no network is clearly ahead yet, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. On eight pictures about
 #   half of the lead of `IR-NAS + residual` goes when five pixels at the border are left out
 #   ([RESULTS.md](../RESULTS.md)): the loss averages SSIM only where its 11x11 window fits, so that the outermost pixels
@@ -92,8 +94,20 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #
 # More networks were trained at a smaller budget: as many steps on the same batches, measured on the same 20 pictures
 # with the same noise. Every picture gives a pair of scores, so that a difference has an interval over the pictures.
-# Each network has one seed. How much another would change is taken from runs of the published cell ([notebook
-# 13](13_does_the_search_matter.ipynb)), and the intervals allow for both.
+# Each network has one seed. The intervals allow for another seed, too:
+#
+# **How far another seed moves a score.** Four runs of the published cell from different seeds have a standard deviation
+# of 0.174 dB ([notebook 13](13_does_the_search_matter.ipynb)). Times 3.18 (Student's t for four runs) that is ± 0.55 dB
+# for one further run, and times √2 ± 0.78 dB for a difference of two. The four runs were of the network with its input
+# added and saw 4 million pixels each. What this carries here is limited:
+#
+# - At the larger budgets of this page the spread was not measured. It may be smaller after longer training: in runs of
+#   1 million pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
+# - For the network as published it may be larger. That network has the brightness to learn as well, and how far one
+#   run gets with it is a cause of spread that the network with its input added does not have.
+# - For the other networks it is an assumption.
+# - Nine systems are compared with one reference, in PSNR and in SSIM. At 95%, one comparison in twenty looks like a
+#   difference by chance even if there is none, so one such verdict among eighteen would prove little.
 #
 # Trained alike is not yet compared fairly: all networks have one recipe, which was tuned for none of them and leaves
 # out what some of their authors use, such as the limit that NLRN's set on the norm of its gradient.
@@ -122,12 +136,14 @@ if compared.missing:
 #
 # - BM3D and WNNM are ahead of `IR-NAS + residual`. At this budget that does not show where the networks end.
 # - N3Net, MemNet, RED and DnCNN cannot be told apart from it in PSNR: another seed could cause the differences. In SSIM
-#   only N3Net's lead among them is larger than that.
+#   only N3Net's lead among them is larger than that: one verdict among eighteen.
 # - The border decides on which side of `IR-NAS + residual` DnCNN lies: without the outer five pixels it is above, with
 #   26.09 against 25.90 dB on eight pictures ([RESULTS.md](../RESULTS.md)). The first difference cannot be told from
 #   chance, and the second has no interval.
-# - The network as published is 1.49 dB behind, more than a seed explains: with batches of four crops of 32x32 it does
-#   not learn the brightness. With batches of twelve of 64x64, in the table above, the gap is gone (25.45 and 25.50 dB).
+# - The network as published is 1.49 dB behind, more than another seed of the network with its input added explains.
+#   Wrong brightness alone costs it 1.39 dB ([notebook 5c](05c_batch_norm.ipynb)), and how much that changes with the
+#   seed was not measured. After longer training with batches of twelve crops, in the table above, the gap is gone
+#   (25.45 and 25.50 dB).
 # - We count a run as failed if it gains less than two thirds of what BM3D gains. NLRN's run failed by this rule: its
 #   loss jumps from beginning to end. Whether the missing limit on its gradient is the cause was not tested.
 
@@ -137,8 +153,8 @@ if compared.missing:
 # The paper does not say how the numbers of its Table 1 were measured. [Notebook 12](12_protocols.ipynb) collects what
 # can be inferred:
 #
-# - We take the rows BM3D to NLRN to be of pictures of half size, because they are copied from a paper that used such
-#   pictures. Only for BM3D and WNNM does our measurement agree.
+# - We take the rows BM3D to NLRN to be of pictures of half size. BM3D, WNNM and RED have the numbers of RED-Net's own
+#   table, and that this table is of such pictures is inferred: our BM3D and WNNM agree with it only at half size.
 # - We take N3Net's row to be `strict` and IR-NAS's to be `redrawn`, which flatters. Both rest on one old measurement of
 #   a public DnCNN, the second also on a copy of the authors' test program. These are guesses.
 #
@@ -185,20 +201,20 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 #
 # The paper argues with parameters and with time. Here is what the systems of the smaller budget reach for theirs, on
 # two CPU cores. Adding its input costs a network no time, so `IR-NAS + residual` is drawn at the time of IR-NAS. NLRN's
-# failed run is left out. The points have no error bars: another seed can move a network by ± 0.55 dB, and the networks
-# drawn lie within 0.66 dB.
+# failed run is left out. The bar on the left shows how far another seed can move any one network, by the borrowed
+# spread: ± 0.55 dB. The networks drawn lie within 0.66 dB.
 
-# %% alt="Two scatter plots: PSNR of each system against its parameters and against its time"
+# %% alt="PSNR of each system against its parameters and its time; a bar for other seeds is as high as they lie apart"
 seconds = times.scaled(taken.get("denoising"))
 if "IR-NAS" in seconds:
     seconds["IR-NAS + residual"] = seconds["IR-NAS"]
 drawn = [row for row in compared.rows if row.result.system not in ("IR-NAS", "IR-NAS*") and not row.failed]
-display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), seconds))
+display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), seconds, of_one))
 
 # %% [markdown]
-# **What to notice.** Parameters do not explain the order: RED (128) has four times those of RED and is not above it. In
-# time, DnCNN is the fastest, and N3Net, which has the highest PSNR of the networks, takes six times as long ([notebook
-# 11](11_efficiency.ipynb)). WNNM is the best of all and the slowest.
+# **What to notice.** The bar is longer than the networks lie apart, so their order in PSNR shows nothing. RED (128) has
+# four times the parameters of RED and no visible gain from them. Time differs clearly: DnCNN is the fastest, N3Net
+# takes six times as long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
 #
 # **What to take away.** A ranking needs one budget, one protocol and an error bar. At these budgets the paper's network
 # is one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large

@@ -21,16 +21,16 @@
 # a proper structure. That conclusion depends on which changes are shown.
 #
 # **What it needs.** Notebooks [3](03_search.ipynb) and [4](04_viterbi_decoding.ipynb). Everything here is made from
-# stored results, so no data are needed. The main line runs to "What is a change worth?"; the sections from "Table 4,
-# printed and here" to the exercises are for reference.
+# stored results, so no data are needed. The main line ends with "What is a change worth?"; what stands under "For
+# reference" can be skipped.
 #
 # ## What we found
 #
 # - For denoising, no change of the published cell, R1 and R2 among them, can be told from another training run of the
-#   cell itself.
-# - For deraining, the published cell scores lowest of the 15 cells trained from the same seed. This is weak evidence
-#   against it: if all cells were equally good, it would come first or last in 2 of 15 cases (p = 0.13), so that by its
-#   rank no place among 15 could be significant.
+#   cell itself. Only a change beyond the grey band of the figure below could have been seen, and no cell is outside it.
+# - For deraining, the published cell scores lowest of the 15 cells trained from the same seed, on ten pairs. This is
+#   weak evidence at most: if all cells were equally good, it would come first or last in 2 of 15 cases (p = 0.13), so
+#   that by its rank no place among 15 could be significant.
 # - Nothing here comes near the 4.83 dB that R1 loses in the paper's deraining table. Losses as small as the paper's for
 #   denoising, 0.08 and 0.01 dB, could not have been seen here.
 #
@@ -105,11 +105,14 @@ display(frames.show(pd.DataFrame(rows), "changes of the published cell"))
 # ## What is a change worth?
 #
 # Two training runs of one cell from different seeds do not score alike, so first look at what chance does: one further
-# run of the published cell would fall in the grey band with a probability of 95%. Then look for cells outside it. The
-# cells are trained changes of each kind, drawn with a seed, beside searched and random ones. All changed cells were
-# trained from seed 0, so the comparison is with the published cell from seed 0, the dashed line. The networks add their
-# input to their output; the noise for denoising has sigma 50. [Notebook 13](13_does_the_search_matter.ipynb) says how
-# they were trained.
+# run of the published cell would fall in the grey band with a probability of 95%. From the four runs of that cell, with
+# mean $m$ and standard deviation $s$, the band is $m \pm 3.18\, s \sqrt{1 + 1/4}$ (3.18 is Student's t for four runs).
+# Then look for cells outside it. The cells are trained changes of each kind, drawn with a seed, beside searched and
+# random ones. All changed cells were trained from seed 0, so the comparison is with the published cell from seed 0, the
+# dashed line. The networks add their input to their output; the noise for denoising has sigma 50.
+#
+# [Notebook 13](13_does_the_search_matter.ipynb) shows the cells for denoising again. It asks whether searched cells are
+# better than random ones, and says how all of them were trained. Here only the rows of changed cells matter.
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
@@ -135,10 +138,12 @@ show_scores("deraining")
 # **What to notice.** For both tasks all cells, R1 and R2 among them, lie in the grey band. For deraining, every other
 # cell is above the published one of the same seed (the dashed line), by 0.23 dB at most. The paper prints losses of
 # 0.08 dB (R1) and 0.01 dB (R2) for denoising, and of 4.83 and 0.62 dB for deraining. Losses like the last two would be
-# seen here, losses like the first two would not.
+# seen here if they appear this early in a training; losses like the first two would not.
 
 # %% [markdown]
-# ## Table 4, printed and here
+# ## For reference
+#
+# ### Table 4, printed and here
 #
 # These are the networks as published, which do not add their input to their output. ([The whole
 # table](../figures/table4.md), also as [CSV](../figures/table4.csv) and [TeX](../figures/table4.tex).)
@@ -155,12 +160,13 @@ for task, title in (("denoising", "Denoising, sigma 30"), ("deraining", "Deraini
 # cell has the highest PSNR of each column; here it has the lowest.
 
 # %% [markdown]
-# ## Is it the cell, or the term in the loss?
+# ### Is it the cell, or the term in the loss?
 #
 # For R1 in deraining the paper prints a loss of 4.83 dB, far more than any other change. The authors' program trained
 # some deraining configurations without the log-SSIM term of the loss (lambda 0, IR-NAS* in the tables), so this row may
-# differ in more than its cell. Here are the runs of Table 4 again, in `strict`, with the term and without it. Each is
-# compared, picture by picture, with the published cell trained with the term.
+# differ in more than its cell. Or that training went wrong: it may have diverged. Here are the runs of Table 4 again,
+# in `strict`, with the term and without it. Each is compared, picture by picture, with the published cell trained with
+# the term.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 for task, sigma in (("denoising", 30), ("deraining", None)):
@@ -194,7 +200,7 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # without their input added learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)).
 
 # %% [markdown]
-# ## Figure 6 (a): the widths
+# ### Figure 6 (a): the widths
 #
 # The paper says that its figure draws a path of widths for each task, and that the cell nearest the output is the
 # widest. We had the paper's text and not the drawing, so our paths are inferred. For denoising, 0,0,0,1 is the only
@@ -210,7 +216,7 @@ for task in ("denoising", "deraining"):
             drawing.draw_network(all.published_network(task)))
 
 # %% [markdown]
-# ## What our own searches found
+# ### What our own searches found
 #
 # How many edges each of our searches shares with the published cell: the same operation from the same input into the
 # same node. Two cells drawn at random share 12% of their edges in this sense ([notebook

@@ -206,6 +206,9 @@ def test_bm3d_is_told_the_estimate_and_the_deviation(monkeypatch):
     assert found["deviation"] == pytest.approx(10 * 3 ** 0.5, rel=0.02) == pytest.approx(found["estimate"], rel=0.05)
     assert told == [None, found["deviation"]]
     assert found["input"] == pytest.approx(-10 * math.log10(3 * (10 / 255) ** 2 + 0.02 ** 2), abs=0.1)
+    rows = [{"input": 20.0, "told_deviation": 20 + gain} for gain in (1, 2, 3)]
+    assert camera_noise.summary(rows) == {"input": 20, "told_deviation": 22, "half": pytest.approx(
+        4.303 / 3 ** 0.5, abs=1e-3), "pairs": 3}
 
 
 def test_the_step_before_computes_the_same_with_pytorchs_convolutions(monkeypatch):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 
 import nbformat
 import numpy as np
@@ -288,15 +289,24 @@ def worth_believing():
         *tenth[0], *tenth[1]), "{:.1f} and {:.1f} against {:.1f} and {:.1f}".format(*fifth[0], *fifth[1])]
 
 
-def break_even():
-    measured = read_json(ROOT / "checkpoints" / "bench.json")
-    infer, step = (measured[name]["value"] for name in ("network_infer", "network_train"))
-    network, bm3d = map(float, on_page("11_efficiency", r"denoising, CPU.*? IR-NAS ([\d.]+) s",
-                                       r"denoising, CPU.*? BM3D ([\d.]+) s"))
-    ratio, steps = bm3d / (2 * network), 5000 * step / infer
-    return [f"{network:.2f} s in one, {infer:.2f} s in the other", f"BM3D takes {bm3d:.2f} s on one thread",
-            f"which is {ratio:.1f} units", f"saves {ratio - 1:.1f}", f"of {step:.3f} s is {step / infer:.2f} units",
-            f"5,000 steps are {steps:,.0f}", f"about {round(steps / (ratio - 1), -2):,.0f} pictures"]
+def soft_thresholds():
+    """Exercise 2 of page 5b, by the page's own code."""
+    cells = nbformat.read(NOTEBOOKS / "05b_classical_methods.ipynb", as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    page = {}
+    for start, end in (("import os", "print("), ("SIZE, NOISE", "fig = plt"), ("def sparse", "by_hand = ")):
+        (source,) = [source for source in code if source.startswith(start)]
+        exec(source.split(f"\n{end}")[0], page)
+
+    def soft(stack, threshold):
+        spectrum = page["fft"].dctn(stack.reshape(-1, 8, 8), norm="ortho")
+        spectrum = np.sign(spectrum) * np.maximum(np.abs(spectrum) - threshold * page["NOISE"], 0)
+        return page["fft"].idctn(spectrum, norm="ortho").reshape(stack.shape)
+
+    hard, *others = [page["quality"](page["denoised"](page["noisy"], 32, method)) for method in (
+        page["sparse"], partial(soft, threshold=2.7), partial(soft, threshold=1.5))]
+    return [f"With 2.7 it has {others[0]:.2f} dB and with 1.5 it has {others[1]:.2f}",
+            f"hard threshold has {hard:.2f}"]
 
 
 def averaged():
@@ -437,8 +447,8 @@ def instance_norms():
     ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 2, first_choices),
     ("03", 3, steps_of_adam),
     ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, identity),
-    ("05b", 2, break_even), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages), ("07", 2, blocks),
-    ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
+    ("05b", 2, soft_thresholds), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages),
+    ("07", 2, blocks), ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
     ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
     ("14", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, one_cell_once),

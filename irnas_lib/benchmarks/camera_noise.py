@@ -21,6 +21,7 @@ from irnas_lib.evaluation import protocols
 from irnas_lib.experiments import records, runs
 from irnas_lib.files import write_json
 from irnas_lib.metrics import psnr
+from irnas_lib.tables.comparison import over_pictures
 
 FILE = runs.SHIPPED / "camera_noise.json"
 DATASET = "SIM1800-BSD500"
@@ -37,6 +38,15 @@ def measure(clean: torch.Tensor, degraded: torch.Tensor) -> dict[str, float]:
     restored = {"input": degraded, "told_estimate": bm3d_rgb(degraded), "told_deviation": bm3d_rgb(degraded, deviation)}
     return {"deviation": deviation, "estimate": 255 * float(np.sqrt(np.square(estimates).mean())),
             **{name: psnr(picture, clean).item() for name, picture in restored.items()}}
+
+
+def summary(measured: list[dict[str, float]]) -> dict[str, float]:
+    """The means over pairs of what `measure` found, how many there are, and as `half` half the 95% interval over them
+    of what BM3D gains over its input when told the deviation."""
+    gains = [row["told_deviation"] - row["input"] for row in measured]
+    found = {name: float(np.mean([row[name] for row in measured])) for name in measured[0]}
+    found["half"] = over_pictures(float(np.std(gains, ddof=1)) / np.sqrt(len(gains)), len(gains))
+    return {name: round(value, 4) for name, value in found.items()} | {"pairs": len(measured)}
 
 
 def load() -> dict:
@@ -58,9 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows["camera"].append(measure(clean, degraded))
             white = protocols.add_noise(clean, rows["camera"][-1]["deviation"], 0, picture.name)
             rows["white"].append(measure(clean, white))
-        write_json(FILE, {noise: {name: round(float(np.mean([row[name] for row in measured])), 4)
-                                  for name in measured[0]} | {"pairs": len(measured)}
-                          for noise, measured in rows.items()})
+        write_json(FILE, {noise: summary(measured) for noise, measured in rows.items()})
 
     return exit_status(work)
 

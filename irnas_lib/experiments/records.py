@@ -218,6 +218,7 @@ class CameraNoise(TypedDict):
     input: Decibels
     told_estimate: Decibels
     told_deviation: Decibels
+    half: Positive
     pairs: Number
 
 

@@ -40,11 +40,13 @@ def ranking(compared: Comparison) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
-def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = None) -> Figure:
+def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = None,
+                      over_seeds: float = 0.0) -> Figure:
     """PSNR of systems at one budget against their registered parameters, and against the seconds that they take for
     the test set. Each point has its name beside it.
 
     compared: of `comparison.side_by_side`; taken: of `times.scaled`. A system stands where its cost is known.
+    over_seeds: where it is known, half the 95% interval of one network's PSNR over other seeds, drawn once on the left.
     """
     rows = [row for row in compared.rows if row.result.parameters or row.result.system in (taken or {})]
     if not rows:
@@ -75,6 +77,14 @@ def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = 
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if not axes.lines:
             axes.set_xticks([])
+    if over_seeds > 0:
+        middle, place = (lowest + highest) / 2, sides[0].get_yaxis_transform()
+        sides[0].annotate("", (0.05, middle - over_seeds), (0.05, middle + over_seeds), xycoords=place,
+                          arrowprops={"arrowstyle": "|-|, widthA=0.3, widthB=0.3", "shrinkA": 0, "shrinkB": 0})
+        sides[0].text(0.07, middle - over_seeds, f"another seed of a network: ± {over_seeds:.2f} dB", fontsize=9,
+                      transform=place)
+        low, high = sides[0].get_ylim()
+        sides[0].set_ylim(min(low, middle - over_seeds - 0.05), max(high, middle + over_seeds + 0.05))
     untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]
     if taken and untimed:
         sides[1].set_xlabel(sides[1].get_xlabel() + "\n" + textwrap.fill(f"(not timed: {', '.join(untimed)})", 44))
