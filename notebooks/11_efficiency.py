@@ -128,7 +128,7 @@ for name, network in networks.items():
                  "multiply-adds per pixel": f"{macs:,}", "over DnCNN's": f"{macs / first:.2f}",
                  "time over DnCNN's": f"{taken['ratio']:.2f}", "its range": f"{taken['spread']:.2f}"})
 display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_name(device)}, median of {turns}"))
-print(f"of the time beyond DnCNN's, {(ratios[1] - ratios[2]) / (ratios[1] - 1):.0%} go with the deformable convolutions")
+print(f"of the time beyond DnCNN's, {(ratios[1] - ratios[2]) / (ratios[1] - 1):.0%} go with deformable convolutions")
 
 # %% [markdown]
 # **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. Without the deformable

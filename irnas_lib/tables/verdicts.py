@@ -32,7 +32,7 @@ COSTS = {  # a printed number that stands for itself: the claim in words
     "t1-ir_nas-parameters": "the denoising network has 0.63M parameters (M: 2^20)",
     "claim-parameters_vs_n3net": "its parameters, as a share of N3Net's",
     "claim-parameters_vs_nlrn": "its parameters, as a share of NLRN's",
-    "claim-search_memory_vs_auto_deeplab": "memory of the search, as a share of Auto-DeepLab's (here: of our own Eq. 6)",
+    "claim-search_memory_vs_auto_deeplab": "memory of the search as a share of Auto-DeepLab's (here: our Eq. 6's)",
     "claim-search_time": "the search takes six hours on one GPU",
     "claim-search_speed_vs_falsr": "the search is 96 times as fast as FALSR's",
     "claim-time_saved_vs_n3net": "time saved over N3Net on BSD500",
