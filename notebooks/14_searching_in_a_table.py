@@ -130,8 +130,8 @@ display(table_plots.seeds(records, short))
 #   lies between cells (76%); whether those cells would rank alike after a longer training is not known.
 # - In the present table about a third of the variance lies between cells, and the interval reaches from next to nothing
 #   to more than half. Much of it hangs on a single run that went wrong, the white circle far below the diagonal:
-#   without it the share is 50%, with an interval of 21 to 72%. We found no reason to drop that run, so all that follows
-#   keeps it.
+#   without it the share is 50%, with an interval of 21 to 72%. A run is not dropped for its
+#   score, so all that follows keeps it.
 # - To rank single cells, the standard deviation over seeds should be at most a third of that over cells. At these
 #   spreads that would take the mean of some twenty seeds of each cell, so longer training runs have to be tried.
 # - What a seed adds to all cells on average does not count: it is taken off. The spreads and the interval are by
