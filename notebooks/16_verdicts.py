@@ -248,8 +248,8 @@ show("Size, memory, time")
 for result in sorted(known.results, key=lambda result: result.system):
     if result.seconds and result.iterations and "H100" in result.device and (seen := pixels(result)):
         steps, rate = trace.ENOUGH * PAPER_PIXELS * result.iterations / seen, result.iterations / result.seconds
-        print(f"{result.system}, {result.task}: {rate:.0f} steps a second; a tenth of the paper's pixels, {steps:,.0f} "
-              f"steps, in {steps / rate / 60:.0f} minutes of an H100, all of them in "
+        print(f"{result.system}, {result.task}: {rate:.0f} steps a second; a tenth of the paper's pixels is {steps:,.0f} "
+              f"steps,\n  {steps / rate / 60:.0f} minutes of an H100; all of them take "
               f"{steps / rate / 3600 / trace.ENOUGH:.1f} hours")
 
 # %% [markdown]
