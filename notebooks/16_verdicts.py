@@ -33,8 +33,8 @@
 #   ([page 11](11_efficiency.ipynb)). And in the paper's own Table 2 two systems are ahead of its network in PSNR; in
 #   SSIM its network leads (.8326 against .8191 and .8081; [page 7](07_table2_sim1800.ipynb)).
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
-#   they neither reproduce nor refute a printed lead. Open means not yet paid for: enough training for one network takes
-#   25 to 72 minutes of an H100.
+#   they neither reproduce nor refute a printed lead. Open means not yet paid for: a tenth of its pixels, our bar for a
+#   verdict, takes 25 to 72 minutes of an H100 for each network of this kind.
 # - **Whether the search matters is open too.** Three searched cells cannot be told from six random ones, but so few
 #   cells would show a true difference of half a decibel only about every second time ([page
 #   13](13_does_the_search_matter.ipynb)).
@@ -248,8 +248,8 @@ show("Size, memory, time")
 for result in sorted(known.results, key=lambda result: result.system):
     if result.seconds and result.iterations and "H100" in result.device and (seen := pixels(result)):
         steps, rate = trace.ENOUGH * PAPER_PIXELS * result.iterations / seen, result.iterations / result.seconds
-        print(f"{result.system}, {result.task}: {rate:.0f} steps a second; a tenth of the paper's pixels is {steps:,.0f} "
-              f"steps,\n  {steps / rate / 60:.0f} minutes of an H100; all of them take "
+        print(f"{result.system}, {result.task}: {rate:.0f} steps a second; a tenth of the paper's pixels is "
+              f"{steps:,.0f} steps,\n  {steps / rate / 60:.0f} minutes of an H100; all of them take "
               f"{steps / rate / 3600 / trace.ENOUGH:.1f} hours")
 
 # %% [markdown]
