@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 11. What the network and its search cost
 #
-# **What you will learn.** How to count what can be counted (parameters, multiply-adds, memory kept for the backward
-# pass), how to time two networks fairly, and which of the paper's claims on cost hold.
+# **What you will learn.** How to count what can be counted (parameters, multiply-adds, that is one multiplication and
+# one addition, and memory kept for the backward pass), how to time two networks fairly, and which of the paper's claims
+# on cost hold.
 #
 # **Why it matters.** The paper claims a small and fast network, found by a search that takes a third of Auto-DeepLab's
 # memory and six hours. Counts are the same on every machine; times are not.
@@ -27,8 +28,8 @@
 #   authors to count; so this agreement proves nothing. It is nearly twice as large as NLRN as rebuilt here, where the
 #   paper has it at 64%: NLRN shares the weights of one block over all its steps, and the paper may count differently.
 # - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. More than half
-#   of the extra time, about 60%, goes with its deformable convolutions. But with ordinary ones in their place it has
-#   fewer multiply-adds than DnCNN (0.81) and still takes 1.4 times as long.
+#   of the extra time goes with its deformable convolutions and the ordinary ones that predict their offsets. But with
+#   plain convolutions in their place it has fewer multiply-adds than DnCNN (0.81) and still takes 1.4 times as long.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path (Eq.
 #   6) in our own implementation. The paper's third is a comparison with Auto-DeepLab, which was not run here; counting
 #   cells, sharing leaves three of seven in a layer of three widths.
@@ -129,12 +130,12 @@ display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_
 
 # %% [markdown]
 # **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. Without the deformable
-# convolutions 1.4 times is left, so about 60% of the extra time goes with them: they are slow, and they add arithmetic
-# of their own, which predicts their offsets and masks. The time *per multiply-add* hardly changes: it is about 1.9
-# times DnCNN's with them and about 1.7 times without. That is what remains to be explained.
+# convolutions 1.4 times is left, so more than half of the extra time goes with them (by the rounding of the two ratios,
+# 53 to 67%): they are slow, and they add arithmetic of their own, which predicts their offsets and masks. The time *per
+# multiply-add* hardly changes: it is about 1.9 times DnCNN's with them and about 1.7 times without. That is what
+# remains to be explained.
 #
-# (Three ratios of IR-NAS to DnCNN stand in this project, each of a run of its own: 2.0 here, on one thread; 2.2 on two
-# threads, from `make bench`, in the README; and 2.5 from the figure above, on two threads and other pictures.)
+# (The figure above, of two threads and other pictures, gives a ratio of 2.5.)
 #
 # What else? The two networks use what they read from memory differently. DnCNN's convolutions have 64 channels, most of
 # those of a cell 20. For one output pixel, these kernels read and multiply so many numbers, and take so long. (The
@@ -260,10 +261,11 @@ display(frames.show(pd.DataFrame({
 
 # %% [markdown]
 # **What to notice.** Of eight claims none is confirmed by a measurement of its own: the parameter count set up the
-# network (`fitted`), and no time can be compared. Three are listed as `differs`. The share of N3Net is off by one
-# percentage point, which is no more than rounding: it is 0.63 / 0.68 in the paper, two numbers of two digits, and by
-# rounding alone it could be anything from 91.2 to 94.1%. That of NLRN is off by a factor of three. The third, memory,
-# was measured against our own Eq. 6 and not against Auto-DeepLab.
+# network (`fitted`), and no time can be compared. One claim differs: the share of NLRN is off by a factor of three. The
+# share of N3Net is off by one percentage point, which is no more than rounding: it is 0.63 / 0.68 in the paper, two
+# numbers of two digits, and rounding alone allows anything from 91.2 to 94.1%. Memory was measured against our own Eq.
+# 6 and not against Auto-DeepLab. The table above was made before the rules of [notebook 16](16_verdicts.ipynb) allowed
+# for either; by these rules the share of N3Net is `fitted` and memory is `not comparable`.
 #
 # **What to take away.** Compare two times only from one run on one machine, as a ratio. A network with few
 # multiply-adds can still be slow where it uses each number that it reads only a few times. Further reading: [the

@@ -30,15 +30,15 @@
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.)
 # - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
+#   Random cells on [page 14](14_searching_in_a_table.ipynb) differ by far less, if in still shorter runs; so we should
+#   not have expected to see anything.
 # - If the lead is real, it need not be the search's merit: matching the random cells in size left them with fewer
-#   `skip` than the searched ones have.
+#   `skip` than the searched ones have. Random cells matched in both would tell; none were trained.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
 #   compared with random ones, which says little about a search that has decided. [Page
 #   14](14_searching_in_a_table.ipynb) has two cells of such searches.
-# - None of the three cells has a `sep`, but these are three observations. Which inputs and operations a node takes
-#   differs from one search to the next: a search this short does not give the same cell twice.
-# - No small change of the published denoising cell can be told from another training run of it. ([Notebook
-#   9](09_table4_architecture_analysis.ipynb) has the deraining cell.)
+# - A search this short does not give the same cell twice: which inputs and operations a node takes differs from one
+#   search to the next. (None of the three cells has a `sep`, but these are three observations.)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 from collections import Counter
@@ -193,7 +193,10 @@ if enough:
 
 # %% [markdown]
 # **What to notice.** An experiment of three against six cells needs a true difference of three quarters of a decibel to
-# notice it four times out of five. Ten times as many cells would nearly always notice a quarter of a decibel.
+# notice it four times out of five. Ten times as many cells, 30 against 60, would nearly always notice a quarter of a
+# decibel. For scale: the random cells of [page 14](14_searching_in_a_table.ipynb), in runs a quarter as long, have a
+# standard deviation of a tenth of a decibel or so apart from their seeds. Three quarters of a decibel would be several
+# times that, more than a search could gain among such cells.
 #
 # A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
 # best of several random ones. (The best is chosen by the same scores that are then reported, so it looks better than it
@@ -294,9 +297,11 @@ display(frames.show(pd.DataFrame(rows, columns=["alpha", "entropy", "first opera
 #   operation, about as many. At this scale the search does not give the same cell twice.
 # - Alpha has hardly moved, so the cell is decoded from near-ties.
 # - Chance would put each operation on two edges of a cell. None of the three cells has a `sep`; `def` stands on five,
-#   three and five edges. This hints that the searches avoid the one and prefer the other, but no more: the ten edges of
-#   a cell come from one search and are not independent, and the two operations were picked out of five after the fact.
-#   (The paper notes, too, that its cells have no separable convolution.)
+#   three and five edges. In the places of single cells this is a hint and no more: the ten edges of a cell come from
+#   one search and are not independent, and the two operations were picked out of five after the fact. In alpha itself
+#   it is more: in the longer search of [page 3](03_search.ipynb) the mean weight of `sep` falls steadily. Whether that
+#   makes better cells is another question. On page 14 a `sep` in place of a `skip` changes PSNR by an amount whose
+#   interval includes zero. (The paper notes, too, that its cells have no separable convolution.)
 #
 # Whether the paper's far longer schedule would settle on one cell is not answered here.
 

@@ -14,7 +14,7 @@
 # # 16. Which of the paper's claims hold up?
 #
 # **What you will learn.** Claim by claim: what [the paper](https://arxiv.org/abs/1909.08228) says, what was measured
-# here, how strong that is, and which page shows it.
+# here, how strong that is, which page shows it, and what it would cost to decide what is open.
 #
 # **Why it matters.** The paper claims that a differentiable search over cells and widths finds networks that restore
 # pictures better, with fewer parameters and faster, than those made by hand. A claim about a difference needs an error
@@ -26,25 +26,26 @@
 # ## What we found
 #
 # - **What holds up.** We reproduce WNNM's printed scores at sigma 30 and 50, on pictures of half size; nothing is
-#   trained there. BM3D's scores agree as well, but half size was inferred from them. (The network has the printed 0.63M
-#   parameters, in units of 2^20, but only because its path of widths was inferred from that count.)
-# - **What does not.** The network is not smaller than NLRN: it has nearly twice as many parameters. WNNM's printed lead
-#   over BM3D at sigma 50 is 0.20 dB, and 0.13 ± 0.02 dB here. In the paper's own Table 2 two systems are ahead of its
-#   network in PSNR; in SSIM its network leads (.8326 against .8191 and .8081). One cell for all incoming paths saves
-#   less memory than the printed two thirds, but measured against our own supernet, and not against Auto-DeepLab as in
-#   the paper.
+#   trained there ([page 12](12_protocols.ipynb)). BM3D's scores agree as well, but half size was inferred from them.
+#   The network has the printed 0.63M parameters and the printed share of N3Net's, but only because its path of widths
+#   was inferred from that count ([page 11](11_efficiency.ipynb)).
+# - **What does not.** The network is not smaller than NLRN as we rebuilt it: it has nearly twice as many parameters
+#   ([page 11](11_efficiency.ipynb)). And in the paper's own Table 2 two systems are ahead of its network in PSNR; in
+#   SSIM its network leads (.8326 against .8191 and .8081; [page 7](07_table2_sim1800.ipynb)).
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
-#   they neither reproduce nor refute a printed lead. Whether the search matters is open too: three searched cells
-#   cannot be told from six random ones, but so few cells would show a true difference of half a decibel only about
-#   every second time. ([Page 14](14_searching_in_a_table.ipynb) compares two cells of searches that had decided with
-#   more random ones.)
+#   they neither reproduce nor refute a printed lead. Open means not yet paid for: a tenth of its pixels, our bar for a
+#   verdict, takes 25 to 72 minutes of an H100 for each network of this kind.
+# - **Whether the search matters is open too.** Three searched cells cannot be told from six random ones, but so few
+#   cells would show a true difference of half a decibel only about every second time ([page
+#   13](13_does_the_search_matter.ipynb)).
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 from IPython.display import Markdown, display
 
 from irnas_lib.experiments import cells, runs
+from irnas_lib.experiments.config import PAPER_PIXELS, pixels
 from irnas_lib.figures import verdict_plots
-from irnas_lib.tables import verdicts
+from irnas_lib.tables import trace, verdicts
 
 print(runs.versions("torch", "numpy", "scipy"), "on", runs.device_name(runs.best_device()))
 
@@ -66,8 +67,8 @@ display(verdict_plots.ledger(topics, "claims"))
 # **What to notice.** Grey is open, and most is grey. Blue agrees with the paper: dark blue by itself (`reproduced`),
 # the lighter blues with a reservation (`fitted`: something had been inferred from the number; `imprecise`: the interval
 # is wide). Red differs from our measurement, and pink contradicts another number of the paper. None of the coloured
-# claims needs a training run: they are about methods that are not trained, about counts and memory, and one about the
-# paper's own Table 2.
+# claims needs a training run: they are about methods that are not trained, about counts, and one about the paper's own
+# Table 2.
 #
 # ## What the verdicts mean
 #
@@ -79,17 +80,22 @@ display(verdict_plots.ledger(topics, "claims"))
 #
 # - `reproduced`: the interval contains the printed number and not zero, and its half-width is at most half of what is
 #   printed.
-# - `imprecise`: the same, but the interval is wider, so that the sign agrees and the size remains open.
+# - `imprecise`: the sign agrees and the size remains open. Either the interval contains the printed number and is
+#   wider, or it misses it by no more than the tolerance of the two scores together, where each agrees with its printed
+#   one (± 0.30 dB for two PSNRs).
 # - `undecided`: the evidence fits the claim and its opposite. The interval contains zero, and the printed number if
 #   there is one.
-# - `differs`: the printed number lies outside the interval, whether or not zero does.
+# - `differs`: the printed number lies outside the interval and its tolerance, whether or not zero does.
 # - `undertrained`: the interval excludes zero or the printed number, but our training saw less than a tenth of the
-#   paper's pixels. Such a run neither reproduces nor refutes, so the claim remains open.
+#   paper's pixels. Such a run neither reproduces nor refutes, so the claim remains open. The word does not say on which
+#   side we are: N3Net is clearly ahead of the network as published, whereas R1 in deraining is level with the published
+#   cell (the interval contains zero) and merely misses the large printed loss. More training need not change either.
 # - `contradicted`: another number of the paper itself says the opposite. Nothing was measured.
-# - `not comparable`: pictures that are not the paper's, or times of other hardware.
+# - `not comparable`: pictures that are not the paper's, times of other hardware, or a share of another baseline.
 #
 # A single score or count, which has no interval, is `reproduced` if it lies within a fixed tolerance ([appendix
-# A](A_every_printed_number.ipynb)), and `fitted` if something of our measurement had been inferred from it. The
+# A](A_every_printed_number.ipynb)), and `fitted` if something of our measurement had been inferred from it. A quotient
+# of two printed counts may be whatever the rounding of the two allows. The
 # tolerance of 0.15 dB is a choice; for scale, BM3D at sigma 50 has 0.62 dB less on pictures of half size than on whole
 # ones. It is wide enough to pass BM3D's 0.11 dB at sigma 50, which is nearly as large as the lead of WNNM over BM3D. A
 # single score of 20 of the 200 test pictures is `not comparable`; a difference on these 20 is judged, because it is
@@ -103,7 +109,8 @@ display(verdict_plots.ledger(topics, "claims"))
 #
 # Each line is the 95% interval of a difference in PSNR between two systems. The thick part is over the test pictures,
 # paired picture by picture (some runs kept no score for each picture and have none); the thin part adds what other
-# training seeds would change. A cross is what the paper prints; an arrow points to one that lies farther off.
+# training seeds would change. It is dotted where that spread is borrowed: measured on another network, or on training
+# runs of another length. A cross is what the paper prints; an arrow points to one that lies farther off.
 
 # %% alt="For eleven claims of Tables 1 and 3 the difference in PSNR with its interval, and a cross for the printed one"
 display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.startswith("Table")]))
@@ -113,15 +120,19 @@ display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.s
 
 # %% [markdown]
 # **What to notice.** WNNM over BM3D, in the panel with a scale of its own, is the only lead that is measured to a few
-# hundredths of a decibel. Where networks are trained, most crosses lie to the right of the lines: the paper's training
+# hundredths of a decibel. At sigma 50 the cross still lies outside. It is a difference of two scores that we take for
+# agreeing, BM3D's although it is 0.11 dB off; so it refutes neither, and leaves unexplained what is off in our BM3D.
+# Where networks are trained, most crosses lie to the right of the lines: the paper's training
 # runs are a thousand times as long as most of ours. After such short runs the network as published is more than a
 # decibel below itself with its input added; after fourteen times as many pixels the two cannot be told apart ([notebook
 # 6](06_table1_bsd500.ipynb)), and [notebook 5c](05c_batch_norm.ipynb) shows why.
 #
 # **Where the thin lines come from.** Nearly all networks here were trained once, so how much another seed moves them is
-# not known. The published cell was trained from four seeds at a short budget, for each of the two tasks; the interval
-# assumes that this standard deviation holds for every network and budget. The t distribution with three degrees of
-# freedom makes the lines long, because four runs estimate a standard deviation only roughly:
+# not known. For each of the two tasks four training runs tell: of the published cell with its input added, from four
+# seeds and at a short budget. Only the cells of [page 13](13_does_the_search_matter.ipynb) are of that kind. Every
+# other network borrows the spread, also the network as published, which learns or fails to learn brightness besides
+# and may vary more; and the spread may shrink with longer training. The t distribution with three degrees of freedom
+# makes the lines long, because four runs estimate a standard deviation only roughly:
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 for task, groups in known.cells.items():
@@ -147,8 +158,12 @@ def show(*names):
 #
 # The strongest evidence of this project: nothing is learned, and apart from WNNM at sigma 70 all 200 pictures are
 # measured. BM3D's rows showed us the protocol, so its agreement proves nothing by itself; WNNM's rows were not used for
-# it. The interval over pictures is a cautious one here, since the paper measured the same 200 pictures: only the noise,
-# the way of halving the pictures and the programs can differ.
+# it. The printed scores are those of [RED-Net's](https://arxiv.org/abs/1603.09056) table, so none of these lines is a
+# claim of this paper's own. The interval over pictures is a cautious one here, since the same 200 pictures were
+# measured there: only the noise, the way of halving the pictures and the programs can differ.
+#
+# Not explained: at sigma 50 our BM3D is 0.11 dB above the printed one. With WNNM 0.04 dB above its own, WNNM's lead
+# is 0.07 dB less than printed. (The line of sigma 70 is of 20 pictures.)
 
 # %%
 show("Table 1: methods")
@@ -184,8 +199,8 @@ show("Table 2", "Table 3")
 #
 # All cells of [notebook 13](13_does_the_search_matter.ipynb) add their input to their output. Changed cells were all
 # trained from seed 0, so each is compared with the published cell from seed 0, with the same first weights and the same
-# batches. For deraining that makes the published cell the lowest of 15. This is weak evidence: by chance alone a cell
-# is the lowest or the highest of 15 in 2 of 15 cases.
+# batches. For deraining that makes the published cell the lowest of 15, which is no evidence at this size: by chance
+# alone a cell is the lowest or the highest of 15 in 2 of 15 cases.
 #
 # The published path ends with its widest cell. An untouched beta already favours it, with one other path; the two
 # searches that decide ([notebook 3](03_search.ipynb)) end on 1,0,0,0 and 1,1,0,0, whose first cells are the widest.
@@ -210,12 +225,10 @@ show("Section 4.4")
 # ## Size, memory, time
 #
 # A parameter count needs no training. Times are of a CPU here and of a GTX 980 in the paper, and neither seconds nor
-# ratios compare: what is fast on one need not be fast on the other. Auto-DeepLab was not run; its share of memory is
-# that of Eq. 5 in Eq. 6, both in our own implementation. So its `differs` is about our two supernets and not about the
-# paper's comparison. Counting cells gives 3/7 in a layer of three levels, so sharing the cells alone saves less than
-# two thirds. (Against Eq. 6 written edge by edge our share is 0.28, but that contains our faster cells as well;
-# [notebook 11](11_efficiency.ipynb).) The share of N3Net's parameters differs by no more than rounding allows: the
-# printed one is a quotient of two numbers of two digits.
+# ratios compare: what is fast on one need not be fast on the other. The paper's third of the memory is of
+# Auto-DeepLab, which was not run here; ours is the share of Eq. 5 in Eq. 6, both in our own implementation, and decides
+# nothing about the third ([notebook 11](11_efficiency.ipynb)). The share of N3Net's parameters is a quotient of two
+# printed numbers of two digits, and ours lies within what their rounding allows.
 
 # %%
 show("Size, memory, time")
@@ -223,10 +236,21 @@ show("Size, memory, time")
 # %% [markdown]
 # ## What would decide it
 #
-# 1. **Longer training.** For the claims that are `undertrained`, a tenth of the paper's pixels is the bar set here.
-# 2. **Seeds.** The thin lines shrink from 0.8 to about 0.4 dB with three runs of each of two systems.
+# 1. **Longer training.** For the claims that are `undertrained`, a tenth of the paper's pixels is the bar set here. The
+#    cell below says what that costs at the rates of our own runs on a GPU; the cell searched here is the run of [page
+#    5](05_training.ipynb).
+# 2. **Seeds.** Three runs of each of two systems shrink the thin lines from 0.8 to about 0.4 dB, at three times the
+#    cost, and then the spread need not be borrowed.
 # 3. **More cells**, and searches that have decided. [Notebook 14](14_searching_in_a_table.ipynb) trains a table of
 #    random cells, among which a cell has a rank.
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+for result in sorted(known.results, key=lambda result: result.system):
+    if result.seconds and result.iterations and "H100" in result.device and (seen := pixels(result)):
+        steps, rate = trace.ENOUGH * PAPER_PIXELS * result.iterations / seen, result.iterations / result.seconds
+        print(f"{result.system}, {result.task}: {rate:.0f} steps a second; a tenth of the paper's pixels is "
+              f"{steps:,.0f} steps,\n  {steps / rate / 60:.0f} minutes of an H100; all of them take "
+              f"{steps / rate / 3600 / trace.ENOUGH:.1f} hours")
 
 # %% [markdown]
 # **What to take away.** Agreement without training is strong evidence, and cheap. A difference between two training

@@ -117,6 +117,32 @@ def test_effects_are_those_that_were_planted():
             half = (found[name].high - found[name].low) / 2
             assert abs(found[name].gain - gain) < 2 * half < 0.02  # four standard errors
     assert table_facts.effects(RECORDS[:3], 100) == []
+    for effect in found.values():
+        half = (effect.high - effect.low) / 2
+        assert (effect.p < 0.05) == (abs(effect.gain) > half) or half < 1e-9
+
+
+def test_p_values_are_corrected_for_their_number_by_holm():
+    assert table_facts.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert table_facts.holm([0.6, 0.9]) == [1.0, 1.0] and table_facts.holm([]) == []
+
+
+def test_the_best_tau_falls_with_the_noise():
+    """Without noise it is 1, without a difference of cells 0; two normal variables correlated by r have 2/pi asin r."""
+    known = table_facts.Noise(1.0, 1.0, 30, 30, share=0.5, low=0, high=1)
+    assert table_facts.best_tau(known, [1] * 30, draws=400).tau == pytest.approx(
+        2 / math.pi * math.asin(math.sqrt(0.5)), abs=0.02)
+    assert table_facts.best_tau(known, [1] * 30, share=1.0, draws=10).tau == 1
+    assert table_facts.best_tau(known, [1] * 30, share=0.0, draws=400).tau == pytest.approx(0, abs=0.03)
+    assert table_facts.best_tau(known, [9] * 30, draws=400).tau > table_facts.best_tau(known, [1] * 30, draws=400).tau
+
+
+def test_the_farthest_training_is_found_against_the_others_of_its_cell():
+    records = [dict(record) for record in planted(12, 12)]
+    low, = [record for record in records if (record["name"], record["seed"], record["pixels"]) == ("random 5", 2, 100)]
+    low["test"] = {"psnr": low["test"]["psnr"] - 5}
+    record, off = table_facts.farthest(records, 100)
+    assert record is low and off == pytest.approx(-5 + 5 / 12, abs=0.1)  # what a seed adds to all cells is taken off
 
 
 def test_a_code_tells_cells_apart_and_not_the_order_of_edges():

@@ -92,6 +92,21 @@ def noise(records: Sequence[dict], pixels: int, part: str = "test") -> Noise:
                  float(kept[0]), float(kept[-1]))
 
 
+def farthest(records: Sequence[dict], pixels: int, part: str = "test") -> tuple[dict, float]:
+    """The training of a random cell that lies farthest from the mean of its cell's other trainings at a budget, and by
+    how many dB it does. Of two trainings of a cell it is the one that lies farther from all cells."""
+    cells, found = by_cell(random_cells(records), pixels, part), []
+    middle = np.mean([psnr for seeds in cells.values() for psnr in seeds.values()])
+    for record in random_cells(records):
+        seeds = cells.get(edits.canonical(Genotype(record["cell"])), {})
+        others = [psnr for seed, psnr in seeds.items() if seed != record["seed"]]
+        if record["pixels"] == pixels and record["seed"] in seeds and others:
+            psnr = seeds[record["seed"]]
+            found.append((round(abs(psnr - np.mean(others)), 9), abs(psnr - middle), len(found), record,
+                          float(psnr - np.mean(others))))
+    return max(found)[3:]
+
+
 class Rank(NamedTuple):
     """Kendall's tau, its 95% interval by a bootstrap over the cells, and their number."""
 
@@ -99,6 +114,18 @@ class Rank(NamedTuple):
     low: float
     high: float
     cells: int
+
+
+def best_tau(known: Noise, counts: Sequence[int], share: float | None = None, draws: int = 2000) -> Rank:
+    """Kendall's tau of the cells' own PSNR and what a table shows of it: what a predictor without any error would reach
+    on average, and between which bounds 95% of such tables lie. counts: the trainings of each cell. share: of the
+    variance between cells, if not the estimated one. By simulation, from a fixed seed."""
+    share, rng = known.share if share is None else share, np.random.default_rng(0)
+    own = rng.normal(size=(draws, len(counts)))
+    shown = math.sqrt(share) * own + rng.normal(size=own.shape) * np.sqrt((1 - share) / np.asarray(counts))
+    taus = [stats.kendalltau(*pair).statistic for pair in zip(own, shown)]
+    low, high = np.quantile(taus, [0.025, 0.975]).tolist()
+    return Rank(float(np.mean(taus)), low, high, len(counts))
 
 
 def rank(first: Sequence[float], second: Sequence[float], seed: int = 0, draws: int = 2000) -> Rank:
@@ -162,12 +189,22 @@ def lead(chosen: Sequence[Sequence[float]], among: Sequence[float], known: Noise
 
 
 class Effect(NamedTuple):
-    """What one more of something is worth in dB, all else equal, with its 95% interval."""
+    """What one more of something is worth in dB, all else equal, with its 95% interval; p: of the t test for zero."""
 
     name: str
     gain: float
     low: float
     high: float
+    p: float = math.nan
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Of several tests the p values, corrected for their number by Holm's method."""
+    order, corrected, largest = np.argsort(ps), [0.0] * len(ps), 0.0
+    for place, test in enumerate(order.tolist()):
+        largest = max(largest, min(1.0, (len(ps) - place) * ps[test]))
+        corrected[test] = largest
+    return corrected
 
 
 def effects(records: Sequence[dict], pixels: int, part: str = "test") -> list[Effect]:
@@ -184,6 +221,7 @@ def effects(records: Sequence[dict], pixels: int, part: str = "test") -> list[Ef
         return []
     gains, *_ = np.linalg.lstsq(x, y, rcond=None)
     variance = np.square(y - x @ gains).sum() / degrees * np.linalg.pinv(x.T @ x)
-    half = stats.t.ppf(0.975, degrees) * np.sqrt(np.diag(variance))
-    return [Effect(name, float(gain), float(gain - width), float(gain + width))
-            for name, gain, width in zip(names, gains[1:], half[1:])]
+    errors = np.sqrt(np.diag(variance))
+    half, ps = stats.t.ppf(0.975, degrees) * errors, 2 * stats.t.sf(np.abs(gains) / errors, degrees)
+    return [Effect(name, float(gain), float(gain - width), float(gain + width), float(p))
+            for name, gain, width, p in zip(names, gains[1:], half[1:], ps[1:])]

@@ -22,8 +22,8 @@ DARK = ("#1B4F8F", RED)
 @matplotlib.rc_context(STYLE)
 def intervals(found: Sequence[Verdict]) -> Figure:
     """Each difference in PSNR that has an error, with its 95% interval: thick over test pictures, thin with training
-    seeds as well. A cross: what the paper says; beyond the edge it is an arrow with its number. What is not trained
-    has a panel and a scale of its own, at the top."""
+    seeds as well, and dotted where their spread is borrowed. A cross: what the paper says; beyond the edge it is an
+    arrow with its number. What is not trained has a panel and a scale of its own, at the top."""
     shown = [verdict for verdict in found if verdict.unit == "dB" and not math.isnan(verdict.measured + verdict.both)]
     if not shown:
         return not_run("Claims and their intervals")
@@ -37,7 +37,8 @@ def intervals(found: Sequence[Verdict]) -> Figure:
     for axes in plot.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels())))
     plot.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2,
-                title="thick: 95% interval over test pictures; thin: with training seeds as well", title_fontsize=8)
+                title="thick: 95% interval over test pictures; thin: with training seeds as well;\n"
+                "dotted: their spread is that of another network, or of shorter runs", title_fontsize=8)
     return plot
 
 
@@ -52,9 +53,9 @@ def _panel(axes: Axes, shown: Sequence[Verdict]) -> None:
         for verdict in (verdict for verdict in shown if verdict.topic == topic):
             row += 1
             ticks[row] = verdict.claim
-            for half, width in ((verdict.both, 0.9), (verdict.pictures, 3.5)):
-                axes.plot([verdict.measured - half, verdict.measured + half], [row, row], "k-", linewidth=width,
-                          solid_capstyle="butt")
+            for half, style in ((verdict.both, {"linewidth": 0.9, "linestyle": ":" if verdict.borrowed else "-"}),
+                                (verdict.pictures, {"linewidth": 3.5, "solid_capstyle": "butt"})):
+                axes.plot([verdict.measured - half, verdict.measured + half], [row, row], color="k", **style)
             axes.plot(verdict.measured, row, "ko", markersize=5, markerfacecolor="w", label="measured here")
             if low < verdict.printed < high:
                 axes.plot(verdict.printed, row, "x", color=RED, markersize=6, markeredgewidth=1.5,
