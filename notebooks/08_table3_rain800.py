@@ -46,7 +46,7 @@ from irnas_lib.experiments.results import best
 from irnas_lib.figures import panels, plots
 from irnas_lib.metrics import psnr
 from irnas_lib.pipeline import profiles
-from irnas_lib.tables import frames, printed, verdicts, writers
+from irnas_lib.tables import comparison, frames, printed, verdicts, writers
 
 print(runs.versions("torch", "torchvision", "numpy"), "on", runs.device_name(runs.best_device()))
 
@@ -74,12 +74,12 @@ data = ""
 # as are the variants of IR-NAS of pages [9](09_table4_architecture_analysis.ipynb) and
 # [10](10_tables_5_6_ablation.ipynb). The 100 pairs show 76 photographs ([notebook 1](01_datasets.ipynb)).
 #
-# There are two intervals. In the table ± is over the pictures, where the scores of single pictures were kept. In the
-# lines below it ± is over seeds: how far a difference of two runs moves, from four runs of one cell with its input
-# added, of 500 iterations each, measured on ten pairs ([notebook 13](13_does_the_search_matter.ipynb)). For the runs of
-# this page, 33 million pixels measured on 100 pairs, that is probably too wide: fewer pairs add a scatter of their own,
-# and short runs differ more from seed to seed. For IR-NAS as published, which has colours to learn, it may be too
-# narrow.
+# There are two intervals. In the table ± is over the pictures, where the scores of single pictures were kept. The lines
+# below it have that of a difference, picture by picture, and one over seeds: how far a difference of two runs moves,
+# from four runs of one cell with its input added, of 500 iterations each, measured on ten pairs ([notebook
+# 13](13_does_the_search_matter.ipynb)). For the runs of this page, 33 million pixels measured on 100 pairs, that is
+# probably too wide: fewer pairs add a scatter of their own, and short runs differ more from seed to seed. For IR-NAS as
+# published, which has colours to learn, it may be too narrow.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
@@ -96,12 +96,14 @@ printed_psnr = {item.system: item.number for item in printed.load() if item.wher
 print(f"IR-NAS over RESCAN, printed: {printed_psnr['IR-NAS'] - printed_psnr['RESCAN']:+.2f} dB")
 trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "deraining", smoke)
 seeds = verdicts.over_seeds(trained)
-for name in ("IR-NAS", "IR-NAS + residual"):
-    ours, theirs = (best(results, "deraining", system, None, "strict", smoke) for system in (name, "RESCAN"))
+for pair in (("IR-NAS", "RESCAN"), ("IR-NAS + residual", "RESCAN"), ("JORDER", "IR-NAS + residual")):
+    ours, theirs = (best(results, "deraining", system, None, "strict", smoke) for system in pair)
     if ours and theirs:
-        lead = ours.metrics["strict"]["psnr"] - theirs.metrics["strict"]["psnr"]
-        print(f"{name} over RESCAN, here: {lead:+.2f} dB" + (f" ± {seeds:.2f} (seeds)" if seeds > 0 else ""))
-        print(f"    at {budget(ours)}")
+        (lead, error), _ = comparison.difference(ours, theirs)
+        over = comparison.over_pictures(error, ours.metrics["strict"]["pictures"])
+        print(f"{' over '.join(pair)}, here: {lead:+.2f} dB ± {over:.2f} (pictures)"
+              + (f" ± {seeds:.2f} (seeds)" if seeds > 0 else ""))
+print(f"all at {budget(ours)}" if ours else "not run")
 
 # %% [markdown]
 # **What to notice.**
