@@ -25,10 +25,10 @@
 #
 # ## What we found
 #
-# - **The sign depends on whether the network adds its input to its output.** Under one recipe and on the same batches
-#   the term adds 0.86 ± 0.55 dB of PSNR to IR-NAS with its input added, and -0.33 ± 0.78 dB to IR-NAS without. The
-#   difference of the two, 1.20 ± 0.95 dB, is more than other seeds explain. DnCNN, which adds its input too, gains 1.04
-#   ± 0.78 dB. (Two seeds of the first, one of the others; the spread over seeds is borrowed.)
+# - **The term is worth more PSNR to a network that adds its input to its output.** Under one recipe and on the same
+#   batches it adds 0.86 ± 0.55 dB to IR-NAS with its input added, and -0.33 ± 0.78 dB to IR-NAS without. The difference
+#   of the two, 1.19 ± 0.96 dB, is more than other seeds explain. DnCNN, which adds its input too, gains 1.04 ± 0.78 dB.
+#   (Two seeds of the first, one of each other; the spread over seeds is borrowed.)
 # - **SSIM is higher with the term in all four comparisons**, by 0.022 to 0.113.
 # - **What the network of the tables loses by the term is mostly brightness.** It loses 1.21 ± 0.82 dB. Once each output
 #   gets the mean of its input, what the term costs (0.01 ± 0.78 dB) cannot be told from nothing ([notebook
@@ -141,15 +141,15 @@ if free:
 # with its input added, at another recipe. (That of the first row allows for the pictures as well.) The last line checks
 # it, as far as two seeds can: their own spread is the same.
 #
-# **What to notice.** SSIM rises in each row. PSNR rises where the input is added and falls where it is not. The second
-# and the third row are the same cell, recipe, batches and first weights; only the input is added or not. So the added
-# input turns the sign. It does not explain the whole of the first row, which loses 0.88 ± 1.10 dB more than the second,
-# from which its batch, its budget and its border differ; that may be chance. Nor is adding the input a guarantee: the
-# small networks of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
+# **What to notice.** SSIM rises in each row. PSNR rises where the input is added. The second and the third row are the
+# same cell, recipe, batches and first weights; only the input is added or not, and that makes a difference of 1.19 ±
+# 0.96 dB. Whether IR-NAS without its input loses PSNR at all under this recipe one seed does not tell. The pair of the
+# tables loses 0.88 ± 1.14 dB more, in which its batch, budget and border may have a part, or chance. Nor is adding the
+# input a guarantee: the small networks of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
 #
 # A likely reason is brightness. What the network has to learn differs: with its input added it starts with the
 # brightness of each place, and without it has to make it, which the squared error asks for and SSIM hardly does (next
-# section).
+# section). This was not tested.
 #
 # ## Which errors does the term notice?
 #
@@ -271,12 +271,12 @@ for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Ta
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). In the first figure the second and the third row have 0.86 - (-0.33) = 1.20 dB between them
-# (unrounded). How do the two intervals combine, and what would a second seed of the second row change?
+# **1** (medium). The second and the third row of the first figure differ by 1.19 ± 0.96 dB. How does that interval
+# follow from those of the rows? What would a second seed of the second row change?
 #
 # <details><summary>Solution</summary>
 #
-# Errors of independent runs add as squares: √(0.55² + 0.78²) = 0.95 dB, so that the difference is 1.20 ± 0.95 dB. With
+# Errors of independent runs add as squares: √(0.55² + 0.78²) = 0.95 dB, or 0.96 without rounding first. With
 # two seeds the second row has 0.78 / √2 = 0.55 dB as well, and the difference ± 0.78 dB. (All of it with the borrowed
 # spread. By seed 0 alone the difference is 1.36 dB, and first weights and batches are the same there, which makes it
 # surer than that; how much surer, one pair does not tell.)

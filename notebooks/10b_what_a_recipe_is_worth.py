@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # 10b. What the log-SSIM term and the shape of a batch are worth
+# # 10b. What a choice of the recipe is worth
 #
-# **What you will learn.** What two choices of a training recipe, a term of the loss and the shape of a batch, are worth
-# in decibels, and how to find out: a network is trained again and again, each time with one choice changed.
-# (`irnas_lib/experiments/choices.py` lists more choices, such as the learning rate; they have not been run.)
+# **What you will learn.** How to find out what a choice of a training recipe is worth in decibels: a network is trained
+# again and again, each time with one choice changed. One choice, the log-SSIM term, is measured here; a few others are
+# looked at once. (`irnas_lib/experiments/choices.py` lists more, such as the learning rate; they have not been run.)
 #
 # **Why it matters.** A paper prints its recipe in two lines, and seldom says what each of its choices is worth.
 #
@@ -24,14 +24,14 @@
 #
 # ## What we found
 #
-# - With the log-SSIM term PSNR is higher: by 0.86 dB in IR-NAS + residual, the mean of two seeds of the same sign, and
-#   by 1.04 dB in DnCNN, in one seed. Two seeds by themselves leave ± 2.16 dB; with the spread over seeds of the
-#   published cell, which we assume here, it is ± 0.55 dB ([notebook 10](10_tables_5_6_ablation.ipynb)).
-# - Everything else on this page is of one seed, and another seed may move such a difference by half a decibel or more.
-#   So it shows what may be worth a second look: a fifth of the term's weight gave most of the gain, and the term
-#   changed DnCNN's PSNR more (1.04 dB) than two other shapes of a batch did (0.49 and 0.07 dB).
-# - The largest differences are at the border. With the term DnCNN's outermost pixels are 2.22 dB worse, and with
-#   smaller crops 4.15 dB better.
+# - **The log-SSIM term adds 0.86 ± 0.55 dB to IR-NAS + residual**, the mean of two seeds of the same sign. The ± is by
+#   a spread over seeds that was measured on four runs of the published cell; two seeds by themselves leave ± 2.16 dB,
+#   as two numbers hardly show a spread. In DnCNN it adds 1.04 dB in one seed, and IR-NAS without its input added loses
+#   0.33 dB by it ([notebook 10](10_tables_5_6_ablation.ipynb)).
+# - **Adding the input is worth 1.31 dB** in one seed, where another may move it by 0.78: the largest difference of all.
+# - **All else is of one seed**, and another may move such a difference by half a decibel or more. What may be worth a
+#   second look: a fifth of the term's weight gave most of the gain, and at the border, whose spread over seeds is not
+#   known, DnCNN's outermost pixels were 2.22 dB worse with the term, and 4.15 dB better with smaller crops.
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
 #   paper's rate trains but fails in evaluation mode (one run each).
 #
@@ -88,6 +88,7 @@ for name in filter(None, train.split(";")):
 # - `8 crops of 32`: the same pixels per step in smaller crops. `4 crops of 64`: twice the pixels per step, and so half
 #   the steps, because all runs see the same number of pixels. So far only DnCNN, the quicker of the two networks, was
 #   trained with them.
+# - `input not added`: the network as published, which does not add its input to its output; once more with lambda 0.
 #
 # The networks are judged on training pictures of BSD500 that were kept out, because a recipe chosen on test pictures
 # has seen the test. Differences are paired: the same seed, so that first weights and batches are the same, and the same
@@ -207,11 +208,12 @@ else:
 #
 # <details><summary>Solution</summary>
 #
-# Two numbers 0.27 dB apart point to a standard deviation of 0.27 / √2 = 0.19 dB for one run, and of 0.27 dB for a
-# difference of two. Twice that is 0.54 dB, which only lambda 0 exceeds: 0.86 dB below the base for IR-NAS + residual,
-# on two seeds, and 1.04 dB for DnCNN, on one. DnCNN's 0.49 dB for four crops of 64 is doubtful, the others show
-# nothing. (The pairing by seed may make a difference surer than this, and two seeds show little of a spread.) For the
-# outermost pixels the spread over seeds is not in the table.
+# Two numbers 0.27 dB apart point to a standard deviation of 0.27 / √2 = 0.19 dB for one run, but two numbers hardly
+# tell: with one degree of freedom a 95% interval is 12.7 standard errors wide on either side, and not 2, so that from
+# these seeds alone nothing can be believed. Four runs of the published cell have 0.17 dB, and with three degrees of
+# freedom the factor is 3.18: a difference of two single runs has ± 0.78 dB, one of two pairs ± 0.55. If that holds
+# here, lambda 0 is believable: 0.86 dB below the base for IR-NAS + residual, on two seeds, and 1.04 dB for DnCNN, on
+# one. DnCNN's 0.49 dB for four crops of 64 is not, and for the outermost pixels no spread is known.
 #
 # </details>
 #
