@@ -107,8 +107,7 @@ for system, row in found.items():
                   f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
                   over_seeds / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5))
 
-# %% alt="What the log-SSIM term adds: PSNR falls in IR-NAS without its input added and rises where it is, SSIM rises in
-# all"
+# %% alt="What the log-SSIM term adds: PSNR falls without the input added and rises with it, SSIM rises in all"
 if not pairs:
     display(plots.not_run("What the log-SSIM term adds"))
 else:

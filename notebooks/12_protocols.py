@@ -34,7 +34,8 @@
 #   those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
 # - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. Two sources speak for it, neither of
 #   which a reader can check from here: a copy of the authors' test program, and one old measurement at three noise
-#   levels. The paper's text ("adjacent patches") speaks against it. (["Back to Table 1"](#Back-to-Table-1) has all.)
+#   levels. The paper's text ("adjacent patches") speaks against it. (["Back to Table
+#   1"](12_protocols.ipynb#Back-to-Table-1) has all.)
 
 # %%
 import matplotlib.pyplot as plt

@@ -274,8 +274,8 @@ if clean and chosen:
     limited = noise.limited(part.clean, answer, noise.estimated_sigma(part.clean))
     print(f"the clean picture comes back at {quality(answer, part.clean):.1f} dB from the network, "
           f"at {quality(limited, part.clean):.1f} dB limited")
-    print("; ".join(f"at sigma {level}: {', '.join(f'{name} {scores[at]:.1f}' for name, scores in gained.items())} dB"
-                    for at, level in enumerate(levels[:2])))
+    for at, level in enumerate(levels[:2]):
+        print(f"at sigma {level}: {', '.join(f'{name} {scores[at]:.1f} dB' for name, scores in gained.items())}")
     fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
     for (name, scores), style in zip(gained.items(), ("k:", "k--s", "k-o")):
         ax.plot(levels, scores, style, markerfacecolor="w", label=name)
