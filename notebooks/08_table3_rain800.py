@@ -26,9 +26,9 @@
 # ## What we found
 #
 # - The printed lead over RESCAN, an earlier network for rain, does not appear at 0.1% of the paper's training. IR-NAS
-#   as published is 1.19 dB below it; with its input added it is 0.23 dB above. Other seeds move a difference by ± 0.40
-#   dB, by a spread borrowed from shorter runs on fewer pairs, which probably makes this too wide. With it, the second
-#   difference cannot be told from nothing.
+#   as published is 1.19 ± 0.29 dB below it (± over the pictures); with its input added it is 0.23 ± 0.10 dB above.
+#   Other seeds move a difference by ± 0.40 dB, by a spread borrowed from shorter runs on fewer pairs, which probably
+#   makes this too wide. With it, the second difference cannot be told from nothing.
 # - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here, but cannot be told apart from IR-NAS
 #   with its input added. They alone also learn from rain masks, which we derived from the pairs.
 # - On two CPU cores RESCAN takes 10% less time than IR-NAS.
@@ -112,7 +112,7 @@ print(f"all at {budget(ours)}" if ours else "not run")
 #   colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why).
 # - With the input added it is above RESCAN by 0.23 dB, a tenth of the printed 2.22 dB and less than another seed can
 #   change.
-# - JORDER is 0.22 dB above `IR-NAS + residual`, less than another seed can change. It also has masks, which no other
+# - JORDER is 0.23 dB above `IR-NAS + residual`, less than another seed can change. It also has masks, which no other
 #   network is given.
 # - All networks are far from converged: these scores describe only the start of training.
 #
