@@ -22,6 +22,7 @@ from irnas_lib.data.datasets import Picture
 from irnas_lib.data.patches import Patches
 from irnas_lib.evaluation import systems
 from irnas_lib.genotypes import Genotype
+from irnas_lib.losses import log_error
 from irnas_lib.network import RestorationNetwork
 from irnas_lib.training import checkpoints, loop, steps
 from irnas_lib.training.checkpoints import CheckpointError
@@ -153,7 +154,7 @@ def test_a_loss_that_has_blown_up_ends_the_run_and_its_curve_is_kept():
 def test_lambda_comes_from_the_recipe_unless_it_is_given(monkeypatch):
     seen = []
 
-    def loss(x, y, weight, padded):
+    def loss(x, y, weight, padded, log):
         seen.append(weight)
         return (x - y).square().mean()
     monkeypatch.setattr(loop, "restoration_loss", loss)
@@ -184,10 +185,16 @@ def trained(net, recipe, iterations=10, **options):
     return net, train(net, Patches(PICTURES, 12), recipe, iterations, 2, 0, **options)
 
 
+def test_a_recipe_of_log_errors_learns_from_them():
+    _, found = trained(normed(), replace(PLAIN, log_error=True), iterations=1)
+    (degraded, clean), untrained = Patches(PICTURES, 12).batch(2, 0, loop.TRAINING_STREAM, 0), normed()
+    assert found["curve"][0][1] == pytest.approx(log_error(untrained(degraded), clean).item(), rel=1e-5)
+
+
 def test_lambda_falls_to_nothing_where_the_recipe_says(monkeypatch):
     weights = []
 
-    def loss(x, y, weight, padded):
+    def loss(x, y, weight, padded, log):
         weights.append(weight)
         return (x - y).square().mean()
     monkeypatch.setattr(loop, "restoration_loss", loss)
