@@ -99,9 +99,10 @@ seeds = verdicts.over_seeds(trained)
 for pair in (("IR-NAS", "RESCAN"), ("IR-NAS + residual", "RESCAN"), ("JORDER", "IR-NAS + residual")):
     ours, theirs = (best(results, "deraining", system, None, "strict", smoke) for system in pair)
     if ours and theirs:
-        scores, (_, error) = [each.metrics["strict"] for each in (ours, theirs)], comparison.difference(ours, theirs)[0]
-        halves = {"pictures": comparison.over_pictures(error, scores[0]["pictures"]), "seeds": seeds}
-        print(f"{' over '.join(pair)}, here: {scores[0]['psnr'] - scores[1]['psnr']:+.2f} dB"
+        score, rival = ours.metrics["strict"], theirs.metrics["strict"]
+        (_, error), _ = comparison.difference(ours, theirs)
+        halves = {"pictures": comparison.over_pictures(error, score["pictures"]), "seeds": seeds}
+        print(f"{' over '.join(pair)}, here: {score['psnr'] - rival['psnr']:+.2f} dB"
               + "".join(f" ± {half:.2f} ({over})" for over, half in halves.items() if half > 0))
 print(f"all at {budget(ours)}" if ours else "not run")
 

@@ -59,9 +59,9 @@ def pictures(number: int, side: int, folder: str | None = None, grey: bool = Fal
     return middle(mixed, side) if side else mixed
 
 
-def network_for(array: np.ndarray) -> str:
-    """The name of the shipped network that `restore` takes; empty where it leaves the picture as it is."""
-    _, network = Denoiser().fitting(array)
+def network_for(array: np.ndarray, denoiser: Denoiser) -> str:
+    """The name of the network that `restore` takes; empty where it leaves the picture as it is."""
+    _, network = denoiser.fitting(array)
     return network.stem if network else ""
 
 
@@ -85,11 +85,12 @@ def measure(chosen: Iterable[Picture], side: int, methods: Sequence[str], file: 
             minutes: float = float("inf")) -> None:
     """Adds to `file` what it lacks; begins nothing new after so many minutes."""
     done, end = {key(row) for row in read(file)}, time.monotonic() + 60 * minutes
+    denoiser = Denoiser()
     for picture, sigma in tqdm([(picture, sigma) for picture in chosen for sigma in FILE_SIGMAS], unit="file"):
         noisy = noisy_file(picture, sigma).degraded
         for method in methods:
             row = {"picture": picture.name, "side": str(side), "channels": str(noisy.shape[2]), "sigma": str(sigma),
-                   "method": method, "network": network_for(noisy) if method == "restore" else ""}
+                   "method": method, "network": network_for(noisy, denoiser) if method == "restore" else ""}
             if key(row) in done or time.monotonic() > end:
                 continue
             began = time.monotonic()
