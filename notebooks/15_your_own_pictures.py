@@ -88,7 +88,7 @@ clean = None if picture else Picture("chelsea", photographs.chelsea())
 photo = pictures.read(Path(picture)) if picture else pictures.Photo(noisy_file(clean, sigma).degraded, None, None)
 height, width, channels = photo.array.shape
 denoise = Denoiser(device)
-estimate, chosen, by_network, restored = denoise(photo.array, title="restoring")
+estimate, chosen, _, restored = denoise(photo.array, title="restoring")
 display(interactive.divider(photo.array, restored))
 
 
