@@ -8,7 +8,7 @@ from irnas_lib.kernels.depthwise import depthwise_conv
 
 
 @pytest.mark.parametrize("channels", [13, 16, 200])
-@pytest.mark.parametrize("dilation", [1, 2, 6])
+@pytest.mark.parametrize("dilation", [1, 2, 6, 7])
 @pytest.mark.parametrize("dtype, close", [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_result_and_gradients_are_those_of_float64(channels, dilation, dtype, close):
     random = torch.Generator().manual_seed(0)
