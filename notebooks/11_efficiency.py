@@ -27,9 +27,9 @@
 # - **Size.** The network was rebuilt so that it has the printed 0.63M parameters, where M is 2^20, as we take the
 #   authors to count; so this agreement proves nothing. It is nearly twice as large as NLRN as rebuilt here, where the
 #   paper has it at 64%: NLRN shares the weights of one block over all its steps, and the paper may count differently.
-# - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. More than half
-#   of the extra time goes with its deformable convolutions and the ordinary ones that predict their offsets. But with
-#   plain convolutions in their place it has fewer multiply-adds than DnCNN (0.81) and still takes 1.4 times as long.
+# - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. About half of
+#   the extra time goes with its deformable convolutions and the ordinary ones that predict their offsets. With plain
+#   convolutions in their place it has fewer multiply-adds than DnCNN (0.81) and still takes 1.5 times as long.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path (Eq.
 #   6) in our own implementation. The paper's third is a comparison with Auto-DeepLab, which was not run here; counting
 #   cells, sharing leaves three of seven in a layer of three widths.
@@ -130,10 +130,10 @@ display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_
 
 # %% [markdown]
 # **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. Without the deformable
-# convolutions 1.4 times is left, so more than half of the extra time goes with them (by the rounding of the two ratios,
-# 53 to 67%): they are slow, and they add arithmetic of their own, which predicts their offsets and masks. The time *per
-# multiply-add* hardly changes: it is about 1.9 times DnCNN's with them and about 1.7 times without. That is what
-# remains to be explained.
+# convolutions 1.5 times is left, so about half of the extra time goes with them (by the rounding of the two ratios, 48
+# to 61%): they are slow, and they add arithmetic of their own, which predicts their offsets and masks. The time *per
+# multiply-add* hardly changes: it is about 1.9 times DnCNN's with them and without. That is what remains to be
+# explained.
 #
 # (The figure above, of two threads and other pictures, gives a ratio of 2.5.)
 #
@@ -176,8 +176,8 @@ display(frames.show(pd.DataFrame(rows), f"per output pixel; time in units of DnC
 # %% [markdown]
 # **What to notice.** A number that DnCNN's convolution reads is multiplied 576 times, and the kernels that use a number
 # at most 20 times need several times as long for a multiplication. The published network has many of these: 1x1
-# convolutions at the inputs of its cells, and depthwise ones behind them. A deformable kernel needs 4.9 units where
-# `conv` needs 1.8, which is 2.7 times as long; but the convolution that predicts its offsets and masks, with 54
+# convolutions at the inputs of its cells, and depthwise ones behind them. A deformable kernel needs 7.2 units where
+# `conv` needs 1.5, which is 4.8 times as long; but the convolution that predicts its offsets and masks, with 54
 # outputs, has most of the arithmetic of a `def` edge and is an ordinary one. Counting multiply-adds hides all this.
 # (The layers of the networks were not timed one by one, so this remains an explanation that fits, not a proof.)
 #
@@ -263,9 +263,9 @@ display(frames.show(pd.DataFrame({
 # **What to notice.** Of eight claims none is confirmed by a measurement of its own: the parameter count set up the
 # network (`fitted`), and no time can be compared. One claim differs: the share of NLRN is off by a factor of three. The
 # share of N3Net is off by one percentage point, which is no more than rounding: it is 0.63 / 0.68 in the paper, two
-# numbers of two digits, and rounding alone allows anything from 91.2 to 94.1%. Memory was measured against our own Eq.
-# 6 and not against Auto-DeepLab. The table above was made before the rules of [notebook 16](16_verdicts.ipynb) allowed
-# for either; by these rules the share of N3Net is `fitted` and memory is `not comparable`.
+# numbers of two digits, and rounding alone allows anything from 91.2 to 94.1%. So it counts as `fitted`. Memory was
+# measured against our own Eq. 6 and not against Auto-DeepLab, and cannot be compared. ([Notebook
+# 16](16_verdicts.ipynb) has the rules.)
 #
 # **What to take away.** Compare two times only from one run on one machine, as a ratio. A network with few
 # multiply-adds can still be slow where it uses each number that it reads only a few times. Further reading: [the
