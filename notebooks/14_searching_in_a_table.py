@@ -14,13 +14,13 @@
 # # 14. A table of trained cells: is it steady enough to search in?
 #
 # **What you will learn.** How a table of trained cells is made, how to tell whether it can rank them, and what it shows
-# about the paper's cells; and what such noise does to random search, local search, evolution and a model-guided search,
-# compared in invented tables of which we know the truth.
+# about the paper's cells. [Notebook 14b](14b_comparing_searches.ipynb) goes on with the methods that search in such
+# tables.
 #
-# **Why it matters.** A search method is judged by what it finds after how many training runs, over many repetitions,
-# because each of them draws at random somewhere. Nobody can pay for that with real training runs, so cells are trained
-# once and for all. Such tables exist for classification ([NAS-Bench-101](https://arxiv.org/abs/1902.09635) and its
-# successors); ours is for image restoration, of cells drawn uniformly from the paper's own space.
+# **Why it matters.** Whether a cell is good, and whether a search found a good one, can only be told beside other
+# cells, trained alike. Cells that are trained once and for all serve everybody: such tables exist for classification
+# ([NAS-Bench-101](https://arxiv.org/abs/1902.09635) and its successors); ours is for image restoration, of cells drawn
+# uniformly from the paper's own space.
 #
 # **What it needs.** [Notebook 13](13_does_the_search_matter.ipynb). Everything is looked up: no data are needed.
 #
@@ -35,19 +35,11 @@
 #   cells are 0.19 ± 0.21 dB above the random ones. So few cells would show a difference of 0.33 dB with a power of 80%.
 # - **In runs of 244 steps, how training begins matters more than the cell.** Networks whose last layer starts at zero
 #   reach 23.84 dB, where those that start as usual reach 22.48 dB after the same steps.
-# - **Where training runs are as noisy as ours, searching gains little.** In invented tables of that noise a
-#   model-guided search is 0.31 ± 0.14 dB better than random search after 50 queries, but still more than a decibel
-#   short of the best cell. With a fifth of the noise its lead is 0.40 ± 0.16 dB and it comes within 0.2 dB. In both
-#   tables cells that share edges have similar PSNR, which suits its model; where they have not, no method beats random
-#   search.
 
 # %%
-import inspect
-
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
-from scipy import stats
+from IPython.display import display
 
 from irnas_lib.experiments import cell_table, edits, runs, search_choices, searching, table_facts
 from irnas_lib.figures import table_plots
@@ -57,14 +49,12 @@ from irnas_lib.tables import frames
 print(runs.versions("numpy", "scikit-learn"))
 
 # %% [markdown]
-# The parameters. A method may ask for at most `queries` cells, and is repeated `repetitions` times.
+# The parameters.
 
 # %% tags=["parameters"]
 profile = "smoke"
 data = ""
 task = "denoising"
-queries = 50
-repetitions = 200
 
 # %% [markdown]
 # ## The table
@@ -72,9 +62,12 @@ repetitions = 200
 # One line for each training run; `irnas_lib/experiments/cell_table.py` explains its columns, and fills it. All networks
 # have the published path and width and add their input to their output. The random cells are drawn uniformly; beside
 # them stand the published cell, its changes R1 and R2 ([notebook 9](09_table4_architecture_analysis.ipynb)), and
-# `searched 0` and `searched 1`, the cells of two searches on [page 3](03_search.ipynb) that decide. A quarter of the
-# planned runs is there, which is too little to search in: the methods of the second half are compared in invented
-# tables, and in this one only once it has a hundred cells.
+# `searched 0` and `searched 1`, the cells of two searches on [page 3](03_search.ipynb) that decide.
+#
+# The runs are far shorter than any other of this course, and have a recipe of their own: AdamW at a learning rate of
+# 0.004 that falls like a cosine, the loss of Eq. 7 with its SSIM padded, and an average of the weights over the last
+# steps. So do not carry a spread from here to the networks of [page 6](06_table1_bsd500.ipynb) or
+# [13](13_does_the_search_matter.ipynb).
 
 # %%
 records = cell_table.read(task, profile)
@@ -230,198 +223,3 @@ if noise[task].repeated > 1:
 # give half; the interval just includes chance. It has to be read beside its ceiling: the table is so noisy that even a
 # ranking without any error would show 0.44 on average. The supernet is that of [page 3](03_search.ipynb) which decides,
 # seed 0.
-#
-# ## Invented tables, to compare methods in
-#
-# 200 cells, drawn at random from the paper's space, and four kinds of invented PSNR with a standard deviation of 1 dB
-# over the cells. A search sees it with noise, as it would from one training run; what is reported is the PSNR without
-# noise.
-#
-# - **Sum over edges**: each edge has a random worth. The noise is 0.3 dB.
-# - **Sum over pairs of edges**: the worth of an edge depends on the others. The noise is 0.3 dB.
-# - **As noisy as ours**: a sum over edges with a noise of 1.5 dB, since our own table has 0.167 dB over seeds for 0.113
-#   dB over cells.
-# - **No order**: every cell has a PSNR of its own, whatever its edges. This is a control: here no method can do better
-#   than random search.
-#
-# Of each kind there are 20 tables, each with other worths and other noise, so that no result hangs on one table.
-
-# %%
-def invented(cells, codes, noise, seed, order="edges"):
-    """A table whose PSNR is a sum over edges or over pairs of edges, or has no order; with a deviation of 1 dB."""
-    rng = np.random.default_rng(seed)
-    if order == "pairs":
-        psnr = np.einsum("ci,ij,cj->c", codes, rng.normal(size=codes.shape[1:] * 2), codes)
-    else:
-        psnr = codes @ rng.normal(size=codes.shape[1:]) if order == "edges" else rng.normal(size=len(codes))
-    psnr = (psnr - psnr.mean()) / psnr.std()
-    return searching.Table(cells, psnr + noise * rng.normal(size=len(cells)), psnr, codes)
-
-
-drawn = cell_table.drawn(5, 200)
-codes = np.array([searching.encode(cell) for cell in drawn])
-TABLES = {"sum over edges": (0.3, "edges"), "sum over pairs of edges": (0.3, "pairs"),
-          "as noisy as ours": (1.5, "edges"), "no order": (0.3, "none")}
-tables = {name: [invented(drawn, codes, noise=error, seed=seed, order=order) for seed in range(20)]
-          for name, (error, order) in TABLES.items()}
-if len(ours.cells) >= 100:
-    tables["our own table"] = [ours]
-print(f"{len(drawn)} cells; our own table has a noise of {noise[task].over_seeds / noise[task].over_cells:.1f} times "
-      "its spread")
-
-# %% [markdown]
-# ## Four methods
-#
-# A method asks for one cell of the table after another and sees its validation PSNR. Since it can only ask for cells of
-# the table, the neighbour of a cell is the one that shares most edges with it.
-#
-# - **Random search** asks for any cell.
-# - **Local search** asks for the neighbour of the best cell so far. After ten neighbours in vain it starts again from a
-#   random cell.
-# - **Regularised evolution** keeps the ten youngest cells. The best of three of these has a child with one edge
-#   changed; the oldest drops out, however good it is.
-# - **Model-guided search** fits a Gaussian process to the cells known so far: a model in which similar cells have
-#   similar PSNR, and which returns for each cell a mean and a standard deviation. It asks for the cell with the largest
-#   sum of the two. It takes a tenth of the variance for noise: about right for 0.3 dB, far too little for 1.5 dB.
-#
-# All but local search ask for their first ten cells at random. Two of the methods as the library has them:
-
-# %%
-for method in (searching.local_search, searching.evolution):
-    display(Markdown(f"```python\n{inspect.getsource(method)}```"))
-
-# %% [markdown]
-# **Regret** is by how much the cell that a method considers best after n queries lies below the best of the table, in
-# test PSNR.
-
-
-# %% alt="Regret of four methods against queries where noise is small; the model-guided search falls fastest"
-def regrets(method, searched):
-    """Of a method in tables of one kind, (tables, repetitions, queries)."""
-    most = min(queries, *(len(table.cells) for table in searched))
-    return np.array([searching.regret(table, method, most, max(1, repetitions // len(searched)), seed)
-                     for seed, table in enumerate(searched)])
-
-
-found = {name: {method: regrets(search, searched) for method, search in searching.METHODS.items()}
-         for name, searched in tables.items()}
-display(table_plots.regrets({method: np.concatenate(each) for method, each in found["sum over edges"].items()}))
-
-# %% alt="The same in tables as noisy as ours: all four curves stay high and close together"
-display(table_plots.regrets({method: np.concatenate(each) for method, each in found["as noisy as ours"].items()}))
-
-# %%
-def against_random(of_method, of_random, n):
-    """The mean regret after n queries less that of random search, with the 95% interval over the tables."""
-    less = (of_method[:, :, n - 1] - of_random[:, :, n - 1]).mean(axis=1)
-    half = stats.t.ppf(0.975, len(less) - 1) * less.std(ddof=1) / len(less) ** 0.5 if len(less) > 1 else np.nan
-    return f"{less.mean():+.2f} ± {half:.2f}"
-
-
-display(frames.show(pd.DataFrame({
-    "table": name, "queries": str(n), "random search": f"{of_kind['random search'][:, :, n - 1].mean():.2f}",
-    **{method: against_random(each, of_kind["random search"], n) for method, each in of_kind.items()
-       if method != "random search"}}
-    for name, of_kind in found.items() for n in (20, 50) if n <= of_kind["random search"].shape[2]),
-    f"mean regret (dB) of random search, and of the others less that, over {len(tables['no order'])} tables"))
-
-# %% [markdown]
-# **What to notice.**
-#
-# - Where the noise is small and cells that share edges have similar PSNR, the model-guided search leads after 20
-#   queries already, ten of which are spent at random: by 0.31 ± 0.14 dB, and by 0.40 ± 0.16 dB after 50. Local search
-#   and evolution gain half as much by then. Pairs of edges are harder, and the order is the same.
-# - In the tables as noisy as ours random search ends 1.49 dB below the best cell. The model-guided search is 0.31 ±
-#   0.14 dB better, so it is still more than a decibel below; the leads of the two others may be chance. The noise
-#   decides more than the method: the cell that looks best is mostly one that was lucky.
-# - Without any order no method differs from random search, as it must be. So the leads above are no artefact of how
-#   they are counted.
-# - The grey band holds half of the repetitions of random search: a single run of a method shows little.
-#
-# ## Cells that are not in the table
-#
-# A surrogate predicts the PSNR of other cells from their edges. Cross-validation measures how well it does so for cells
-# that it has not seen. R² is 1 for a perfect prediction and 0 for one that always returns the mean. Here is the
-# Gaussian process beside randomised regression trees.
-
-# %%
-KINDS = {"process": "Gaussian process", "trees": "randomised trees"}
-
-
-def predicted(searched, name):
-    """How well each surrogate predicts validation PSNR."""
-    fits = {words: searching.cross_validated(searched.codes, searched.validation, kind)
-            for kind, words in KINDS.items()}
-    display(frames.show(pd.DataFrame({
-        "surrogate": words, "R²": f"{fit.r2:.2f}", "Kendall's tau": f"{fit.tau:.2f}", "error (dB)": f"{fit.error:.2f}"}
-        for words, fit in fits.items()), f"{name}: cells that the surrogate has not seen"))
-
-
-for name, searched in tables.items():
-    predicted(searched[0], name)
-
-# %% [markdown]
-# **What to notice.** The Gaussian process suits a sum over edges (R² 0.83), and pairs of edges less (0.38). With noise
-# as large as ours it hardly predicts what a run will show (0.09), though that is mostly the noise itself; without order
-# there is nothing to predict. The trees have an R² below 0: they predict worse than the mean of all cells would.
-
-# %% [markdown]
-# **What to take away.** A table turns hours of training into a lookup, so that methods can be compared over hundreds of
-# repetitions; it is only as good as its noise is small, and ours is too noisy to rank cells or methods by. Further
-# reading: [NAS-Bench-101](https://arxiv.org/abs/1902.09635), [surrogates in the place of
-# tables](https://arxiv.org/abs/2008.09777), [regularised evolution](https://arxiv.org/abs/1802.01548) and [local
-# search](https://arxiv.org/abs/2005.02960).
-
-# %% [markdown]
-# ## Exercises
-#
-# **1** (hard). Write a method of your own: a function of the table, the number of queries and a random generator that
-# returns indices. Does it beat random search after 20 queries? By more than the grey band?
-#
-# <details><summary>Solution</summary>
-#
-# For example a straight line fitted to what is known so far (ridge regression), which asks for the cell with the
-# largest prediction:
-#
-# ```python
-# def straight_line(table, queries, rng):
-#     asked = searching.random_search(table, searching.FIRST, rng)[:queries]
-#     while len(asked) < queries:
-#         known, psnr = table.codes[asked], table.validation[asked]
-#         weights = known.T @ np.linalg.solve(known @ known.T + np.eye(len(asked)), psnr - psnr.mean())
-#         hope = table.codes @ weights
-#         hope[asked] = -np.inf
-#         asked.append(int(hope.argmax()))
-#     return asked
-#
-#
-# after = {name: searching.regret(table, method, 20)[:, -1]
-#          for name, method in (("random", searching.random_search), ("line", straight_line))}
-# print({name: (each.mean(), np.quantile(each, (0.25, 0.75))) for name, each in after.items()})
-# ```
-#
-# It beats random search where PSNR is nearly a sum over edges, as in the first invented table: its mean regret lies
-# below the lower quartile of random search, which is the lower edge of the grey band. In a table of real training runs
-# that depends on how much of the spread is noise.
-#
-# </details>
-#
-# **2** (medium). Why may a method look at `validation` only, and what would its regret look like if it saw `test`?
-#
-# <details><summary>Solution</summary>
-#
-# The test scores show how good the chosen cell is. A method that sees them also picks by their noise, and the luck of
-# its pick is then counted as merit. Its regret would fall to exactly zero once it has asked for the best cell of the
-# table, where the regret of a fair one may stay above zero even with all cells asked for: the best on validation
-# pictures need not be the best on test pictures.
-#
-# </details>
-#
-# **3** (easy). How many cells would random search have to train to find one of the best 5% with a chance of 95%?
-#
-# <details><summary>Solution</summary>
-#
-# It misses them n times in a row with probability 0.95 to the power of n. That is below 0.05 from n = log 0.05 / log
-# 0.95 = 58.4 on: 59 cells, however large the space is.
-#
-# </details>

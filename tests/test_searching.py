@@ -157,18 +157,33 @@ def test_a_code_tells_cells_apart_and_not_the_order_of_edges():
 @pytest.mark.parametrize("name", searching.METHODS)
 def test_a_method_asks_for_each_cell_once_and_the_same_for_the_same_seed(name):
     method = searching.METHODS[name]
-    asked = method(TABLE, 60, np.random.default_rng(0))
+    asked, taken = method(TABLE, 60, np.random.default_rng(0))
     assert len(asked) == len(set(asked)) == 60 and set(asked) <= set(range(120))
-    assert method(TABLE, 60, np.random.default_rng(0)) == asked != method(TABLE, 60, np.random.default_rng(1))
-    assert len(method(TABLE, 5, np.random.default_rng(0))) == 5
-    assert sorted(method(TABLE, 120, np.random.default_rng(0))) == list(range(120))
+    assert all(cell in asked[:n] for n, cell in enumerate(taken, 1)) and len(taken) == 60
+    assert method(TABLE, 60, np.random.default_rng(0)).asked == asked
+    assert method(TABLE, 60, np.random.default_rng(1)).asked != asked
+    assert len(method(TABLE, 5, np.random.default_rng(0)).asked) == 5
+    assert sorted(method(TABLE, 120, np.random.default_rng(0)).asked) == list(range(120))
 
 
-def test_regret_is_that_of_the_cell_that_looks_best():
+def test_regret_is_that_of_the_cell_that_is_taken():
     table = searching.Table(TABLE.cells[:4], np.array([1.0, 3.0, 2.0, 4.0]), np.array([10.0, 9.0, 12.0, 11.0]),
                             TABLE.codes[:4])
-    found = searching.regret(table, lambda *_: [0, 2, 1, 3], 4, repetitions=2)
+    found = searching.regret(table, lambda *_: searching.highest(table, [0, 2, 1, 3]), 4, repetitions=2)
     assert found.tolist() == [[2, 0, 3, 1]] * 2
+    found = searching.regret(table, lambda *_: searching.Search([0, 2], [0, 0]), 2, repetitions=1)
+    assert found.tolist() == [[2, 2]]
+
+
+def test_a_model_that_knows_the_noise_takes_better_cells_than_the_luckiest():
+    """Each cell's PSNR with a noise of 1.5 times the cells' deviation."""
+    rng = np.random.default_rng(0)
+    noisy = [TABLE._replace(validation=TABLE.test + 1.5 * TABLE.test.std() * rng.normal(size=120), noise=2.25 / 3.25)
+             for _ in range(10)]
+    lucky, modelled = (np.mean([searching.regret(table, method, 40, repetitions=10)[:, -1] for table in noisy])
+                       for method in (lambda table, *rest: searching.highest(table, searching.model_guided(
+                           table, *rest).asked), searching.model_guided))
+    assert modelled < 0.9 * lucky
 
 
 def test_a_method_that_uses_what_it_has_seen_beats_chance_on_a_planted_table():
@@ -196,15 +211,16 @@ def test_a_table_keeps_random_cells_and_reports_the_mean_over_seeds():
 
 
 def test_the_model_asks_for_the_cell_that_a_gaussian_process_hopes_most_of():
-    table = TABLE
-    asked = searching.model_guided(table, 25, np.random.default_rng(3))
+    table = TABLE._replace(noise=0.3)
+    asked, taken = searching.model_guided(table, 25, np.random.default_rng(3))
     distances = np.square(table.codes[:, None] - table.codes[None]).sum(axis=2)
     width = np.sqrt(np.median(distances[distances > 0]))
     for n in range(searching.FIRST, 25):
         known = table.validation[asked[:n]]
-        process = GaussianProcessRegressor(RBF(width), alpha=0.1, optimizer=None, normalize_y=False)
+        process = GaussianProcessRegressor(0.7 * RBF(width), alpha=0.3, optimizer=None, normalize_y=False)
         process.fit(table.codes[asked[:n]], (known - known.mean()) / known.std())
         mean, deviation = process.predict(table.codes, return_std=True)
+        assert taken[n - 1] == asked[mean[asked[:n]].argmax()]
         hope = mean + deviation
         hope[asked[:n]] = -np.inf
         assert asked[n] == hope.argmax()

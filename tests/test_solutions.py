@@ -455,7 +455,7 @@ def instance_norms():
     ("07", 2, blocks), ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
     ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
-    ("14", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, one_cell_once),
+    ("14b", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, one_cell_once),
     ("A", 2, shares_of_parameters), ("A", 3, share_of_nlrn)])
 def test_the_numbers_of_a_solution(page, number, computed):
     text, wanted = solution(page, number), computed()
@@ -480,8 +480,8 @@ def test_a_solution_quotes_what_a_page_measured(page, number, source, patterns):
     assert not [found for found in on_page(source, *patterns) if found not in text]
 
 
-def test_the_method_of_page_14_beats_random_search_where_edges_add_up():
-    (code,) = re.findall(r"```python\n(.+?)\n```", prose("14_searching_in_a_table"), re.DOTALL)
+def test_the_method_of_page_14b_beats_random_search_where_edges_add_up():
+    (code,) = re.findall(r"```python\n(.+?)\n```", prose("14b_comparing_searches"), re.DOTALL)
     rng = np.random.default_rng(0)
     alphas = torch.randn(200, len(edges(5)), len(OPERATIONS), generator=torch.Generator().manual_seed(0))
     cells = [decode.derive_cell(alpha) for alpha in alphas]

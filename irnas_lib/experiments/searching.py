@@ -1,7 +1,8 @@
 """Searching in a table of trained cells: what a method would have found after so many trainings, in no time.
 
-A method asks for the validation PSNR of one cell of the table after another. It can ask for no others, so that its
-neighbour of a cell is the one of the table that differs from it in the fewest edges. The surrogate predicts the PSNR of
+A method asks for the validation PSNR of one cell of the table after another, and after each takes one of those asked
+for as the best. It can ask for no others, so that its neighbour of a cell is the one of the table that differs from it
+in the fewest edges. The surrogate predicts the PSNR of
 cells that are not in the table; where it is used, its error has to be said.
 """
 
@@ -30,15 +31,24 @@ FOLDS = 10
 
 class Table(NamedTuple):
     """Cells with what a search may see, PSNR in dB on validation pictures, and what is reported, that on test pictures;
-    codes: of `encode`, a row each."""
+    codes: of `encode`, a row each; noise: which share of the variance of `validation` a method takes for noise."""
 
     cells: list[Genotype]
     validation: np.ndarray
     test: np.ndarray
     codes: np.ndarray
+    noise: float = 0.1
 
 
-def table_of(records: Sequence[dict], pixels: int) -> Table:
+class Search(NamedTuple):
+    """Cells of a table as indices: those that a method asked for, in this order, and after each the one that it takes
+    as the best of those."""
+
+    asked: list[int]
+    taken: list[int]
+
+
+def table_of(records: Sequence[dict], pixels: int, noise: float = 0.1) -> Table:
     """The random cells of a table at one budget. A search sees the training from seed 0; what is reported is the mean
     over the seeds."""
     chosen = table_facts.random_cells(records)
@@ -46,7 +56,7 @@ def table_of(records: Sequence[dict], pixels: int) -> Table:
     cells = [cell for cell in seen if 0 in seen[cell]]
     return Table([Genotype(cell) for cell in cells], np.array([seen[cell][0] for cell in cells]),
                  np.array([np.mean(list(reported[cell].values())) for cell in cells]),
-                 np.array([encode(Genotype(cell)) for cell in cells]))
+                 np.array([encode(Genotype(cell)) for cell in cells]), noise)
 
 
 def encode(cell: Genotype) -> np.ndarray:
@@ -63,14 +73,20 @@ def encode(cell: Genotype) -> np.ndarray:
     return np.concatenate([flags, np.array(counts + sources) / np.sqrt(2 * len(cell))])
 
 
-# ---- methods: each gives the cells in the order in which it asks for them, as indices ----
+# ---- methods ----
 
-def random_search(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+def highest(table: Table, asked: list[int]) -> Search:
+    """After each query the cell of the highest PSNR seen."""
+    order = np.argsort(table.validation)
+    return Search(asked, order[np.maximum.accumulate(np.argsort(order)[asked])].tolist())
+
+
+def random_search(table: Table, queries: int, rng: np.random.Generator) -> Search:
     """Any cell that has not been asked for."""
-    return rng.permutation(len(table.cells))[:queries].tolist()
+    return highest(table, rng.permutation(len(table.cells))[:queries].tolist())
 
 
-def local_search(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+def local_search(table: Table, queries: int, rng: np.random.Generator) -> Search:
     """The cell nearest to the best so far; after FIRST in vain, a random one to start from again."""
     asked = [int(rng.integers(len(table.cells)))]
     best, vain = asked[0], 0
@@ -81,18 +97,19 @@ def local_search(table: Table, queries: int, rng: np.random.Generator) -> list[i
             best, vain = asked[-1], 0
         else:
             vain += 1
-    return asked
+    return highest(table, asked)
 
 
-def evolution(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+def evolution(table: Table, queries: int, rng: np.random.Generator) -> Search:
     """Regularised evolution (Real et al. 2019): the best of three of the FIRST youngest cells has a child with one
     operation or input changed; the cell of the table nearest to the child is asked for."""
-    asked, changes = random_search(table, FIRST, rng)[:queries], random.Random(int(rng.integers(2 ** 31)))
+    asked = random_search(table, min(FIRST, queries), rng).asked
+    changes = random.Random(int(rng.integers(2 ** 31)))
     while len(asked) < queries:
         parent = max(rng.choice(asked[-FIRST:], 3, replace=False), key=lambda i: table.validation[i])
         child = changes.choice(_children(table.cells[parent], changes.choice(("operation", "input"))))
         asked.append(_nearest(table, child, asked, rng))
-    return asked
+    return highest(table, asked)
 
 
 @functools.cache
@@ -101,35 +118,33 @@ def _children(cell: Genotype, kind: str) -> list[np.ndarray]:
     return [encode(changed) for changed in edits.KINDS[kind](cell)]
 
 
-def model_guided(table: Table, queries: int, rng: np.random.Generator) -> list[int]:
+def model_guided(table: Table, queries: int, rng: np.random.Generator) -> Search:
     """A Gaussian process fitted to the cells asked for so far, and the cell that it hopes most of (its mean and one
-    standard deviation)."""
-    first = random_search(table, FIRST, rng)[:queries]
-    kernel, noise, asked = _kernel(table.codes), 0.1, []
+    standard deviation). It takes the one of the largest mean, which is less luck than the highest PSNR seen."""
+    first = random_search(table, min(FIRST, queries), rng).asked
+    kernel, asked, taken = (1 - table.noise) * _kernel(table.codes), [], []
     # With L the Cholesky factor of the asked cells' kernel and noise: the rows of inv(L) K, inv(L) y and inv(L) 1, to
     # each of which a query adds one.
     rows, psnr, ones = np.empty((queries, len(kernel))), np.empty(queries), np.empty(queries)
-    variance = np.diag(kernel).copy()
+    variance, mean = np.diag(kernel).copy(), np.zeros(len(kernel))
     for n in range(queries):
-        if n < len(first):
-            chosen = first[n]
-        else:
-            known = table.validation[asked]
-            mean = (psnr[:n] - known.mean() * ones[:n]) @ rows[:n] / (known.std() or 1.0)
-            hope = mean + np.sqrt(np.clip(variance, 0, None))
-            hope[asked] = -np.inf
-            chosen = int(hope.argmax())
+        hope = mean + np.sqrt(np.clip(variance, 0, None))
+        hope[asked] = -np.inf
+        chosen = first[n] if n < len(first) else int(hope.argmax())
+        asked.append(chosen)
         before = rows[:n, chosen]
-        pivot = math.sqrt(kernel[chosen, chosen] + noise - before @ before)
+        pivot = math.sqrt(kernel[chosen, chosen] + table.noise - before @ before)
         rows[n] = (kernel[chosen] - before @ rows[:n]) / pivot
         psnr[n] = (table.validation[chosen] - before @ psnr[:n]) / pivot
         ones[n] = (1 - before @ ones[:n]) / pivot
         variance -= rows[n] ** 2
-        asked.append(chosen)
-    return asked
+        known = table.validation[asked]
+        mean = (psnr[:n + 1] - known.mean() * ones[:n + 1]) @ rows[:n + 1] / (known.std() or 1.0)
+        taken.append(asked[int(mean[asked].argmax())])
+    return Search(asked, taken)
 
 
-METHODS: dict[str, Callable[[Table, int, np.random.Generator], list[int]]] = {
+METHODS: dict[str, Callable[[Table, int, np.random.Generator], Search]] = {
     "random search": random_search, "local search": local_search, "regularised evolution": evolution,
     "model-guided": model_guided}
 
@@ -152,14 +167,10 @@ def _any(table: Table, asked: list[int], rng: np.random.Generator) -> int:
 
 
 def regret(table: Table, method: Callable, queries: int, repetitions: int = 200, seed: int = 0) -> np.ndarray:
-    """By how many dB of test PSNR the cell that looks best on validation pictures after 1, 2, ... queries is below the
-    best of the table, (repetitions, queries)."""
-    found = np.empty((repetitions, queries))
-    for i in range(repetitions):
-        asked = np.array(method(table, queries, np.random.default_rng((seed, i))))
-        leader = np.maximum.accumulate(np.argsort(np.argsort(table.validation))[asked])  # by its rank in the table
-        found[i] = table.test.max() - table.test[np.argsort(table.validation)[leader]]
-    return found
+    """By how many dB of test PSNR the cell that a method takes as the best after 1, 2, ... queries is below the best of
+    the table, (repetitions, queries)."""
+    taken = [method(table, queries, np.random.default_rng((seed, i))).taken for i in range(repetitions)]
+    return table.test.max() - table.test[np.array(taken)]
 
 
 # ---- the surrogate ----

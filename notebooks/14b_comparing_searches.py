@@ -1,0 +1,277 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 14b. Comparing search methods in invented tables
+#
+# **What you will learn.** How random search, local search, regularised evolution and a model-guided search work, how
+# they are compared, and what noise does to each.
+#
+# **Why it matters.** A search method is judged by what it finds after how many training runs, over many repetitions,
+# because each of them draws at random somewhere. Nobody can pay for that with real training runs. So methods are
+# compared in tables: of real training runs, or, as here, of invented ones, whose truth we know.
+#
+# **What it needs.** [Notebook 14](14_searching_in_a_table.ipynb): a table of trained cells, and how noisy it is.
+# Everything is looked up: no data are needed.
+#
+# ## What we found
+#
+# TODO
+
+# %%
+import inspect
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from scipy import stats
+
+from irnas_lib.experiments import cell_table, runs, searching, table_facts
+from irnas_lib.figures import table_plots
+from irnas_lib.tables import frames
+
+print(runs.versions("numpy", "scikit-learn"))
+
+# %% [markdown]
+# The parameters. A method may ask for at most `queries` cells, and is repeated `repetitions` times.
+
+# %% tags=["parameters"]
+profile = "smoke"
+data = ""
+task = "denoising"
+queries = 50
+repetitions = 200
+
+# %% [markdown]
+# ## Invented tables
+#
+# 200 cells, drawn at random from the paper's space, and invented PSNRs with a standard deviation of 1 dB over the
+# cells. A search sees a cell's PSNR with noise, as it would from one training run; what is reported is the PSNR without
+# noise.
+#
+# - **Sum over edges**: each edge has a random worth. The noise is 0.3 dB.
+# - **Sum over pairs of edges**: the worth of an edge depends on the others. The noise is 0.3 dB.
+# - **Noisy**, and **very noisy**: a sum over edges, with a noise of 1.0 and of 1.5 dB. The spread over seeds of our own
+#   table lies in this region (printed below, as a multiple of that over cells).
+# - **No order**: every cell has a PSNR of its own, whatever its edges. This is a control: here no method can do better
+#   than random search.
+#
+# Of each kind there are 20 tables, each with other worths and other noise, so that no result hangs on one table.
+
+# %%
+def invented(cells, codes, noise, seed, order="edges"):
+    """A table whose PSNR is a sum over edges or over pairs of edges, or has no order; with a deviation of 1 dB."""
+    rng = np.random.default_rng(seed)
+    if order == "pairs":
+        psnr = np.einsum("ci,ij,cj->c", codes, rng.normal(size=codes.shape[1:] * 2), codes)
+    else:
+        psnr = codes @ rng.normal(size=codes.shape[1:]) if order == "edges" else rng.normal(size=len(codes))
+    psnr = (psnr - psnr.mean()) / psnr.std()
+    share = noise ** 2 / (1 + noise ** 2)  # of noise in the variance that a search sees
+    return searching.Table(cells, psnr + noise * rng.normal(size=len(cells)), psnr, codes, share)
+
+
+drawn = cell_table.drawn(5, 200)
+codes = np.array([searching.encode(cell) for cell in drawn])
+TABLES = {"sum over edges": (0.3, "edges"), "sum over pairs of edges": (0.3, "pairs"), "noisy": (1.0, "edges"),
+          "very noisy": (1.5, "edges"), "no order": (0.3, "none")}
+tables = {name: [invented(drawn, codes, noise=error, seed=seed, order=order) for seed in range(20)]
+          for name, (error, order) in TABLES.items()}
+
+records = cell_table.read(task, profile)
+short = cell_table.PLANS[task].pixels
+known = table_facts.noise(records, short)
+if known.repeated > 1:
+    ours = searching.table_of(records, short, noise=1 - known.share)
+    if len(ours.cells) >= 100:
+        tables["our own table"] = [ours]
+    multiples = [np.sqrt(1 / share - 1) if share else np.inf for share in (known.share, known.low, known.high)]
+    print("our own table has {} cells, and a spread over seeds of {:.1f} times that over cells "
+          "(95% interval {:.1f} to {:.1f})".format(len(ours.cells), multiples[0], *sorted(multiples[1:])))
+
+# %% [markdown]
+# ## Four methods
+#
+# A method asks for one cell of the table after another and sees its validation PSNR. Since it can only ask for cells of
+# the table, the neighbour of a cell is the one that shares most edges with it.
+#
+# - **Random search** asks for any cell.
+# - **Local search** asks for the neighbour of the best cell so far. After ten neighbours in vain it starts again from a
+#   random cell.
+# - **Regularised evolution** keeps the ten youngest cells. The best of three of these has a child with one edge
+#   changed; the oldest drops out, however good it is.
+# - **Model-guided search** fits a Gaussian process to the cells known so far: a model in which similar cells have
+#   similar PSNR, and which returns for each cell a mean and a standard deviation. It asks for the cell with the largest
+#   sum of the two. The model is told which share of what it sees is noise.
+#
+# After each query a method takes one of its cells as the best: the model-guided one that of the largest mean, the three
+# others that of the highest PSNR seen.
+#
+# All but local search ask for their first ten cells at random. Two of the methods as the library has them:
+
+# %%
+for method in (searching.local_search, searching.evolution):
+    display(Markdown(f"```python\n{inspect.getsource(method)}```"))
+
+# %% [markdown]
+# **Regret** is by how much the cell that a method takes as the best after n queries lies below the best of the table,
+# in test PSNR.
+
+# %% alt="Regret of four methods against queries where noise is small; the model-guided search falls fastest"
+def regrets(method, searched):
+    """Of a method in tables of one kind, (tables, repetitions, queries)."""
+    most = min(queries, *(len(table.cells) for table in searched))
+    return np.array([searching.regret(table, method, most, max(1, repetitions // len(searched)), seed)
+                     for seed, table in enumerate(searched)])
+
+
+found = {name: {method: regrets(search, searched) for method, search in searching.METHODS.items()}
+         for name, searched in tables.items()}
+display(table_plots.regrets({method: np.concatenate(each) for method, each in found["sum over edges"].items()}))
+
+# %% alt="The same in very noisy tables: all four curves stay higher; the model-guided search is the lowest"
+display(table_plots.regrets({method: np.concatenate(each) for method, each in found["very noisy"].items()}))
+
+# %%
+def against(of_method, of_other, n):
+    """The mean regret after n queries less that of another method, with the 95% interval over the tables."""
+    less = (of_method[:, :, n - 1] - of_other[:, :, n - 1]).mean(axis=1)
+    half = stats.t.ppf(0.975, len(less) - 1) * less.std(ddof=1) / len(less) ** 0.5 if len(less) > 1 else np.nan
+    return f"{less.mean():+.2f} ± {half:.2f}"
+
+
+display(frames.show(pd.DataFrame({
+    "table": name, "queries": str(n), "random search": f"{of_kind['random search'][:, :, n - 1].mean():.2f}",
+    **{method: against(each, of_kind["random search"], n) for method, each in of_kind.items()
+       if method != "random search"}}
+    for name, of_kind in found.items() for n in (20, 50) if n <= of_kind["random search"].shape[2]),
+    f"mean regret (dB) of random search, and of the others less that, over {len(tables['no order'])} tables"))
+
+# %% [markdown]
+# What does the model's knowledge of the noise add? Once it is told a tenth, whatever the noise; and once it takes the
+# cell of the highest PSNR seen, as the others do.
+
+# %%
+def takes_the_highest(table, *rest):
+    return searching.highest(table, searching.model_guided(table, *rest).asked)
+
+
+def told_a_tenth(table, *rest):
+    return searching.model_guided(table._replace(noise=0.1), *rest)
+
+
+rows = []
+for name in ("noisy", "very noisy"):
+    full = found[name]["model-guided"]
+    rows.append({"table": name, "model-guided": f"{full[:, :, -1].mean():.2f}"} | {
+        words: against(regrets(method, tables[name]), full, full.shape[2])
+        for words, method in (("told a tenth", told_a_tenth), ("takes the highest seen", takes_the_highest))})
+display(frames.show(pd.DataFrame(rows), f"mean regret (dB) after {queries} queries, and what each change adds to it"))
+
+# %% [markdown]
+# **What to notice.**
+#
+# - Where the noise is small and cells that share edges have similar PSNR, the model-guided search leads after 20
+#   queries already, ten of which are spent at random: by 0.31 ± 0.14 dB, and by 0.40 ± 0.16 dB after 50. Local search
+#   and evolution gain half as much by then. Pairs of edges are harder, and the order is the same.
+# - In the tables as noisy as ours random search ends 1.49 dB below the best cell. The model-guided search is 0.31 ±
+#   0.14 dB better, so it is still more than a decibel below; the leads of the two others may be chance. The noise
+#   decides more than the method: the cell that looks best is mostly one that was lucky.
+# - Without any order no method differs from random search, as it must be. So the leads above are no artefact of how
+#   they are counted.
+# - The grey band holds half of the repetitions of random search: a single run of a method shows little.
+#
+# ## Cells that are not in the table
+#
+# A surrogate predicts the PSNR of other cells from their edges. Cross-validation measures how well it does so for cells
+# that it has not seen. R² is 1 for a perfect prediction and 0 for one that always returns the mean. Here is the
+# Gaussian process beside randomised regression trees.
+
+# %%
+KINDS = {"process": "Gaussian process", "trees": "randomised trees"}
+FITTED = 3  # tables of each kind
+
+rows = []
+for name, searched in tables.items():
+    for kind, words in KINDS.items():
+        fits = [searching.cross_validated(table.codes, table.validation, kind) for table in searched[:FITTED]]
+        r2, tau = (f"{np.mean(each):.2f} ({min(each):.2f} to {max(each):.2f})" for each in
+                   ([fit.r2 for fit in fits], [fit.tau for fit in fits]))
+        rows.append({"table": name, "surrogate": words, "R²": r2, "Kendall's tau": tau,
+                     "error (dB)": f"{np.mean([fit.error for fit in fits]):.2f}"})
+display(frames.show(pd.DataFrame(rows), f"cells that the surrogate has not seen: mean (range) over {FITTED} tables"))
+
+# %% [markdown]
+# **What to notice.** The Gaussian process suits a sum over edges (R² 0.83), and pairs of edges less (0.38). With noise
+# as large as ours it hardly predicts what a run will show (0.09), though that is mostly the noise itself; without order
+# there is nothing to predict. The trees have an R² below 0: they predict worse than the mean of all cells would.
+
+# %% [markdown]
+# **What to take away.** A table turns hours of training into a lookup, so that methods can be compared over hundreds of
+# repetitions; it is only as good as its noise is small, and ours is too noisy to rank cells or methods by. Further
+# reading: [NAS-Bench-101](https://arxiv.org/abs/1902.09635), [surrogates in the place of
+# tables](https://arxiv.org/abs/2008.09777), [regularised evolution](https://arxiv.org/abs/1802.01548) and [local
+# search](https://arxiv.org/abs/2005.02960).
+
+# %% [markdown]
+# ## Exercises
+#
+# **1** (hard). Write a method of your own: a function of the table, the number of queries and a random generator that
+# returns indices. Does it beat random search after 20 queries? By more than the grey band?
+#
+# <details><summary>Solution</summary>
+#
+# For example a straight line fitted to what is known so far (ridge regression), which asks for the cell with the
+# largest prediction:
+#
+# ```python
+# def straight_line(table, queries, rng):
+#     asked = searching.random_search(table, min(searching.FIRST, queries), rng).asked
+#     while len(asked) < queries:
+#         known, psnr = table.codes[asked], table.validation[asked]
+#         weights = known.T @ np.linalg.solve(known @ known.T + np.eye(len(asked)), psnr - psnr.mean())
+#         hope = table.codes @ weights
+#         hope[asked] = -np.inf
+#         asked.append(int(hope.argmax()))
+#     return searching.highest(table, asked)
+#
+#
+# after = {name: searching.regret(table, method, 20)[:, -1]
+#          for name, method in (("random", searching.random_search), ("line", straight_line))}
+# print({name: (each.mean(), np.quantile(each, (0.25, 0.75))) for name, each in after.items()})
+# ```
+#
+# It beats random search where PSNR is nearly a sum over edges, as in the first invented table: its mean regret lies
+# below the lower quartile of random search, which is the lower edge of the grey band. In a table of real training runs
+# that depends on how much of the spread is noise.
+#
+# </details>
+#
+# **2** (medium). Why may a method look at `validation` only, and what would its regret look like if it saw `test`?
+#
+# <details><summary>Solution</summary>
+#
+# The test scores show how good the chosen cell is. A method that sees them also picks by their noise, and the luck of
+# its pick is then counted as merit. Its regret would fall to exactly zero once it has asked for the best cell of the
+# table, where the regret of a fair one may stay above zero even with all cells asked for: the best on validation
+# pictures need not be the best on test pictures.
+#
+# </details>
+#
+# **3** (easy). How many cells would random search have to train to find one of the best 5% with a chance of 95%?
+#
+# <details><summary>Solution</summary>
+#
+# It misses them n times in a row with probability 0.95 to the power of n. That is below 0.05 from n = log 0.05 / log
+# 0.95 = 58.4 on: 59 cells, however large the space is.
+#
+# </details>
