@@ -32,11 +32,11 @@
 #   inferred, is within 0.04 dB at sigma 30 and 50, on all 200 pictures. For BM3D at sigma 50 we are 0.11 dB off, and we
 #   do not know why; other ways to halve a picture were not tried. (The printed PSNRs of BM3D, WNNM and RED are also
 #   those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
-# - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. If it is, and if N3Net's row is
-#   `strict`, then IR-NAS in `strict` is probably behind N3Net at sigma 50. Two sources speak for it, neither of which a
-#   reader can check from here: a copy of the authors' test program, and one old measurement at three noise levels. The
-#   paper's text ("adjacent patches") speaks against it. (["Back to Table 1"](12_protocols.ipynb#Back-to-Table-1) has
-#   all.)
+# - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. Two sources speak for it, neither of
+#   which a reader can check from here: a copy of the authors' test program, and one old measurement at three noise
+#   levels. The paper's text ("adjacent patches") speaks against it. If the guess is right, and N3Net's row is `strict`,
+#   then IR-NAS in `strict` is probably behind N3Net at sigma 50. (["Back to Table
+#   1"](12_protocols.ipynb#Back-to-Table-1) has all.)
 
 # %%
 import matplotlib.pyplot as plt
