@@ -281,10 +281,10 @@ display(frames.show(pd.DataFrame({
 # A class can skip this; it is for whoever changes the code. `make bench` measures each part against the obvious way to
 # write it, both sides in turn on a quiet machine. The ratio is the median over turns (seven, in a few rows three or
 # five), the range the largest ratio less the smallest. For the deformable convolution that range is nearly half of the
-# ratio, so read 0.0239 as about 0.02. The rest is in `checkpoints/bench.json`. **Compare only within a
-# row, by its ratio**: the rows were measured one after the other, and the machine was not equally fast for all. A step
-# on 8,192 pixels is two crops of 64x64 on one thread, against two steps of four crops of 32x32. (The peak memory of Eq.
-# 5 has two rows: against the same implementation of Eq. 6, and against one that computes edge by edge.)
+# ratio, so read 0.0239 as about 0.02. The rest is in `checkpoints/bench.json`. **Compare only within a row, by its
+# ratio**: the rows were measured one after the other, and the machine was not equally fast for all. A step on 8,192
+# pixels is two crops of 64x64 on one thread, against two steps of four crops of 32x32. (The peak memory of Eq. 5 has
+# two rows: against the same implementation of Eq. 6, and against one that computes edge by edge.)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 measured = {name: all.measurements(runs.SHIPPED, name) for name in ("bench", "growth", "precision")}

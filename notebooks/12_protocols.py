@@ -357,8 +357,8 @@ else:
 #   corresponding patch results". "Adjacent" suggests tiles that do not overlap, and at a step of 64, measured above,
 #   tiles cost PSNR.
 #
-# The old measurement, beside the printed rows; PSNR (dB) / SSIM on the 200 test pictures. Source: the notes from
-# which this project began; nothing on this page computes it.
+# The old measurement, beside the printed rows; PSNR (dB) / SSIM on the 200 test pictures. Source: the notes from which
+# this project began; nothing on this page computes it.
 #
 # | sigma | 30 | 50 | 70 |
 # |:--|--:|--:|--:|
@@ -499,8 +499,8 @@ display(frames.show(pd.DataFrame([row for _, row in sorted(lost, key=lambda pair
 # <details><summary>Solution</summary>
 #
 # With B = C, T - C = V, so the error is T - V + V / n = T (1 - V / (2 T)) at n = 2: 0.9 T for the first, 0.75 T for the
-# second. They gain 0.46 dB and 1.25 dB. The second wins by 0.79 dB: the protocol rewards the denoiser that
-# lets more noise through.
+# second. They gain 0.46 dB and 1.25 dB. The second wins by 0.79 dB: the protocol rewards the denoiser that lets more
+# noise through.
 #
 # </details>
 

@@ -29,9 +29,10 @@
 #
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.) The searched cells have 0.64 to 0.81 million parameters, the published one 0.66.
-# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
-#   And half a decibel is a lot for a search to gain: apart from their training noise the random cells here have a
-#   standard deviation of about 0.20 dB, a rough number from six cells and four runs.
+# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments
+#   (18 to 80% of them, as far as nine cells show how much cells differ). And half a decibel is a lot for a search to
+#   gain: apart from their training noise the random cells here have a standard deviation of about 0.20 dB, a rough
+#   number from six cells and four runs.
 # - If the lead is real, it need not be the search's merit: matching the random cells in size left them with fewer
 #   `skip` than the searched ones have. Random cells matched in both would tell; none were trained.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
@@ -186,8 +187,8 @@ if not enough:
 # would put twelve. The searched ones have eight on 30. The random cells also have nine `sep`, the searched ones none.
 # (The table of every cell, below, has these counts.)
 #
-# Would a true difference have been noticed? The *power* of a test is the probability that
-# it shows a difference which is there. Below, it is drawn for this experiment, and for ones with more cells.
+# Would a true difference have been noticed? The *power* of a test is the probability that it shows a difference which
+# is there. Below, it is drawn for this experiment, and for ones with more cells.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Power rises with the true difference and with the cells"
 if enough:
@@ -198,8 +199,8 @@ if enough:
     degrees = sum(sizes) - 2
     least, most = (deviation * (degrees / stats.chi2.ppf(share, degrees)) ** 0.5 for share in (0.975, 0.025))
     powers = [table_facts.power(0.5, each, *sizes) for each in (most, least)]
-    print(f"standard deviation, 95% interval {least:.2f} to {most:.2f} dB; so the power at 0.50 dB is {powers[0]:.0%} to "
-          f"{powers[1]:.0%}")
+    print(f"standard deviation, 95% interval {least:.2f} to {most:.2f} dB: power {powers[0]:.0%} to {powers[1]:.0%} at "
+          "0.50 dB")
     over_seeds = cells.over_seeds(found)
     if 0 < over_seeds < stdev(drawn):
         print(f"random cells apart from their training noise: standard deviation "
@@ -213,10 +214,10 @@ if enough:
 # decibel goes from 18 to 80%.
 #
 # For scale: cells differ by 0.20 dB here, apart from their training noise. Half a decibel is two and a half of these
-# standard deviations, which about one random cell in 160 would reach if cells were normally distributed.
-# [Page 14](14_searching_in_a_table.ipynb) has more cells in runs a quarter as long. There the standard deviation over
-# cells is 0.11 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as it does here. So how
-# much a search could gain depends on how the networks are trained.
+# standard deviations, which about one random cell in 160 would reach if cells were normally distributed. [Page
+# 14](14_searching_in_a_table.ipynb) has more cells in runs a quarter as long. There the standard deviation over cells
+# is 0.11 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as it does here. So how much a
+# search could gain depends on how the networks are trained.
 #
 # A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
 # best of several random ones. (The best is chosen by the same scores that are then reported, so it looks better than it
