@@ -30,7 +30,7 @@
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.) The searched cells have 0.64 to 0.81 million parameters, the published one 0.66.
 # - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments
-#   (18 to 80% of them, as far as nine cells show how much cells differ). And half a decibel is a lot for a search to
+#   (19 to 81% of them, as far as nine cells show how much cells differ). And half a decibel is a lot for a search to
 #   gain: apart from their training noise the random cells here have a standard deviation of about 0.20 dB, a rough
 #   number from six cells and four runs.
 # - If the lead is real, it need not be the search's merit: matching the random cells in size left them with fewer
@@ -211,7 +211,7 @@ if enough:
 # **What to notice.** An experiment of three against six cells needs a true difference of three quarters of a decibel to
 # notice it four times out of five. Ten times as many cells, 30 against 60, would nearly always notice a quarter of a
 # decibel. All of this is rough: nine cells hardly show a standard deviation, and over its interval the power at half a
-# decibel goes from 18 to 80%.
+# decibel goes from 19 to 81%.
 #
 # For scale: cells differ by 0.20 dB here, apart from their training noise. Half a decibel is two and a half of these
 # standard deviations, which about one random cell in 160 would reach if cells were normally distributed. [Page
