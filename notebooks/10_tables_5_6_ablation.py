@@ -34,7 +34,7 @@
 #   and without it runs may lie further apart.
 # - **The term's gradient is the longer one.** At the printed weight, and taken at spoilt pictures, it is 4 to 123 times
 #   as long as that of the squared error. That fits what single training runs show: four times the weight changes
-#   nothing that can be seen, and a fifth of it has the same SSIM with 0.68 ± 0.80 dB more PSNR.
+#   nothing that can be seen, and a fifth of it has the same SSIM with 0.68 ± 0.81 dB more PSNR.
 # - SSIM is higher with the term in all four comparisons, by 0.088 to 0.113 in three of them; in the pair of the paper's
 #   tables the gain, 0.022 ± 0.037, could be chance.
 # - What the network of the tables loses by the term, 1.21 ± 0.82 dB, is mostly brightness: once each output gets the
