@@ -27,8 +27,9 @@
 # - **Without the log-SSIM term IR-NAS + residual loses 0.86 dB**, the mean of two seeds of the same sign. By these two
 #   alone the 95% interval is ± 2.16 dB, as two numbers hardly show a spread; by the spread of four runs of the
 #   published cell, at another recipe, it is ± 0.55 dB. DnCNN loses 1.04 dB without the term, in one seed.
-# - The largest difference is that of not adding the input, a loss of 1.31 dB in one seed. It lies beyond what the
-#   borrowed spread gives a difference of two runs (± 0.78 dB), but that spread is of networks that add it.
+# - The largest loss is that of not adding the input: 1.31 dB with the term and 0.98 dB without it, in one seed each.
+#   Both lie beyond what the borrowed spread gives a difference of two runs (± 0.78 dB), but that spread is of a network
+#   that adds its input.
 # - All else is of one seed and lies within ± 0.78 dB. What may be worth a second look: a fifth of the term's weight
 #   gave most of what the whole gives.
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
@@ -95,7 +96,8 @@ for name in filter(None, train.split(";")):
 # pictures with the same noise. All are a choice over the base, so that a minus is a loss.
 #
 # Two intervals follow a difference: `own`, where it has several seeds, is by these (Student's t), and `borrowed` by a
-# spread over seeds that was measured elsewhere, on four runs of the published cell, with its input added, at another recipe.
+# spread over seeds that was measured elsewhere, on four runs of the published cell, with its input added, at another
+# recipe.
 
 # %%
 records = choices.load(folder / "choices" for folder in runs.folders(profile))
@@ -130,9 +132,10 @@ for name, rows in known.items():
 # ## The curves
 #
 # PSNR of validation crops in evaluation mode, against the pixels seen. Each choice has a colour, and each seed a line
-# of its own: the first is solid, the second dashed.
+# of its own: the first is solid, the second dashed. (`lambda 0.5, then 0` is the base until the last 30% of its steps,
+# so that it hides the base's first seed.)
 
-# %% alt="Validation PSNR against pixels seen, a colour per choice, a line per seed"
+# %% alt="Validation PSNR against pixels seen: lambda 0 ends below the base, input not added lowest"
 fig, ax = plt.subplots(figsize=(7.6, 3.8), layout="constrained")
 styles = {}
 for record in records:
