@@ -151,10 +151,10 @@ if free:
 # last line compares that spread with the own one; as long as it has one degree of freedom, it can do no more than not
 # contradict.
 #
-# **What to notice.** SSIM rises in each row, if in the first by no more than chance may give. PSNR rises where the
-# input is added. The second and the third row are the same cell, recipe, batches and first weights; only the input is
-# added or not, and the term is worth 1.19 ± 0.96 dB less where it is not. Zero lies outside, but the interval takes it
-# that a network without its input added varies over seeds as one with it, and that was not measured. Whether IR-NAS
+# **What to notice.** SSIM rises in each row, but in the first the rise could be chance. PSNR rises where the input is
+# added. The second and the third row are the same cell, recipe, batches and first weights; only the input is added or
+# not, and the term is worth 1.19 ± 0.96 dB less where it is not. Zero lies outside, but the interval assumes that a
+# network without its input added varies over seeds as much as one with it, and that was not measured. Whether IR-NAS
 # without its input loses PSNR at all under this recipe one seed does not tell. The pair of the tables loses 0.88 ± 1.14
 # dB more, in which its batch, budget and border may have a part, or chance. Nor is adding the input a guarantee: the
 # small networks of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
@@ -215,9 +215,9 @@ for how, (*_, cosine, ratio) in spoilt.items():
 # is another matter: there the cosine is 0.15, and the SSIM term hardly asks for more light. This fits what the
 # published network loses.
 #
-# And the SSIM term has the larger say everywhere, 4 to 123 times by the lengths of the gradients. So at the printed
-# weight the sum points nearly where the SSIM term does, and a larger weight can change little. At a fifth of the weight
-# the ratios are a fifth, too: for much noise, or a picture that is too dark, about 1, so that there both terms count.
+# In all five cases the SSIM term has the larger say: its gradient is 4 to 123 times as long. So at the printed weight
+# the sum points nearly where the SSIM term does, and a larger weight can change little. At a fifth of the weight the
+# ratios are a fifth, too: for much noise, or a picture that is too dark, about 1, so that there both terms count.
 #
 # Why PSNR *rises* in the networks that add their input this does not explain, because a small step along its own
 # gradient always lowers squared error more than a step of the same length in any other direction. And what the spoilt
