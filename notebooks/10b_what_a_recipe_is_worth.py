@@ -24,23 +24,24 @@
 #
 # ## What we found
 #
-# - **The log-SSIM term adds 0.86 ± 0.55 dB to IR-NAS + residual**, the mean of two seeds of the same sign. The ± is by
-#   a spread over seeds that was measured on four runs of the published cell; two seeds by themselves leave ± 2.16 dB,
-#   as two numbers hardly show a spread. In DnCNN it adds 1.04 dB in one seed, and IR-NAS without its input added loses
-#   0.33 dB by it ([notebook 10](10_tables_5_6_ablation.ipynb)).
-# - **Adding the input is worth 1.31 dB** in one seed, where another may move it by 0.78: the largest difference of all.
-# - **All else is of one seed**, and another may move such a difference by half a decibel or more. What may be worth a
-#   second look: a fifth of the term's weight gave most of the gain, and at the border, whose spread over seeds is not
-#   known, DnCNN's outermost pixels were 2.22 dB worse with the term, and 4.15 dB better with smaller crops.
+# - **Without the log-SSIM term IR-NAS + residual loses 0.86 dB**, the mean of two seeds of the same sign. By these two
+#   alone the 95% interval is ± 2.16 dB, as two numbers hardly show a spread; by the spread of four runs of the
+#   published cell, at another recipe, it is ± 0.55 dB. DnCNN loses 1.04 dB without the term, in one seed.
+# - The largest loss is that of not adding the input: 1.31 dB with the term and 0.98 dB without it, in one seed each.
+#   Both lie beyond what the borrowed spread gives a difference of two runs (± 0.78 dB), but that spread is of a network
+#   that adds its input.
+# - All else is of one seed and lies within ± 0.78 dB. What may be worth a second look: a fifth of the term's weight
+#   gave most of what the whole gives.
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
 #   paper's rate trains but fails in evaluation mode (one run each).
 #
 # All runs are short: ten million pixels are 0.03% of the paper's. What is best here need not be best after a long
 # training.
 #
-# The loss is Eq. 7 of the paper, with SSIM taken over all positions of a crop padded by zeros:
+# The loss is Eq. 7 of the paper for a network $f$, a noisy crop $x$ and the clean one $y$, with SSIM taken over all
+# positions of a crop padded by zeros:
 #
-# $$\mathcal{L} = \frac{1}{n}\sum_i (x_i - y_i)^2 + \lambda \log_{10}\frac{1}{\mathrm{SSIM}(x, y)}$$
+# $$\mathcal{L} = \frac{1}{n} \lVert f(x) - y \rVert_2^2 + \lambda \log_{10}\frac{1}{\mathrm{SSIM}(f(x), y)}$$
 
 # %%
 from dataclasses import replace
@@ -51,9 +52,9 @@ import pandas as pd
 from IPython.display import display
 
 from irnas_lib.data import datasets
-from irnas_lib.experiments import choices, runs
+from irnas_lib.experiments import cells, choices, runs
 from irnas_lib.figures import plots
-from irnas_lib.tables import frames
+from irnas_lib.tables import frames, verdicts
 from irnas_lib.training.recipes import RECIPES
 
 # %% [markdown]
@@ -92,72 +93,60 @@ for name in filter(None, train.split(";")):
 #
 # The networks are judged on training pictures of BSD500 that were kept out, because a recipe chosen on test pictures
 # has seen the test. Differences are paired: the same seed, so that first weights and batches are the same, and the same
-# pictures with the same noise.
-
-# %% alt="What each choice adds to PSNR and to that of the outermost pixels, a dot per seed, for two networks"
-records = choices.load(folder / "choices" for folder in runs.folders(profile))
-known = {name: choices.worth(records, name, pixels) for name in ("IR-NAS + residual", "DnCNN")}
-known = {name: rows for name, rows in known.items() if len(rows) > 1}
-if not known:
-    display(plots.not_run("What each choice is worth"))
-else:
-    fig, grid = plt.subplots(len(known), 2, figsize=(7.2, 0.9 + 0.32 * sum(map(len, known.values()))), sharex="col",
-                             height_ratios=[len(rows) for rows in known.values()], layout="constrained", squeeze=False)
-    for (name, rows), axes in zip(known.items(), grid):
-        for ax, measure in zip(axes, (0, 2)):
-            ax.axvline(0, color="0.6", linewidth=0.8)
-            for at, row in enumerate(rows[1:]):
-                ax.plot([gains[measure] for gains in row.each], [at] * row.seeds, "ko", markerfacecolor="w")
-            ax.set(ylim=(len(rows) - 1.5, -0.5), yticks=range(len(rows) - 1), yticklabels=[])
-            ax.tick_params(axis="y", length=0)
-            ax.grid(axis="y", color="0.9")
-        axes[0].set_yticklabels([row.choice for row in rows[1:]])
-        axes[0].set_title(name, loc="left", size=10)
-    grid[-1][0].set_xlabel("PSNR over the base (dB)")
-    grid[-1][1].set_xlabel("outermost pixels, over the base (dB)")
-    plt.show()
+# pictures with the same noise. All are a choice over the base, so that a minus is a loss.
+#
+# Two intervals follow a difference: `own`, where it has several seeds, is by these (Student's t), and `borrowed` by a
+# spread over seeds that was measured elsewhere, on four runs of the published cell, with its input added, at another
+# recipe.
 
 # %%
+records = choices.load(folder / "choices" for folder in runs.folders(profile))
+groups = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising")
+borrowed = verdicts.over_seeds(groups)  # of a difference of two runs
+known = {name: choices.worth(records, name, pixels) for name in ("IR-NAS + residual", "DnCNN")}
+judged = max((len(record["scores"] or ()) for record in records), default=0)
 for name, rows in known.items():
-    display(frames.show(pd.DataFrame({
-        "choice": row.choice, "steps": f"{row.iterations:,}", "seeds": str(row.seeds), "PSNR (dB)": f"{row.psnr:.2f}",
-        "base (dB)": f"{row.base:.2f}",
-        "over the base (dB)": f"{row.gain:+.2f}" + ("" if row.seeds < 2 else f" ± {row.half:.2f}"),
-        "SSIM over it": f"{row.ssim_gain:+.3f}", "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"}
-        for row in rows if row.choice != choices.BASE.name),
-        f"{name}, {pixels / 1e6:.0f} million pixels, {max(len(each['scores'] or ()) for each in records)} validation "
-        "pictures", "base: the base of the same seeds. ± gives the half-width of the 95% confidence interval over the "
-        "seeds, by Student's t."))
+    table = pd.DataFrame({
+        "choice": row.choice, "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
+        "over the base (dB)": f"{row.gain:+.2f}", "own": "" if row.seeds < 2 else f"± {row.half:.2f}",
+        "borrowed": f"± {borrowed / row.seeds ** 0.5:.2f}",
+        "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "SSIM over it": f"{row.ssim_gain:+.3f}",
+        "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"} for row in rows if row.choice != choices.BASE.name)
+    display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
+                        "base: the base of the same seeds. own, borrowed: half the 95% interval over seeds of the "
+                        "difference in PSNR."))
 
 # %% [markdown]
 # **What to notice.**
 #
-# - Two seeds alone give an interval that includes zero, because two numbers hardly show a spread. [Notebook
-#   16](16_verdicts.ipynb) takes the spread from four runs of the published cell instead; then the interval excludes
-#   zero.
+# - Two seeds alone give an interval that includes zero, because two numbers hardly show a spread. With the borrowed
+#   spread, which [notebook 16](16_verdicts.ipynb) takes too, the interval excludes zero. So the finding on the log-SSIM
+#   term is as good as that spread.
 # - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart.
-# - SSIM is hardly affected by how bright a neighbourhood is. At the border, where a network sees zeros beyond the
-#   picture, brightness may be what goes wrong; the error there was not taken apart. Without the term DnCNN's outermost
-#   pixels are better, and with small crops, in which the border is a larger share, better still.
+# - No spread is known for the outermost pixels. In one seed each, DnCNN's are 2.22 dB better without the term, and 4.15
+#   dB better with small crops, in which the border is a larger share. SSIM is hardly affected by how bright a
+#   neighbourhood is, and at the border, where a network sees zeros beyond the picture, brightness may be what goes
+#   wrong; the error there was not taken apart.
 # - Dropping the term for the last 30% of the steps did not help in the one run that was made.
 #
 # ## The curves
 #
-# PSNR of validation crops in evaluation mode, against the pixels seen. Each seed is a line of its own.
+# PSNR of validation crops in evaluation mode, against the pixels seen. Each choice has a colour, and each seed a line
+# of its own: the first is solid, the second dashed. (`lambda 0.5, then 0` is the base until the last 30% of its steps,
+# so that it hides the base's first seed.)
 
-# %% alt="Validation PSNR against pixels seen, one line per seed and choice of the recipe; lambda 0 stays lowest"
-fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+# %% alt="Validation PSNR against pixels seen: lambda 0 ends below the base, input not added lowest"
+fig, ax = plt.subplots(figsize=(7.6, 3.8), layout="constrained")
 styles = {}
 for record in records:
-    if (record["system"], record["pixels"]) == ("IR-NAS + residual", pixels) and record["validation"]:
-        first = record["name"] not in styles
-        style = styles.setdefault(record["name"], ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))[len(styles) % 6])
+    if record["system"] != "DnCNN" and record["pixels"] == pixels and record["validation"]:
+        colour = styles.setdefault(record["name"], "k" if record["name"] == choices.BASE.name else f"C{len(styles)}")
         steps, psnr = np.array(record["validation"]).T
-        ax.plot(steps * record["batch"] * record["crop"] ** 2 / 1e6, psnr, linestyle=style,
-                color="k" if record["name"] == choices.BASE.name else "0.4", label=record["name"] if first else None)
+        ax.plot(steps * record["batch"] * record["crop"] ** 2 / 1e6, psnr, color=colour,
+                linestyle=("-", "--", ":")[record["seed"] % 3], label=f"{record['name']}, seed {record['seed']}")
 ax.set(xlabel="million pixels seen", ylabel="validation PSNR (dB)", ylim=(17, None))
 if styles:
-    ax.legend(fontsize=9)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 plt.show()
 
 # %% [markdown]
@@ -213,7 +202,9 @@ else:
 # these seeds alone nothing can be believed. Four runs of the published cell have 0.17 dB, and with three degrees of
 # freedom the factor is 3.18: a difference of two single runs has ± 0.78 dB, one of two pairs ± 0.55. If that holds
 # here, lambda 0 is believable: 0.86 dB below the base for IR-NAS + residual, on two seeds, and 1.04 dB for DnCNN, on
-# one. DnCNN's 0.49 dB for four crops of 64 is not, and for the outermost pixels no spread is known.
+# one. So would be both rows without the input added, 1.31 and 0.98 dB below, but there the doubt is larger: the spread
+# is of networks that add their input, and without it runs may lie further apart. DnCNN's 0.49 dB for four crops of 64
+# is not believable, and for the outermost pixels no spread is known.
 #
 # </details>
 #
@@ -223,6 +214,7 @@ else:
 #
 # With the term this network learns faster from the beginning. After the first tenth, a million pixels, the base has
 # 19.0 and 19.6 dB with its two seeds, lambda 0 has 18.4 and 18.7; after the first fifth 21.7 and 22.5 against 20.9 and
-# 20.6. The lead stays, because the schedule ends before the slower training has caught up.
+# 20.6. Some of the lead stays to the end of the schedule. Whether the slower training would catch up in a longer one,
+# these curves do not tell.
 #
 # </details>

@@ -34,7 +34,8 @@
 #   those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
 # - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. Two sources speak for it, neither of
 #   which a reader can check from here: a copy of the authors' test program, and one old measurement at three noise
-#   levels. The paper's text ("adjacent patches") speaks against it. (["Back to Table
+#   levels. The paper's text ("adjacent patches") speaks against it. If the guess is right, and N3Net's row is `strict`,
+#   then IR-NAS in `strict` is probably behind N3Net at sigma 50. (["Back to Table
 #   1"](12_protocols.ipynb#Back-to-Table-1) has all.)
 
 # %%
@@ -143,9 +144,9 @@ plt.show()
 #
 # The error of a restored pixel has two parts, $e = b + v$. The first, $b$, is independent of the draw of the noise: for
 # example, detail that is always removed. The second, $v$, is all that changes with the draw: its mean is zero. Mostly
-# it is noise that is let through, and also detail that is lost in one draw and kept in another. One restored picture
-# shows only the mean square $T$ of their sum. Two restorations of one scene, with two independent draws of the noise,
-# separate the parts, since $v_1$ and $v_2$ are uncorrelated:
+# it is noise that is let through, and also detail that is lost in one draw and kept in another. (The line `noise let
+# through (V)` below is all of it.) One restored picture shows only the mean square $T$ of their sum. Two restorations
+# of one scene, with two independent draws of the noise, separate the parts, since $v_1$ and $v_2$ are uncorrelated:
 #
 # $$B = \mathrm{E}[e_1 e_2] = \mathrm{E}[b^2], \qquad V = \mathrm{E}[v^2], \qquad T = \mathrm{E}[e^2] = B + V.$$
 #
@@ -193,7 +194,9 @@ print(f"the squared error at a tile's border is {border:.2f} times that inside")
 
 # %% [markdown]
 # All three numbers are shares of T. B is 0.365 of T and C is 0.348 of T, so C is nearly all of B: where a tile ends
-# matters little on average.
+# matters little to the part that is independent of the noise. To the error as a whole it matters much, since at a
+# tile's border the squared error is 5.97 times that inside, and tiles that do not overlap lose 0.56 dB to `strict`
+# (next section). So most of what a border adds changes with the noise: it is in V, and cancels where tiles overlap.
 #
 # ## The prediction
 #
@@ -312,11 +315,13 @@ else:
     print("RED over MemNet: not run")
 
 # %% [markdown]
-# **What to notice.** At sigma 50 `redrawn` lifts the PSNR in all twelve training runs of eight networks that were
-# measured in it (NLRN was not), by 0.35 to 0.82 dB. At sigma 30 the lifts are 0.26 to 0.91 dB, at sigma 70 at most 0.59
-# dB, and DnCNN has none there (22.98 dB in `strict`, 22.96 in `redrawn`; [the whole table](../figures/table1.md)). SSIM
-# rises in all networks but DnCNN: over all 200 pictures DnCNN's falls from 0.6907 to 0.6802, although it rises on the
-# ten pictures above. The borders of the tiles may be why, since DnCNN restores them badly; this was not tested.
+# **What to notice.** At sigma 50 `redrawn` lifts the PSNR in all twelve training runs that were measured in it, by 0.35
+# to 0.82 dB. (They are of nine systems, IR-NAS and IR-NAS* being one network with two losses; NLRN was not measured.)
+# Three networks were trained twice, and each time the longer training run has the larger lift (on 200 pictures, the
+# shorter one on 20). At sigma 30 the lifts are 0.26 to 0.91 dB, at sigma 70 at most 0.59 dB, and DnCNN has none there
+# (22.98 dB in `strict`, 22.96 in `redrawn`; [the whole table](../figures/table1.md)). SSIM rises in all networks but
+# DnCNN: over all 200 pictures DnCNN's falls from 0.6907 to 0.6802, although it rises on the ten pictures above. The
+# borders of the tiles may be why, since DnCNN restores them badly; this was not tested.
 #
 # This RED is behind this MemNet in `strict` and ahead of it in `redrawn`, on the same pictures. The formula allows for
 # that, but V was measured for DnCNN alone, so the cause is not known.
@@ -343,16 +348,17 @@ else:
 # - **One old measurement** speaks for `redrawn` in IR-NAS's row, and less clearly for `strict` in N3Net's: that of a
 #   public DnCNN with its released weights (table below). IR-NAS's printed PSNR is nearer to DnCNN's `redrawn` at all
 #   three noise levels. N3Net's is nearer to its `strict` at sigma 30 and 50; at sigma 70 it lies between, and in SSIM
-#   it is nearer to `redrawn` at 50 and 70, so a reader may doubt the assignment. The measurement was
-#   made before this project began, with a program that is not part of it, and cannot be rerun here. Those weights have
-#   seen the test pictures, which lifts both of its rows somewhat.
+#   it is nearer to `redrawn` at 50 and 70, so a reader may doubt the assignment. The measurement was made before this
+#   project began, with a program that is not part of it, and which release of DnCNN it took was not recorded, so it
+#   cannot be rerun here. A reader who downloads a released DnCNN for grey pictures can repeat it: `protocols.evaluate`
+#   above takes any denoiser. Those weights have seen the test pictures, which lifts both of its rows somewhat.
 # - **The paper's text** speaks against `redrawn`. Section 4.1 describes how the supernet is evaluated during the
 #   search: "we split each image to some adjacent patches of 64×64 and then feed them to network and finally joint the
 #   corresponding patch results". "Adjacent" suggests tiles that do not overlap, and at a step of 64, measured above,
 #   tiles cost PSNR.
 #
-# The old measurement, beside the printed rows; PSNR (dB) / SSIM on the 200 test pictures. Source: the notes from
-# which this project began; nothing on this page computes it.
+# The old measurement, beside the printed rows; PSNR (dB) / SSIM on the 200 test pictures. Source: the notes from which
+# this project began; nothing on this page computes it.
 #
 # | sigma | 30 | 50 | 70 |
 # |:--|--:|--:|--:|
@@ -401,8 +407,11 @@ display(frames.show(pd.DataFrame(rows), f"Table 1, sigma {sigma}, PSNR in dB", *
 # - In `half`, WNNM's printed numbers agree with ours within 0.04 dB at sigma 30 and 50, on all 200 pictures. At 70 only
 #   20 were restored. On these it leads BM3D by 0.18 ± 0.11 dB ([notebook 16](16_verdicts.ipynb)); added to BM3D's 23.82
 #   dB on all 200, that would be 24.00 ± 0.11 dB, which the printed 23.95 fits.
-# - In the printed table IR-NAS is ahead of N3Net. If its row is `redrawn`, a lift like ours taken off would put it
-#   behind. The lift of the paper's own network is unknown, since its weights were not published.
+# - In the printed table IR-NAS is ahead of N3Net by 0.27 dB. If its row is `redrawn` and N3Net's is `strict`, a lift
+#   like ours taken off would put IR-NAS behind. The range in the table takes all our IR-NAS networks; since the lift
+#   grows with training here, those of 197 and 246 million pixels (0.63 to 0.77 dB) are the nearer ones, and leave 26.00
+#   to 26.14 dB, at least 0.36 dB behind. The lift of the paper's own network is unknown, since its weights were not
+#   published.
 # - A row in `half` cannot be converted to `strict`, because the pictures are other ones. In the last column only BM3D
 #   is of all 200 pictures; on WNNM's 20 it has 25.58 dB ([notebook 6](06_table1_bsd500.ipynb)).
 #
@@ -411,10 +420,11 @@ display(frames.show(pd.DataFrame(rows), f"Table 1, sigma {sigma}, PSNR in dB", *
 #
 # ## An aside: what a file costs
 #
-# The noise of all protocols above has no bounds: a network is given numbers below 0 and above 1, and fractions of a
-# grey level. No file holds such a picture. In `file` the noise is added to the stored picture, and the sum is clipped
-# to [0, 255] and rounded, as a camera or a program saves it. These networks have learned from unclipped noise. How much
-# do they lose on files? (Measured on the middle of each picture, since some of them are slow.)
+# (This prepares [notebook 15](15_your_own_pictures.ipynb); the argument of this page is complete without it.) The noise
+# of all protocols above has no bounds: a network is given numbers below 0 and above 1, and fractions of a grey level.
+# No file holds such a picture. In `file` the noise is added to the stored picture, and the sum is clipped to [0, 255]
+# and rounded, as a camera or a program saves it. These networks have learned from unclipped noise. How much do they
+# lose on files? (Measured on the middle of each picture, since some of them are slow.)
 
 # %%
 middles = validation.middle(chosen, 160)
@@ -489,8 +499,8 @@ display(frames.show(pd.DataFrame([row for _, row in sorted(lost, key=lambda pair
 # <details><summary>Solution</summary>
 #
 # With B = C, T - C = V, so the error is T - V + V / n = T (1 - V / (2 T)) at n = 2: 0.9 T for the first, 0.75 T for the
-# second. They gain 0.46 dB and 1.25 dB. The second wins by 0.79 dB: the protocol rewards the denoiser that
-# lets more noise through.
+# second. They gain 0.46 dB and 1.25 dB. The second wins by 0.79 dB: the protocol rewards the denoiser that lets more
+# noise through.
 #
 # </details>
 

@@ -28,10 +28,11 @@
 # could detect only a large one.
 #
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
-#   confidence interval over cells.)
-# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
-#   Random cells on [page 14](14_searching_in_a_table.ipynb) differ by far less, if in still shorter runs; so we should
-#   not have expected to see anything.
+#   confidence interval over cells.) The searched cells have 0.64 to 0.81 million parameters, the published one 0.66.
+# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments
+#   (19 to 81% of them, as far as nine cells show how much cells differ). And half a decibel is a lot for a search to
+#   gain: apart from their training noise the random cells here have a standard deviation of about 0.20 dB, a rough
+#   number from six cells and four runs.
 # - If the lead is real, it need not be the search's merit: matching the random cells in size left them with fewer
 #   `skip` than the searched ones have. Random cells matched in both would tell; none were trained.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
@@ -94,8 +95,9 @@ every = 1
 # - The **published** cell is trained from four seeds, because the standard deviation over seeds sets the smallest
 #   difference that we can detect. All other cells have seed 0, which draws the first weights and the batches.
 #
-# All have the published path and width, so that only the cell differs. The input is added to the output: without it a
-# short training run mostly learns how bright its batches are ([notebook 5c](05c_batch_norm.ipynb)).
+# All have the published path and its width W = 20, so that only the cell differs; the searches themselves had W = 4.
+# The input is added to the output: without it a short training run mostly learns how bright its batches are ([notebook
+# 5c](05c_batch_norm.ipynb)).
 #
 # <details><summary>How cells are drawn and trained, where <code>groups</code> asks for it</summary>
 #
@@ -180,8 +182,13 @@ if not enough:
     print("not run: this needs at least two searched and two random cells")
 
 # %% [markdown]
-# Both intervals contain zero. Would a true difference have been noticed? The *power* of a test is the probability that
-# it shows a difference which is there. Below, it is drawn for this experiment, and for ones with more cells.
+# Both intervals contain zero. And if the lead of 0.34 dB were real, the way of drawing the random cells could explain
+# it. The searched cells are large, and random cells as large have few `skip`: five on 60 edges, where uniform drawing
+# would put twelve. The searched ones have eight on 30. The random cells also have nine `sep`, the searched ones none.
+# (The table of every cell, below, has these counts.)
+#
+# Would a true difference have been noticed? The *power* of a test is the probability that it shows a difference which
+# is there. Below, it is drawn for this experiment, and for ones with more cells.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Power rises with the true difference and with the cells"
 if enough:
@@ -189,14 +196,28 @@ if enough:
     print(f"{sizes[0]} against {sizes[1]} cells, standard deviation {deviation:.2f} dB: " + ", ".join(
         f"{table_facts.power(difference, deviation, *sizes):.0%} at {difference:.2f} dB"
         for difference in (0.25, 0.5, 0.75, 1.0)))
+    degrees = sum(sizes) - 2
+    least, most = (deviation * (degrees / stats.chi2.ppf(share, degrees)) ** 0.5 for share in (0.975, 0.025))
+    powers = [table_facts.power(0.5, each, *sizes) for each in (most, least)]
+    print(f"standard deviation, 95% interval {least:.2f} to {most:.2f} dB: power {powers[0]:.0%} to {powers[1]:.0%} at "
+          "0.50 dB")
+    over_seeds = cells.over_seeds(found)
+    if 0 < over_seeds < stdev(drawn):
+        print(f"random cells apart from their training noise: standard deviation "
+              f"{(stdev(drawn) ** 2 - over_seeds ** 2) ** 0.5:.2f} dB")
     display(cell_plots.power(deviation, [sizes, *(tuple(times * size for size in sizes) for times in (3, 10))]))
 
 # %% [markdown]
 # **What to notice.** An experiment of three against six cells needs a true difference of three quarters of a decibel to
 # notice it four times out of five. Ten times as many cells, 30 against 60, would nearly always notice a quarter of a
-# decibel. For scale: the random cells of [page 14](14_searching_in_a_table.ipynb), in runs a quarter as long, have a
-# standard deviation of a tenth of a decibel or so apart from their seeds. Three quarters of a decibel would be several
-# times that, more than a search could gain among such cells.
+# decibel. All of this is rough: nine cells hardly show a standard deviation, and over its interval the power at half a
+# decibel goes from 19 to 81%.
+#
+# For scale: cells differ by 0.20 dB here, apart from their training noise. Half a decibel is two and a half of these
+# standard deviations, which about one random cell in 160 would reach if cells were normally distributed. [Page
+# 14](14_searching_in_a_table.ipynb) has more cells in runs a quarter as long. There the standard deviation over cells
+# is 0.11 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as it does here. So how much a
+# search could gain depends on how the networks are trained.
 #
 # A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
 # best of several random ones. (The best is chosen by the same scores that are then reported, so it looks better than it
@@ -214,13 +235,8 @@ if enough:
           f"{times[0]:.0f} to {times[-1]:.0f} s: a search costs {cost / times[-1]:.1f} to {cost / times[0]:.1f} runs.")
 
 # %% [markdown]
-# **What to notice.**
-#
-# - If the lead of 0.34 dB is real, the way of drawing the random cells may explain it. The searched cells are large,
-#   and random cells as large have few `skip`: five on 60 edges, where uniform drawing would put twelve. The searched
-#   ones have eight on 30. The random cells also have nine `sep`, the searched ones none.
-# - For the time of the three searches 14 to 26 random cells could have been trained. The best of six is already within
-#   0.05 dB of the best searched one, though the best of more cells is flattered more.
+# **What to notice.** For the time of the three searches 14 to 26 random cells could have been trained. The best of six
+# is already within 0.05 dB of the best searched one, though the best of more cells is flattered more.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 rows = []
@@ -240,6 +256,8 @@ again = scores("published")
 if len(again) > 2:
     low, high = comparison.prediction_interval(again)
     print(f"the grey band, for one further run of the published cell: {low:.2f} to {high:.2f} dB")
+    apart = stats.t.ppf(0.975, len(again) - 1) * stdev(again) * 2 ** 0.5
+    print(f"two runs of the published cell may lie ± {apart:.2f} dB apart (95%)")
 
 # %% [markdown]
 # ## The same cell twice?
@@ -293,14 +311,15 @@ display(frames.show(pd.DataFrame(rows, columns=["alpha", "entropy", "first opera
 # %% [markdown]
 # **What to notice** in these searches of 730 steps each.
 #
-# - On average two of them share 43% of the edges, fewer than two cells drawn at random (58%), and 13% with their
-#   operation, about as many. At this scale the search does not give the same cell twice.
+# - On average two of them share 43% of the edges, not more than two cells drawn at random (58%), and 13% with their
+#   operation, where chance has 12%. (Three pairs of three cells show no more than that.) At this scale the search does
+#   not give the same cell twice.
 # - Alpha has hardly moved, so the cell is decoded from near-ties.
 # - Chance would put each operation on two edges of a cell. None of the three cells has a `sep`; `def` stands on five,
 #   three and five edges. In the places of single cells this is a hint and no more: the ten edges of a cell come from
-#   one search and are not independent, and the two operations were picked out of five after the fact. In alpha itself
-#   it is more: in the longer search of [page 3](03_search.ipynb) the mean weight of `sep` falls steadily. Whether that
-#   makes better cells is another question. On page 14 a `sep` in place of a `skip` changes PSNR by an amount whose
+#   one search and are not independent, and the two operations were picked out of five after the fact. A second hint,
+#   again of one search: in the longer one of [page 3](03_search.ipynb) the mean weight of `sep` falls steadily. Whether
+#   that makes better cells is another question. On page 14 a `sep` in place of a `skip` changes PSNR by an amount whose
 #   interval includes zero. (The paper notes, too, that its cells have no separable convolution.)
 #
 # Whether the paper's far longer schedule would settle on one cell is not answered here.
@@ -326,8 +345,9 @@ else:
 
 # %% [markdown]
 # **What to notice.** R1 is 0.30 dB above the published cell and R2 level with it, where the paper prints losses of 0.08
-# and 0.01 dB. Another seed moves a cell by 0.17 dB (standard deviation), so this ranks nothing, and the published cell
-# stands in the middle. [Notebook 9](09_table4_architecture_analysis.ipynb) shows both tasks.
+# and 0.01 dB. The standard deviation over seeds is 0.17 dB, and two runs of one cell may lie ± 0.78 dB apart (95%); so
+# this ranks nothing, and the published cell stands in the middle. [Notebook 9](09_table4_architecture_analysis.ipynb)
+# shows both tasks.
 
 # %% [markdown]
 # **What to take away.** Compare a searched cell with random ones of its size, from the same seeds, with an interval;
