@@ -33,8 +33,9 @@
 #   interval of 21 to 100%.
 # - **Whether our two searches that decide ([page 3](03_search.ipynb)) find better cells is open.** On average their
 #   cells are 0.19 ± 0.21 dB above the random ones. So few cells would show a difference of 0.33 dB with a power of 80%.
-# - **In runs of 244 steps, how training begins matters more than the cell.** Networks whose last layer starts at zero
-#   reach 23.84 dB, where those that start as usual reach 22.48 dB after the same steps.
+# - **How training begins matters more than the cell, and decides how far cells differ.** Networks whose last layer
+#   starts at zero reach 23.84 dB in 244 steps, those that start as usual 22.48 dB. Of the first, cells differ by 0.113
+#   dB (standard deviation), of the others by 0.685 dB.
 
 # %%
 import numpy as np
@@ -119,8 +120,10 @@ display(table_plots.seeds(records, short))
 # %% [markdown]
 # **What to notice.**
 #
-# - In runs of 244 steps, starting at zero changes more than any cell does. With the usual start more of the variance
-#   lies between cells (76%); whether those cells would rank alike after a longer training is not known.
+# - Starting at zero is worth 1.36 dB after 244 steps, twice the spread over cells with the usual start, and it takes
+#   away most of that spread. We went on with it because a network that starts as usual must first learn to return its
+#   input, and how soon a cell does that says little about how well it restores in the end. So that cells hardly differ
+#   in this table is in part owed to our choice. Which of the two ranks cells as long training does is not known.
 # - In the present table about a third of the variance lies between cells, and the interval reaches from next to nothing
 #   to more than half. Much of it hangs on a single run that went wrong, the white circle far below the diagonal:
 #   without it the share is 50%, with an interval of 21 to 72%. A run is not dropped for its
@@ -186,8 +189,8 @@ for effect, corrected in zip(effects, table_facts.holm([effect.p for effect in e
 #
 # - One more edge from p1, in place of one from a node, adds 0.112 dB (95% interval 0.046 to 0.179). Of the six effects
 #   it is the only one that stands once the six tests are allowed for (p = 0.012). Those of p2 (0.058) and `dil` (0.062)
-#   just miss; `conv`, `sep` and `def` cannot be told from zero. A likely reason: in 244 steps shallow cells learn
-#   faster.
+#   just miss; `conv`, `sep` and `def` cannot be told from zero. A guess: in 244 steps shallow
+#   cells learn faster.
 # - The best of the 30 random cells is also the cheapest, so that it alone makes up the Pareto front.
 # - The searched cells are exceptions, with one and two `skip`s. A straight line through random cells says nothing about
 #   a combination that none of them has.
@@ -223,3 +226,48 @@ if noise[task].repeated > 1:
 # give half; the interval just includes chance. It has to be read beside its ceiling: the table is so noisy that even a
 # ranking without any error would show 0.44 on average. The supernet is that of [page 3](03_search.ipynb) which decides,
 # seed 0.
+
+# %% [markdown]
+# **What to take away.** A table turns hours of training into a lookup that serves everybody; it is only as good as its
+# noise is small, and ours is too noisy to rank cells by. Before a ranking is believed, ask how much of the spread lies
+# between cells, and with which interval. [Notebook 14b](14b_comparing_searches.ipynb) shows what such noise does to a
+# search. Further reading: [NAS-Bench-101](https://arxiv.org/abs/1902.09635), and [how much of a benchmark's spread is
+# noise](https://arxiv.org/abs/2103.03098).
+
+# %% [markdown]
+# ## Exercises
+#
+# **1** (easy). How many seeds of each cell would it take until the error of a cell's mean is a third of the spread over
+# cells? Use the spreads of the table whose last layer starts at zero, and then those of the usual start.
+#
+# <details><summary>Solution</summary>
+#
+# The mean of n seeds has a standard error of s / √n, with s the spread over seeds. It is a third of the spread c over
+# cells from n = 9 s² / c² on. Starting at zero: 9 · 0.167² / 0.113² = 19.7, so 20 seeds. As usual: 9 · 0.380² / 0.685²
+# = 2.8, so 3 seeds.
+#
+# </details>
+#
+# **2** (medium). The smallest of the six p-values of the effects becomes 0.012 by Holm's correction. What was it
+# before, and why is the second smallest multiplied by 5 and not by 6?
+#
+# <details><summary>Solution</summary>
+#
+# 0.012 / 6 = 0.002. If the smallest is a true effect, only five tests are left that could be false alarms; if it is
+# not, the first step has failed to reject it already, and Holm's method stops there. So the chance of any false alarm
+# stays below 5%, as with six times all of them (Bonferroni), and fewer true effects are missed.
+#
+# </details>
+#
+# **3** (hard). One run lies far below the other runs of its cell, and most of the estimated noise hangs on it. Somebody
+# wants to drop it, since "it has obviously failed". What speaks against that, and what would be a fair way?
+#
+# <details><summary>Solution</summary>
+#
+# It was found by its score. Whoever drops low scores after having seen them makes the noise small by choice, and the
+# next search in such a table will meet failures that it was told do not happen. Fair is a rule that was fixed before
+# and that looks at the training and not at its result, such as "a loss that rises tenfold", applied to all runs alike;
+# or a recipe in which such runs do not happen; or an estimate that is little moved by single runs, for example from
+# medians. At least both numbers belong on the page.
+#
+# </details>
