@@ -189,8 +189,7 @@ for effect, corrected in zip(effects, table_facts.holm([effect.p for effect in e
 #
 # - One more edge from p1, in place of one from a node, adds 0.112 dB (95% interval 0.046 to 0.179). Of the six effects
 #   it is the only one that stands once the six tests are allowed for (p = 0.012). Those of p2 (0.058) and `dil` (0.062)
-#   just miss; `conv`, `sep` and `def` cannot be told from zero. A guess: in 244 steps shallow
-#   cells learn faster.
+#   just miss; `conv`, `sep` and `def` cannot be told from zero. A guess: in 244 steps shallow cells learn faster.
 # - The best of the 30 random cells is also the cheapest, so that it alone makes up the Pareto front.
 # - The searched cells are exceptions, with one and two `skip`s. A straight line through random cells says nothing about
 #   a combination that none of them has.

@@ -25,7 +25,7 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tiles import corners
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments import cells, edits, results, searching
+from irnas_lib.experiments import cell_table, cells, edits, results, searching, table_facts
 from irnas_lib.figures import panels
 from irnas_lib.files import ROOT, read_json
 from irnas_lib.genotypes import PUBLISHED
@@ -416,6 +416,16 @@ def one_cell_once():
     return [f"the last of {cells}", f"2 of {cells} cases", f"p = 2/{cells} = {p:.2f}"]
 
 
+def seeds_needed():
+    """Of a cell, for a mean whose error is a third of the spread over cells."""
+    found = []
+    for task in ("denoising", "usual_start"):
+        known = table_facts.noise(cell_table.read(task), cell_table.PLANS["denoising"].pixels)
+        exact = 9 * (round(known.over_seeds, 3) / round(known.over_cells, 3)) ** 2
+        found += [f"= {exact:.1f}, so {math.ceil(exact)} seeds"]
+    return found
+
+
 def random_cells_needed():
     n = math.log(0.05) / math.log(0.95)
     assert 1 - 0.95 ** 59 >= 0.95 > 1 - 0.95 ** 58
@@ -455,7 +465,7 @@ def instance_norms():
     ("07", 2, blocks), ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
     ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
-    ("14b", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, one_cell_once),
+    ("14", 1, seeds_needed), ("14b", 3, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, one_cell_once),
     ("A", 2, shares_of_parameters), ("A", 3, share_of_nlrn)])
 def test_the_numbers_of_a_solution(page, number, computed):
     text, wanted = solution(page, number), computed()
