@@ -139,7 +139,7 @@ print("beta:    {} cells that feed another x {} moves".format(*supernet.beta.sha
 # $$\min_{\alpha, \beta}\ \mathcal{L}_A\big(w^*(\alpha, \beta),\ \alpha,\ \beta\big) \quad \text{where} \quad
 # w^*(\alpha, \beta) = \arg\min_w \mathcal{L}_W(w,\ \alpha,\ \beta).$$
 #
-# $\mathcal{L}_W$ and $\mathcal{L}_A$ are the loss (Eq. 7, [notebook 5](05_training.ipynb)) on Train W and Train A.
+# $\mathcal{L}_W$ and $\mathcal{L}_A$ are the loss (Eq. 7, [page 5](05_training.ipynb)) on Train W and Train A.
 # Training $w$ to its end for each step of $\alpha$ would cost too much; as in
 # [DARTS](https://arxiv.org/abs/1806.09055), which [the paper](https://arxiv.org/abs/1909.08228) follows, the two take
 # steps in turn.
@@ -552,7 +552,7 @@ for found in larger:
 # logit that gradient descent would raise most, averaged over the edges, is that of `dil`, `sep`, `conv` and `sep` for
 # the seeds 0 to 3. The seeds do not agree: a convolution that has learned nothing is a random filter, and alpha prefers
 # the one that happens to fit. So without a warm-up the first steps fix by chance an architecture that the weights then
-# adapt to. (`skip`, which wins such beginnings in [notebook 1b](01b_search_from_scratch.ipynb), does not here, where no
+# adapt to. (`skip`, which wins such beginnings in [page 1b](01b_search_from_scratch.ipynb), does not here, where no
 # path leads around the batch norms.)
 #
 # </details>

@@ -339,7 +339,7 @@ for name, score in result.metrics.items():
 # norm tolerates that: our run on BSD500, in batches of four crops ([its
 # curve](10b_what_a_recipe_is_worth.ipynb#The-curves)), is at 7.4 dB after 10 iterations and at 22.6 dB after 60, when
 # `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss does not
-# diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([notebook
+# diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([page
 # 10b](10b_what_a_recipe_is_worth.ipynb)). (On the embedded pictures the numbers differ.)
 #
 # </details>

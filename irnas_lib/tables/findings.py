@@ -111,7 +111,7 @@ def _schedule(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
         return None
     return Finding("A short search at the paper's learning rates leaves its candidates with nearly equal weights.",
                    "At its end the six candidate operations of an edge have weights of nearly 1/6 each, so the choice "
-                   f"rests on very small differences. (The entropy is {min(entropies):.3f} to {max(entropies):.3f}; it is "
-                   "1 where all are equal.)",
+                   f"rests on very small differences. (The entropy is {min(entropies):.3f} to {max(entropies):.3f}; it "
+                   "is 1 where all are equal.)",
                    f"Fair: {len(entropies)} searches, far shorter than the paper's. The last layer of our supernet "
                    "learns more slowly than printed, because at the printed rate its loss diverges.")
