@@ -153,7 +153,7 @@ known = verdicts.evidence(profile)
 #
 # | order | page | what you get |
 # |--:|:--|:--|
-# | 1 | [L For lecturers](L_for_lecturers.ipynb) | three syllabi, from 90 minutes to ten hours; slides, exercises by difficulty |
+# | 1 | [L For lecturers](L_for_lecturers.ipynb) | three syllabi, slides, exercises by difficulty |
 # | 2 | [1b](01b_search_from_scratch.ipynb) | live, with sliders: the softmax over operations |
 # | 3 | [4](04_viterbi_decoding.ipynb) | live, with sliders: Viterbi, and where the greedy path fails |
 # | 4 | [12](12_protocols.ipynb) | the page to keep if only one fits: three scores of one network |
