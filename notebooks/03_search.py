@@ -461,8 +461,9 @@ for row in search_choices.decided(searches, scale):
 # 1. **No signal? There is one, but it is weak.** With the printed settings the squared mean gradients of the logits
 #    together are 1.9 to 3.4 times what noise alone would give. For a single logit 30 batches are too few: in seed 0 the
 #    standard error is as large as the gradient. So "112 to 286 batches needed" is a rough estimate, of the order of the
-#    288 steps that such a search has. In all other settings fewer are needed, 1 to 71. That does not go with denoising
-#    before alpha moves: e and f need 34 and 14, h and i 3 to 37.
+#    288 steps that such a search has. In all other settings fewer are needed: 33 to 71 in c to e and 3 to 37 in f to i
+#    (b, whose mixture is mostly `none`, needs 1). This was measured at the end of the searches, where every supernet
+#    denoises, and loss, optimiser and sharpening differ, so the cause is open.
 # 2. **Decay? No.** In so short a search it adds 0.0003 at most, where the mean gradient is 0.0015 or more. Near a
 #    decision it would count: at alpha = 1.6 it adds 0.0016.
 # 3. **No time? Yes.** A logit could travel 0.29 at most, where 0.80 is needed for a weight of 1/2. At a rate more than
