@@ -463,7 +463,8 @@ for row in search_choices.decided(searches, scale):
 #    standard error is as large as the gradient. So "112 to 286 batches needed" is a rough estimate, of the order of the
 #    288 steps that such a search has. In all other settings fewer are needed: 33 to 71 in c to e and 3 to 37 in f to i
 #    (b, whose mixture is mostly `none`, needs 1). This was measured at the end of the searches, where every supernet
-#    denoises, and loss, optimiser and sharpening differ, so the cause is open.
+#    denoises, and loss, optimiser and sharpening differ, so the cause is open. (In the larger search of the first
+#    reading the weight of `sep` falls steadily, which also speaks for a signal; that is one search.)
 # 2. **Decay? No.** In so short a search it adds 0.0003 at most, where the mean gradient is 0.0015 or more. Near a
 #    decision it would count: at alpha = 1.6 it adds 0.0016.
 # 3. **No time? Yes.** A logit could travel 0.29 at most, where 0.80 is needed for a weight of 1/2. At a rate more than
