@@ -485,8 +485,7 @@ for row in search_choices.decided(searches, scale):
 #   too (18.7 dB), and f loses 4.2 dB. Loss, optimiser, input and number of steps differ as well.
 # - **With the printed settings alpha begins to move before the supernet denoises**: it has 12.9 to 14.1 dB. This is not
 #   why alpha stays flat: the larger search of the first reading has 22.0 dB by then, and its alpha is flat, too.
-# - **All but b keep many skips**, 3 to 4.7 of six edges. In a network of two layers that is trained for some hundred
-#   steps, a shallow cell may well be the best choice.
+# - **All but b keep many skips**, 3 to 4.7 of six edges. In so small and short a search a shallow cell may be the best.
 # - **Two seeds agree on somewhat more edges than by chance**, 52 to 67% against 23 to 45%. ("By chance" deals each
 #   search's own operations to random edges.) With three seeds of nine edges that is a weak observation.
 #
@@ -512,11 +511,10 @@ for found in larger:
               f"{min(random):.2f} to {max(random):.2f} dB,\n{above} of them above it")
 
 # %% [markdown]
-# **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently. The
-# two searches prefer the same operation on 4 of 20 edges, 20%, where chance would give 22%. It is one pair, and its
-# edges are not independent, so this gives no interval. One has a single `skip`, the other two; one is built of `def`
-# and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not yet a search that finds the same cell
-# again.
+# **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently: they
+# prefer the same operation on 4 of 20 edges, 20%, where chance would give 22%. (It is one pair, so there is no
+# interval.) One cell is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not
+# yet one that finds the same cell again.
 #
 # - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
 #   widest cells first, where the paper's text has the widest cell last.
