@@ -132,9 +132,9 @@ print(body(decode.viterbi))
 
 # %% [markdown]
 # The beta of this search has hardly moved, so it shows little. As an example take one of 500 random betas, that for
-# which the [greedy path](#The-greedy-path) below loses most. Here is every step, in probabilities instead of
-# logarithms. A row is a level of a layer; under "from" is the probability of the best way to a level of the previous
-# layer, times that of the move. The largest is bold, and "best way" is remembered.
+# which the [greedy path](04_viterbi_decoding.ipynb#The-greedy-path) below loses most. Here is every step, in
+# probabilities instead of logarithms. A row is a level of a layer; under "from" is the probability of the best way to a
+# level of the previous layer, times that of the move. The largest is bold, and "best way" is remembered.
 
 # %%
 rows = len(search_space.source_rows(4))
