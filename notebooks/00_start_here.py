@@ -51,8 +51,8 @@ data = ""
 # ## What such a network does
 #
 # Left of the line is a photograph with white noise, whose standard deviation is 50 on the 0-255 scale; right of it, the
-# same photograph restored by a network of the paper's structure. The network comes with the project, and this page runs
-# it on a photograph that it has not seen.
+# same photograph restored by a network of the paper's cell, with its input added to its output. It comes with the
+# project, and this page runs it on a photograph that it has not seen.
 
 # %% alt="A portrait, half noisy, half restored" jupyter={"source_hidden": true} tags=["hide-input"]
 picture = datasets.load("denoising", "embedded").test[0]
@@ -67,17 +67,17 @@ print(f"PSNR before: {psnr(noisy, clean).item():.1f} dB\nPSNR after:  {psnr(rest
 
 # %% [markdown]
 # *PSNR*, the peak signal-to-noise ratio, measures how close a picture is to the clean one: 10 log10(255² / MSE)
-# decibels (dB), where MSE is the mean squared error of its pixels. A picture of 15 dB is very noisy, one of 25 dB is
-# usable, and one of 40 dB can hardly be told from the clean one.
+# decibels (dB), where MSE is the mean squared error of its pixels. As a rule of thumb, a picture of 15 dB is very
+# noisy, one of 25 dB is usable, and one of 40 dB can hardly be told from the clean one.
 #
 # ## How a network is found
 #
-# The network is a chain of identical *cells*. Left, a cell during the search, a *supercell*: p1 and p2 are the outputs
-# of the two cells before it, n1 to n3 are its nodes. Every arrow carries six candidate operations, which are drawn in
-# colour on one of them; all are computed, and each is multiplied by its weight. Right, a cell after the search: each
-# node keeps its two strongest incoming edges, each with its strongest operation. (`conv` is a convolution, `sep`, `dil`
-# and `def` are separable, dilated and deformable ones, `skip` passes its input on, `none` gives nothing.) The width of
-# each cell in the chain is found in a similar way.
+# The network is a chain of identical *cells*. Left, a cell during the search, a *supercell*: p1 is the output of the
+# cell before it and p2 that of the one before that; n1 to n3 are its nodes. Every arrow carries six candidate
+# operations, which are drawn in colour on one of them; all are computed, and each is multiplied by its weight. Right, a
+# cell after the search: each node keeps its two strongest incoming edges, each with its strongest operation. (`conv` is
+# a convolution, `sep`, `dil` and `def` are separable, dilated and deformable ones, `skip` passes its input on, `none`
+# gives nothing.) The width of each cell in the chain is found in a similar way.
 
 # %% alt="Left a supercell, one edge with its six operations in colour; right a cell with two edges per node"
 kept = Genotype([[("skip", "p2"), ("conv", "p1")], [("sep", "n1"), ("dil", "p1")], [("sep", "n2"), ("conv", "p2")]])
@@ -104,11 +104,11 @@ known = verdicts.evidence(profile)
 # on page [13](13_does_the_search_matter.ipynb), finding 5 on pages [3](03_search.ipynb) and
 # [4](04_viterbi_decoding.ipynb), and each main claim of the paper on [page 16](16_verdicts.ipynb).
 #
-# From finding 1 it follows that the rows of the printed Table 1 were probably not all measured on the same kind of
-# picture, so the table is no ranking. Finding 3 is about the short training runs for the paper's tables; [page
-# 15](15_your_own_pictures.ipynb) measures networks that were trained longer, for noisy image files. On finding 4, [page
-# 14](14_searching_in_a_table.ipynb) compares the cells of two searches that did decide with random ones, in still
-# shorter runs.
+# If the rows of N3Net and IR-NAS are of whole pictures, as weaker evidence on page 12 suggests, then by finding 1 the
+# rows of the printed Table 1 were not all measured on the same kind of picture, and the table is no ranking. Finding 3
+# is about the short training runs for the paper's tables; [page 15](15_your_own_pictures.ipynb) measures networks that
+# were trained longer, for noisy image files. On finding 4, [page 14](14_searching_in_a_table.ipynb) compares the cells
+# of two searches that did decide with random ones, in still shorter runs.
 
 # %% [markdown]
 # ## How to read on
@@ -153,7 +153,7 @@ known = verdicts.evidence(profile)
 #
 # | order | page | what you get |
 # |--:|:--|:--|
-# | 1 | [L For lecturers](L_for_lecturers.ipynb) | syllabi of four and ten hours, slides, exercises by difficulty |
+# | 1 | [L For lecturers](L_for_lecturers.ipynb) | three syllabi, slides, exercises by difficulty |
 # | 2 | [1b](01b_search_from_scratch.ipynb) | live, with sliders: the softmax over operations |
 # | 3 | [4](04_viterbi_decoding.ipynb) | live, with sliders: Viterbi, and where the greedy path fails |
 # | 4 | [12](12_protocols.ipynb) | the page to keep if only one fits: three scores of one network |

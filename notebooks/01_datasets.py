@@ -28,9 +28,10 @@
 #
 # - A "network" that returns its input gains 1.5 to 1.7 dB where overlapping tiles get fresh noise and are averaged. So
 #   only scores that were measured in the same way can be compared.
-# - Noise that is stored in an 8-bit file is weaker than its nominal `sigma`: 44.1 instead of 50.
-# - About half of the photographs of Rain800 appear with two or more rain patterns, and one scene is in training and
-#   test.
+# - Noise that is stored in an 8-bit file is weaker than its nominal `sigma`: 44.1 instead of 50 on one photograph. How
+#   much weaker depends on how dark or bright it is.
+# - About half of the training photographs of Rain800 appear with two or more rain patterns, and one scene is in
+#   training and test.
 
 # %%
 import csv
@@ -147,7 +148,8 @@ for sigma, image in noisy.items():
 # $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}} \ \text{dB}.$$
 #
 # Halving the error of every pixel raises PSNR by 6 dB. As a rule of thumb, a picture of 15 dB is very noisy, one of 25
-# dB is usable, and one of 40 dB can hardly be told from the clean one.
+# dB is usable, and one of 40 dB can hardly be told from the clean one. It depends on the content, too: fine texture
+# hides an error that a flat sky shows.
 #
 # [*SSIM*](https://doi.org/10.1109/TIP.2003.819861) compares local contrast and pattern, while PSNR only compares pixel
 # values. In each window of 11x11 pixels, weighted by a Gaussian of standard deviation 1.5, it takes the means $\mu$,
@@ -172,7 +174,8 @@ for sigma, image in noisy.items():
 #   12](12_protocols.ipynb)).
 #
 # To isolate the effect of the protocol, we measure a "network" that returns its input. The table is of four test
-# pictures; on all 200 of BSD500 the noisy input of sigma 50 has 14.90 dB in `strict`.
+# pictures, to be quick. Its numbers differ somewhat from those of other pages, which measure more pictures: the noisy
+# input of sigma 50 has 14.61 dB in `strict` on these four, and 14.90 on all 200 of BSD500.
 
 # %%
 few = pictures.test[:4]
@@ -206,10 +209,11 @@ print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_ov
 
 # %% [markdown]
 # **What to notice.** Where n tiles overlap, the average of n independent draws has 1/n of the noise power, before any
-# network is involved. The map predicts 1.74 dB; the table above has 1.5 to 1.7, because `strict` gains more from the
-# clipping before PSNR is measured than the weaker noise of `redrawn` does. (A network keeps only a part of this gain,
-# because its errors in overlapping tiles are less independent than the noise: [page 12](12_protocols.ipynb).) So only
-# scores of the same protocol can be compared, and every score in this project carries its protocol's name.
+# network is involved. The map predicts 1.74 dB; the table above has 1.5 to 1.7, because the clipping before PSNR is
+# measured helps `strict` more: at sigma 50 it is 0.46 dB above the formula, and `redrawn` is 0.35 dB above the formula
+# and the 1.74. (A network keeps only a part of this gain, because its errors in overlapping tiles are less independent
+# than the noise: [page 12](12_protocols.ipynb).) So only scores of the same protocol can be compared, and every score
+# in this project carries its protocol's name.
 #
 # ## Crops, as the network sees them
 #
@@ -247,7 +251,7 @@ assert {to_array(crop).tobytes() for crop in turns} == {array.tobytes() for arra
 show(expected, [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in range(8)], side=1.2)
 
 # %% [markdown]
-# ## Rain
+# ## Rain (for page 8)
 #
 # The pairs of Rain800 were made with an image editor. Where it is not available, photographs get synthetic rain of the
 # same kind: a sparse field of drops, smeared along one direction, is a streak layer R between 0 and 1. It is laid over
@@ -279,7 +283,7 @@ for name, image in rainy.items():
 # takes m² off the mean squared error: by the numbers above it gains 0.2 dB in the usual rain and 0.8 dB in the dense
 # one without removing a streak. This is one reason to look at SSIM and at the pictures, too.
 #
-# ## Noise of a camera
+# ## Noise of a camera (for page 7)
 #
 # White noise is an idealisation. In a camera the noise arises in linear light, under a mosaic of colour filters, and is
 # stronger where more light falls. Then the camera interpolates, smooths, sharpens, applies a tone curve and compresses.
@@ -368,8 +372,8 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** A method for white noise averages neighbouring pixels so that their errors cancel. Here
-# neighbouring errors are correlated (0.49 at one pixel), so much of the error survives. How much of the upper curve is
-# noise, and how much is lost detail, was not measured.
+# neighbouring errors are correlated (0.49 at one pixel), so they cancel less. A part of this error is lost detail,
+# which is correlated too; this page does not separate it from the noise.
 #
 # The paper's authors picked 1,812 of 25,000 patches (7%) by eye, for the most realistic look. Ours are picked by a
 # rule: neither flat nor clipped, and the degraded patch between 19 and 36 dB.

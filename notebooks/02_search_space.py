@@ -14,7 +14,7 @@
 # # 2. The search space
 #
 # **What you will learn.** What can be found: six operations, cells, and a supernet of three widths; how many networks
-# that makes; why Eq. 5 needs less memory than Eq. 6; and where the parameters are.
+# that makes; why Eq. 5 needs fewer cells than Eq. 6; and where the parameters are.
 #
 # **Why it matters.** A search can only find what its space holds. In this one a single cell is used everywhere, at
 # widths that the search chooses too.
@@ -26,9 +26,13 @@
 # **What we found**
 #
 # - The space of the denoising search holds 29 paths of widths times 26 billion cells. (Cells that differ only in how
-#   their nodes are numbered are counted apart.)
+#   their nodes are numbered are counted apart, such as two cells in which n1 and n2, neither of which reads the other,
+#   have changed places.)
 # - Sharing one cell per width saves at most a factor of 7/3 in the number of cells; the paper states three.
-# - The path of the published network is inferred here, from its printed size and four assumptions (end of the page).
+# - The largest open assumption of this course: the path of the published network is inferred, from its printed size and
+#   four assumptions. Two matter most. At other widths W six other paths have that size; and if the layer which the path
+#   does not use were not counted, the path would be 1,0,1,0. The paper's Figure 6 (a), which draws the path, was not at
+#   hand (end of the page).
 
 # %%
 import inspect
@@ -207,7 +211,8 @@ assert count(cell) == count(plain) and difference < 1e-3
 # All cells of a supernet share *one* table alpha, with one row per edge. It begins flat. All that the search decides
 # about a cell is in a table like the right one, here of random numbers. Decoding turns this table into a compact cell
 # (Figure 1, right): each node keeps its two strongest edges, each with its strongest operation, which are framed in the
-# table. `none` takes part in the softmax, but is never kept.
+# table. An edge is as strong as its strongest operation other than `none`, which takes part in the softmax but is never
+# kept.
 
 # %%
 raw = torch.randn(len(search_space.edges(3)), len(search_space.OPERATIONS))
@@ -317,7 +322,8 @@ for (layer, level), row in zip(search_space.source_rows(layers), probabilities):
 #
 # where $\beta_k^i$ is the probability of the move from level k to level i, the softmax of the logits $b$ (each layer
 # has its own, although the paper's $\beta_k^i$ has no index for it), and $f$ stands for an $h$ that has passed a 1x1
-# convolution. For the cell of level 1 in layer 2, $C_2^1$:
+# convolution. For the cell of level 1 in layer 2, $C_2^1$, drawn for a smaller supernet, of basic width 4 with two
+# nodes per cell:
 #
 # - Its first input combines the outputs of layer 1. Each passes a 1x1 convolution, which gives it the cell's number of
 #   channels ($f_1^0$ and $f_1^1$), and a batch norm. They are weighted with beta and added.
@@ -345,8 +351,7 @@ for ends, label in ((("sum", "cell"), "p1"), (("stem", "1x1 stem"), ""), (("1x1 
 graph
 
 # %% [markdown]
-# By hand, in a supernet of basic width 4 with two nodes per cell (the batch norms of a supernet have no weights: they
-# neither scale nor shift):
+# By hand, in this smaller supernet (the batch norms of a supernet have no weights: they neither scale nor shift):
 
 # %%
 small = Supernet(layers=2, nodes=2, width=4, channels=1)
@@ -427,7 +432,8 @@ drawing.draw_network(network)
 # - they count a layer of 57,600 parameters, the 3x3 convolution from the stem's 64 channels to 100 that takes the
 #   stem's output to the decoder: it is always built, but paths through level 0 never use it.
 #
-# Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it has the widest cell last. On all pages "as published"
+# Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it has the widest cell last. (W and the decoder are taken
+# from a copy of that program whose address was not kept, so a reader cannot look them up.) On all pages "as published"
 # means this: the printed cell, and the rest as inferred here.
 
 # %% alt="Parameters of the published cell on every path" jupyter={"source_hidden": true} tags=["hide-input"]
@@ -479,7 +485,7 @@ if task == "denoising":
 # The weights of the other five would add up to one on every edge, so that no edge could fade as a whole: a useless edge
 # would have to mix five operations evenly. The largest weight, by which a node ranks its edges, would then measure how
 # decided an edge is, and not how much the node needs it. On the other hand `none` can take over, because less of
-# everything lowers the loss easily while the weights are untrained. [Notebook 3](03_search.ipynb) has searches with and
+# everything lowers the loss easily while the weights are untrained. [Page 3](03_search.ipynb) has searches with and
 # without it.
 #
 # </details>

@@ -27,16 +27,15 @@
 #
 # - **A short search leaves alpha nearly undecided.** In the one shown here its entropy stays at 0.999 of the largest
 #   possible, and the cell is read off near-ties.
-# - **The steps are too few for the printed rate.** In so short a search a logit can travel about 0.43 at most, and it
-#   has travelled 0.04.
-# - **Moved faster, alpha chooses `none`**, an operation that no decoded cell keeps. Where `none` is left out, alpha
-#   decides in part.
-# - **Where the supernet denoises before alpha moves, the gradient of a logit is less noisy**: 3 to 37 batches are
-#   needed to know it, and 112 to 286 under the printed settings. (Loss and optimiser differ as well.)
-# - **Sharpening the softmax forces a decision.** What decoding then costs varies: 0.4 to 1.0 dB in the sharpened
-#   searches that denoise before alpha moves (three seeds of one setting), 1.1 to 5.4 dB in the other sharpened ones.
-# - **Larger searches with these changes decide, but our two seeds decide differently**: they prefer the same operation
-#   on 4 of 20 edges, about as often as by chance. How good their cells are is measured on [page
+# - **The number of steps alone explains it.** At the printed rate a logit can travel 0.43 at most in so short a search,
+#   where 0.80 is needed for half of the weight; it has travelled 0.04.
+# - **Moved faster, alpha chooses `none`** (one search), an operation that no decoded cell keeps. Where `none` is left
+#   out, alpha decides in part, and sharpening its softmax forces a decision.
+# - **Sharpening alone makes decoding cheaper**: in one setting it costs 0.4 to 1.0 dB with sharpening, and 2.8 to 4.6
+#   dB without (three seeds each). A larger supernet of that setting loses 1.4 to 1.9 dB (two seeds), and four sharpened
+#   searches with other settings lose 1.1 to 5.4 dB.
+# - **Our two larger searches decide differently**: they prefer the same operation on 4 of 20 edges, about as often as
+#   by chance. (Small ones agree somewhat more often than that.) How good their cells are is measured on [page
 #   14](14_searching_in_a_table.ipynb).
 
 # %%
@@ -140,7 +139,7 @@ print("beta:    {} cells that feed another x {} moves".format(*supernet.beta.sha
 # $$\min_{\alpha, \beta}\ \mathcal{L}_A\big(w^*(\alpha, \beta),\ \alpha,\ \beta\big) \quad \text{where} \quad
 # w^*(\alpha, \beta) = \arg\min_w \mathcal{L}_W(w,\ \alpha,\ \beta).$$
 #
-# $\mathcal{L}_W$ and $\mathcal{L}_A$ are the loss (Eq. 7, [notebook 5](05_training.ipynb)) on Train W and Train A.
+# $\mathcal{L}_W$ and $\mathcal{L}_A$ are the loss (Eq. 7, [page 5](05_training.ipynb)) on Train W and Train A.
 # Training $w$ to its end for each step of $\alpha$ would cost too much; as in
 # [DARTS](https://arxiv.org/abs/1806.09055), which [the paper](https://arxiv.org/abs/1909.08228) follows, the two take
 # steps in turn.
@@ -245,6 +244,9 @@ history = record["history"]
 best = history[record["best"]]
 print(f"{len(history)} validations, {sum(entry['counts'] for entry in history)} count")
 print(f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
+if settings.sigmas and (before := [entry["psnr"] for entry in history if not entry["counts"]]):
+    noisy = sum(20 * math.log10(255 / sigma) for sigma in settings.sigmas) / len(settings.sigmas)
+    print(f"before alpha moves: {before[-1]:.2f} dB; noisy pictures {noisy:.2f} dB")
 display(plots.search_curves(record))
 
 # %%
@@ -284,8 +286,9 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
       f"{alpha.abs().max():.2f} at most")
 
 # %% [markdown]
-# **What to notice.** A logit has travelled 0.04 of a possible 0.43: most steps cancel. The rate times the number of
-# steps is roughly a limit, and not an estimate. (The second reading below tests the three suspects.)
+# **What to notice.** A logit has travelled 0.04 of a possible 0.43, so most of its steps cancel. The rate times the
+# number of steps is roughly a limit, and not an estimate. Even without cancelling, 0.43 is not enough for half of the
+# weight: the third suspect alone explains a flat alpha. The second reading below looks at all three.
 #
 # ## The cell and the path
 #
@@ -305,25 +308,34 @@ display(drawing.draw_cell(record["genotype"]))
 #
 # ## What makes a search decide (for a second reading)
 #
-# A first reading can end here. What follows asks what would make such a search decide, in short searches with other
-# settings.
+# **A first reading can end here** and go on with the exercises. The second half of the page asks what would make such a
+# search decide.
 #
-# ### Short searches with other settings
+# ### Nine settings in a small supernet
 #
-# A small supernet (two layers, three nodes) is searched with these settings:
+# A supernet of two layers and three nodes is searched with these settings:
 #
-# | | name | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | sharpened | differs |
+# | | name | a logit can travel | decay of alpha | `none` | warm-up, of all epochs | sharpened | supernet |
 # |:--|:--|--:|:--|:--|:--|:--|:--|
-# | a | printed settings | 0.29 | as printed | kept | 2 of 10 | no | |
-# | b | fast | 34 | off | kept | 2 of 10 | no | from a: rate, decay |
-# | c | fast, no `none` | 34 | off | left out | 2 of 10 | no | from b: `none` |
-# | d | medium, no `none` | 10 | off | left out | 2 of 10 | no | from c: rate |
-# | e | fast, sharpened | 34 | off | left out | 2 of 10 | to 0.2 | from c: sharpening |
-# | f | medium, sharpened | 10 | off | left out | 5 of 13 | to 0.1 | from d: warm-up, length, sharpening |
+# | a | printed settings | 0.29 | as printed | kept | 2 of 10 | no | as printed |
+# | b | fast | 34 | off | kept | 2 of 10 | no | as printed |
+# | c | fast, no `none` | 34 | off | left out | 2 of 10 | no | as printed |
+# | d | medium, no `none` | 10 | off | left out | 2 of 10 | no | as printed |
+# | e | fast, sharpened | 34 | off | left out | 2 of 10 | to 0.2 | as printed |
+# | f | medium, sharpened | 10 | off | left out | 5 of 13 | to 0.1 | as printed |
+# | g | input added | 10 | off | left out | 5 of 13 | to 0.1 | adds its input |
+# | h | learning to denoise | 10 | off | left out | 2 of 6 | no | as g; squared error, AdamW |
+# | i | learning to denoise, sharpened | 10 | off | left out | 2 of 6 | to 0.1 | as h |
 #
-# The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the paper's own search. In a
-# *sharpened* search alpha's logits are divided by a temperature that falls after the warm-up from 1 to 0.2 (e) or 0.1
-# (f), so that the mixture in which the weights are trained comes close to a choice.
+# - The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the paper's own search.
+# - In a *sharpened* search alpha's logits are divided by a temperature that falls after the warm-up from 1 to 0.2 (e)
+#   or 0.1 (f, g and i), so that the mixture in which the weights are trained comes close to a choice.
+# - In g to i the supernet adds its input to its output, and its last layer starts at zero. In h and i its weights are
+#   trained for squared error alone, by AdamW.
+#
+# In the figure, on the left, each line is the entropy of alpha in one of the searches a to f. On the right are, for one
+# logit in the mean of the three searches a: the gradient and its standard deviation from batch to batch, beside what
+# decay would add to it where the logit is 0.1 or 1.6.
 
 # %% alt="Entropy of alpha over six short searches, a to f, and the size of a logit's gradient and of decay"
 NAMES = {
@@ -342,37 +354,86 @@ flat = [found for found in searches if found["question"] not in LEARNING]
 display(cell_plots.deciding(flat, scale, NAMES))
 
 # %% [markdown]
-# The table shows them at their end:
+# The next figure shows whether a supernet denoises when alpha begins to move. Each line is one seed, alpha does not
+# move yet where the ground is grey, and the dotted line is the PSNR of the noisy pictures. A cross is the decoded cell
+# with the weights that it inherits, where that was measured.
+
+# %% alt="PSNR of the supernet over the iterations for four choices of settings, with the decoded cells at the end"
+denoising = "learning to denoise, travel 10, no decay, without none"
+display(cell_plots.learning(searches, {
+    "printed": "a: printed",
+    "travel 10, no decay, without none, longer warm-up, sharpened, input added": "g: input added",
+    denoising: "h: learning to denoise", f"{denoising}, sharpened": "i: the same,\nsharpened"}))
+
+# %% [markdown]
+# The table shows the searches at their end, in means over their seeds, or from the lowest to the highest of them:
 #
 # - *entropy*: the mean over edges (of `log 5` instead of `log 6` without `none`);
 # - *margin*: on an edge that the cell keeps, the weight of the kept operation less that of its strongest rival; the
 #   median over these edges, negative where `none` outweighs what is kept;
-# - *none*: the weight of `none`, mean over edges; *skips*: how many of the cell's six edges are `skip`;
-# - *PSNR* of the whole supernet on Train V, in dB; *decoding loses*: by how many dB the decoded cell, with the weights
-#   that it inherits and no further training, lies below that (not measured for all);
-# - *batches needed* to know the gradient of a logit within a third: 9 (st. dev. / size)², the number after which the
-#   standard error of its mean is a third of its size. Both are measured on 30 batches, with the weights of the search's
-#   end and alpha set back to zero. What noise alone would add to the size is taken off.
+# - *skips*: how many of the cell's six edges are `skip`;
+# - *PSNR* of the whole supernet on Train V, in dB, at the last validation *before* alpha moves and at the *end*;
+# - *decoding loses*: by how many dB the decoded cell, with the weights that it inherits and no further training, lies
+#   below the supernet (not measured for all);
+# - *batches needed* until the standard error of a logit's mean gradient is a third of its size: 9 (st. dev. / size)².
+#   Both are estimated from 30 batches, with the weights of the search's end and alpha set back to zero; what noise
+#   alone would add to the size is taken off. Numbers far above 30 are rough.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+def spread(values, form):
+    """The lowest and the highest of some values, as text; nothing for none."""
+    return " to ".join(dict.fromkeys(f"{value:{form}}" for value in (min(values), max(values)))) if values else ""
+
+
+def decoding_loses(found):
+    return [each["inherited"]["mixture"] - each["inherited"]["decoded"] for each in found if "inherited" in each]
+
+
+def batches_needed(found):
+    return [max(1, round(each["alpha_signal"]["untouched"]["batches"])) for each in found]
+
+
 def decisions(searches, first="a", scale=scale):
     """What searches have decided, as a table with a letter and a name for each choice."""
     rows = []
     for row in search_choices.decided(searches, scale):
         found = [each for each in searches if each["name"] == row.choice]
-        lost = sorted({f"{each['inherited']['mixture'] - each['inherited']['decoded']:.1f}"
-                       for each in found if "inherited" in each}, key=float)
-        batches = [max(1, round(each["alpha_signal"]["untouched"]["batches"])) for each in found]
+        before = [[entry["psnr"] for entry in each["history"] if not entry["counts"]][-1:] for each in found]
         rows.append({"": chr(ord(first) + len(rows)), "search": NAMES.get(row.choice, row.choice), "seeds": row.seeds,
-                     "entropy": f"{row.entropy:.3f}", "margin": f"{row.margin:.3f}", "none": f"{row.none:.2f}",
-                     "skips": f"{row.skips:.1f}", "PSNR": f"{row.psnr:.1f}",
-                     "decoding loses": " to ".join(lost[::len(lost) - 1] if len(lost) > 1 else lost),
-                     "batches needed": " to ".join(f"{count:,}" for count in sorted({min(batches), max(batches)}))})
+                     "entropy": f"{row.entropy:.3f}", "margin": f"{row.margin:.3f}", "skips": f"{row.skips:.1f}",
+                     "PSNR before": spread(sum(before, []), ".1f"),
+                     "end": spread([each["history"][-1]["psnr"] for each in found], ".1f"),
+                     "decoding loses": spread(decoding_loses(found), ".1f"),
+                     "batches needed": spread(batches_needed(found), ",")})
     return (pd.DataFrame(rows).style.hide(axis="index").set_uuid(f"choices-{first}")
             .set_properties(subset=["search"], **{"text-align": "left"}) if rows else "not run")
 
 
-display(decisions(flat))
+display(decisions(searches))
+
+# %% [markdown]
+# Each row of the next table is a pair of settings and what differs between them. Where two or more things change at
+# once (*confounded*), the row does not say which of them did it.
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+CHANGED = {  # from one letter to the next
+    "ab": ["rate", "decay"], "bc": ["none left out"], "cd": ["a third of the rate"], "ce": ["sharpened"],
+    "df": ["sharpened", "warm-up", "steps"], "fg": ["input added", "last layer from zero"],
+    "dh": ["input added", "last layer from zero", "loss", "optimiser", "steps"], "hi": ["sharpened"]}
+of_letter = dict(zip("abcdefghi", NAMES))
+rows = []
+for pair, changed in CHANGED.items():
+    both = [[found for found in searches if found["name"] == of_letter[letter]] for letter in pair]
+    if all(both):
+        two = [search_choices.decided(found, scale)[0] for found in both]
+        rows.append({"pair": " to ".join(pair), "what changes": ", ".join(changed),
+                     "": "confounded" if len(changed) > 1 else "alone",
+                     "entropy": " → ".join(f"{row.entropy:.2f}" for row in two),
+                     "weight of none": " → ".join(f"{row.none:.2f}" for row in two),
+                     "decoding loses (dB)": " → ".join(spread(decoding_loses(found), ".1f") or "?" for found in both),
+                     "batches needed": " → ".join(spread(batches_needed(found), ",") for found in both)})
+display(pd.DataFrame(rows).style.hide(axis="index").set_uuid("choices-pairs")
+        .set_properties(subset=["what changes"], **{"text-align": "left"}) if rows else "not run")
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 if printed := [found for found in searches if found["name"] == "printed"]:
@@ -383,87 +444,57 @@ if printed := [found for found in searches if found["name"] == "printed"]:
           f"  decay adds {settings.architecture_decay * reached:.4f} there")
 for found in printed:
     signal = found["alpha_signal"]["untouched"]
-    print(f"  seed {found['settings']['seed']}: a logit's gradient is {signal['size']:.4f} in the mean (the noise's "
-          f"part is taken off), with\n"
-          f"    a standard deviation of {signal['spread']:.4f} over batches; `none` leads on "
-          f"{torch.tensor(found['alpha']).argmax(dim=1).eq(5).sum()} of {len(found['alpha'])} edges")
-
-# %% [markdown]
-# **What to notice**
-#
-# - **There seems to be a signal, but a weak one** (suspect 1). With the printed settings 112 to 286 batches are needed
-#   to know the gradient of a logit within a third, about as many as the search has steps on alpha. The 30 batches do
-#   not show it for a single logit: for seed 0 its standard error is as large as the gradient itself. In c to f 14 to 71
-#   batches are enough; b, whose mixture is mostly `none`, needs 1.
-# - **Decay does not hold alpha back in a search this short** (suspect 2): it adds 0.0003 at most, where the mean
-#   gradient is 0.0015 or more. Near a decision it would count: at alpha = 1.6 it adds 0.0016.
-# - **The printed rate is too small for so few steps** (suspect 3). A logit could travel 0.29 at most, where 0.80 is
-#   needed for a weight of 1/2. At a rate more than a hundred times as high, and without decay, the entropy falls to
-#   0.42 (b, fast; the two changes are not separated).
-# - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight in b. With the printed settings it already
-#   leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so while the weights
-#   are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
-# - **Without `none`, alpha decides in part** (c, fast): the entropy is 0.83, and the kept operation leads by 0.33.
-# - **Sharpened searches decide more**: the entropy falls from 0.83 (c) to 0.02 (e), both fast, and from 0.96 (d) to
-#   0.58 (f), both medium. (f also has a longer warm-up.)
-#
-# ### Does the supernet denoise when alpha begins to move?
-#
-# Alpha can only choose well once the operations do something useful. Three more choices try to make them learn faster:
-#
-# | | name | a logit can travel | warm-up, of all epochs | sharpened | differs |
-# |:--|:--|--:|:--|:--|:--|
-# | g | input added | 10 | 5 of 13 | to 0.1 | from f: the supernet adds its input, and its last layer starts at zero |
-# | h | learning to denoise | 10 | 2 of 6 | no | from d: as g; squared error alone; the weights by AdamW; length |
-# | i | learning to denoise, sharpened | 10 | 2 of 6 | to 0.1 | from h: sharpening |
-#
-# In the figure each line is one seed, alpha does not move yet where the ground is grey, and the dotted line is the PSNR
-# of the noisy pictures. A cross is the decoded cell with the weights that it inherits, where that was measured.
-
-# %% alt="PSNR of the supernet over the iterations for four choices of settings, with the decoded cells at the end"
-denoising = "learning to denoise, travel 10, no decay, without none"
-display(cell_plots.learning(searches, {
-    "printed": "a: printed",
-    "travel 10, no decay, without none, longer warm-up, sharpened, input added": "g: input added",
-    denoising: "h: learning to denoise", f"{denoising}, sharpened": "i: the same,\nsharpened"}))
-display(decisions([found for found in searches if found["question"] in LEARNING], "g"))
-
-# %% jupyter={"source_hidden": true} tags=["hide-input"]
+    above = 1 + 30 * (signal["size"] / signal["spread"]) ** 2
+    print(f"  seed {found['settings']['seed']}: a logit's mean gradient is {signal['size']:.4f}, its st. dev. over "
+          f"batches {signal['spread']:.4f},\n"
+          f"    its standard error after 30 of them {signal['spread'] / math.sqrt(30):.4f}; squared, the mean of 30 "
+          f"batches is {above:.1f} times\n    what noise alone would give; "
+          f"`none` leads on {torch.tensor(found['alpha']).argmax(dim=1).eq(5).sum()} of {len(found['alpha'])} edges")
 for row in search_choices.decided(searches, scale):
     if row.seeds > 2:
-        print(f"{row.choice}:\n  two of {row.seeds} seeds prefer the same operation on {row.same_operation:.0%} of the "
-              f"edges; by chance it would be {row.by_chance:.0%}")
+        print(f"{NAMES.get(row.choice, row.choice)}: two of {row.seeds} seeds prefer the same operation on "
+              f"{row.same_operation:.0%} of the edges; by chance {row.by_chance:.0%}")
 
 # %% [markdown]
-# **What to notice**
+# **What to notice**, first on the three suspects:
 #
-# - **With the printed settings, alpha begins to move while the supernet is no better than the noisy pictures**: in the
-#   figure it has 12.9 to 14.1 dB after the warm-up, where the noisy pictures have 14.7. (The larger search of this page
-#   does denoise by then; its alpha is flat because its steps are small and cancel.)
-# - **Adding the input is not enough** (g): the PSNR jumps by several decibels from one validation to the next.
-# - **With the input added, AdamW and squared error together, the supernet denoises after 72 steps** (h and i): 19.9 to
-#   22.7 dB in the figure.
-# - **Their gradients are known sooner**: after 3 to 37 batches, where a search with the printed settings needs 112 to
-#   286. (Loss and optimiser differ, so the warm-up alone need not be the cause.)
-# - **Here, too, sharpening decides.** From h to i, which differ in nothing else, the entropy falls from 0.92 to 0.29.
-#   The supernet pays for it: in i it ends up to 1.3 dB below where it stood before alpha moved.
-# - **Sharpened searches that denoise early lose least by decoding**: 0.4 to 1.0 dB (i, three seeds), where the other
-#   sharpened ones lose 1.1 to 5.4 dB (e, f and g, four searches), and h, which denoises and is not sharpened, loses 2.8
-#   to 4.6 dB. The loss, the optimiser, the warm-up and the number of steps differ as well, so which of these does it
-#   was not tested.
-# - **These cells prefer `skip`**, on 3.0 to 3.7 of six edges. In a network of two layers that is trained for 216 steps,
-#   a shallow cell may well be the best choice.
-# - Two seeds agree on somewhat more edges than chance would make them, whether the supernet denoises or not. ("By
-#   chance" deals each search's own operations to random edges: searches that prefer one operation everywhere often
-#   agree by chance.) With three seeds of nine edges that is a weak observation.
+# 1. **No signal? There is one, but it is weak.** With the printed settings the squared mean gradients of the logits
+#    together are 1.9 to 3.4 times what noise alone would give. For a single logit 30 batches are too few: in seed 0 the
+#    standard error is as large as the gradient. So "112 to 286 batches needed" is a rough estimate, of the order of the
+#    288 steps that such a search has. In all other settings fewer are needed: 33 to 71 in c to e and 3 to 37 in f to i
+#    (b, whose mixture is mostly `none`, needs 1). This was measured at the end of the searches, where every supernet
+#    denoises, and loss, optimiser and sharpening differ, so the cause is open. (In the larger search of the first
+#    reading the weight of `sep` falls steadily, which also speaks for a signal; that is one search.)
+# 2. **Decay? No.** In so short a search it adds 0.0003 at most, where the mean gradient is 0.0015 or more. Near a
+#    decision it would count: at alpha = 1.6 it adds 0.0016.
+# 3. **No time? Yes.** A logit could travel 0.29 at most, where 0.80 is needed for a weight of 1/2. At a rate more than
+#    a hundred times as high, and without decay, the entropy falls to 0.42 (b).
 #
-# **Limits.** Most choices have one seed: these searches find causes and rank nothing, and no cell was trained. They
-# raise the rate over the same few steps; a long search at the printed rate was not run. Choices h and i differ from the
-# printed settings in seven ways at once.
+# Then on what makes alpha decide:
+#
+# - **Moved so fast, alpha chooses `none`**, which has 0.81 of the weight in b (one seed). With the printed settings it
+#   already leads on 6 to 9 of the 9 edges. The likely reason: the last layer's output is not normalised, so while the
+#   weights are untrained, making it smaller is the easiest way to lower the loss, and `none` does that.
+# - **Leaving `none` out** (b to c) makes the kept operation lead, by 0.33 instead of trailing by 0.70, and the entropy
+#   is 0.83.
+# - **Sharpening alone makes alpha decide**: the entropy falls from 0.83 to 0.02 (c to e) and from 0.92 to 0.29 (h to
+#   i). The supernet pays for it: in one seed of i it ends 1.3 dB below where it stood before alpha moved.
+# - **Sharpening alone makes decoding cheaper, too**: it loses 2.8 to 4.6 dB in h and 0.4 to 1.0 dB in i (three seeds
+#   each). The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB. In i the supernet denoises before alpha
+#   moves (19.9 to 22.7 dB, where the noisy pictures have 14.7), but that cannot be the whole reason: in f it does so,
+#   too (18.7 dB), and f loses 4.2 dB. Loss, optimiser, input and number of steps differ as well.
+# - **With the printed settings alpha begins to move before the supernet denoises**: it has 12.9 to 14.1 dB. This is not
+#   why alpha stays flat: the larger search of the first reading has 22.0 dB by then, and its alpha is flat, too.
+# - **All but b keep many skips**, 3 to 4.7 of six edges. In so small and short a search a shallow cell may be the best.
+# - **Two seeds agree on somewhat more edges than by chance**, 52 to 67% against 23 to 45%. ("By chance" deals each
+#   search's own operations to random edges.) With three seeds of nine edges that is a weak observation.
+#
+# **Limits.** Most choices have one seed: these searches rank nothing, and no cell was trained. They raise the rate over
+# the same few steps; a long search at the printed rate was not run.
 #
 # ### The same settings in a larger supernet
 #
-# Choice i once more, in a supernet of the paper's depth: four layers, five nodes, W = 4, crops of 32x32, 438 steps.
+# Setting i once more, in a supernet of the paper's depth: four layers, five nodes, W = 4, crops of 32x32, 438 steps.
 
 # %%
 larger = [found for found in known if found["scale"] == "laptop" and found["question"] in LEARNING]
@@ -480,11 +511,10 @@ for found in larger:
               f"{min(random):.2f} to {max(random):.2f} dB,\n{above} of them above it")
 
 # %% [markdown]
-# **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently. The
-# two searches prefer the same operation on 4 of 20 edges, 20%, where chance would give 22%. It is one pair, and its
-# edges are not independent, so this gives no interval. One has a single `skip`, the other two; one is built of `def`
-# and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not yet a search that finds the same cell
-# again.
+# **What to notice.** Both seeds decide: a mean entropy of 0.51, and a margin of 0.61. But they decide differently: they
+# prefer the same operation on 4 of 20 edges, 20%, where chance would give 22%. (It is one pair, so there is no
+# interval.) One cell is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`. A decided search is not
+# yet one that finds the same cell again.
 #
 # - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
 #   widest cells first, where the paper's text has the widest cell last.
@@ -522,7 +552,7 @@ for found in larger:
 # logit that gradient descent would raise most, averaged over the edges, is that of `dil`, `sep`, `conv` and `sep` for
 # the seeds 0 to 3. The seeds do not agree: a convolution that has learned nothing is a random filter, and alpha prefers
 # the one that happens to fit. So without a warm-up the first steps fix by chance an architecture that the weights then
-# adapt to. (`skip`, which wins such beginnings in [notebook 1b](01b_search_from_scratch.ipynb), does not here, where no
+# adapt to. (`skip`, which wins such beginnings in [page 1b](01b_search_from_scratch.ipynb), does not here, where no
 # path leads around the batch norms.)
 #
 # </details>

@@ -25,14 +25,17 @@
 #
 # **What we found**
 #
-# - The starting values of beta favour two paths equally, 0,0,0,0 and 0,0,0,1. The second is the path that [page
+# - The starting values of beta favour two paths equally, 0,0,0,0 and 0,0,0,1, but weakly: 1/16 against 1/24 for the
+#   next, which a change of a single logit by 0.4 makes up for. The second is the path that [page
 #   2](02_search_space.ipynb) infers for the published network. This holds where beta is normalised over the moves out
 #   of a cell; the paper does not say how it is.
 # - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
 #   has gained more than a factor of 1.11 over its starting probability.
-# - Of the searches of the paper's depth only two moved far from their start, the last two of [page 3](03_search.ipynb).
-#   Their paths, 1,0,0,0 and 1,1,0,0, have the widest cells first.
-# - The cell shares 20% of its edges with the published one; 35% of random cells share at least as many.
+# - The paths that have *gained* most over their start are four different ones in four searches, none of which moved
+#   far. (Only the two searches that we forced to decide did; [page 3](03_search.ipynb) prints their paths, which have
+#   the widest cells first.)
+# - The cell shares 20% of its edges with the published one. Of cells decoded from random alphas 35% share at least as
+#   many.
 
 # %%
 import inspect
@@ -128,13 +131,20 @@ def body(function):
 print(body(decode.viterbi))
 
 # %% [markdown]
-# Here is every step, in probabilities instead of logarithms. A row is a level of a layer; under "from" is the
-# probability of the best way to a level of the previous layer, times that of the move. The largest is bold, and "best
-# way" is remembered.
+# The beta of this search has hardly moved, so it shows little. As an example take one of 500 random betas, that for
+# which the [greedy path](04_viterbi_decoding.ipynb#The-greedy-path) below loses most. Here is every step, in
+# probabilities instead of logarithms. A row is a level of a layer; under "from" is the probability of the best way to a
+# level of the previous layer, times that of the move. The largest is bold, and "best way" is remembered.
 
 # %%
+rows = len(search_space.source_rows(4))
+generator = torch.Generator().manual_seed(0)
+random_betas = [torch.randn(rows, 3, generator=generator) for _ in range(500)]
+losses = [decode.viterbi_path(logits)[1] - decode.greedy_path(logits)[1] for logits in random_betas]
+example = random_betas[max(range(len(losses)), key=losses.__getitem__)]
+
 best, steps = {0: ((), 1.0)}, []
-for number, layer in enumerate(decode.transition_scores(beta), 1):
+for number, layer in enumerate(decode.transition_scores(example), 1):
     reached = {}
     for level in search_space.levels(number):
         ways = {source: best[source][1] * math.exp(score)
@@ -152,20 +162,21 @@ display(trace.drop(columns="winner").style.hide(axis="index").set_uuid("trace")
         .set_properties(**{"white-space": "nowrap", "font-size": "85%", "padding": "2px 6px"})
         .apply(lambda row: ["font-weight: bold" if name == f"from {trace.winner[row.name]}" else ""
                             for name in row.index], axis=1))
-path, probability = max(best.values(), key=lambda way: way[1])
-print(f"best at the end: {','.join(map(str, path))}, probability {probability:.4f}")
+way, probability = max(best.values(), key=lambda way: way[1])
+assert way == decode.viterbi_path(example)[0]
+print(f"best at the end: {','.join(map(str, way))}, probability {probability:.4f}")
 
 # %% [markdown]
-# **What to notice.** In every layer at most three candidates survive, one per level, however many paths there are. (The
-# table is of this search, whose beta has hardly moved; below is one that decides something.)
+# **What to notice.** One candidate survives per level, two in layer 1 and three in each later layer, however many paths
+# there are. The best path begins with the move to level 1, the less probable of the two first moves.
 #
 # ## Brute force for comparison
 #
-# Trying all paths gives the same answer.
+# For the beta of this search, trying all paths gives the same answer as Viterbi's algorithm.
 
 # %%
-assert path == decode.viterbi_path(beta)[0] == record["path"]
-assert math.isclose(probability, chance[path]) and math.isclose(probability, max(chance.values()))
+path = decode.viterbi_path(beta)[0]
+assert path == record["path"] and math.isclose(chance[path], max(chance.values()))
 ranked = sorted(paths, key=lambda path: -chance[path])
 print("Viterbi:    ", *path)
 print("brute force:", *decode.brute_force_path(beta)[0])
@@ -228,25 +239,19 @@ print(f"greedy  {greedy}, probability {chance[greedy]:.4f}")
 print(f"Viterbi {path}, probability {chance[path]:.4f}")
 
 # %% [markdown]
-# Here the two agree. How often do they differ? We draw random betas for a four-layer supernet and keep the one where
-# the greedy path loses most.
+# Here the two agree. How often do they differ? In the random betas from above, for a four-layer supernet:
 
 # %% alt="Trellis in which the greedy path, dashed, leaves the best path, thick, and ends less probable"
-rows = len(search_space.source_rows(4))
-generator = torch.Generator().manual_seed(0)
-random_betas = [torch.randn(rows, 3, generator=generator) for _ in range(500)]
-losses = [decode.viterbi_path(logits)[1] - decode.greedy_path(logits)[1] for logits in random_betas]
 print(f"greedy misses the best path in {sum(loss > 0 for loss in losses)} of {len(losses)} random betas")
-worst = random_betas[max(range(len(losses)), key=losses.__getitem__)]
-print(f"at worst the best path is {math.exp(max(losses)):.1f} times as probable as greedy's")
-plots.draw_trellis(worst, others={"greedy": decode.greedy_path(worst)[0]})
+print(f"at worst, in the example, the best path is {math.exp(max(losses)):.1f} times as probable as greedy's")
+plots.draw_trellis(example, others={"greedy": decode.greedy_path(example)[0]})
 
 # %% [markdown]
 # The probability of either path, move by move:
 
 # %%
-for name, way in (("greedy", decode.greedy_path(worst)[0]), ("Viterbi", decode.viterbi_path(worst)[0])):
-    moves = [math.exp(layer[move]) for layer, move in zip(decode.transition_scores(worst), zip((0, *way), way))]
+for name, way in (("greedy", decode.greedy_path(example)[0]), ("Viterbi", decode.viterbi_path(example)[0])):
+    moves = [math.exp(layer[move]) for layer, move in zip(decode.transition_scores(example), zip((0, *way), way))]
     print(f"{name:8} {','.join(map(str, way))}   {' × '.join(f'{p:.2f}' for p in moves)} = {math.prod(moves):.2f}")
 
 # %% [markdown]
@@ -304,11 +309,18 @@ for name, decoded in (("plain", path), ("relative", relative), ("untouched", dec
     print(f"{name:12}{','.join(map(str, decoded)):12}{chance[decoded]:12.4f}{chance[decoded] / gain[decoded]:12.4f}"
           f"{gain[decoded]:8.3f}")
 print("plain and relative decode", "agree" if relative == path else "differ")
+print("\nall stored searches at the printed rates:", "profile, seed   plain       relative    its gain", sep="\n")
+for each in runs.all_searches(profile):
+    if each["task"] == task:
+        print(f"{each['profile']:8}{each['settings']['seed']:5}   {','.join(map(str, each['path'])):12}"
+              f"{','.join(map(str, each['relative_path'])):12}"
+              f"{math.exp(decode.relative_path(torch.tensor(each['beta']))[1]):.3f}")
 
 # %% [markdown]
-# **What to notice.** All three decode to 0,0,0,0. Its gain of 1.11 is the largest of any path: beta has hardly moved.
-# The two decodes can differ: a smaller search (`laptop`, seed 0, in REPRODUCTION.md) has the same plain path, and
-# 1,1,2,2 relative to its start. How did the answer change during the search?
+# **What to notice.** In this search all three decode to 0,0,0,0. Its gain of 1.11 is the largest of any path: beta has
+# hardly moved. In the three smaller searches (`laptop`) the two decodes differ. Three of the four searches have the
+# plain path of an untouched beta, and the paths that have gained most are four different ones. How did the answer
+# change during this page's search?
 
 # %%
 history = record["history"]
@@ -356,7 +368,8 @@ print(f"the weaker kept edge of a node leads the best dropped one by {min(leads)
 
 # %% [markdown]
 # **What to notice.** The axis does not begin at zero. At every node with a choice, the weaker kept edge leads the best
-# dropped one by 0.0018 at most, so another seed may well decode to another cell.
+# dropped one by 0.0018 at most, so another seed may well decode to another cell. ([Page
+# 13](13_does_the_search_matter.ipynb) has the cells of other searches.)
 #
 # The cell that was found, beside the published one. Edges that the published cell does not have are bold and dashed:
 

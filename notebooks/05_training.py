@@ -217,7 +217,9 @@ else:
 
 # %% [markdown]
 # At this run's pace of 39 steps a second, a tenth of the paper's 600,000 steps takes 25 minutes of an H100. That is the
-# bar which [page 16](16_verdicts.ipynb) sets for a verdict on a trained network.
+# bar which [page 16](16_verdicts.ipynb) sets for a verdict on a trained network. (The published network, of nearly the
+# same size, has 14 steps a second there: that run was made on the same kind of card with PyTorch 2.11.0, this one with
+# 2.14.1. Whether the version alone makes the difference was not tested.)
 #
 # The curve is of single batches, so it jumps (pale; the thick line is a running mean). It lies below the scores that
 # are measured later: in training mode a batch norm uses the mean of the few crops in the batch, in evaluation mode a
@@ -228,7 +230,8 @@ if result.curve:
     display(plots.training_curve([result]))
 
 # %% [markdown]
-# Has it stopped rising? The means of the logged batches of each fifth of the run show it better than the eye.
+# Has it stopped rising? The means of the logged batches of each fifth of the run show it better than the eye. (In the
+# first fifths the curve climbs, so their ± is mostly of the climb, and not of chance.)
 
 # %%
 for i, fifth in enumerate(np.array_split([psnr for *_, psnr in result.curve], 5), 1):
@@ -266,8 +269,8 @@ if result.status == "ok" and folder is None and shown:
 display(plots.restored_panel((folder or output) / "panels", task, dataset, sigma, only=("BM3D", system)))
 
 # %% [markdown]
-# **What to notice.** On the glass pyramid BM3D is 1.5 dB ahead: the thin lines repeat, so it finds the same patch many
-# times and averages it. On the zebra it is 0.2 dB ahead in PSNR, and the network has the higher SSIM.
+# **What to notice.** On the glass pyramid BM3D is 1.5 dB ahead, probably because the thin lines repeat, so that it
+# finds many patches alike. On the zebra it is 0.2 dB ahead in PSNR, and the network has the higher SSIM.
 #
 # ## Measuring
 #
@@ -333,9 +336,10 @@ for name, score in result.metrics.items():
 #
 # It jumps. Adam moves each weight by about its learning rate per step, however large the gradient. A 3x3 convolution of
 # 20 channels begins with weights between -0.075 and 0.075, so after two steps of 0.05 nothing is left of them. Batch
-# norm tolerates that: our run on BSD500, in batches of four crops, is at 7.4 dB after 10 iterations and at 22.6 dB
-# after 60, when `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss
-# does not diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([notebook
+# norm tolerates that: our run on BSD500, in batches of four crops ([its
+# curve](10b_what_a_recipe_is_worth.ipynb#The-curves)), is at 7.4 dB after 10 iterations and at 22.6 dB after 60, when
+# `matched`, in its warm-up, is still near 10 dB; then batches fall back to 15 dB. So the training loss does not
+# diverge. The cost shows in evaluation mode: after 1,000 iterations whole pictures score 10.82 dB ([page
 # 10b](10b_what_a_recipe_is_worth.ipynb)). (On the embedded pictures the numbers differ.)
 #
 # </details>
@@ -346,19 +350,22 @@ for name, score in result.metrics.items():
 #
 # <details><summary>Solution</summary>
 #
-# For the longest runs on BSD500: 0.2 dB, and 3.2 dB as published. As published the network scores 27.14 dB in
-# evaluation mode and 23.90 in training mode; with the input added 27.06 and 26.82 ([page 5c](05c_batch_norm.ipynb)).
-# Brightness, which a batch norm removes in training mode, then bypasses the network.
+# For the longest runs on BSD500, on the sixteen crops of [page 5c](05c_batch_norm.ipynb): 0.2 dB, and 3.2 dB as
+# published. As published the network scores 27.14 dB in evaluation mode and 23.90 in training mode; with the input
+# added 27.06 and 26.82. (On your crops the numbers differ.) Brightness, which a batch norm removes in training mode,
+# then bypasses the network.
 #
 # </details>
 #
-# **3** (easy). By the means of the last two fifths and their ±, may the curve still rise by 0.5 dB in a fifth of the
-# run? By 1 dB? (Take the two means as independent.)
+# **3** (easy). By the means of the last two fifths and their ±, may the curve have risen by 0.5 dB between them? By 1
+# dB? (Take the two means as independent.) Is that a forecast of what a longer run would gain?
 #
 # <details><summary>Solution</summary>
 #
 # The ± of a difference is the root of the sum of squares: √(0.32² + 0.60²) = 0.68 dB. So the rise is 0.21 ± 0.68 dB,
-# from -0.47 to 0.89: 0.5 dB is possible, and so is a fall, but 1 dB is not. This is about the logged batches in
-# training mode; what a longer run would score on whole pictures they do not show.
+# from -0.47 to 0.89. A rise of 0.5 dB is compatible with these batches, and so is a fall. 1 dB lies outside the 95%
+# interval, which makes it unlikely and does not rule it out. It is no forecast: the interval is of the rise between
+# these two fifths, the learning rate falls meanwhile, and the batches are measured in training mode, while the scores
+# are of whole pictures in evaluation mode.
 #
 # </details>

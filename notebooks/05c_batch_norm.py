@@ -29,8 +29,9 @@
 # **What we found**
 #
 # - In training mode the network as published, trained with the paper's loss, does not follow how bright a batch is: of
-#   0.2 more at its input, 0.007 reaches its output. (Trained for squared error alone it is 0.157, so brightness does
-#   get through if the loss asks for it, presumably by the zero padding, which was not tested.)
+#   0.2 more at its input, 0.007 reaches its output. Trained for squared error alone it is 0.157 (both after 18 million
+#   pixels, one seed each), so brightness does get through if the loss asks for it. The zero padding is the only way
+#   that the argument below leaves; no network was trained with reflected borders to test it.
 # - After 18 million pixels, in batches of four crops, this costs it 1.39 dB in evaluation mode (one seed). One line
 #   mends it, which gives each output the mean of its input.
 # - After 246 million pixels, in batches of twelve larger crops, it costs 0.03 dB. Which of the three differences it is
@@ -307,8 +308,7 @@ else:
 #   mode it follows.
 # - At the equal budget of 18 million pixels the loss makes the difference: with the term the output shifts by 0.007,
 #   trained for mean squared error alone by 0.157 of 0.2 (one seed each). So the same network can learn brightness in
-#   great part. The argument at the top of this page leaves only the zero padding to let it through. That is an
-#   argument and no measurement: we did not train the network with reflected borders to test it.
+#   great part, by the zero padding if the argument at the top of this page holds.
 # - The network of 246 million pixels was trained in batches of twelve crops, those of 18 million in batches of four.
 #   This may be why it suffers more from few crops.
 #
@@ -335,9 +335,9 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # **What to notice.**
 #
 # - After 18 million pixels the network as published makes pictures too bright or too dark. That costs it 1.39 dB. With
-#   the mean of its input it has 24.68 dB, and IR-NAS*, trained without the log-SSIM term, 24.69: the rest cannot be
-#   told from nothing (one seed each, and another seed can move a difference of two by ± 0.78 dB). So what can be seen
-#   of the term's cost in PSNR is brightness, which one line mends: `restored + (noisy - restored).mean()`.
+#   the mean of its input it has 24.68 dB, and IR-NAS*, trained without the log-SSIM term, 24.69 with the mean of its
+#   input: the rest cannot be told from nothing (one seed each; two runs of one recipe may lie ± 0.78 dB apart). So what
+#   can be seen of the term's cost in PSNR is brightness, which one line mends: `restored + (noisy - restored).mean()`.
 # - SSIM is hardly affected by that error: the shift is worth 1.39 dB of PSNR and 0.0022 of SSIM. So the SSIM term gives
 #   the network little reason to learn brightness. The squared error does; that the term outweighs it is our guess.
 # - After 246 million pixels in batches of twelve crops, 0.03 dB is left to mend.
@@ -351,13 +351,13 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # - With the input added, the term raises PSNR as well as SSIM in the short runs of [page
 #   10b](10b_what_a_recipe_is_worth.ipynb), and lowers PSNR in the four small networks of this page, from 23.5 to 21.8
 #   dB.
-# - In colour each channel loses its own mean: the rain networks of [page 8](08_table3_rain800.ipynb) and the camera
-#   networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
+# - In colour each channel can lose its own mean: the rain networks of [page 8](08_table3_rain800.ipynb), which shows
+#   it on one crop, and the camera networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
 # - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
 #   add their input; otherwise the comparison would rank them by how well they learn brightness.
 #
 # **What to take away.** A batch norm in training mode removes the mean of its batch. Zero padding can let a trace of it
-# through, which a network would have to learn to use (not tested). A restoration network is safer with a bypass, such
+# through, which a network would have to learn to use. A restoration network is safer with a bypass, such
 # as the input added to the output, as in [DnCNN](https://arxiv.org/abs/1608.03981), or without batch norms, as in
 # [EDSR](https://arxiv.org/abs/1707.02921), above all in short training runs.
 
@@ -392,8 +392,9 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 #
 # <details><summary>Solution</summary>
 #
-# The guess is the training mean, the truth the mean over the batch, so the part is the variance of a mean of $n$:
-# $V / n$. It should fall to an eighth from one crop to eight. It falls by less, because the means are neither
+# The guess is the training mean, the truth the mean over the batch, so the part is the variance of a mean of $n$: $V /
+# n$. It should fall to an eighth from one crop to eight. On this page it is 87% of 0.0831, about 0.072, for one crop
+# and 57% of 0.0455, about 0.026, for eight: it falls to 1/2.8 only. It falls by less, because the means are neither
 # independent (crops come from a few photographs) nor centred: these test photographs are brighter than the training
 # ones, an error that all batches share and that no $n$ reduces.
 #

@@ -13,12 +13,12 @@
 # %% [markdown]
 # # For lecturers
 #
-# The pages make a course on neural architecture search and on how a paper's numbers are checked. Here are two ways to
-# teach it, in four hours and in ten: which page goes into which slot, what to run in front of the class, which figure
-# goes on the slide, and which exercises fit. Students need Python, PyTorch and some idea of a convolutional network.
-# They need no data and no GPU: Run All works on each page in a clean copy of the project, but [some numbers are then
-# others](L_for_lecturers.ipynb#Which-numbers-a-class-will-see). All minutes for people are estimates; those for
-# computers are measured.
+# The pages make a course on neural architecture search and on how a paper's numbers are checked. Here are three ways to
+# teach it, in one lecture, in four hours and in ten: which page goes into which slot, what to run in front of the
+# class, which figure goes on the slide, and which exercises fit. Students need Python, PyTorch and some idea of a
+# convolutional network. They need no data and no GPU: Run All works on each page in a clean copy of the project, but
+# [some numbers are then others](L_for_lecturers.ipynb#Which-numbers-a-class-will-see). All minutes for people are
+# estimates; those for computers are measured.
 #
 # After the course, students can
 #
@@ -76,21 +76,40 @@ def syllabus(heading, *slots):
 pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.stem.startswith("L_")}
 
 # %% [markdown]
+# ## One lecture
+#
+# How a search can work, how it can fail, and how an evaluation can flatter. "Run All" is the computing time of the
+# whole page on two CPU cores; where that is longer than the slot, run the page before the class, or only the cells
+# named.
+
+# %% tags=["hide-input"]
+syllabus(
+    "One lecture",
+    (10, "00_start_here", "The picture and its PSNR, and the two cells.", "before_after.png"),
+    (35, "01b_search_from_scratch", "The edge, the slider of the softmax, the search with and without its warm-up.",
+     "[mean weights, two panels](01b_search_from_scratch.ipynb#Without-a-warm-up)"),
+    (10, "04_viterbi_decoding", "Only where the greedy path fails.",
+     "[where the greedy path fails](04_viterbi_decoding.ipynb#The-greedy-path)"),
+    (25, "12_protocols", "Three scores of one network, and the prediction, as they stand.",
+     "[predicted and measured gain](12_protocols.ipynb#The-prediction)"),
+    (10, "13_does_the_search_matter", "The result, and its power.", "cells_denoising.png"),
+)
+
+# %% [markdown]
 # ## Four hours
 #
 # One afternoon: what such a search is, how its result is decoded, and what its evaluation is worth. Begin every slot
-# with its question (below the table), and let the class answer before you run the cell. "Run All" is the computing time
-# of the whole page on two CPU cores; where that is longer than the slot, run the page before the class, or only the
-# cells named. If you are late, leave out page 15 first, then page 3; keep pages 12 and 13. A slide that is no file is
-# linked to its section of the page; save the picture there: in JupyterLab with Shift and the right mouse button, in the
-# web book with the right button alone.
+# with its question (below the table), and let the class answer before you run the cell. For a class on restoration take
+# page 5c in place of page 3. If you are late, leave out page 15 first, then page 3; keep pages 12 and 13. A slide that
+# is no file is linked to its section of the page; save the picture there: in JupyterLab with Shift and the right mouse
+# button, in the web book with the right button alone.
 
 # %% tags=["hide-input"]
 syllabus(
     "One afternoon",
     (15, "00_start_here", "The picture and its PSNR, the two cells, the five findings. Skip the costs.",
      "before_after.png"),
-    (50, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
+    (45, "01b_search_from_scratch", "Build the edge and the cell; move the slider of the softmax; run the search "
      "without its warm-up. Then exercise 1 in pairs. Skip \"When skip connections take over\" and the widths.",
      "[mean weights, two panels](01b_search_from_scratch.ipynb#Without-a-warm-up)"),
     (30, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
@@ -98,10 +117,10 @@ syllabus(
     (15, "", "A break.", ""),
     (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\"; the second half is for a second reading.",
      "search-denoising-seed0-gpu-curves.png"),
-    (25, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
+    (20, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
      "places. Skip \"The cell\".", "[where the greedy path fails](04_viterbi_decoding.ipynb#The-greedy-path)"),
     (10, "", "A break.", ""),
-    (30, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
+    (40, "12_protocols", "Do not run it in class. Show \"Three protocols, one denoiser\" and the prediction as they "
      "stand; then exercise 3. Skip \"The other systems\" and \"What a file costs\".",
      "[predicted and measured gain](12_protocols.ipynb#The-prediction)"),
     (25, "13_does_the_search_matter", "The experiment, its result, and its power.", "cells_denoising.png"),
@@ -110,7 +129,7 @@ syllabus(
 )
 
 # %% [markdown]
-# The questions, five minutes each, and what to expect:
+# The questions, which are part of the slots, and what to expect:
 #
 # - **Page 0.** What has to be chosen before such a network can be trained? *The operations, where they stand, the
 #   widths, the depth. The search chooses the first three.*
@@ -123,9 +142,10 @@ syllabus(
 # - **Page 4.** Is the best path made of the best steps? *Expect a yes. Greedy misses it where a good step leads to a
 #   level with no good way on.*
 # - **Page 12.** Here are three scores of one network. Which one is wrong? *None by itself; it is wrong to compare one
-#   with another.* Then: which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D, WNNM and RED
-#   may, since their numbers come from one table of RED-Net's authors, and so from the same pictures; the paper says so
-#   of no row.* (This is also the question of page 6, which is in the ten hours only.)
+#   with another.* Then: which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D and
+#   WNNM may: their printed scores are near those on pictures of half size, which page 12 measures. RED's number is said
+#   to come from the same table of RED-Net's authors, which is not part of this project. The paper says so of no row.*
+#   (This is also the question of page 6, which is in the ten hours only.)
 # - **Page 13.** Which experiment could show that the search is useless? *Random cells of the same space, trained alike,
 #   with several seeds.*
 # - **Page 15.** The network has never seen your picture. When should it take away nothing? *When there is no noise:
@@ -154,7 +174,7 @@ syllabus(
     "2. A search from scratch",
     (90, "01b_search_from_scratch", "All of it, written live: an edge, a cell, two problems one inside the other.",
      "[mean weights, two panels](01b_search_from_scratch.ipynb#Without-a-warm-up)"),
-    (30, "", "Exercise `second_order`; two lines of algebra first.", ""),
+    (30, "", "Exercise `second_order`; the two lines of algebra below first.", ""),
 )
 syllabus(
     "3. The search of the paper",
@@ -184,6 +204,14 @@ syllabus(
 )
 
 # %% [markdown]
+# The algebra for `second_order`: with $w' = w - \xi\, \nabla_w \mathcal{L}_W(w, \alpha)$ the chain rule gives
+#
+# $$\nabla_\alpha\, \mathcal{L}_A(w', \alpha) = \frac{\partial \mathcal{L}_A}{\partial \alpha}(w', \alpha)
+# + \Big(\frac{\partial w'}{\partial \alpha}\Big)^{\!\top} \frac{\partial \mathcal{L}_A}{\partial w'}(w', \alpha),
+# \qquad \frac{\partial w'}{\partial \alpha} = -\xi\, \nabla^2_{w, \alpha}\, \mathcal{L}_W(w, \alpha).$$
+#
+# First order leaves out the second term.
+#
 # ## Projects for two students
 #
 # The other pages give projects. In brackets: estimated days, and what shows that it is done.
@@ -209,13 +237,14 @@ syllabus(
 # ## Assessment
 #
 # A suggestion for the ten hours: half of the points for exercises, half for an exam. The solutions come with the
-# project, so ask for exercises to be explained, too.
+# project, so ask for exercises to be explained, too, and change the numbers: in exercise 2 of page 12, two patches with
+# squared errors of 0.002 and 0.008 have 26.99 and 20.97 dB, 23.98 on average, and the picture that they form has 23.01.
 #
 # | handed in | points |
 # |:--|--:|
 # | `eq2`, `collapse`, `greedy`: the check passes, and one sentence says why | 15 |
 # | `second_order`, `one_field`: the check passes, and the code is explained | 15 |
-# | exercise 2 of page 12 and exercise 2 of page 16, in writing | 20 |
+# | exercise 2 of page 12, exercise 1 of page 13 and exercise 2 of page 16, in writing | 20 |
 #
 # One exam question for each goal of the course, with what a full answer has:
 #
