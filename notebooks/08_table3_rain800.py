@@ -30,7 +30,7 @@
 #   nothing. (± is over pictures and seeds; the spread over seeds, most of it, is borrowed from shorter runs.)
 # - JORDER and JORDER-R, printed 4 dB below IR-NAS, have the highest scores here, but cannot be told apart from IR-NAS
 #   with its input added. They alone also learn from rain masks, which we derived from the pairs.
-# - On two CPU cores RESCAN took 10% less time than IR-NAS (on ten pairs, 0.85 to 0.93 times IR-NAS's time).
+# - On two CPU cores RESCAN took 10% less time than IR-NAS (pair by pair 0.85 to 0.93 times IR-NAS's; ten pairs).
 # - IR-NAS as published has not learned the colours yet: on one crop below, wrong means of its channels cost it 2.9 dB.
 
 # %%
@@ -105,7 +105,8 @@ for pair in (("IR-NAS", "RESCAN"), ("IR-NAS + residual", "RESCAN"), ("JORDER", "
         halves = {over: half for over, half in halves.items() if half > 0}
         interval = f" ± {verdicts.together(*halves.values()):.2f}" if halves else ""
         apart = ", ".join(f"{over} ± {half:.2f}" for over, half in halves.items())
-        print(f"{' over '.join(pair)}, here: {score['psnr'] - rival['psnr']:+.2f}{interval} dB ({apart or 'no interval'}"
+        lead = score["psnr"] - rival["psnr"]
+        print(f"{' over '.join(pair)}, here: {lead:+.2f}{interval} dB ({apart or 'no interval'}"
               + ("" if "pictures" in halves else "; scores of single pictures were not kept") + ")")
 print(f"all at {budget(ours)}" if ours else "not run")
 
@@ -142,8 +143,8 @@ if "deraining" in timed:
     for name, taken in sorted(seconds.items(), key=lambda pair: pair[1]):
         print(f"{name:12}{taken:10.1f} s, from {times.restored_by(timed['deraining'], name)} pairs")
     ratios = [pair["RESCAN"] / pair["IR-NAS"] for pair in timed["deraining"]["pictures"].values()]
-    print(f"RESCAN takes {seconds['RESCAN'] / seconds['IR-NAS']:.2f} times as long as IR-NAS (printed: 2.03 times); pair "
-          f"by pair {min(ratios):.2f} to {max(ratios):.2f} times")
+    print(f"RESCAN takes {seconds['RESCAN'] / seconds['IR-NAS']:.2f} times as long as IR-NAS (printed: 2.03 times); "
+          f"pair by pair {min(ratios):.2f} to {max(ratios):.2f} times")
 else:
     print("not run")
 

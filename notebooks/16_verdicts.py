@@ -119,9 +119,9 @@ display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.s
 
 # %% alt="The same for twelve claims about the cell and the loss; for R1 in deraining an arrow points to -4.83 dB"
 display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.startswith("Section")]))
-open_leads = [verdict for verdict in found if verdict.verdict == trace.UNDERTRAINED and verdict.both > 0]
-print(f"{len(open_leads)} differences are undertrained; in {sum(v.measured * v.printed < 0 for v in open_leads)} of them "
-      f"our sign is not the printed one, and in {sum(abs(v.measured) <= v.both for v in open_leads)} zero lies in our "
+short = [verdict for verdict in found if verdict.verdict == trace.UNDERTRAINED and verdict.both > 0]
+print(f"{len(short)} differences are undertrained; in {sum(one.measured * one.printed < 0 for one in short)} of them "
+      f"our sign is not the printed one, and in {sum(abs(one.measured) <= one.both for one in short)} zero lies in our "
       "interval")
 
 # %% [markdown]
