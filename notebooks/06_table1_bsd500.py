@@ -35,8 +35,8 @@
 #   ([notebook 12](12_protocols.ipynb); its weights have seen these pictures). In SSIM the three IR-NAS networks are
 #   above BM3D, but by less than another seed can change.
 # - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`, with which nine
-#   systems are compared. In PSNR it cannot be told apart from RED, MemNet, N3Net and DnCNN: with one run of each, only a
-#   difference above about 0.8 dB would be seen.
+#   systems are compared. In PSNR it cannot be told apart from RED, MemNet, N3Net and DnCNN: with one run of each, only
+#   a difference above about 0.8 dB would be seen.
 # - DnCNN restores the border of a picture badly, probably owing to the loss that all networks share, which hardly
 #   counts the border. On eight pictures DnCNN scores 0.26 to 0.36 dB higher without it ([RESULTS.md](../RESULTS.md)).
 # - BM3D and WNNM are the only rows where our numbers agree with the printed ones. No network was trained long enough.
