@@ -1,10 +1,9 @@
 """Why colour BM3D fails on a camera's noise, and what networks do there: `python -m irnas_lib.benchmarks.camera_noise`.
 
-Is BM3D told too small a sigma, does the correlation of the noise defeat it, or the detail that the camera has lost?
-Test pairs of SIM1800 are restored with the sigma that is estimated from each, with the true standard deviation of the
-error, with a spectrum of that deviation, whose shape is the mean over training pairs, and by the shipped networks; and
-the same clean pictures with the camera's noise alone, and with white noise. What is measured goes to
-checkpoints/camera_noise.json, from which notebook 7 shows it.
+Does the correlation of the noise defeat BM3D, or the detail that the camera has lost? Test pairs of SIM1800 are
+restored by BM3D, told the true standard deviation of the error, and told a spectrum of that deviation, whose shape is
+the mean over training pairs, and by the shipped networks; and the same clean pictures with the camera's noise alone,
+and with white noise. What is measured goes to checkpoints/camera_noise.json, from which notebook 7 shows it.
 """
 
 import argparse
@@ -76,16 +75,15 @@ def measure(clean: torch.Tensor, degraded: torch.Tensor) -> dict[str, float]:
 def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, spectrum: np.ndarray,
                     networks: Mapping[str, Restore]) -> dict[str, dict]:
     """Of a test pair of the camera and of what `load` names beside it: what `measure` finds. Of the camera's, in dB,
-    also BM3D told its own estimate and a spectrum as of `mean_spectrum`, scaled to the deviation; the camera without
-    noise; and the networks."""
+    also BM3D told a spectrum as of `mean_spectrum`, scaled to the deviation; the camera without noise; and the
+    networks."""
     clean, degraded = tensors(picture)
     quiet = to_tensor(without_noise(picture.clean, parameters)).unsqueeze(0)
     sigma = deviation(clean, degraded)
-    more = {"told_estimate": bm3d_rgb(degraded), "without_noise": quiet,
-            "told_spectrum": bm3d_rgb(degraded, spectrum=spectrum * (sigma / 255) ** 2)}
+    told = bm3d_rgb(degraded, spectrum=spectrum * (sigma / 255) ** 2)
     restored = {name: decibels(restore(degraded), clean) for name, restore in networks.items()}
-    return {"camera": {"pair": picture.name, **measure(clean, degraded), "networks": restored,
-                       **{name: decibels(shown, clean) for name, shown in more.items()}},
+    return {"camera": {"pair": picture.name, **measure(clean, degraded), "told_spectrum": decibels(told, clean),
+                       "without_noise": decibels(quiet, clean), "networks": restored},
             "noise": {"pair": picture.name, **measure(clean, clean + degraded - quiet)},
             "white": {"pair": picture.name, **measure(clean, protocols.add_noise(clean, sigma, 0, picture.name))}}
 

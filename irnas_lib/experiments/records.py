@@ -221,7 +221,6 @@ class Pair(TypedDict):
 
 
 class CameraPair(Pair):
-    told_estimate: Decibels
     told_spectrum: Decibels
     without_noise: Decibels
     networks: dict[str, Decibels]
