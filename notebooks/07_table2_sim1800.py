@@ -31,7 +31,7 @@
 #   on white noise, 0.64 ± 0.19 dB on the camera's noise alone, added to clean pictures, and 0.54 ± 0.27 dB on the
 #   camera's pictures (95% intervals over eight pairs).
 # - Lost detail limits what denoising can gain: the same camera's pictures without noise are 2.61 ± 1.74 dB better.
-# - On these eight pairs neither the spectrum nor a short training can be seen to help. Told the noise's mean spectrum,
+# - On these eight pairs neither the spectrum nor a short training can be seen to help. Told the error's mean spectrum,
 #   BM3D is 0.17 ± 0.32 dB better than with sigma alone; the best network is 0.33 ± 0.84 dB above BM3D with the true
 #   sigma.
 # - After 0.01% of the paper's training three networks are 0.41 to 0.67 dB above their input on all 212 test pairs (one
@@ -132,10 +132,9 @@ if found:
 # %% [markdown]
 # **What to notice.**
 #
-# - The camera's noise itself defeats BM3D: alone, without any lost detail, it leaves BM3D a gain of 0.64 ± 0.19 dB,
-#   where white noise leaves 9.05 ± 1.22 dB. That the noise alone is weaker explains little of it, since on white noise
-#   BM3D gains at least 6.83 dB on each picture. What the camera leaves of the noise forms blotches, which look like
-#   detail.
+# - The camera's noise itself defeats BM3D: on this noise alone, without any lost detail, BM3D gains 0.64 ± 0.19 dB; on
+#   white noise it gains 9.05 ± 1.22 dB. That the noise alone is weaker explains little of it, since on white noise BM3D
+#   gains at least 6.83 dB on each picture. What the camera leaves of the noise forms blotches, which look like detail.
 # - Lost detail limits every method: it has 30% to 92% of the error's power, and a method that removed all noise and
 #   nothing else would gain 2.61 ± 1.74 dB.
 # - The sigma that scikit-image estimates from the picture, by which BM3D is run in the table at the end of this page,
@@ -144,10 +143,10 @@ if found:
 #
 # ## Does it help to know the spectrum, or to be trained?
 #
-# BM3D can be told a power spectrum in place of sigma. Here it gets the mean spectrum of 200 training pairs, scaled to
-# the true deviation of each test picture. Beside it stand, on the same pairs, the networks that
-# were trained for this task: on 4 million pixels each, from one seed, and they are told nothing about the noise.
-# (`IR-NAS + residual` adds its input to its output.)
+# BM3D can be told a power spectrum in place of sigma. Here it gets the mean spectrum of the errors of 200 training
+# pairs, scaled to the true deviation of each test picture. Beside it stand, on the same pairs, the networks that were
+# trained for this task: on 4 million pixels each, from one seed, and they are told nothing about the noise. (`IR-NAS +
+# residual` adds its input to its output.)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 if found:
