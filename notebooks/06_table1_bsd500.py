@@ -25,17 +25,20 @@
 #
 # ## What we found
 #
-# ± gives the half-width of the 95% confidence interval. Over seeds it is borrowed: ± 0.55 dB for one run and ± 0.78 dB
-# for a difference of two come from four short runs of one network ("How far another seed moves a score", below).
+# ± gives the half-width of the 95% confidence interval. Over seeds it is borrowed from four short runs of one network:
+# one run lies within ± 0.55 dB of its mean over seeds, and two runs of one recipe within ± 0.78 dB of each other ("How
+# far seeds move a score", below).
 #
 # - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
 #   seeds), BM3D 25.79. This is after 0.83% of the paper's training. It says nothing about a network that is trained to
-#   its end: the released DnCNN has 26.30 dB ([notebook 12](12_protocols.ipynb); its weights have seen these pictures).
-#   In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
-# - At a smaller budget that all networks share, `IR-NAS + residual` cannot be told apart from RED, MemNet, N3Net and
-#   DnCNN in PSNR: with one run of each, only a difference above about 0.8 dB would be seen.
-# - The loss that all networks share hardly trains the border of a picture, which handicaps DnCNN most. On eight
-#   pictures DnCNN scores 0.26 to 0.36 dB higher without the border ([RESULTS.md](../RESULTS.md)).
+#   its end: the released DnCNN had 26.30 dB, in an old measurement with another program that cannot be repeated here
+#   ([notebook 12](12_protocols.ipynb); its weights have seen these pictures). In SSIM the three IR-NAS networks are
+#   above BM3D, but by less than another seed can change.
+# - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`, with which nine
+#   systems are compared. In PSNR it cannot be told apart from RED, MemNet, N3Net and DnCNN: with one run of each, only
+#   a difference above about 0.8 dB would be seen.
+# - DnCNN restores the border of a picture badly, probably owing to the loss that all networks share, which hardly
+#   counts the border. On eight pictures DnCNN scores 0.26 to 0.36 dB higher without it ([RESULTS.md](../RESULTS.md)).
 # - BM3D and WNNM are the only rows where our numbers agree with the printed ones. No network was trained long enough.
 
 # %%
@@ -72,8 +75,9 @@ longest = best(results, "denoising", "IR-NAS", 50, "strict", smoke)
 of_ssim = verdicts.over_seeds(trained, 1, "ssim")
 notes = [f"IR-NAS: {budget(longest)}."] if longest else []
 if of_one > 0:
-    notes.append(f"Another seed moves one training run by ± {of_one:.2f} dB (SSIM: ± {of_ssim:.3f}) and a difference "
-                 f"of two by ± {verdicts.over_seeds(trained):.2f} dB, measured on short runs of one cell.")
+    notes.append(f"By four short runs of one cell, a run lies within ± {of_one:.2f} dB (SSIM: ± {of_ssim:.3f}) of its "
+                 f"mean over seeds, and two runs of one recipe within ± {verdicts.over_seeds(trained):.2f} dB of each "
+                 "other (95%).")
 notes.append("WNNM takes so long that all 200 pictures were restored in half alone; in strict see the next table.")
 display(frames.show(frames.on_all_pictures(results, smoke=smoke),
                     f"{warning}BSD500, sigma 50, whole test set", *notes))
@@ -83,10 +87,11 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #
 # - The best network is 0.29 dB below BM3D in PSNR and 0.006 above it in SSIM. By the borrowed spread another seed could
 #   make up for either. So no network is clearly ahead yet, after 0.83% of the paper's training.
-# - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. On eight pictures about
-#   half of the lead of `IR-NAS + residual` goes when five pixels at the border are left out
-#   ([RESULTS.md](../RESULTS.md)): the loss averages SSIM only where its 11x11 window fits, so that the outermost pixels
-#   of a crop hardly count, and DnCNN restores them badly ([notebook 10](10_tables_5_6_ablation.ipynb)).
+# - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. (The one searched here
+#   was stopped after 80% of its steps.) On eight pictures about half of the lead of `IR-NAS + residual` goes when five
+#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). The loss averages SSIM only where its 11x11 window
+#   fits, so that the outermost pixels of a crop hardly count; that this is why DnCNN restores them badly is a guess,
+#   since IR-NAS, under the same loss, does much better there ([notebook 10](10_tables_5_6_ablation.ipynb)).
 # - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #   (The SSIM of DnCNN falls in `redrawn`: [README](../README.md).)
 #
@@ -96,10 +101,11 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # with the same noise. Every picture gives a pair of scores, so that a difference has an interval over the pictures.
 # Each network has one seed. The intervals allow for another seed, too:
 #
-# **How far another seed moves a score.** Four runs of the published cell from different seeds have a standard deviation
-# of 0.174 dB ([notebook 13](13_does_the_search_matter.ipynb)). Times 3.18 (Student's t for four runs) that is ± 0.55 dB
-# for one further run, and times √2 ± 0.78 dB for a difference of two. The four runs were of the network with its input
-# added and saw 4 million pixels each. What this carries here is limited:
+# **How far seeds move a score.** Four runs of the published cell from different seeds have a standard deviation of
+# 0.174 dB ([notebook 13](13_does_the_search_matter.ipynb)). Times 3.18 (Student's t for four runs) that is ± 0.55 dB,
+# the 95% range of one run around its mean over seeds; times √2 it is ± 0.78 dB, the range of a difference of two runs.
+# The four runs were of the network with its input added and saw 4 million pixels each. What this carries here is
+# limited:
 #
 # - At the larger budgets of this page the spread was not measured. It may be smaller after longer training: in runs of
 #   1 million pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
@@ -201,10 +207,10 @@ display(plots.restored_panel(shown, "denoising", profiles.datasets(profile)["den
 #
 # The paper argues with parameters and with time. Here is what the systems of the smaller budget reach for theirs, on
 # two CPU cores. Adding its input costs a network no time, so `IR-NAS + residual` is drawn at the time of IR-NAS. NLRN's
-# failed run is left out. The bar on the left shows how far another seed can move any one network, by the borrowed
-# spread: ± 0.55 dB. The networks drawn lie within 0.66 dB.
+# failed run is left out. The bar on the left, at an arbitrary height, shows how far one run of any network may lie from
+# its mean over seeds, by the borrowed spread: ± 0.55 dB.
 
-# %% alt="PSNR of each system against its parameters and its time; a bar for other seeds is as high as they lie apart"
+# %% alt="PSNR of each system against its parameters and its time; a bar of ± 0.55 dB shows the spread over seeds"
 seconds = times.scaled(taken.get("denoising"))
 if "IR-NAS" in seconds:
     seconds["IR-NAS + residual"] = seconds["IR-NAS"]
@@ -212,9 +218,10 @@ drawn = [row for row in compared.rows if row.result.system not in ("IR-NAS", "IR
 display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), seconds, of_one))
 
 # %% [markdown]
-# **What to notice.** The bar is longer than the networks lie apart, so their order in PSNR shows nothing. RED (128) has
-# four times the parameters of RED and no visible gain from them. Time differs clearly: DnCNN is the fastest, N3Net
-# takes six times as long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
+# **What to notice.** Two networks with one run each would have to lie 0.78 dB apart to be ranked. The two farthest
+# apart, N3Net and DnCNN, differ by 0.66 dB, so their order in PSNR shows nothing. RED (128) has four times the
+# parameters of RED and no visible gain from them. Time differs clearly: DnCNN is the fastest, N3Net takes six times as
+# long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
 #
 # **What to take away.** A ranking needs one budget, one protocol and an error bar. At these budgets the paper's network
 # is one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large

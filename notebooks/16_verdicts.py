@@ -33,8 +33,9 @@
 #   ([page 11](11_efficiency.ipynb)). And in the paper's own Table 2 two systems are ahead of its network in PSNR; in
 #   SSIM its network leads (.8326 against .8191 and .8081; [page 7](07_table2_sim1800.ipynb)).
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
-#   they neither reproduce nor refute a printed lead. Open means not yet paid for: a tenth of its pixels, our bar for a
-#   verdict, takes 25 to 72 minutes of an H100 for each network of this kind.
+#   they neither reproduce nor refute a printed lead. A tenth of its pixels, our bar for a verdict, would take about 25
+#   minutes of an H100 for each network of this kind, by the pace of our latest run there; our runs there took six
+#   minutes at most.
 # - **Whether the search matters is open too.** Three searched cells cannot be told from six random ones, but so few
 #   cells would show a true difference of half a decibel only about every second time ([page
 #   13](13_does_the_search_matter.ipynb)).
@@ -65,10 +66,10 @@ display(verdict_plots.ledger(topics, "claims"))
 
 # %% [markdown]
 # **What to notice.** Grey is open, and most is grey. Blue agrees with the paper: dark blue by itself (`reproduced`),
-# the lighter blues with a reservation (`fitted`: something had been inferred from the number; `imprecise`: the interval
-# is wide). Red differs from our measurement, and pink contradicts another number of the paper. None of the coloured
-# claims needs a training run: they are about methods that are not trained, about counts, and one about the paper's own
-# Table 2.
+# the lighter blues with a reservation (`fitted`: something had been inferred from the number; `imprecise`: the sign
+# agrees, but either the interval is wide, or the size is off by no more than the tolerance of the two scores). Red
+# differs from our measurement, and pink contradicts another number of the paper. None of the coloured claims needs a
+# training run: they are about methods that are not trained, about counts, and one about the paper's own Table 2.
 #
 # ## What the verdicts mean
 #
@@ -81,15 +82,16 @@ display(verdict_plots.ledger(topics, "claims"))
 # - `reproduced`: the interval contains the printed number and not zero, and its half-width is at most half of what is
 #   printed.
 # - `imprecise`: the sign agrees and the size remains open. Either the interval contains the printed number and is
-#   wider, or it misses it by no more than the tolerance of the two scores together, where each agrees with its printed
-#   one (± 0.30 dB for two PSNRs).
+#   wider, or it misses it, however narrow, by no more than the tolerance of the two scores together, where each agrees
+#   with its printed one (± 0.30 dB for two PSNRs).
 # - `undecided`: the evidence fits the claim and its opposite. The interval contains zero, and the printed number if
 #   there is one.
 # - `differs`: the printed number lies outside the interval and its tolerance, whether or not zero does.
 # - `undertrained`: the interval excludes zero or the printed number, but our training saw less than a tenth of the
 #   paper's pixels. Such a run neither reproduces nor refutes, so the claim remains open. The word does not say on which
-#   side we are: N3Net is clearly ahead of the network as published, whereas R1 in deraining is level with the published
-#   cell (the interval contains zero) and merely misses the large printed loss. More training need not change either.
+#   side we are: N3Net is clearly ahead of the network as published, whereas R1 in deraining cannot be told from the
+#   published cell (the interval contains zero) and merely misses the large printed loss. More training need not change
+#   either.
 # - `contradicted`: another number of the paper itself says the opposite. Nothing was measured.
 # - `not comparable`: pictures that are not the paper's, times of other hardware, or a share of another baseline.
 #
@@ -108,7 +110,7 @@ display(verdict_plots.ledger(topics, "claims"))
 # ## All intervals
 #
 # Each line is the 95% interval of a difference in PSNR between two systems. The thick part is over the test pictures,
-# paired picture by picture (some runs kept no score for each picture and have none); the thin part adds what other
+# paired picture by picture (those of Section 4.3 and two of Section 4.4 have none); the thin part adds what other
 # training seeds would change. It is dotted where that spread is borrowed: measured on another network, or on training
 # runs of another length. A cross is what the paper prints; an arrow points to one that lies farther off.
 
@@ -117,13 +119,18 @@ display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.s
 
 # %% alt="The same for twelve claims about the cell and the loss; for R1 in deraining an arrow points to -4.83 dB"
 display(verdict_plots.intervals([verdict for verdict in found if verdict.topic.startswith("Section")]))
+short = [verdict for verdict in found if verdict.verdict == trace.UNDERTRAINED and verdict.both > 0]
+print(f"{len(short)} differences are undertrained; in {sum(one.measured * one.printed < 0 for one in short)} of them "
+      f"our sign is not the printed one, and in {sum(abs(one.measured) <= one.both for one in short)} zero lies in our "
+      "interval")
 
 # %% [markdown]
 # **What to notice.** WNNM over BM3D, in the panel with a scale of its own, is the only lead that is measured to a few
 # hundredths of a decibel. At sigma 50 the cross still lies outside. It is a difference of two scores that we take for
 # agreeing, BM3D's although it is 0.11 dB off; so it refutes neither, and leaves unexplained what is off in our BM3D.
-# Where networks are trained, most crosses lie to the right of the lines: the paper's training
-# runs are a thousand times as long as most of ours. After such short runs the network as published is more than a
+# Where networks are trained, most crosses lie to the right of the lines: in eleven of the thirteen differences that are
+# undertrained, our sign is not the printed one. Presumably that is because the paper's training runs are a thousand
+# times as long as most of ours; no run here tests it. After such short runs the network as published is more than a
 # decibel below itself with its input added; after fourteen times as many pixels the two cannot be told apart ([notebook
 # 6](06_table1_bsd500.ipynb)), and [notebook 5c](05c_batch_norm.ipynb) shows why.
 #
@@ -212,7 +219,7 @@ show("Section 4.3")
 # ## Section 4.4: the log-SSIM term
 #
 # The network as published has less PSNR with the term in every line, and at sigma 30 the interval includes zero. Its
-# SSIM is higher in every line, but at sigma 50 by less than another seed can do (± 0.037; [notebook
+# SSIM is higher in every line, but at sigma 50 by less than its interval (± 0.037, over pictures and seeds; [notebook
 # 10](10_tables_5_6_ablation.ipynb)). The lost PSNR is mostly brightness that is not learned: where both outputs get the
 # mean of their input, what the term costs cannot be told from nothing ([notebook 5c](05c_batch_norm.ipynb)). With the
 # input added, early in training, PSNR rises in two networks of a usual size and falls in the small ones of notebook 5c.
@@ -238,7 +245,8 @@ show("Size, memory, time")
 #
 # 1. **Longer training.** For the claims that are `undertrained`, a tenth of the paper's pixels is the bar set here. The
 #    cell below says what that costs at the rates of our own runs on a GPU; the cell searched here is the run of [page
-#    5](05_training.ipynb).
+#    5](05_training.ipynb). That run, the latest, had a newer PyTorch, and is nearly three times as fast as the two
+#    others of its kind and size; what in the program made the difference was not measured.
 # 2. **Seeds.** Three runs of each of two systems shrink the thin lines from 0.8 to about 0.4 dB, at three times the
 #    cost, and then the spread need not be borrowed.
 # 3. **More cells**, and searches that have decided. [Notebook 14](14_searching_in_a_table.ipynb) trains a table of
@@ -248,9 +256,10 @@ show("Size, memory, time")
 for result in sorted(known.results, key=lambda result: result.system):
     if result.seconds and result.iterations and "H100" in result.device and (seen := pixels(result)):
         steps, rate = trace.ENOUGH * PAPER_PIXELS * result.iterations / seen, result.iterations / result.seconds
-        print(f"{result.system}, {result.task}: {rate:.0f} steps a second; a tenth of the paper's pixels is "
-              f"{steps:,.0f} steps,\n  {steps / rate / 60:.0f} minutes of an H100; all of them take "
-              f"{steps / rate / 3600 / trace.ENOUGH:.1f} hours")
+        print(f"{result.system}, torch {result.versions['torch']}: {rate:.0f} steps a second, in a run of "
+              f"{result.seconds / 60:.1f} minutes;\n  a tenth of the paper's pixels is {steps:,.0f} steps, "
+              f"{steps / rate / 60:.0f} minutes of an H100; all of them take {steps / rate / 3600 / trace.ENOUGH:.1f} "
+              "hours")
 
 # %% [markdown]
 # **What to take away.** Agreement without training is strong evidence, and cheap. A difference between two training

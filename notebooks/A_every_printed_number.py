@@ -22,7 +22,8 @@
 # - **103 of the 125 numbers cannot be compared with ours.** For 58 the reason is ours: we measured 20 of the 200 test
 #   pictures. For 36 it is the paper's: 30 are of a protocol that it does not name, and 6 of pictures that were never
 #   published. Eight are times, or depend on times, of another machine, and one is a share of another baseline. Longer
-#   measurements alone would not settle the 58, since nearly all are of networks that were trained too briefly.
+#   measurements alone would not settle the 58, since nearly all are of networks that were trained too briefly. By these
+#   103 the paper is neither confirmed nor refuted.
 # - Four numbers are reproduced, all of WNNM, which is not trained. Nine more agree, but something of our measurement
 #   had been inferred from them (`fitted`, which is half an agreement).
 # - **Two printed parameter counts are far from what we count.** MemNet is printed with 4.32M parameters; built as its
@@ -30,7 +31,8 @@
 #   195% of its parameters instead of 64%. The paper may count something else there (exercise 3). (M is 2^20 on this
 #   page, as the authors seem to count: the network's 661,693 are 0.63M.)
 # - Two more numbers differ: the share of NLRN's parameters that follows from its count, and N3Net's count (0.68M
-#   printed, 0.67M here). No PSNR or SSIM is among them.
+#   printed, which is what the bytes of its checkpoint give; 0.67M are registered: exercise 2). No PSNR or SSIM is among
+#   them.
 # - Four numbers need longer training before they say anything, and one claim was not run.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
@@ -66,10 +68,11 @@ groups = {title: [entry for entry in traced if entry.printed.where == where] for
 display(verdict_plots.ledger(groups))
 
 # %% [markdown]
-# **What to notice.** Agreement (blue) is in Table 1 alone, and only among methods that are not trained and counts. Most
-# scores of trained networks are light grey: before training decides anything, the pictures and the protocol would have
-# to be the paper's. Some numbers are printed more than once, since Tables 4, 5 and 6 repeat rows of Tables 1 and 3; the
-# print below says how many different ones there are. The second table says why numbers cannot be compared.
+# **What to notice.** Agreement (blue) is in Table 1 and, for one share, in the text; it is only among methods that are
+# not trained and counts. Most scores of trained networks are light grey: before training decides anything, the pictures
+# and the protocol would have to be the paper's. Some numbers are printed more than once, since Tables 4, 5 and 6 repeat
+# rows of Tables 1 and 3; the print below says how many different ones there are. The second table says why numbers
+# cannot be compared.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 counts = pd.DataFrame({title.removeprefix("Table ").replace("Claims of the text", "text"): {
@@ -84,6 +87,7 @@ CAUSES = {  # a reason, and what tells it in `why`
     "ours: 20 of the 200 test pictures": "ours is from", "the paper's: its protocol is unknown": "protocol is unknown",
     "the paper's: its pictures were never published": "other pictures", "ours: another baseline": "another baseline",
     "times of other hardware": "time"}
+LETTERS = dict(zip([*CAUSES, "another"], "abcdef"))
 
 
 def cause_of(entry):
@@ -94,7 +98,7 @@ def cause_of(entry):
 barred = [entry for entry in traced if entry.verdict == trace.NOT_COMPARABLE]
 causes = [cause_of(entry) for entry in barred]
 short = [cause for entry, cause in zip(barred, causes) if "our training saw less" in entry.why]
-display(frames.show(pd.DataFrame({"reason": cause, "numbers": str(causes.count(cause)),
+display(frames.show(pd.DataFrame({"reason": f"({LETTERS[cause]}) {cause}", "numbers": str(causes.count(cause)),
                                   "of them, after too short a training": str(short.count(cause))}
                                  for cause in dict.fromkeys(causes)), "why numbers are not comparable"))
 different = {(item.task, SAME_TRAINING.get(item.system, item.system), item.sigma, item.metric, item.value)
@@ -131,10 +135,11 @@ pd.DataFrame(near, columns=["number", "may be off by"]).style.set_uuid("near").h
 # %% [markdown]
 # ## The list
 #
-# Table by table; click to unfold or fold. Below each table stand its notes: how ours was trained or measured, and what
-# the verdict rests on. With more decimals, as a file for programs: `figures/trace.csv`. The protocols are `strict` (a
-# whole picture with one noise field), `redrawn` (overlapping tiles with fresh noise in each), `half` (a picture at half
-# size) and, for rain, `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains them.
+# Table by table; click to unfold or fold. The letter behind `not comparable` names the reason, as in the table of
+# reasons above. Below each table stand its notes: how ours was trained or measured, and what the verdict rests on. With
+# more decimals, as a file for programs: `figures/trace.csv`. The protocols are `strict` (a whole picture with one noise
+# field), `redrawn` (overlapping tiles with fresh noise in each), `half` (a picture at half size) and, for rain,
+# `strict_y` (the luma alone); [notebook 12](12_protocols.ipynb) explains them.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 def folded(title, columns, lines, notes=(), unfolded=False):
@@ -152,7 +157,7 @@ for title, entries in groups.items():
         of_entry = [note for note in (entry.budget.partition("; profile")[0], *entry.why.split("; ")) if note]
         notes += [note for note in of_entry if note not in notes]
         slip = f" ({item.note})" if item.note.startswith("slip: its source") else ""
-        cause = f" ({cause_of(entry)})" if entry.verdict == trace.NOT_COMPARABLE else ""
+        cause = f" ({LETTERS[cause_of(entry)]})" if entry.verdict == trace.NOT_COMPARABLE else ""
         lines.append((item.system + (f", sigma {item.sigma}" if item.sigma else ""), item.metric.replace("_", " "),
                       f"{item.value} {item.unit}{slip}", row["measured"], entry.protocol, row["difference"],
                       entry.verdict + cause, ", ".join(str(1 + notes.index(note)) for note in of_entry)))

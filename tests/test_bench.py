@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -15,8 +16,9 @@ from torch.nn import functional as F
 
 from irnas_lib import operations
 from irnas_lib.benchmarks import bench, brightness, camera_noise, frame, resumption
-from irnas_lib.data import datasets
+from irnas_lib.data import camera, datasets
 from irnas_lib.evaluation import protocols
+from irnas_lib.experiments import records
 from irnas_lib.figures import bench_plots
 from irnas_lib.files import ROOT
 from irnas_lib.runtime import measured_peak
@@ -197,18 +199,53 @@ def test_a_network_that_is_off_by_a_constant_gets_it_back(tmp_path, monkeypatch)
     assert found["off"] == pytest.approx(25.5, abs=0.5) and found["pictures"] == noisy.pictures
 
 
-def test_bm3d_is_told_the_estimate_and_the_deviation(monkeypatch):
+def test_bm3d_is_told_the_deviation_of_the_error(monkeypatch):
     told = []
     monkeypatch.setattr(camera_noise, "bm3d_rgb", lambda degraded, sigma=None: told.append(sigma) or degraded)
     clean = torch.full((1, 3, 64, 64), 0.5)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 2, 2]).view(3, 1, 1)
     found = camera_noise.measure(clean, clean + noise * 10 / 255 + 0.02)  # an offset is no noise
     assert found["deviation"] == pytest.approx(10 * 3 ** 0.5, rel=0.02) == pytest.approx(found["estimate"], rel=0.05)
-    assert told == [None, found["deviation"]]
+    assert told == [pytest.approx(found["deviation"], abs=1e-4)]
     assert found["input"] == pytest.approx(-10 * math.log10(3 * (10 / 255) ** 2 + 0.02 ** 2), abs=0.1)
-    rows = [{"input": 20.0, "told_deviation": 20 + gain} for gain in (1, 2, 3)]
-    assert camera_noise.summary(rows) == {"input": 20, "told_deviation": 22, "half": pytest.approx(
-        4.303 / 3 ** 0.5, abs=1e-3), "pairs": 3}
+    assert camera_noise.interval([1, 2, 3]) == (2, pytest.approx(4.303 / 3 ** 0.5, abs=1e-3))
+
+
+def test_the_mean_spectrum_is_that_of_an_error_of_deviation_1():
+    clean = torch.full((1, 3, 64, 64), 0.5)
+    white = torch.randn(20, *clean.shape, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.avg_pool2d(white[:, 0], 3, 1, 1)[:, None]  # its neighbours are correlated
+    flat, low = (camera_noise.mean_spectrum((clean, clean + one) for one in noise) for noise in (white, wide))
+    assert flat[1:, 1:].mean() == pytest.approx(64 ** 2, rel=0.01)
+    assert flat[8:24, 8:24].mean() == pytest.approx(64 ** 2, rel=0.1)
+    assert low[1:5, 1:5].mean() > 20 * low[28:36, 28:36].mean()
+
+
+def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restored_by_networks(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(camera_noise, "bm3d_rgb", lambda degraded, sigma=None, spectrum=None: told.append(
+        spectrum) or degraded)
+    clean = datasets.load("sim1800", "embedded").test[0].clean[:64, :64]
+    rng = np.random.default_rng(0)
+    parameters = camera.draw_parameters(rng)._replace(shot=0.05, read=0.05)
+    row = {name: f"{value:.5g}" for name, value in parameters._asdict().items()} | {"verdict": "kept", "patch": "a.png"}
+    (tmp_path / "list.csv").write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    drawn = camera_noise.drawn(tmp_path / "list.csv")
+    assert drawn["a"] == pytest.approx(parameters, rel=1e-4)
+    seen = camera.photograph(camera.srgb_to_linear(clean / 255), parameters, rng)
+    found = camera_noise.measure_picture(datasets.Picture("a", clean, seen), drawn["a"], np.ones((64, 64, 3)),
+                                         {"one": lambda degraded: degraded})
+    of_camera, noise, white = (found[name] for name in ("camera", "noise", "white"))
+    assert of_camera["without_noise"] > of_camera["input"] + 3 and noise["input"] > of_camera["input"] + 0.1
+    assert of_camera["networks"] == {"one": of_camera["input"]}
+    assert white["deviation"] == pytest.approx(of_camera["deviation"], rel=0.02)
+    assert [spectrum.max() for spectrum in told if spectrum is not None] == [
+        pytest.approx((of_camera["deviation"] / 255) ** 2, rel=1e-4)]
+    records.CAMERA_NOISE.validate_python({name: 2 * [pair] for name, pair in found.items()})
+
+
+def test_the_networks_for_simulated_photographs_are_those_whose_weights_are_shipped():
+    assert set(camera_noise.shipped()) == {"DnCNN", "IR-NAS", "IR-NAS + residual", "N3Net", "NLRN"}
 
 
 def test_the_step_before_computes_the_same_with_pytorchs_convolutions(monkeypatch):

@@ -15,7 +15,7 @@ from irnas_lib.files import ROOT
 from irnas_lib.tables import findings, printed, trace, verdicts
 
 SHIPPED = ROOT / "checkpoints"
-T_975 = {2: 4.303, 3: 3.182, 19: 2.093, 199: 1.972}  # of a table of Student's t
+T_975 = {2: 4.303, 3: 3.182, 19: 2.093, 99: 1.984, 199: 1.972}  # of a table of Student's t
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,18 @@ def test_a_difference_of_networks_has_the_error_of_pictures_and_of_seeds(found):
     assert line.measured == pytest.approx(mean(gains)) and line.pictures == pytest.approx(pictures, rel=1e-3)
     assert line.both == pytest.approx(math.hypot(pictures, T_975[3] * deviation * math.sqrt(2)), rel=1e-3)
     assert line.printed == pytest.approx(26.77 - 26.50) and line.verdict == "undecided"
+
+
+@pytest.mark.parametrize(("system", "how"), [("ir_nas", "as published"), ("ir_nas_residual", "input added")])
+def test_networks_for_rain_are_compared_picture_by_picture_too(system, how, found):
+    ours, theirs = (each(f"deraining-{name}-seed0-matched-8000-laptop", "strict") for name in (system, "rescan"))
+    gains, line = [ours[name] - theirs[name] for name in theirs], found[f"IR-NAS over RESCAN, {how}"]
+    psnr = trained("deraining")
+    deviation = stdev([*psnr["published"].values(), *psnr["again"].values()])
+    pictures = T_975[99] * stdev(gains) / math.sqrt(100)
+    assert len(gains) == 100 and line.measured == pytest.approx(mean(gains), abs=1e-4)
+    assert line.pictures == pytest.approx(pictures, rel=1e-3)
+    assert line.both == pytest.approx(math.hypot(pictures, T_975[3] * deviation * math.sqrt(2)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("measured", "tolerance", "verdict"), [

@@ -1,12 +1,17 @@
-"""Why colour BM3D fails on a camera's noise: `python -m irnas_lib.benchmarks.camera_noise`.
+"""Why colour BM3D fails on a camera's noise, and what networks do there: `python -m irnas_lib.benchmarks.camera_noise`.
 
-Is it told too small a sigma, or does the correlation of the noise defeat it? Test pairs of SIM1800 are restored with
-the sigma that is estimated from each and with the noise's true standard deviation; and the same clean pictures with
-white noise of that deviation. What is measured goes to checkpoints/camera_noise.json, from which notebook 7 shows it.
+Does the correlation of the noise defeat BM3D, or the detail that the camera has lost? Test pairs of SIM1800 are
+restored by BM3D, told the true standard deviation of the error, and told a spectrum of that deviation, whose shape is
+the mean over training pairs, and by the shipped networks; and the same clean pictures with the camera's noise alone,
+and with white noise. What is measured goes to checkpoints/camera_noise.json, from which notebook 7 shows it.
 """
 
 import argparse
+import csv
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
 
 import numpy as np
 import torch
@@ -15,43 +20,103 @@ from tqdm import tqdm
 
 from irnas_lib.baselines.bm3d import bm3d_rgb
 from irnas_lib.command import exit_status
-from irnas_lib.data import datasets
+from irnas_lib.data import camera, datasets
 from irnas_lib.data.pictures import to_tensor
-from irnas_lib.evaluation import protocols
-from irnas_lib.experiments import records, runs
-from irnas_lib.files import write_json
+from irnas_lib.data.tiles import Restore
+from irnas_lib.evaluation import inference, protocols
+from irnas_lib.experiments import records, results, runs
+from irnas_lib.files import data_folder, write_json
 from irnas_lib.metrics import psnr
 from irnas_lib.tables.comparison import over_pictures
 
 FILE = runs.SHIPPED / "camera_noise.json"
 DATASET = "SIM1800-BSD500"
 EVERY = 30  # every so many-th test pair: BM3D takes long
+TRAINING_PAIRS = 200  # the first ones, each of another photograph
+
+
+def mean_spectrum(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> np.ndarray:
+    """Of the errors of pairs (clean, degraded), (1, 3, H, W) each, about the mean of each channel: the power spectrum,
+    (H, W, 3), as an error of standard deviation 1 over all channels would have it, averaged over the pairs."""
+    spectra = []
+    for clean, degraded in pairs:
+        error = (degraded - clean).double()
+        error = (error - error.mean(dim=(2, 3), keepdim=True)) / error.var(dim=(2, 3)).mean().sqrt()
+        spectra.append(torch.fft.fft2(error)[0].abs().square().movedim(0, -1).numpy())
+    return np.mean(spectra, axis=0)
+
+
+def without_noise(clean: np.ndarray, parameters: camera.Parameters) -> np.ndarray:
+    """The camera's picture of `clean`, both sRGB, uint8 (H, W, 3), had its sensor no noise: what else it does."""
+    quiet = parameters._replace(shot=0.0, read=0.0)
+    return camera.photograph(camera.srgb_to_linear(clean / 255), quiet, np.random.default_rng(0))
+
+
+def deviation(clean: torch.Tensor, degraded: torch.Tensor) -> float:
+    """Of a pair's error about the mean of each channel: root mean square over the channels, in grey levels of 255."""
+    return 255 * (degraded - clean).var(dim=(2, 3)).mean().sqrt().item()
+
+
+def decibels(restored: torch.Tensor, clean: torch.Tensor) -> float:
+    """PSNR of one picture, as the record keeps it."""
+    return round(psnr(restored, clean).item(), 4)
 
 
 def measure(clean: torch.Tensor, degraded: torch.Tensor) -> dict[str, float]:
-    """Of one pair, (1, 3, H, W) in [0, 1]: the standard deviation of its noise about the mean of each channel and what
-    is estimated from the degraded side, root mean square over the channels, in grey levels of 255; PSNR in dB of the
-    degraded side, and of BM3D told the estimates of the channels and the deviation. Raises ModuleNotFoundError without
-    BM3D."""
-    deviation = 255 * (degraded - clean).var(dim=(2, 3)).mean().sqrt().item()
+    """Of one pair, (1, 3, H, W) in [0, 1]: the deviation of its error, and what is estimated from the degraded side,
+    root mean square over the channels, in grey levels of 255; PSNR in dB of the degraded side, and of BM3D told the
+    deviation. Raises ModuleNotFoundError without BM3D."""
+    sigma = deviation(clean, degraded)
     estimates = estimate_sigma(degraded[0].permute(1, 2, 0).numpy(), channel_axis=-1)
-    restored = {"input": degraded, "told_estimate": bm3d_rgb(degraded), "told_deviation": bm3d_rgb(degraded, deviation)}
-    return {"deviation": deviation, "estimate": 255 * float(np.sqrt(np.square(estimates).mean())),
-            **{name: psnr(picture, clean).item() for name, picture in restored.items()}}
+    return {"deviation": round(sigma, 4), "estimate": round(255 * float(np.sqrt(np.square(estimates).mean())), 4),
+            "input": decibels(degraded, clean), "told_deviation": decibels(bm3d_rgb(degraded, sigma), clean)}
 
 
-def summary(measured: list[dict[str, float]]) -> dict[str, float]:
-    """The means over pairs of what `measure` found, how many there are, and as `half` half the 95% interval over them
-    of what BM3D gains over its input when told the deviation."""
-    gains = [row["told_deviation"] - row["input"] for row in measured]
-    found = {name: float(np.mean([row[name] for row in measured])) for name in measured[0]}
-    found["half"] = over_pictures(float(np.std(gains, ddof=1)) / np.sqrt(len(gains)), len(gains))
-    return {name: round(value, 4) for name, value in found.items()} | {"pairs": len(measured)}
+def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, spectrum: np.ndarray,
+                    networks: Mapping[str, Restore]) -> dict[str, dict]:
+    """Of a test pair of the camera and of what `load` names beside it: what `measure` finds. Of the camera's, in dB,
+    also BM3D told a spectrum as of `mean_spectrum`, scaled to the deviation; the camera without noise; and the
+    networks."""
+    clean, degraded = tensors(picture)
+    quiet = to_tensor(without_noise(picture.clean, parameters)).unsqueeze(0)
+    sigma = deviation(clean, degraded)
+    told = bm3d_rgb(degraded, spectrum=spectrum * (sigma / 255) ** 2)
+    restored = {name: decibels(restore(degraded), clean) for name, restore in networks.items()}
+    return {"camera": {"pair": picture.name, **measure(clean, degraded), "told_spectrum": decibels(told, clean),
+                       "without_noise": decibels(quiet, clean), "networks": restored},
+            "noise": {"pair": picture.name, **measure(clean, clean + degraded - quiet)},
+            "white": {"pair": picture.name, **measure(clean, protocols.add_noise(clean, sigma, 0, picture.name))}}
 
 
-def load() -> dict:
-    """What has been measured, of "camera" and "white" noise; empty where nothing has."""
+def load() -> dict[str, list[dict]]:
+    """What has been measured of every pair: "camera"; the camera's "noise" alone, added to the clean picture; "white"
+    noise of the deviation of "camera". Empty where nothing has."""
     return records.read(FILE, records.CAMERA_NOISE) if FILE.is_file() else {}
+
+
+def interval(gains: Sequence[float]) -> tuple[float, float]:
+    """Mean and half the 95% interval of what some pairs gain, in dB."""
+    return mean(gains), over_pictures(stdev(gains) / len(gains) ** 0.5, len(gains))
+
+
+def tensors(picture: datasets.Picture) -> tuple[torch.Tensor, torch.Tensor]:
+    """The clean and the degraded side, (1, C, H, W) each."""
+    return to_tensor(picture.clean).unsqueeze(0), to_tensor(picture.degraded).unsqueeze(0)
+
+
+def drawn(file: Path) -> dict[str, camera.Parameters]:
+    """What was drawn for each kept patch of the list that data_scripts/sim1800.py has written, by the pair's name."""
+    with open(file, newline="", encoding="utf-8") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["verdict"] == "kept"]
+    return {Path(row["patch"]).stem: camera.Parameters(*(float(row[name]) for name in camera.Parameters._fields[:-1]),
+                                                       jpeg_level=int(row["jpeg_level"])) for row in rows}
+
+
+def shipped() -> dict[str, Restore]:
+    """By system: the networks for SIM1800 whose weights are shipped, ready to restore."""
+    return {result.system: inference.restorer(runs.trained_network(result, runs.SHIPPED), "cpu")
+            for result in results.load(runs.SHIPPED / "results")
+            if result.task == "sim1800" and runs.at_hand(result, runs.SHIPPED)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,13 +127,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def work() -> None:
-        rows = {"camera": [], "white": []}
-        for picture in tqdm(datasets.load("sim1800", DATASET, options.data).test[::EVERY], unit="pair"):
-            clean, degraded = (to_tensor(side).unsqueeze(0) for side in (picture.clean, picture.degraded))
-            rows["camera"].append(measure(clean, degraded))
-            white = protocols.add_noise(clean, rows["camera"][-1]["deviation"], 0, picture.name)
-            rows["white"].append(measure(clean, white))
-        write_json(FILE, {noise: summary(measured) for noise, measured in rows.items()})
+        pictures = datasets.load("sim1800", DATASET, options.data)
+        parameters = drawn(data_folder(options.data) / DATASET / "test" / "list.csv")
+        spectrum, networks = mean_spectrum(map(tensors, pictures.train[:TRAINING_PAIRS])), shipped()
+        found = [measure_picture(picture, parameters[picture.name], spectrum, networks)
+                 for picture in tqdm(pictures.test[::EVERY], unit="pair")]
+        write_json(FILE, {noise: [row[noise] for row in found] for noise in found[0]})
 
     return exit_status(work)
 

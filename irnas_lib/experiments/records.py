@@ -212,14 +212,24 @@ class Brightness(TypedDict):
     pictures: Number
 
 
-class CameraNoise(TypedDict):
+class Pair(TypedDict):
+    pair: str
     deviation: Positive
     estimate: Positive
     input: Decibels
-    told_estimate: Decibels
     told_deviation: Decibels
-    half: Positive
-    pairs: Number
+
+
+class CameraPair(Pair):
+    told_spectrum: Decibels
+    without_noise: Decibels
+    networks: dict[str, Decibels]
+
+
+class CameraNoise(TypedDict):
+    camera: Annotated[list[CameraPair], Field(min_length=2)]
+    noise: Annotated[list[Pair], Field(min_length=2)]
+    white: Annotated[list[Pair], Field(min_length=2)]
 
 
 Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
@@ -259,7 +269,7 @@ CELL_TRAINING = TypeAdapter(Annotated[CellTraining, AfterValidator(_trained)])
 CHOICE = TypeAdapter(Choice)
 FRAME = TypeAdapter(dict[str, Frame])
 BRIGHTNESS = TypeAdapter(dict[str, Brightness])
-CAMERA_NOISE = TypeAdapter(dict[Literal["camera", "white"], CameraNoise])
+CAMERA_NOISE = TypeAdapter(CameraNoise)
 TIMES = TypeAdapter(dict[Task, Timed])
 BENCH = TypeAdapter(dict[str, Benchmark])
 GROWTH = TypeAdapter(Annotated[Grown, AfterValidator(_rows)])

@@ -81,8 +81,8 @@ def psnr_against_cost(compared: Comparison, taken: Mapping[str, float] | None = 
         middle, place = (lowest + highest) / 2, sides[0].get_yaxis_transform()
         sides[0].annotate("", (0.05, middle - over_seeds), (0.05, middle + over_seeds), xycoords=place,
                           arrowprops={"arrowstyle": "|-|, widthA=0.3, widthB=0.3", "shrinkA": 0, "shrinkB": 0})
-        sides[0].text(0.07, middle - over_seeds, f"another seed of a network: ± {over_seeds:.2f} dB", fontsize=9,
-                      transform=place)
+        sides[0].text(0.08, middle + over_seeds, f"one run around its mean\nover seeds: ± {over_seeds:.2f} dB",
+                      va="top", fontsize=9, transform=place)
         low, high = sides[0].get_ylim()
         sides[0].set_ylim(min(low, middle - over_seeds - 0.05), max(high, middle + over_seeds + 0.05))
     untimed = [row.result.system for row in rows if row.result.system not in (taken or {})]

@@ -56,7 +56,7 @@ def at_one_budget(compared: Comparison) -> pd.DataFrame:
     frame = _frame({
         "system": row.result.system, "PSNR (dB)": f"{row.psnr:.2f}",
         f"over {compared.reference} (dB)": differs(row.ahead, row.both, 2),
-        "this system is": "failed" if row.failed else words.get(row.verdict, row.verdict), "SSIM": f"{row.ssim:.4f}",
+        "in PSNR it is": "failed" if row.failed else words.get(row.verdict, row.verdict), "SSIM": f"{row.ssim:.4f}",
         "SSIM over it": differs(row.ssim_ahead, row.ssim_both, 3)}
         for row in compared.rows)
     seeds, ssim_seeds = (max((getattr(row, name) for row in compared.rows), default=0.0)

@@ -378,15 +378,18 @@ def _of_row(known: Evidence, task: str, topic: str, claim: str, lead: float, row
 
 def _of_best(known: Evidence, task: str, topic: str, claim: str, lead: float, ours: str, rival: str, page: str,
              verdict: str = "", also: str = "") -> Verdict:
-    """Of two trainings that keep no score for each picture."""
+    """Of the best training of each of two systems; over the pictures where both keep the scores of single ones."""
     pair = [best(known.results, task, system, None, "strict") for system in (ours, rival)]
     if not all(pair):
         return Verdict(topic, claim, lead, math.nan, "dB", math.nan, math.nan, "", NOT_RUN, page)
     psnr, ssim = (pair[0].metrics["strict"][key] - pair[1].metrics["strict"][key] for key in ("psnr", "ssim"))
-    half = over_seeds(known.cells.get(task, {}))
-    how = f"one seed, {pair[0].metrics['strict']['pictures']} pictures, {share(pixels(pair[0]) or 0)}{also}"
-    verdict = verdict or judged(lead, psnr, half, True)
-    return Verdict(topic, claim, lead, psnr, "dB", math.nan, half, how, verdict, page, ssim, not math.isnan(half))
+    (_, error), _ = comparison.difference(*pair)
+    count = min(result.metrics["strict"]["pictures"] for result in pair)
+    pictures, seeds = comparison.over_pictures(error, count), over_seeds(known.cells.get(task, {}))
+    both = together(pictures, seeds)
+    how = f"one seed, {count} pictures, {share(pixels(pair[0]) or 0)}{also}"
+    verdict = verdict or judged(lead, psnr, both, True)
+    return Verdict(topic, claim, lead, psnr, "dB", pictures, both, how, verdict, page, ssim, not math.isnan(seeds))
 
 
 def _of_trace(known: Evidence, name: str, topic: str, claim: str, page: str) -> Verdict:
