@@ -163,7 +163,7 @@ known = verdicts.evidence(profile)
 # restored.png`.
 #
 # The other pages: [11](11_efficiency.ipynb) speed and memory, [14](14_searching_in_a_table.ipynb) a table of trained
-# cells, and search methods compared on invented ones.
+# cells, [14b](14b_comparing_searches.ipynb) search methods compared in invented ones.
 #
 # Near its top every page has a cell of parameters. In an executed page a second such cell follows, headed "Parameters":
 # its values replace the first ones and hold from there on. `profile` says whose results are shown: `smoke` is a small

@@ -131,8 +131,8 @@ def show_scores(task):
     if len(own) > 2:
         low, high = comparison.prediction_interval(own)
         print(f"    the published cell has {known['published']['cells'][0]['psnr']:.2f} dB from the seed of the "
-              f"others, {sum(own) / len(own):.2f} dB on average over {len(own)} seeds; the band is {high - low:.2f} dB "
-              "wide")
+              f"others, {sum(own) / len(own):.2f} dB on average over\n    {len(own)} seeds; the band is "
+              f"{high - low:.2f} dB wide")
 
 
 # %% alt="Denoising: PSNR of every trained cell by group; all of them lie in the grey band of the published cell"

@@ -218,9 +218,10 @@ for name, (kind, words) in itertools.product([name for name in tables if name !=
 display(frames.show(pd.DataFrame(rows), f"cells that the surrogate has not seen: mean (range) over {FITTED} tables"))
 
 # %% [markdown]
-# **What to notice.** The Gaussian process suits a sum over edges (R² 0.83), and pairs of edges less (0.38). With noise
-# as large as ours it hardly predicts what a run will show (0.09), though that is mostly the noise itself; without order
-# there is nothing to predict. The trees have an R² below 0: they predict worse than the mean of all cells would.
+# **What to notice.** The Gaussian process suits a sum over edges (R² 0.84), and pairs of edges less (0.43). With noise
+# as large as ours it hardly predicts what a run will show (0.12), though that is mostly the noise itself; without order
+# there is nothing to predict. The trees are at best as good as the mean of all cells would be (an R² near 0), and
+# otherwise worse.
 
 # %% [markdown]
 # **What to take away.** Compare search methods over many repetitions and many tables, beside random search, and with a

@@ -229,7 +229,7 @@ syllabus(
 #   two seeds agree on the sign of what it is worth.)
 # - **[Page 11](11_efficiency.ipynb).** Time the networks on a GPU. (2 days; the order of systems is compared with that
 #   on a CPU.)
-# - **[Page 14](14_searching_in_a_table.ipynb).** Write a search method, and compare it with random search. (5 days; the
+# - **[Page 14b](14b_comparing_searches.ipynb).** Write a search method, and compare it with random search. (5 days; the
 #   report states which difference the comparison could have detected.)
 # - **[Page 15](15_your_own_pictures.ipynb).** Restore pictures of one's own. (2 days; three kinds of failure are shown,
 #   each with its cause.)
