@@ -483,7 +483,8 @@ def test_the_numbers_of_a_solution(page, number, computed):
         r"IR-NAS: PSNR .*? ± ([\d.]+) dB", r"IR-NAS \+ residual: PSNR .*? ± ([\d.]+) dB",
         r"IR-NAS \+ residual over IR-NAS, in what the term adds: .*? ± ([\d.]+) dB"]),
     ("10b", 1, "10b_what_a_recipe_is_worth", [
-        r"\| lambda 0 \| [\d.]+ \| [\d.]+ \| -([\d.]+) \|", r"DnCNN, .*?\| lambda 0 \| [\d.]+ \| [\d.]+ \| -([\d.]+) \|",
+        r"\| lambda 0 \| [\d.]+ \| [\d.]+ \| -([\d.]+) \|",
+        r"DnCNN, .*?\| lambda 0 \| [\d.]+ \| [\d.]+ \| -([\d.]+) \|",
         r"4 crops of 64 \| [\d.]+ \| [\d.]+ \| -([\d.]+) \|"])])
 def test_a_solution_quotes_what_a_page_measured(page, number, source, patterns):
     text = solution(page, number)
