@@ -216,7 +216,7 @@ if enough:
 # For scale: cells differ by 0.20 dB here, apart from their training noise. Half a decibel is two and a half of these
 # standard deviations, which about one random cell in 160 would reach if cells were normally distributed. [Page
 # 14](14_searching_in_a_table.ipynb) has more cells in runs a quarter as long. There the standard deviation over cells
-# is 0.11 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as it does here. So how much a
+# is 0.16 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as it does here. So how much a
 # search could gain depends on how the networks are trained.
 #
 # A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
