@@ -107,8 +107,8 @@ if noise[task].repeated > 1:
     for _ in range(2):
         outlier, off = table_facts.farthest(rest, short)
         rest = [record for record in rest if record is not outlier]
-        others = [record for record in records if record["cell"] == outlier["cell"] and record["seed"] != outlier["seed"]]
-        early = [record["curve"][0][1] for record in (outlier, *others)]  # at the first validation
+        others = [each for each in records if each["cell"] == outlier["cell"] and each["seed"] != outlier["seed"]]
+        early = [each["curve"][0][1] for each in (outlier, *others)]  # at the first validation
         print(f"{outlier['name']} from seed {outlier['seed']} lies {off:+.2f} dB from its cell's others, and "
               f"{early[0] - np.mean(early[1:]):+.2f} dB after {outlier['curve'][0][0]} steps")
     without = table_facts.noise(rest, short)
