@@ -57,6 +57,7 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import display
+from scipy import stats
 
 from irnas_lib import files, losses
 from irnas_lib.benchmarks import frame
@@ -90,7 +91,7 @@ pair = {result.system: result for result in comparison.at_one_budget(filter(resu
 trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising")
 over_seeds, ssim_seeds = (verdicts.over_seeds(trained, metric=metric) for metric in ("psnr", "ssim"))
 pairs = []  # network, what else to know of the runs, PSNR (dB) and SSIM that the term adds, half the interval of each,
-            # and that of PSNR by the row's own seeds
+            # and whether that of PSNR is by the spread over seeds of these runs
 if len(pair) == 2:
     first = pair["IR-NAS"]
     (psnr, error), (ssim, ssim_error) = comparison.difference(first, pair["IR-NAS*"])
@@ -98,7 +99,7 @@ if len(pair) == 2:
     pairs.append(("IR-NAS (tables)", f"{first.batch} crops of {first.crop}, {pixels(first) / 1e6:.0f} million "
                   f"pixels, {number} test pictures, one seed", psnr, ssim,
                   verdicts.together(comparison.over_pictures(error, number), over_seeds),
-                  verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds), np.nan))
+                  verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds), False))
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
 budget = max((record["pixels"] for record in known), default=0)
 found = {}
@@ -107,13 +108,14 @@ for system, name, without in (("IR-NAS", "input not added", "input not added, la
     for row in choices.worth(known, system, budget, without):
         if row.choice == name:
             found[system] = row
-spread, free = choices.spread(found.values())
+spread, free = choices.spread(found.values())  # of one difference, over seeds
+one = stats.t.ppf(0.975, free) * spread if free > 1 else over_seeds
 for system, row in found.items():
     record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
     each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each)
     pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
                   f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
-                  over_seeds / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5, row.half))
+                  one / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5, free > 1))
 
 # %% alt="What the log-SSIM term adds: PSNR falls without the input added and rises with it, SSIM rises in all"
 if not pairs:
@@ -133,17 +135,16 @@ else:
     axes[1].set_xticks((0, 0.05, 0.1))
     plt.show()
 for name, about, psnr, ssim, half, ssim_half, own in pairs:
-    print(f"{name}: PSNR {psnr:+.2f} dB, " + ("" if np.isnan(own) else f"± {own:.2f} by its own seeds, ")
-          + f"± {half:.2f} borrowed; SSIM {ssim:+.3f} ± {ssim_half:.3f} borrowed\n    {about}")
-added = {name: (psnr, half) for name, _, psnr, _, half, *_ in pairs}
-for pair in (("IR-NAS + residual", "IR-NAS"), ("IR-NAS", "IR-NAS (tables)")):
-    if set(pair) <= set(added):
-        (more, half), (less, other) = (added[name] for name in pair)
-        print(f"{pair[0]} over {pair[1]}, in what the term adds: {more - less:+.2f} ± {np.hypot(half, other):.2f} dB")
-if free:
-    borrowed = cells.over_seeds(trained) * 2 ** 0.5
-    print(f"standard deviation over seeds of one difference: {borrowed:.2f} dB borrowed, {spread:.2f} dB in these rows "
-          f"({free} degree{'s' * (free > 1)} of freedom)")
+    print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB{'' if own else ' (borrowed)'}, SSIM {ssim:+.3f} ± {ssim_half:.3f} "
+          f"(borrowed)\n    {about}")
+if free > 1:
+    print(f"standard deviation over seeds of one difference: {spread:.2f} dB, by {free} degrees of freedom")
+if len(found) == 3:
+    with_input = [found[system] for system in ("IR-NAS + residual", "DnCNN")]
+    number = sum(row.seeds for row in with_input)
+    gain, lost = sum(row.gain * row.seeds for row in with_input) / number, found["IR-NAS"]
+    print(f"with the input added: {gain:+.2f} ± {one / number ** 0.5:.2f} dB, the mean of {number} pairs of runs;\n"
+          f"  that is {gain - lost.gain:+.2f} ± {one * (1 / number + 1 / lost.seeds) ** 0.5:.2f} dB more than without")
 
 # %% [markdown]
 # The intervals are of 95% and over seeds. Those drawn are borrowed: their width comes from four training runs of the
