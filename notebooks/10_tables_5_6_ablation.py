@@ -26,16 +26,13 @@
 #
 # ## What we found
 #
-# - **With its input added to its output, IR-NAS gains 0.86 dB of PSNR by the term**, the mean of two seeds. By these
-#   two alone the 95% interval is ± 2.16 dB; by the spread of four other runs of that network, at another recipe, it is
-#   ± 0.55 dB. DnCNN, which adds its input too, gains 1.04 ± 0.78 dB in one seed (the spread borrowed).
-# - Without its input added IR-NAS loses 0.33 ± 0.78 dB in one seed, so the term is worth 1.19 ± 0.96 dB less to it.
-#   That is a hint and no more: this network has one seed, its spread is borrowed from the network with its input added,
-#   and without it runs may lie further apart.
+# - **Networks that add their input to their output gain 0.86 ± 0.48 dB of PSNR by the term**: IR-NAS + residual and
+#   DnCNN, two seeds each, all four pairs of runs by 0.65 dB or more. (± is half the 95% interval over seeds.)
+# - **IR-NAS without its input added gains nothing that can be seen**: -0.06 ± 0.68 dB, -0.33 and +0.20 with its two
+#   seeds. That is 0.92 ± 0.83 dB less than the networks that add theirs.
 # - **The term's gradient is the longer one.** At the printed weight, and taken at spoilt pictures, it is 4 to 123 times
-#   as long as that of the squared error. That fits what single training runs show: four times the weight changes
-#   nothing that can be seen, and a fifth of it has the same SSIM with 0.68 ± 0.81 dB more PSNR.
-# - SSIM is higher with the term in all four comparisons, by 0.088 to 0.113 in three of them; in the pair of the paper's
+#   as long as that of the squared error.
+# - SSIM is higher with the term in all four comparisons, by 0.079 to 0.106 in three of them; in the pair of the paper's
 #   tables the gain, 0.022 ± 0.037, could be chance.
 # - What the network of the tables loses by the term, 1.21 ± 0.82 dB, is mostly brightness: once each output gets the
 #   mean of its input, what the term costs (0.01 ± 0.78 dB) cannot be told from nothing ([notebook
@@ -102,12 +99,7 @@ if len(pair) == 2:
                   verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds), False))
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
 budget = max((record["pixels"] for record in known), default=0)
-found = {}
-for system, name, without in (("IR-NAS", "input not added", "input not added, lambda 0"),
-                              ("IR-NAS + residual", "base", "lambda 0"), ("DnCNN", "base", "lambda 0")):
-    for row in choices.worth(known, system, budget, without):
-        if row.choice == name:
-            found[system] = row
+found = choices.log_ssim_term(known, budget)
 spread, free = choices.spread(found.values())  # of one difference, over seeds
 one = stats.t.ppf(0.975, free) * spread if free > 1 else over_seeds
 for system, row in found.items():
@@ -147,18 +139,17 @@ if len(found) == 3:
           f"  that is {gain - lost.gain:+.2f} ± {one * (1 / number + 1 / lost.seeds) ** 0.5:.2f} dB more than without")
 
 # %% [markdown]
-# The intervals are of 95% and over seeds. Those drawn are borrowed: their width comes from four training runs of the
-# published cell, with its input added, at another recipe. (That of the first row allows for the pictures as well.) The
-# last line compares that spread with the own one; as long as it has one degree of freedom, it can do no more than not
-# contradict.
+# The intervals are of 95% and over seeds. In the last three rows those of PSNR come from the spread of these rows' own
+# differences, taken to be the same in all three (0.30 dB, three degrees of freedom); those marked as borrowed come from
+# four runs of the published cell, with its input added, at another recipe. (The first row allows for the pictures as
+# well.)
 #
 # **What to notice.** SSIM rises in each row, but in the first the rise could be chance. PSNR rises where the input is
 # added. The second and the third row are the same cell, recipe, batches and first weights; only the input is added or
-# not, and the term is worth 1.19 ± 0.96 dB less where it is not. Zero lies outside, but the interval assumes that a
-# network without its input added varies over seeds as much as one with it, and that was not measured. Whether IR-NAS
-# without its input loses PSNR at all under this recipe one seed does not tell. The pair of the tables loses 0.88 ± 1.14
-# dB more, in which its batch, budget and border may have a part, or chance. Nor is adding the input a guarantee: the
-# small networks of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
+# not. With its input the network gains with both seeds, without it it loses with one and gains with the other. The pair
+# of the tables loses more than that, 1.21 ± 0.82 dB; its batch, budget and border may have a part in it, or chance. Nor
+# is adding the input a guarantee: the small networks of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the
+# term.
 #
 # A likely reason is brightness. What the network has to learn differs: with its input added it starts with the
 # brightness of each place, and without it has to make it, which the squared error asks for and SSIM hardly does (next
@@ -249,7 +240,8 @@ display(frames.show(pd.DataFrame(rows), f"lambda, sigma 50, strict{title}",
 
 # %% [markdown]
 # **What to notice.** In these single runs a fifth of the printed weight (0.1) has the SSIM of the whole weight, and
-# PSNR lies about half way between those of 0 and 0.5. Four times the weight makes no difference that can be seen. All
+# PSNR lies about half way between those of 0 and 0.5. (IR-NAS + residual, at the recipe of [notebook
+# 10b](10b_what_a_recipe_is_worth.ipynb), has 0.16 dB and 0.021 less with a fifth, in one run.) Four times the weight makes no difference that can be seen. All
 # this fits the ratio of the gradients above; but only the PSNR of lambda = 0 lies further off than another seed may
 # bring it.
 #
@@ -289,7 +281,7 @@ display(frames.show(pd.DataFrame(padded), f"SSIM padded in the loss, {budget / 1
 # behind it by 0.19 dB without a border.
 #
 # Is it that the outer pixels hardly count? Not that alone: where SSIM is padded, DnCNN's outermost pixels are still 6.2
-# dB worse than all pixels with the term, and 2.9 dB without it (one seed each). So DnCNN restores a border badly under
+# and 6.3 dB worse than all pixels with the term, and 2.9 and 2.7 dB without it (two seeds). So DnCNN restores a border badly under
 # this loss, padded or not, and the windows that do not fit are not the whole cause. [Notebook
 # 10b](10b_what_a_recipe_is_worth.ipynb) has these runs.
 #
@@ -313,16 +305,16 @@ for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Ta
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). One pair of training runs has ± 0.78 dB, the mean of two pairs ± 0.55 dB. Which interval has the
-# difference of a row with one pair and a row with two? Of two rows with two pairs each? How many pairs would each row
-# need for ± 0.4 dB?
+# **1** (medium). The mean of two pairs of training runs has ± 0.68 dB. Which interval has one pair alone, the mean of
+# four pairs, and the difference of a mean of four and a mean of two? How many pairs would each of two rows need for a
+# difference of ± 0.4 dB?
 #
 # <details><summary>Solution</summary>
 #
-# Errors of independent runs add as squares: √(0.55² + 0.78²) = 0.95 dB, or 0.96 without rounding first. Two rows with
-# two pairs each have √2 · 0.55 = 0.78 dB. With k pairs in each row it is √2 · 0.78 / √k, so ± 0.4 dB needs k = 8. (All
-# of it with the borrowed spread. Where both rows have the same seeds, first weights and batches are the same, which
-# makes their difference surer than that; how much surer, one pair does not tell.)
+# The error of a mean falls with the root of its number: one pair has √2 · 0.68 = 0.96 dB, four have 0.96 / 2 = 0.48 dB.
+# Errors of independent runs add as squares: √(0.48² + 0.68²) = 0.83 dB. With k pairs in each row it is √2 · 0.96 / √k,
+# so ± 0.4 dB needs k = 12. (Where both rows have the same seeds, first weights and batches are the same, which may make
+# their difference surer than that.)
 #
 # </details>
 #

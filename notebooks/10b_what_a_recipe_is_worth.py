@@ -24,14 +24,13 @@
 #
 # ## What we found
 #
-# - **Without the log-SSIM term IR-NAS + residual loses 0.86 dB**, the mean of two seeds of the same sign. By these two
-#   alone the 95% interval is ± 2.16 dB, as two numbers hardly show a spread; by the spread of four runs of the
-#   published cell, at another recipe, it is ± 0.55 dB. DnCNN loses 1.04 dB without the term, in one seed.
-# - The largest loss is that of not adding the input: 1.31 dB with the term and 0.98 dB without it, in one seed each.
-#   Both lie beyond what the borrowed spread gives a difference of two runs (± 0.78 dB), but that spread is of a network
-#   that adds its input.
-# - All else is of one seed and lies within ± 0.78 dB. What may be worth a second look: a fifth of the term's weight
-#   gave most of what the whole gives.
+# - **Without the log-SSIM term IR-NAS + residual loses 0.86 dB and DnCNN 0.85 dB**, each the mean of two seeds. A row
+#   of two seeds alone has an interval of ± 2 dB and more, as two numbers hardly show a spread; by the spread of all rows
+#   with two seeds together it is ± SHARED dB.
+# - **Without its input added IR-NAS + residual loses 1.12 dB with the term, and 0.20 dB more without it**: the term then
+#   is worth nothing that can be seen ([notebook 10](10_tables_5_6_ablation.ipynb)).
+# - All else is smaller or of one seed. Four crops of 64x64 in place of two, at equal pixels, cost DnCNN 0.31 dB (two
+#   seeds, within the interval). A fifth of the term's weight gave most of what the whole gives (one seed).
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
 #   paper's rate trains but fails in evaluation mode (one run each).
 #
@@ -50,11 +49,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from scipy import stats
 
 from irnas_lib.data import datasets
-from irnas_lib.experiments import cells, choices, runs
+from irnas_lib.experiments import choices, runs
 from irnas_lib.figures import plots
-from irnas_lib.tables import frames, verdicts
+from irnas_lib.tables import frames
 from irnas_lib.training.recipes import RECIPES
 
 # %% [markdown]
@@ -95,26 +95,25 @@ for name in filter(None, train.split(";")):
 # has seen the test. Differences are paired: the same seed, so that first weights and batches are the same, and the same
 # pictures with the same noise. All are a choice over the base, so that a minus is a loss.
 #
-# Two intervals follow a difference: `own`, where it has several seeds, is by these (Student's t), and `borrowed` by a
-# spread over seeds that was measured elsewhere, on four runs of the published cell, with its input added, at another
-# recipe.
+# ± is half the 95% interval over seeds. Two seeds alone hardly show a spread, so it is taken from three comparisons
+# together, in which no run occurs twice: the log-SSIM term with and without, in three networks ([notebook
+# 10](10_tables_5_6_ablation.ipynb)). It is taken to be the same for all choices.
 
 # %%
 records = choices.load(folder / "choices" for folder in runs.folders(profile))
-groups = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising")
-borrowed = verdicts.over_seeds(groups)  # of a difference of two runs
+spread, free = choices.spread(choices.log_ssim_term(records, pixels).values())  # of one difference, over seeds
+one = stats.t.ppf(0.975, free) * spread if free > 1 else np.nan
 known = {name: choices.worth(records, name, pixels) for name in ("IR-NAS + residual", "DnCNN")}
 judged = max((len(record["scores"] or ()) for record in records), default=0)
 for name, rows in known.items():
     table = pd.DataFrame({
         "choice": row.choice, "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
-        "over the base (dB)": f"{row.gain:+.2f}", "own": "" if row.seeds < 2 else f"± {row.half:.2f}",
-        "borrowed": f"± {borrowed / row.seeds ** 0.5:.2f}",
+        "over the base (dB)": f"{row.gain:+.2f} ± {one / row.seeds ** 0.5:.2f}",
         "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "SSIM over it": f"{row.ssim_gain:+.3f}",
         "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"} for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
-                        "base: the base of the same seeds. own, borrowed: half the 95% interval over seeds of the "
-                        "difference in PSNR."))
+                        f"base: the base of the same seeds. ±: by a spread of {spread:.2f} dB over seeds, of one "
+                        f"difference, with {free} degrees of freedom."))
 
 # %% [markdown]
 # **What to notice.**

@@ -179,6 +179,16 @@ def spread(rows: Iterable[Worth], measure: int = 0) -> tuple[float, int]:
     return (math.sqrt(squares / free), free) if free else (math.nan, 0)
 
 
+def log_ssim_term(records: Sequence[dict], pixels: int) -> dict[str, Worth]:
+    """What the log-SSIM term is worth to each system: no training takes part in two of these comparisons, so that
+    `spread` may pool them."""
+    found = {}
+    for system, name, without in (("IR-NAS", "input not added", "input not added, lambda 0"),
+                                  ("IR-NAS + residual", "base", "lambda 0"), ("DnCNN", "base", "lambda 0")):
+        found |= {system: row for row in worth(records, system, pixels, without) if row.choice == name}
+    return found
+
+
 def file(folder: str | Path, record: dict) -> Path:
     """Where a record lies."""
     parts = (slug(record["system"]), slug(record["name"]), f"{record['pixels'] // 10 ** 6}M", f"seed{record['seed']}")
