@@ -241,9 +241,9 @@ display(frames.show(pd.DataFrame(rows), f"lambda, sigma 50, strict{title}",
 # %% [markdown]
 # **What to notice.** In these single runs a fifth of the printed weight (0.1) has the SSIM of the whole weight, and
 # PSNR lies about half way between those of 0 and 0.5. (IR-NAS + residual, at the recipe of [notebook
-# 10b](10b_what_a_recipe_is_worth.ipynb), has 0.16 dB and 0.021 less with a fifth, in one run.) Four times the weight makes no difference that can be seen. All
-# this fits the ratio of the gradients above; but only the PSNR of lambda = 0 lies further off than another seed may
-# bring it.
+# 10b](10b_what_a_recipe_is_worth.ipynb), has 0.16 dB and 0.021 less with a fifth, in one run.) Four times the weight
+# makes no difference that can be seen. All this fits the ratio of the gradients above; but only the PSNR of lambda = 0
+# lies further off than another seed may bring it.
 #
 # ## The border of a picture
 #
@@ -281,8 +281,8 @@ display(frames.show(pd.DataFrame(padded), f"SSIM padded in the loss, {budget / 1
 # behind it by 0.19 dB without a border.
 #
 # Is it that the outer pixels hardly count? Not that alone: where SSIM is padded, DnCNN's outermost pixels are still 6.2
-# and 6.3 dB worse than all pixels with the term, and 2.9 and 2.7 dB without it (two seeds). So DnCNN restores a border badly under
-# this loss, padded or not, and the windows that do not fit are not the whole cause. [Notebook
+# and 6.3 dB worse than all pixels with the term, and 2.9 and 2.7 dB without it (two seeds). So DnCNN restores a border
+# badly under this loss, padded or not, and the windows that do not fit are not the whole cause. [Notebook
 # 10b](10b_what_a_recipe_is_worth.ipynb) has these runs.
 #
 # ## Tables 5 and 6, printed and here

@@ -24,13 +24,13 @@
 #
 # ## What we found
 #
-# - **Without the log-SSIM term IR-NAS + residual loses 0.86 dB and DnCNN 0.85 dB**, each the mean of two seeds. A row
-#   of two seeds alone has an interval of ± 2 dB and more, as two numbers hardly show a spread; by the spread of all rows
-#   with two seeds together it is ± SHARED dB.
-# - **Without its input added IR-NAS + residual loses 1.12 dB with the term, and 0.20 dB more without it**: the term then
-#   is worth nothing that can be seen ([notebook 10](10_tables_5_6_ablation.ipynb)).
-# - All else is smaller or of one seed. Four crops of 64x64 in place of two, at equal pixels, cost DnCNN 0.31 dB (two
-#   seeds, within the interval). A fifth of the term's weight gave most of what the whole gives (one seed).
+# - **Without the log-SSIM term IR-NAS + residual loses 0.86 ± 0.68 dB, and DnCNN 0.85 ± 0.68 dB**, with two seeds each.
+# - **Not adding the input costs IR-NAS + residual as much**: 1.12 ± 0.68 dB with the term, and 1.06 ± 0.68 dB where the
+#   term is left out as well, so that without the input the term is worth nothing that can be seen ([notebook
+#   10](10_tables_5_6_ablation.ipynb)).
+# - **Small crops mend DnCNN's border**: with eight crops of 32x32 in place of two of 64x64 its outermost pixels are
+#   4.22 dB better, and all pixels together as good as before.
+# - All else is smaller or of one seed. A fifth of the term's weight gave most of what the whole gives.
 # - In batches of four crops of 32x32, which are not the paper's, the rate of the authors' program diverges, and the
 #   paper's rate trains but fails in evaluation mode (one run each).
 #
@@ -87,8 +87,8 @@ for name in filter(None, train.split(";")):
 # - `lambda 0`, `lambda 0.1`: another weight of the log-SSIM term; `lambda 0.5, then 0`: no term in the last 30% of the
 #   steps.
 # - `8 crops of 32`: the same pixels per step in smaller crops. `4 crops of 64`: twice the pixels per step, and so half
-#   the steps, because all runs see the same number of pixels. So far only DnCNN, the quicker of the two networks, was
-#   trained with them.
+#   the steps, because all runs see the same number of pixels. Only DnCNN, the quicker of the two networks, was trained
+#   with them.
 # - `input not added`: the network as published, which does not add its input to its output; once more with lambda 0.
 #
 # The networks are judged on training pictures of BSD500 that were kept out, because a recipe chosen on test pictures
@@ -101,8 +101,9 @@ for name in filter(None, train.split(";")):
 
 # %%
 records = choices.load(folder / "choices" for folder in runs.folders(profile))
-spread, free = choices.spread(choices.log_ssim_term(records, pixels).values())  # of one difference, over seeds
-one = stats.t.ppf(0.975, free) * spread if free > 1 else np.nan
+apart = choices.log_ssim_term(records, pixels).values()
+(spread, free), (border, _) = (choices.spread(apart, measure) for measure in (0, 2))  # of one difference, over seeds
+one, one_border = (stats.t.ppf(0.975, free) * each if free > 1 else np.nan for each in (spread, border))
 known = {name: choices.worth(records, name, pixels) for name in ("IR-NAS + residual", "DnCNN")}
 judged = max((len(record["scores"] or ()) for record in records), default=0)
 for name, rows in known.items():
@@ -110,22 +111,22 @@ for name, rows in known.items():
         "choice": row.choice, "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
         "over the base (dB)": f"{row.gain:+.2f} ± {one / row.seeds ** 0.5:.2f}",
         "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "SSIM over it": f"{row.ssim_gain:+.3f}",
-        "outermost pixels over it (dB)": f"{row.frame_gain:+.2f}"} for row in rows if row.choice != choices.BASE.name)
+        "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {one_border / row.seeds ** 0.5:.2f}"}
+        for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
-                        f"base: the base of the same seeds. ±: by a spread of {spread:.2f} dB over seeds, of one "
-                        f"difference, with {free} degrees of freedom."))
+                        f"base: the base of the same seeds. ±: by a spread over seeds, of one difference, of {spread:.2f} dB "
+                        f"({border:.2f} dB for the outermost pixels), with {free} degrees of freedom."))
 
 # %% [markdown]
 # **What to notice.**
 #
-# - Two seeds alone give an interval that includes zero, because two numbers hardly show a spread. With the borrowed
-#   spread, which [notebook 16](16_verdicts.ipynb) takes too, the interval excludes zero. So the finding on the log-SSIM
-#   term is as good as that spread.
-# - Where there is one seed, small differences show little: the two seeds of the base are 0.27 dB apart.
-# - No spread is known for the outermost pixels. In one seed each, DnCNN's are 2.22 dB better without the term, and 4.15
-#   dB better with small crops, in which the border is a larger share. SSIM is hardly affected by how bright a
-#   neighbourhood is, and at the border, where a network sees zeros beyond the picture, brightness may be what goes
-#   wrong; the error there was not taken apart.
+# - Without the log-SSIM term both networks lose PSNR, with both seeds.
+# - IR-NAS + residual loses as much when its input is not added, and then hardly more without the term.
+# - Where there is one seed, or the change is small, nothing can be said: one difference has ± 0.96 dB.
+# - The border: DnCNN's outermost pixels are 2.56 dB better without the term, and 4.22 dB better with small crops, in
+#   which the border is a larger share. SSIM is hardly affected by how bright a neighbourhood is, and at the border,
+#   where a network sees zeros beyond the picture, brightness may be what goes wrong; the error there was not taken
+#   apart.
 # - Dropping the term for the last 30% of the steps did not help in the one run that was made.
 #
 # ## The curves
@@ -191,19 +192,16 @@ else:
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). Which of the differences in the table would you believe, given that two seeds of the base are 0.27 dB
-# apart?
+# **1** (medium). Which of the differences in the table would you believe, and why does it not help to look at each
+# row's two seeds alone?
 #
 # <details><summary>Solution</summary>
 #
-# Two numbers 0.27 dB apart point to a standard deviation of 0.27 / √2 = 0.19 dB for one run, but two numbers hardly
-# tell: with one degree of freedom a 95% interval is 12.7 standard errors wide on either side, and not 2, so that from
-# these seeds alone nothing can be believed. Four runs of the published cell have 0.17 dB, and with three degrees of
-# freedom the factor is 3.18: a difference of two single runs has ± 0.78 dB, one of two pairs ± 0.55. If that holds
-# here, lambda 0 is believable: 0.86 dB below the base for IR-NAS + residual, on two seeds, and 1.04 dB for DnCNN, on
-# one. So would be both rows without the input added, 1.31 and 0.98 dB below, but there the doubt is larger: the spread
-# is of networks that add their input, and without it runs may lie further apart. DnCNN's 0.49 dB for four crops of 64
-# is not believable, and for the outermost pixels no spread is known.
+# Those larger than their ±: lambda 0 (0.86 dB below the base for IR-NAS + residual, 0.85 dB for DnCNN), both rows
+# without the input added (1.12 and 1.06 dB), and the two large ones of the outermost pixels. DnCNN's 0.31 dB for four
+# crops of 64 is not believable. Two numbers hardly show how far they scatter: with one degree of freedom a 95% interval
+# is 12.7 standard errors wide on either side, and not 2. Three pairs together have three degrees of freedom and a
+# factor of 3.18; the price is the assumption that all three networks scatter alike.
 #
 # </details>
 #

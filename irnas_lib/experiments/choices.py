@@ -185,7 +185,9 @@ def log_ssim_term(records: Sequence[dict], pixels: int) -> dict[str, Worth]:
     found = {}
     for system, name, without in (("IR-NAS", "input not added", "input not added, lambda 0"),
                                   ("IR-NAS + residual", "base", "lambda 0"), ("DnCNN", "base", "lambda 0")):
-        found |= {system: row for row in worth(records, system, pixels, without) if row.choice == name}
+        for row in worth(records, system, pixels, without):
+            if row.choice == name:
+                found[system] = row
     return found
 
 
