@@ -33,7 +33,7 @@
 #
 # - With a warm-up, ten of ten searches find the planted cell (95% interval of the share: 69 to 100%). Without one it is
 #   1 of 10 (0 to 45%): `skip` takes an early lead.
-# - Convolutions that overfit lose against `skip`, and rightly so.
+# - Convolutions that overfit lose against `skip`.
 # - At the learning rate that the paper prints, alpha stays nearly flat in the 200 steps of this search, which still
 #   finds the cell in 4 of 10 cases (12 to 74%), where a guess would find 1 in 243. A near-tie is not always chance.
 

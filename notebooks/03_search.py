@@ -27,13 +27,14 @@
 #
 # - **A short search leaves alpha nearly undecided.** In the one shown here its entropy stays at 0.999 of the largest
 #   possible, and the cell is read off near-ties.
-# - **The number of steps alone explains it.** At the printed rate a logit can travel 0.43 at most in so short a search,
-#   where 0.80 is needed for half of the weight; it has travelled 0.04.
+# - **The number of steps would suffice to explain it.** At the printed rate a logit can travel 0.43 at most in so short
+#   a search, where 0.80 is needed for half of the weight. In fact most steps cancelled: it has travelled 0.04.
 # - **Moved faster, alpha chooses `none`** (one search), an operation that no decoded cell keeps. Where `none` is left
 #   out, alpha decides in part, and sharpening its softmax forces a decision.
-# - **Sharpening alone makes decoding cheaper**: in one setting it costs 0.4 to 1.0 dB with sharpening, and 2.8 to 4.6
-#   dB without (three seeds each). A larger supernet of that setting loses 1.4 to 1.9 dB (two seeds), and four sharpened
-#   searches with other settings lose 1.1 to 5.4 dB.
+# - **In the one setting where sharpening alone was changed, decoding lost less**: 0.4 to 1.0 dB with it and 2.8 to 4.6
+#   dB without, with all three seeds. That is partly so by construction, since a sharpened mixture is nearly the decoded
+#   cell. A larger supernet of that setting loses 1.4 to 1.9 dB (two seeds), and four sharpened searches with other
+#   settings lose 1.1 to 5.4 dB.
 # - **Our two larger searches decide differently**: they prefer the same operation on 4 of 20 edges, about as often as
 #   by chance. (Small ones agree somewhat more often than that.) How good their cells are is measured on [page
 #   14](14_searching_in_a_table.ipynb).
@@ -288,7 +289,7 @@ print(f"a logit can travel at most {search_choices.PRINTED_TRAVEL} in the paper'
 # %% [markdown]
 # **What to notice.** A logit has travelled 0.04 of a possible 0.43, so most of its steps cancel. The rate times the
 # number of steps is roughly a limit, and not an estimate. Even without cancelling, 0.43 is not enough for half of the
-# weight: the third suspect alone explains a flat alpha. The second reading below looks at all three.
+# weight, so the third suspect would suffice to explain a flat alpha. The second reading below looks at all three.
 #
 # ## The cell and the path
 #
@@ -327,7 +328,8 @@ display(drawing.draw_cell(record["genotype"]))
 # | h | learning to denoise | 10 | off | left out | 2 of 6 | no | as g; squared error, AdamW |
 # | i | learning to denoise, sharpened | 10 | off | left out | 2 of 6 | to 0.1 | as h |
 #
-# - The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the paper's own search.
+# - The learning rate of alpha is raised until a logit can travel so far; 34 is the bound of the
+#   paper's own search, if an epoch has 35 crops of each picture, as we read the paper; with one crop it would be 1.0.
 # - In a *sharpened* search alpha's logits are divided by a temperature that falls after the warm-up from 1 to 0.2 (e)
 #   or 0.1 (f, g and i), so that the mixture in which the weights are trained comes close to a choice.
 # - In g to i the supernet adds its input to its output, and its last layer starts at zero. In h and i its weights are
@@ -479,10 +481,10 @@ for row in search_choices.decided(searches, scale):
 #   is 0.83.
 # - **Sharpening alone makes alpha decide**: the entropy falls from 0.83 to 0.02 (c to e) and from 0.92 to 0.29 (h to
 #   i). The supernet pays for it: in one seed of i it ends 1.3 dB below where it stood before alpha moved.
-# - **Sharpening alone makes decoding cheaper, too**: it loses 2.8 to 4.6 dB in h and 0.4 to 1.0 dB in i (three seeds
-#   each). The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB. In i the supernet denoises before alpha
-#   moves (19.9 to 22.7 dB, where the noisy pictures have 14.7), but that cannot be the whole reason: in f it does so,
-#   too (18.7 dB), and f loses 4.2 dB. Loss, optimiser, input and number of steps differ as well.
+# - **Where sharpening alone was changed, decoding is cheaper, too**: it loses 2.8 to 4.6 dB in h and 0.4 to 1.0 dB in i
+#   (three seeds each). The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB. In i the supernet denoises
+#   before alpha moves (19.9 to 22.7 dB, where the noisy pictures have 14.7), but that cannot be the whole reason: in f
+#   it does so, too (18.7 dB), and f loses 4.2 dB. Loss, optimiser, input and number of steps differ as well.
 # - **With the printed settings alpha begins to move before the supernet denoises**: it has 12.9 to 14.1 dB. This is not
 #   why alpha stays flat: the larger search of the first reading has 22.0 dB by then, and its alpha is flat, too.
 # - **All but b keep many skips**, 3 to 4.7 of six edges. In so small and short a search a shallow cell may be the best.

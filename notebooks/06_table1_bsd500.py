@@ -37,8 +37,9 @@
 # - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`, with which nine
 #   systems are compared. In PSNR it cannot be told apart from RED, MemNet, N3Net and DnCNN: with one run of each, only
 #   a difference above about 0.8 dB would be seen.
-# - DnCNN restores the border of a picture badly, probably owing to the loss that all networks share, which hardly
-#   counts the border. On eight pictures DnCNN scores 0.26 to 0.36 dB higher without it ([RESULTS.md](../RESULTS.md)).
+# - DnCNN restores the border of a picture badly: on eight pictures it scores 0.26 to 0.36 dB higher without it
+#   ([RESULTS.md](../RESULTS.md)). The log-SSIM term has a part in it, and the size of the crops ([page
+#   10b](10b_what_a_recipe_is_worth.ipynb)).
 # - BM3D and WNNM are the only rows where our numbers agree with the printed ones. No network was trained long enough.
 
 # %%
@@ -89,9 +90,9 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #   make up for either. So no network is clearly ahead yet, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. (The one searched here
 #   was stopped after 80% of its steps.) On eight pictures about half of the lead of `IR-NAS + residual` goes when five
-#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). The loss averages SSIM only where its 11x11 window
-#   fits, so that the outermost pixels of a crop hardly count; that this is why DnCNN restores them badly is a guess,
-#   since IR-NAS, under the same loss, does much better there ([notebook 10](10_tables_5_6_ablation.ipynb)).
+#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). That the loss averages SSIM only where its
+#   11x11 window fits is not the whole cause: where every pixel counts, DnCNN's border is as bad, and without the term
+#   better ([notebook 10](10_tables_5_6_ablation.ipynb)).
 # - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #   (The SSIM of DnCNN falls in `redrawn`: [README](../README.md).)
 #

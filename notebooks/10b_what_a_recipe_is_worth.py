@@ -114,8 +114,8 @@ for name, rows in known.items():
         "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {one_border / row.seeds ** 0.5:.2f}"}
         for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
-                        f"base: the base of the same seeds. ±: by the spread of one difference over seeds, {spread:.2f} "
-                        f"dB ({border:.2f} dB for the outermost pixels), with {free} degrees of freedom."))
+                        f"base: the base of the same seeds. ±: by the spread over seeds of one difference, "
+                        f"{spread:.2f} dB (outermost pixels {border:.2f} dB), with {free} degrees of freedom."))
 
 # %% [markdown]
 # **What to notice.**

@@ -28,8 +28,8 @@
 # - **Where the noise is small, the model-guided search finds the most.** After 50 queries random search is 0.59 dB
 #   below the best cell, and the model-guided search lies 0.42 ± 0.17 dB above it. Local search and evolution gain half
 #   as much.
-# - **Where training runs are as noisy as ours, it is the only one that is clearly better than chance**: by 0.41 ± 0.22
-#   dB after 50 queries. It still ends 1.08 dB below the best cell: the noise decides more than the method.
+# - **Where training runs are as noisy as ours, it is the only one that is clearly better than random search**: by 0.41
+#   ± 0.22 dB after 50 queries. It still ends 1.08 dB below the best cell: the noise decides more than the method.
 # - **Its lead needs cells that share edges to be alike.** In these tables they have similar PSNR, which suits a model.
 #   Where they have not, no method beats random search.
 
@@ -123,10 +123,11 @@ if known.repeated > 1:
 # After each query a method takes one of its cells as the best: the model-guided one that of the largest mean, the three
 # others that of the highest PSNR seen.
 #
-# All but local search ask for their first ten cells at random. Two of the methods as the library has them:
+# All but local search ask for their first ten cells at random. Two of the methods as the library has them (the
+# process's kernel is a squared exponential, as wide as the typical distance of two cells):
 
 # %%
-for method in (searching.local_search, searching.evolution):
+for method in (searching.local_search, searching.model_guided):
     display(Markdown(f"```python\n{inspect.getsource(method)}```"))
 
 # %% [markdown]
@@ -201,8 +202,9 @@ display(frames.show(pd.DataFrame(rows), f"mean regret (dB) after {queries} queri
 # ## Cells that are not in the table
 #
 # A surrogate predicts the PSNR of other cells from their edges. Cross-validation measures how well it does so for cells
-# that it has not seen. R² is 1 for a perfect prediction and 0 for one that always returns the mean. Here is the
-# Gaussian process beside randomised regression trees.
+# that it has not seen. R² is 1 for a perfect prediction and 0 for one that always returns the mean. Here is a
+# Gaussian process beside randomised regression trees. It is another one than that of the search: its kernel has a
+# linear part beside the squared exponential, and all its scales are fitted.
 
 # %%
 KINDS = {"process": "Gaussian process", "trees": "randomised trees"}
@@ -264,7 +266,8 @@ display(frames.show(pd.DataFrame(rows), f"cells that the surrogate has not seen:
 #
 # </details>
 #
-# **2** (medium). Why may a method look at `validation` only, and what would its regret look like if it saw `test`?
+# **2** (medium). In a table of real training runs, why may a method look at `validation` only, and what would its
+# regret look like if it saw `test`?
 #
 # <details><summary>Solution</summary>
 #

@@ -216,8 +216,8 @@ syllabus(
 #
 # The other pages give projects. In brackets: estimated days, and what shows that it is done.
 #
-# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better: estimate its spectrum from the
-#   training pairs, which the package `bm3d` takes in place of sigma. (3 days; the gain over the page's BM3D has an
+# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better. The page tells it a mean
+#   spectrum and gains little; does a spectrum for each brightness help? (3 days; the gain over the page's BM3D has an
 #   interval over pictures.)
 # - **[Page 8](08_table3_rain800.ipynb).** Find the smallest network that beats SCAN on rain. (5 days; both were trained
 #   from three seeds at one budget.)
@@ -226,7 +226,7 @@ syllabus(
 # - **[Page 10](10_tables_5_6_ablation.ipynb).** Find out why the log-SSIM term lowers one network's PSNR and raises
 #   another's. (8 days; each run differs from the next in one setting alone.)
 # - **[Page 10b](10b_what_a_recipe_is_worth.ipynb).** Try one choice of the recipe that the page leaves out. (3 days;
-#   two seeds agree on the sign of what it is worth.)
+#   what it is worth has an interval over three seeds.)
 # - **[Page 11](11_efficiency.ipynb).** Time the networks on a GPU. (2 days; the order of systems is compared with that
 #   on a CPU.)
 # - **[Page 14b](14b_comparing_searches.ipynb).** Write a search method, and compare it with random search. (5 days; the
@@ -331,7 +331,8 @@ display(Markdown("\n".join(f"- {title(page)}" for page in pages.values()
 # - Sliders move only in JupyterLab, where a kernel runs. The web book and a page on a code host show the picture that
 #   the slider starts from.
 # - The installation takes minutes and gigabytes, because it brings PyTorch. Have it done before the course.
-# - No network of the tables has been trained for even a hundredth of the paper's budget, and BM3D is ahead of all of
-#   them in PSNR at sigma 50. Say so at the start, not in the last session. (The networks of page 15 saw about a
-#   hundredth; there the order of network and BM3D depends on the noise, as that page shows.)
+# - No network of the tables has been trained for even a hundredth of the paper's budget, and BM3D scores above all of
+#   them in PSNR at sigma 50, if by less than another seed may change. Say so at the start, not in the last session.
+#   (The networks of page 15 saw about a hundredth; there the order of network and BM3D depends on the noise, as that
+#   page shows.)
 # - Numbers that a page measures live, such as the ratio of times on page 11, differ from machine to machine.
