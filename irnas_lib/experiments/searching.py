@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+from scipy.spatial.distance import pdist, squareform
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -151,8 +152,8 @@ METHODS: dict[str, Callable[[Table, int, np.random.Generator], Search]] = {
 
 def _kernel(codes: np.ndarray) -> np.ndarray:
     """Squared exponential, as wide as the typical distance of two cells."""
-    square = np.square(codes[:, None] - codes[None]).sum(axis=2)
-    return np.exp(-square / (2 * np.median(square[square > 0])))
+    square = pdist(codes, "sqeuclidean")
+    return np.exp(-squareform(square) / (2 * np.median(square)))
 
 
 def _nearest(table: Table, code: np.ndarray, asked: list[int], rng: np.random.Generator) -> int:
