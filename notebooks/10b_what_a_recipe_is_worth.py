@@ -131,15 +131,14 @@ for name, rows in known.items():
 #
 # ## The curves
 #
-# PSNR of validation crops in evaluation mode, against the pixels seen. Each choice has a colour, and each seed a line
-# of its own: the first is solid, the second dashed. (`lambda 0.5, then 0` is the base until the last 30% of its steps,
-# so that it hides the base's first seed.)
+# PSNR of validation crops in evaluation mode, against the pixels seen, for the choices with two seeds. Each choice has
+# a colour; the first seed is solid, the second dashed.
 
 # %% alt="Validation PSNR against pixels seen: lambda 0 ends below the base, input not added lowest"
 fig, ax = plt.subplots(figsize=(7.6, 3.8), layout="constrained")
-styles = {}
+styles, repeated = {}, {record["name"] for record in records if record["seed"] and record["system"] != "DnCNN"}
 for record in records:
-    if record["system"] != "DnCNN" and record["pixels"] == pixels and record["validation"]:
+    if record["system"] != "DnCNN" and record["name"] in repeated and record["pixels"] == pixels:
         colour = styles.setdefault(record["name"], "k" if record["name"] == choices.BASE.name else f"C{len(styles)}")
         steps, psnr = np.array(record["validation"]).T
         ax.plot(steps * record["batch"] * record["crop"] ** 2 / 1e6, psnr, color=colour,
