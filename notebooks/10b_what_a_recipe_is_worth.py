@@ -138,7 +138,8 @@ for name, rows in known.items():
 fig, ax = plt.subplots(figsize=(7.6, 3.8), layout="constrained")
 styles, repeated = {}, {record["name"] for record in records if record["seed"] and record["system"] != "DnCNN"}
 for record in records:
-    if record["system"] != "DnCNN" and record["name"] in repeated and record["pixels"] == pixels:
+    shown = record["system"] != "DnCNN" and record["name"] in repeated and record["pixels"] == pixels
+    if shown and record["validation"]:
         colour = styles.setdefault(record["name"], "k" if record["name"] == choices.BASE.name else f"C{len(styles)}")
         steps, psnr = np.array(record["validation"]).T
         ax.plot(steps * record["batch"] * record["crop"] ** 2 / 1e6, psnr, color=colour,
