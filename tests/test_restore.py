@@ -516,6 +516,7 @@ def test_from_python_the_steps_are_those_of_the_command(shipped, tmp_path):
     assert answer.sigma == noise.estimated_sigma(taken) == pytest.approx(10, rel=0.15)
     assert np.array_equal(answer.by_network, through(network, taken))
     assert np.array_equal(answer.restored, noise.limited(taken, answer.by_network, answer.sigma))
-    assert told == [f"noise of about sigma {answer.sigma:.0f}", f"{answer.network.stem}, on CPU, 1 threads"]
+    on = runs.device_name(torch.device("cpu"))
+    assert told == [f"noise of about sigma {answer.sigma:.0f}", f"{answer.network.stem}, on {on}"]
     flat = np.full((64, 64, 3), 90, np.uint8)
     assert denoise(flat).network is None and denoise(flat).restored is flat
