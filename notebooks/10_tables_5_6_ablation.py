@@ -101,15 +101,15 @@ known = [] if smoke else choices.load(folder / "choices" for folder in runs.fold
 budget = max((record["pixels"] for record in known), default=0)
 found = choices.log_ssim_term(known, budget)
 spread, free = choices.spread(found.values())  # of one difference, over seeds
-one = stats.t.ppf(0.975, free) * spread if free > 1 else over_seeds
+single = stats.t.ppf(0.975, free) * spread if free > 1 else over_seeds  # half the interval of one difference
 for system, row in found.items():
     record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
     each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each)
     pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
                   f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
-                  one / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5, free > 1))
+                  single / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5, free > 1))
 
-# %% alt="What the log-SSIM term adds: PSNR falls without the input added and rises with it, SSIM rises in all"
+# %% alt="What the log-SSIM term adds: PSNR rises where the input is added, and not in IR-NAS; SSIM rises in all"
 if not pairs:
     display(plots.not_run("What the log-SSIM term adds"))
 else:
@@ -134,9 +134,10 @@ if free > 1:
 if len(found) == 3:
     with_input = [found[system] for system in ("IR-NAS + residual", "DnCNN")]
     number = sum(row.seeds for row in with_input)
-    gain, lost = sum(row.gain * row.seeds for row in with_input) / number, found["IR-NAS"]
-    print(f"with the input added: {gain:+.2f} ± {one / number ** 0.5:.2f} dB, the mean of {number} pairs of runs;\n"
-          f"  that is {gain - lost.gain:+.2f} ± {one * (1 / number + 1 / lost.seeds) ** 0.5:.2f} dB more than without")
+    gain, without = sum(row.gain * row.seeds for row in with_input) / number, found["IR-NAS"]
+    print(f"with the input added: {gain:+.2f} ± {single / number ** 0.5:.2f} dB, the mean of {number} pairs of runs;\n"
+          f"  that is {gain - without.gain:+.2f} ± {single * (1 / number + 1 / without.seeds) ** 0.5:.2f} dB more than "
+          "without")
 
 # %% [markdown]
 # The intervals are of 95% and over seeds. In the last three rows those of PSNR come from the spread of these rows' own

@@ -20,7 +20,8 @@
 # **Why it matters.** A paper prints its recipe in two lines, and seldom says what each of its choices is worth.
 #
 # **What it needs.** [Notebook 5](05_training.ipynb) for the loop and the loss. Everything is made from stored training
-# runs, in seconds. One run takes a core four minutes for DnCNN, and a quarter of an hour for IR-NAS + residual.
+# runs, in seconds. One run takes a core 4 to 25 minutes for DnCNN and 13 to 55 for IR-NAS, by the machine and what else
+# it does.
 #
 # ## What we found
 #
@@ -101,17 +102,17 @@ for name in filter(None, train.split(";")):
 
 # %%
 records = choices.load(folder / "choices" for folder in runs.folders(profile))
-apart = choices.log_ssim_term(records, pixels).values()
-(spread, free), (border, _) = (choices.spread(apart, measure) for measure in (0, 2))  # of one difference, over seeds
-one, one_border = (stats.t.ppf(0.975, free) * each if free > 1 else np.nan for each in (spread, border))
+compared = choices.log_ssim_term(records, pixels).values()
+(spread, free), (border, _) = (choices.spread(compared, measure) for measure in (0, 2))  # of one difference, over seeds
+single, single_border = (stats.t.ppf(0.975, free) * each if free > 1 else np.nan for each in (spread, border))
 known = {name: choices.worth(records, name, pixels) for name in ("IR-NAS + residual", "DnCNN")}
 judged = max((len(record["scores"] or ()) for record in records), default=0)
 for name, rows in known.items():
     table = pd.DataFrame({
         "choice": row.choice, "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
-        "over the base (dB)": f"{row.gain:+.2f} ± {one / row.seeds ** 0.5:.2f}",
+        "over the base (dB)": f"{row.gain:+.2f} ± {single / row.seeds ** 0.5:.2f}",
         "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "SSIM over it": f"{row.ssim_gain:+.3f}",
-        "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {one_border / row.seeds ** 0.5:.2f}"}
+        "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {single_border / row.seeds ** 0.5:.2f}"}
         for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
                         f"base: the base of the same seeds. ±: by the spread over seeds of one difference, "

@@ -128,8 +128,8 @@ display(table_plots.seeds(records, short))
 #
 # - Starting at zero is worth 1.36 dB after 244 steps, twice the spread over cells with the usual start, and it takes
 #   away most of that spread. We went on with it because a network that starts as usual must first learn to return its
-#   input, and how soon a cell does that says little about how well it restores in the end. So that cells hardly differ
-#   in this table is in part owed to our choice. Which of the two ranks cells as long training does is not known.
+#   input, and how soon a cell does that may say little about how well it restores in the end. So that cells hardly
+#   differ in this table is in part owed to our choice. Which of the two ranks cells as long training does is not known.
 # - In the present table about a third of the variance lies between cells, and the interval reaches from next to nothing
 #   to more than half. Much of it hangs on two runs of one seed, the circles far below the diagonal: without them the
 #   share is 52%, with an interval of 25 to 73%. They are not dropped for their scores, so all that follows keeps them.

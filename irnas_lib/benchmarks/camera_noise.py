@@ -11,10 +11,11 @@ import csv
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
 import torch
+from scipy.stats import sem
 from skimage.restoration import estimate_sigma
 from tqdm import tqdm
 
@@ -96,7 +97,7 @@ def load() -> dict[str, list[dict]]:
 
 def interval(gains: Sequence[float]) -> tuple[float, float]:
     """Mean and half the 95% interval of what some pairs gain, in dB."""
-    return mean(gains), over_pictures(stdev(gains) / len(gains) ** 0.5, len(gains))
+    return mean(gains), over_pictures(float(sem(gains)), len(gains))
 
 
 def tensors(picture: datasets.Picture) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,8 +2,8 @@
 
 A method asks for the validation PSNR of one cell of the table after another, and after each takes one of those asked
 for as the best. It can ask for no others, so that its neighbour of a cell is the one of the table that differs from it
-in the fewest edges. The surrogate predicts the PSNR of
-cells that are not in the table; where it is used, its error has to be said.
+in the fewest edges. The surrogate predicts the PSNR of cells that are not in the table; where it is used, its error has
+to be said.
 """
 
 import functools
