@@ -29,8 +29,8 @@
 #   their nodes are numbered are counted apart, such as two cells in which n1 and n2, neither of which reads the other,
 #   have changed places.)
 # - Sharing one cell per width saves at most a factor of 7/3 in the number of cells; the paper states three.
-# - The largest open assumption of this course: the path of the published network is inferred, from its printed size and
-#   four assumptions. Two matter most. At other widths W six other paths have that size; and if the layer which the path
+# - The largest open assumption of this course: the path of the published network is inferred, from its printed size,
+#   the width that the authors' program sets, and an assumption of what the paper counts. If the layer which the path
 #   does not use were not counted, the path would be 1,0,1,0. The paper's Figure 6 (a), which draws the path, was not at
 #   hand (end of the page).
 
@@ -424,17 +424,16 @@ drawing.draw_network(network)
 # %% [markdown]
 # The paper prints the cell and, for denoising, a size of 0.63M parameters, but not the width W of the final network.
 # Its Figure 6 (a) draws the path. We had the paper's text, which says of that figure that the cell nearest to the
-# output is the widest, and not the drawing: whoever has it at hand can check us. We infer the path, and assume that
+# output is the widest, and not the drawing: whoever has it at hand can check us. Three things are taken from the
+# authors' program, in a [public copy](../REPRODUCTION.md#sources):
 #
-# - W is 20, as in the authors' program (at other widths other paths have the printed size, as is counted below);
-# - the decoder is that of their program;
-# - they count in units of 2^20;
-# - they count a layer of 57,600 parameters, the 3x3 convolution from the stem's 64 channels to 100 that takes the
-#   stem's output to the decoder: it is always built, but paths through level 0 never use it.
+# - W is 20 (at other widths other paths have the printed size, as is counted below);
+# - the decoder;
+# - a layer of 57,600 parameters, the 3x3 convolution from the stem's 64 channels to 100 that takes the stem's output to
+#   the decoder: it is always built, but paths through level 0 never use it.
 #
-# Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it has the widest cell last. (W and the decoder are taken
-# from a copy of that program whose address was not kept, so a reader cannot look them up.) On all pages "as published"
-# means this: the printed cell, and the rest as inferred here.
+# We assume that the paper counts it, in units of 2^20. Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it
+# has the widest cell last. On all pages "as published" means this: the printed cell, and the rest as inferred here.
 
 # %% alt="Parameters of the published cell on every path" jupyter={"source_hidden": true} tags=["hide-input"]
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))
@@ -464,10 +463,10 @@ if task == "denoising":
         if f"{size / 2**20:.2f}" == "0.63"), sep="\n  ")
 
 # %% [markdown]
-# **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. Two assumptions
-# matter most. At other widths W six other paths have the printed size, and four of them end at level 2; and without the
-# unused layer the path would be 1,0,1,0. For deraining the paper prints no size; the path used here is the analogue, a
-# guess that only the widest last cell supports.
+# **What to notice.** For one cell, the path of widths alone changes the size from 0.47M to 2.19M. Without the unused
+# layer the path would be 1,0,1,0; and at other widths W six other paths have the printed size, four of which end at
+# level 2. For deraining the paper prints no size; the path used here is the analogue, a guess that only the widest last
+# cell supports.
 
 # %% [markdown]
 # **What to take away.** The space holds one cell with two inputs per node and one path of widths; softmax makes both

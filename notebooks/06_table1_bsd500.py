@@ -31,8 +31,7 @@
 #
 # - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
 #   seeds), BM3D 25.79. This is after 0.83% of the paper's training. It says nothing about a network that is trained to
-#   its end: the released DnCNN had 26.30 dB, in an old measurement with another program that cannot be repeated here
-#   ([notebook 12](12_protocols.ipynb); its weights have seen these pictures). In SSIM the three IR-NAS networks are
+#   its end. In SSIM the three IR-NAS networks are
 #   above BM3D, but by less than another seed can change.
 # - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`, with which nine
 #   systems are compared. In PSNR it cannot be told apart from RED, MemNet, N3Net and DnCNN: with one run of each, only
@@ -160,10 +159,10 @@ if compared.missing:
 # The paper does not say how the numbers of its Table 1 were measured. [Notebook 12](12_protocols.ipynb) collects what
 # can be inferred:
 #
-# - We take the rows BM3D to NLRN to be of pictures of half size. BM3D, WNNM and RED have the numbers of RED-Net's own
-#   table, and that this table is of such pictures is inferred: our BM3D and WNNM agree with it only at half size.
-# - We take N3Net's row to be `strict` and IR-NAS's to be `redrawn`, which flatters. Both rest on one old measurement of
-#   a public DnCNN, the second also on a copy of the authors' test program. These are guesses.
+# - We take the rows BM3D to NLRN to be of pictures of half size: our BM3D and WNNM agree with the printed numbers only
+#   there, and NLRN's own test script reads a folder of [half-size pictures](../REPRODUCTION.md#sources).
+# - We take IR-NAS's row to be `redrawn`, which flatters, as its authors' test program measures in this way, and N3Net's
+#   to be `strict`, which rests on one old measurement of a public DnCNN. Both are inferred.
 #
 # Here are the two rows that can be compared, and IR-NAS's: each printed number beside ours under its own protocol, from
 # the system's longest run. The rows of the other networks were measured on 20 pictures after short runs and are in the

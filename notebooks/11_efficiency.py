@@ -25,9 +25,9 @@
 # ## What we found
 #
 # - **Size.** The network was rebuilt so that it has the printed 0.63M parameters, where M is 2^20, as we take the
-#   authors to count; so this agreement proves nothing. It is nearly twice as large as NLRN as rebuilt here, where the
-#   paper has it at 64% of NLRN. The verdict hangs on our rebuilding of NLRN, which shares the weights of one block over
-#   all its steps; the paper may count differently.
+#   authors to count; so this agreement proves nothing. It has 195% of NLRN's parameters, where the paper prints 64%.
+#   The printed 0.98M of NLRN equals what its authors' program keeps in a checkpoint while it trains: the 0.32M
+#   parameters, two moments of each for Adam, and the batch norms' statistics.
 # - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. About half of
 #   the extra time (48 to 61%, as far as rounded ratios tell) goes with its deformable convolutions and the ordinary
 #   ones that predict their offsets. With plain convolutions in their place it has fewer multiply-adds than DnCNN (0.81)
@@ -265,9 +265,11 @@ display(frames.show(pd.DataFrame({
 # %% [markdown]
 # **What to notice.** Of eight claims none is confirmed by a measurement of its own: the parameter count set up the
 # network (`fitted`), and no time can be compared. One claim differs: the share of NLRN is off by a factor of three. The
-# paper prints 0.98M for NLRN. Ours has 340,099 parameters, or 0.32M, nearly the 0.33M that our list of printed numbers
-# notes for the published network (`irnas_lib/tables/printed.csv`). So the verdict stands if that note is right; we did
-# not check it in NLRN's own paper. The share of N3Net is off by one percentage point, which is no more than rounding:
+# paper prints 0.98M for NLRN. Its authors' [program](../REPRODUCTION.md#sources) has 340,099 parameters, as ours, or
+# 0.32M. It trains with Adam, and its checkpoint keeps two moments of each parameter and the running statistics of the
+# batch norms, 9,474 numbers: 3 · 340,099 + 9,474 = 1,029,771 numbers, or 0.98M. So the paper seems to have counted what
+# is in a checkpoint, as it did for N3Net. The share of N3Net is off by one percentage point, which is no more than
+# rounding:
 # it is 0.63 / 0.68 in the paper, two numbers of two digits, and rounding alone allows anything from 91.2 to 94.1%. So
 # it counts as `fitted`. Memory was measured against our own Eq. 6 and not against Auto-DeepLab, and cannot be compared.
 # ([Notebook 16](16_verdicts.ipynb) has the rules.)

@@ -32,10 +32,10 @@
 #   inferred, is within 0.04 dB at sigma 30 and 50, on all 200 pictures. For BM3D at sigma 50 we are 0.11 dB off, and we
 #   do not know why; other ways to halve a picture were not tried. (The printed PSNRs of BM3D, WNNM and RED are also
 #   those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
-# - Whether IR-NAS's own row is from overlapping tiles with fresh noise is a guess. Two sources speak for it, neither of
-#   which a reader can check from here: a copy of the authors' test program, and one old measurement at three noise
-#   levels. The paper's text ("adjacent patches") speaks against it. If the guess is right, and N3Net's row is `strict`,
-#   then IR-NAS in `strict` is probably behind N3Net at sigma 50. (["Back to Table
+# - The test programs of two compared networks, NLRN and MemNet, halve pictures, and both versions of the IR-NAS
+#   authors' program cut overlapping tiles with fresh noise in each ([where to look](../REPRODUCTION.md#sources)). That
+#   IR-NAS's row comes from it is inferred; the paper's text ("adjacent patches") describes other tiles. If it does, and
+#   N3Net's row is `strict`, then IR-NAS in `strict` is probably behind N3Net at sigma 50. (["Back to Table
 #   1"](12_protocols.ipynb#Back-to-Table-1) has all.)
 
 # %%
@@ -330,35 +330,33 @@ else:
 #
 # The paper does not say how Table 1 was measured.
 #
-# **What is well supported: the rows of BM3D and WNNM are `half`.**
+# **What is well supported: the rows from BM3D to NLRN are `half`.**
 #
 # - **Measurement.** `half` was inferred from BM3D's rows, so the agreement of these proves nothing. The check is WNNM,
 #   from which nothing was inferred and which has no training that could differ.
+# - **Programs.** NLRN's test script reads the 200 pictures of BSD from a folder `BSD200_halfsize` in MemNet's folder of
+#   data, and MemNet's has a branch that halves each test picture before the noise is added ([which files, which
+#   commits](../REPRODUCTION.md#sources)).
 # - **Provenance.** The printed PSNRs of BM3D, WNNM and RED are those of RED-Net's own table, digit for digit, so they
 #   were measured as that table was. (Compare with [the paper of RED-Net](https://arxiv.org/abs/1603.09056); its table
 #   is not part of this project.)
 #
-# **What is inferred: all other rows.**
+# No training run here is long enough to check the scores of RED, MemNet and NLRN themselves.
 #
-# - **RED, MemNet and NLRN.** RED's numbers have that provenance; those of MemNet and NLRN are taken to be of the same
-#   kind. No training run here is long enough to check any of them.
-# - **The authors' program** speaks for `redrawn`: its test script cuts tiles at a step of 48 and draws fresh noise in
-#   each. We know it from a public copy of the first version, in which somebody else had later replaced some
-#   convolutions. Its address and commit were not recorded, so a reader cannot check this from here.
-# - **One old measurement** speaks for `redrawn` in IR-NAS's row, and less clearly for `strict` in N3Net's: that of a
-#   public DnCNN with its released weights (table below). IR-NAS's printed PSNR is nearer to DnCNN's `redrawn` at all
-#   three noise levels. N3Net's is nearer to its `strict` at sigma 30 and 50; at sigma 70 it lies between, and in SSIM
-#   it is nearer to `redrawn` at 50 and 70, so a reader may doubt the assignment. The measurement was made before this
-#   project began, with a program that is not part of it, and which release of DnCNN it took was not recorded, so it
-#   cannot be rerun here. A reader who downloads a released DnCNN for grey pictures can repeat it: `protocols.evaluate`
-#   above takes any denoiser. Those weights have seen the test pictures, which lifts both of its rows somewhat.
-# - **The paper's text** speaks against `redrawn`. Section 4.1 describes how the supernet is evaluated during the
-#   search: "we split each image to some adjacent patches of 64×64 and then feed them to network and finally joint the
-#   corresponding patch results". "Adjacent" suggests tiles that do not overlap, and at a step of 64, measured above,
-#   tiles cost PSNR.
+# **What is inferred: the rows of IR-NAS and N3Net.**
 #
-# The old measurement, beside the printed rows; PSNR (dB) / SSIM on the 200 test pictures. Source: the notes from which
-# this project began; nothing on this page computes it.
+# - **IR-NAS is `redrawn`.** The test scripts of both versions of the authors' program cut whole pictures into tiles of
+#   64x64 at a step of 48 and draw fresh noise in each. That the printed scores come from them is likely, but not known:
+#   Section 4.1 describes how the supernet is evaluated during the search: "we split each image to some adjacent patches
+#   of 64×64 and then feed them to network and finally joint the corresponding patch results". "Adjacent" suggests a
+#   step of 64, at which, measured above, tiles cost PSNR.
+# - **N3Net is `strict`.** This rests on an old measurement of a public DnCNN (table below). N3Net's printed PSNR is
+#   nearer to DnCNN's `strict` at sigma 30 and 50, but not at 70, and in SSIM it is nearer to `redrawn` at 50 and 70, so
+#   a reader may doubt the assignment. IR-NAS's PSNR is nearer to DnCNN's `redrawn` at all three noise levels.
+#
+# That measurement was made before this project began; nothing on this page computes it. A reader who downloads a
+# released DnCNN for grey pictures can repeat it: `protocols.evaluate` above takes any denoiser. (The released weights
+# have seen the test pictures, which lifts both rows somewhat.) PSNR (dB) / SSIM on the 200 test pictures:
 #
 # | sigma | 30 | 50 | 70 |
 # |:--|--:|--:|--:|

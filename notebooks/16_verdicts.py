@@ -26,14 +26,14 @@
 # ## What we found
 #
 # - **What holds up.** We reproduce WNNM's printed scores at sigma 30 and 50, on pictures of half size; nothing is
-#   trained there ([page 12](12_protocols.ipynb)). BM3D's scores agree as well, but half size was inferred from them.
-#   The network has the printed 0.63M parameters and the printed share of N3Net's, but only because its path of widths
-#   was inferred from that count ([page 11](11_efficiency.ipynb)).
-# - **What does not.** The network is not smaller than NLRN as we rebuilt it: it has nearly twice as many parameters
-#   ([page 11](11_efficiency.ipynb)). WNNM's lead over BM3D at sigma 50 is 0.13 ± 0.02 dB and printed as 0.20: small,
-#   and of two rows whose scores agree, but our most precise difference. And in the paper's own Table 2 two systems are
-#   ahead of its network in PSNR; in SSIM its network leads (.8326 against .8191 and .8081; [page
-#   7](07_table2_sim1800.ipynb)).
+#   trained there ([page 12](12_protocols.ipynb)). BM3D's scores agree as well, but half size was first inferred from
+#   them. The network has the printed 0.63M parameters and the printed share of N3Net's, but only because its path of
+#   widths was inferred from that count ([page 11](11_efficiency.ipynb)).
+# - **What does not.** The network is not smaller than NLRN, it has nearly twice as many parameters: the printed 0.98M
+#   of NLRN equals what a checkpoint of its training holds ([page 11](11_efficiency.ipynb)). WNNM's lead over BM3D at
+#   sigma 50 is 0.13 ± 0.02 dB and printed as 0.20: small, and of two rows whose scores agree, but our most precise
+#   difference. And in the paper's own Table 2 two systems are ahead of its network in PSNR; in SSIM its network leads
+#   (.8326 against .8191 and .8081; [page 7](07_table2_sim1800.ipynb)).
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
 #   they neither reproduce nor refute a printed lead. A tenth of its pixels, our bar for a verdict, would take 25
 #   to 72 minutes of an H100 for each network of this kind, by the pace of our runs there, which took six minutes at

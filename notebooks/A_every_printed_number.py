@@ -25,11 +25,12 @@
 #   measurements alone would not settle the 58, since nearly all are of networks that were trained too briefly. By these
 #   103 the paper is neither confirmed nor refuted.
 # - Four numbers are reproduced, all of WNNM, which is not trained. Nine more agree, but something of our measurement
-#   had been inferred from them (`fitted`, which is half an agreement).
-# - **Two printed parameter counts are far from what we count.** MemNet is printed with 4.32M parameters; built as its
-#   paper describes it, it has 0.66M (694,280). NLRN is printed with 0.98M and has 0.32M (340,099), so that IR-NAS has
-#   195% of its parameters instead of 64%. The paper may count something else there (exercise 3). (M is 2^20 on this
-#   page, as the authors seem to count: the network's 661,693 are 0.63M.)
+#   had been inferred from them (`fitted`, which is no evidence).
+# - **Two printed parameter counts are far from what we count.** NLRN is printed with 0.98M and has 0.32M (340,099), so
+#   that IR-NAS has 195% of its parameters instead of 64%; the printed number is that of all numbers in a checkpoint of
+#   its training (exercise 3). MemNet is printed with 4.32M; built with shared weights, as in its authors'
+#   [program](../REPRODUCTION.md#sources), it has 0.66M (694,280). (M is 2^20 on this page, as the authors seem to
+#   count: the network's 661,693 are 0.63M.)
 # - Two more numbers differ: the share of NLRN's parameters that follows from its count, and N3Net's count (0.68M
 #   printed, which is what the bytes of its checkpoint give; 0.67M are registered: exercise 2). No PSNR or SSIM is among
 #   them.
@@ -299,8 +300,10 @@ print(f"{there} of the {len(FIGURES)} files existed when this page ran; the end 
 # <details><summary>Solution</summary>
 #
 # Take "64.29% of NLRN's parameters", where 194.56% is found. The printed share is 0.63 / 0.98. But NLRN's authors share
-# the weights of one block over all its steps, and the network rebuilt from their layers has 340,099 parameters, a third
-# of 0.98M. So the two seem to count different things, and the claim that IR-NAS is the smaller one rests on that. To be
-# sure one would need the program that counted 0.98M.
+# the weights of one block over all its steps: their [program](../REPRODUCTION.md#sources) has 340,099 parameters, a
+# third of 0.98M. Their `train.py` shows where the rest may come from. It trains with Adam, which keeps two moments of
+# each parameter, and saves everything: 3 · 340,099 numbers, and 9,474 running statistics of the batch norms, are
+# 1,029,771, or 0.98 in units of 2^20. So the two counts are of different things, and IR-NAS is not the smaller one. To
+# be sure one would need to know how 0.98M was counted.
 #
 # </details>

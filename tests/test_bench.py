@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -235,13 +236,40 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     seen = camera.photograph(camera.srgb_to_linear(clean / 255), parameters, rng)
     found = camera_noise.measure_picture(datasets.Picture("a", clean, seen), drawn["a"], np.ones((64, 64, 3)),
                                          {"one": lambda degraded: degraded})
-    of_camera, noise, white = (found[name] for name in ("camera", "noise", "white"))
+    of_camera, noise, white, weak = (found[name] for name in ("camera", "noise", "white", "weak_white"))
     assert of_camera["without_noise"] > of_camera["input"] + 3 and noise["input"] > of_camera["input"] + 0.1
     assert of_camera["networks"] == {"one": of_camera["input"]}
     assert white["deviation"] == pytest.approx(of_camera["deviation"], rel=0.02)
+    assert weak["deviation"] == pytest.approx(noise["deviation"], rel=0.02)
     assert [spectrum.max() for spectrum in told if spectrum is not None] == [
         pytest.approx((of_camera["deviation"] / 255) ** 2, rel=1e-4)]
-    records.CAMERA_NOISE.validate_python({name: 2 * [pair] for name, pair in found.items()})
+    records.CAMERA_NOISE.validate_python({name: [pair] for name, pair in found.items()})
+
+
+def test_pairs_that_were_measured_are_kept_and_the_others_follow(monkeypatch, tmp_path):
+    monkeypatch.setattr(camera_noise, "FILE", tmp_path / "camera_noise.json")
+    monkeypatch.setattr(camera_noise, "drawn", lambda file: dict.fromkeys("abc"))
+    monkeypatch.setattr(camera_noise, "mean_spectrum", lambda pairs: None)
+    monkeypatch.setattr(camera_noise, "shipped", dict)
+    monkeypatch.setattr(camera_noise, "EVERY", 1)
+    pictures = SimpleNamespace(train=[], test=[datasets.Picture(name, None, None) for name in "abc"])
+    monkeypatch.setattr(datasets, "load", lambda *given: pictures)
+    seen = []
+
+    def measured(picture, *given):
+        if picture.name == "c" and len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(picture.name)
+        pair = {"pair": picture.name, "deviation": 9, "estimate": 9, "input": 29, "told_deviation": 30}
+        return {"camera": pair | {"told_spectrum": 31, "without_noise": 33, "networks": {}}, "noise": pair,
+                "white": pair, "weak_white": pair}
+
+    monkeypatch.setattr(camera_noise, "measure_picture", measured)
+    camera_noise.main([])
+    assert [row["pair"] for row in camera_noise.load()["noise"]] == ["a", "b"] == seen
+    seen.append("stopped")
+    assert camera_noise.main([]) == 0
+    assert [row["pair"] for row in camera_noise.load()["camera"]] == ["a", "b", "c"] and seen[3:] == ["c"]
 
 
 def test_the_networks_for_simulated_photographs_are_those_whose_weights_are_shipped():

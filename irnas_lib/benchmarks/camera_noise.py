@@ -3,7 +3,8 @@
 Does the correlation of the noise defeat BM3D, or the detail that the camera has lost? Test pairs of SIM1800 are
 restored by BM3D, told the true standard deviation of the error, and told a spectrum of that deviation, whose shape is
 the mean over training pairs, and by the shipped networks; and the same clean pictures with the camera's noise alone,
-and with white noise. What is measured goes to checkpoints/camera_noise.json, from which notebook 7 shows it.
+and with white noise as strong as each of the two. What is measured goes, pair by pair, to
+checkpoints/camera_noise.json, from which notebook 7 shows it; pairs that are there are not measured again.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from irnas_lib.tables.comparison import over_pictures
 
 FILE = runs.SHIPPED / "camera_noise.json"
 DATASET = "SIM1800-BSD500"
-EVERY = 30  # every so many-th test pair: BM3D takes long
+EVERY = 5  # every so many-th test pair: BM3D takes long
 TRAINING_PAIRS = 200  # the first ones, each of another photograph
 
 
@@ -83,15 +84,20 @@ def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, sp
     sigma = deviation(clean, degraded)
     told = bm3d_rgb(degraded, spectrum=spectrum * (sigma / 255) ** 2)
     restored = {name: decibels(restore(degraded), clean) for name, restore in networks.items()}
-    return {"camera": {"pair": picture.name, **measure(clean, degraded), "told_spectrum": decibels(told, clean),
-                       "without_noise": decibels(quiet, clean), "networks": restored},
-            "noise": {"pair": picture.name, **measure(clean, clean + degraded - quiet)},
-            "white": {"pair": picture.name, **measure(clean, protocols.add_noise(clean, sigma, 0, picture.name))}}
+    alone = clean + degraded - quiet
+
+    def white(strength: float) -> dict[str, float]:
+        return measure(clean, protocols.add_noise(clean, strength, 0, picture.name))
+
+    found = {"camera": measure(clean, degraded) | {"told_spectrum": decibels(told, clean), "networks": restored,
+                                                   "without_noise": decibels(quiet, clean)},
+             "noise": measure(clean, alone), "white": white(sigma), "weak_white": white(deviation(clean, alone))}
+    return {noise: {"pair": picture.name} | row for noise, row in found.items()}
 
 
 def load() -> dict[str, list[dict]]:
     """What has been measured of every pair: "camera"; the camera's "noise" alone, added to the clean picture; "white"
-    noise of the deviation of "camera". Empty where nothing has."""
+    noise of the deviation of "camera", and "weak_white" of that of "noise". Empty where nothing has."""
     return records.read(FILE, records.CAMERA_NOISE) if FILE.is_file() else {}
 
 
@@ -131,9 +137,12 @@ def main(arguments: list[str] | None = None) -> int:
         pictures = datasets.load("sim1800", DATASET, options.data)
         parameters = drawn(data_folder(options.data) / DATASET / "test" / "list.csv")
         spectrum, networks = mean_spectrum(map(tensors, pictures.train[:TRAINING_PAIRS])), shipped()
-        found = [measure_picture(picture, parameters[picture.name], spectrum, networks)
-                 for picture in tqdm(pictures.test[::EVERY], unit="pair")]
-        write_json(FILE, {noise: [row[noise] for row in found] for noise in found[0]})
+        found = load()
+        for picture in tqdm(pictures.test[::EVERY], unit="pair"):
+            if all(row["pair"] != picture.name for row in found.get("camera", ())):
+                for noise, row in measure_picture(picture, parameters[picture.name], spectrum, networks).items():
+                    found.setdefault(noise, []).append(row)
+                write_json(FILE, found)
 
     return exit_status(work)
 

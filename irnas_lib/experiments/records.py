@@ -227,9 +227,10 @@ class CameraPair(Pair):
 
 
 class CameraNoise(TypedDict):
-    camera: Annotated[list[CameraPair], Field(min_length=2)]
-    noise: Annotated[list[Pair], Field(min_length=2)]
-    white: Annotated[list[Pair], Field(min_length=2)]
+    camera: Annotated[list[CameraPair], Field(min_length=1)]
+    noise: Annotated[list[Pair], Field(min_length=1)]
+    white: Annotated[list[Pair], Field(min_length=1)]
+    weak_white: Annotated[list[Pair], Field(min_length=1)]
 
 
 Grown = TypedDict("Grown", {"from": dict[str, Number], "axes": dict[str, Annotated[list[dict[str, Positive]],
