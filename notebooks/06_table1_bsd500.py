@@ -26,16 +26,15 @@
 # ## What we found
 #
 # ± gives the half-width of the 95% confidence interval. Over seeds it is borrowed from four short runs of one network:
-# one run lies within ± 0.55 dB of its mean over seeds, and two runs of one recipe within ± 0.78 dB of each other ("How
-# far seeds move a score", below).
+# one run lies within ± 0.55 dB of its mean over seeds, and two runs of one recipe within ± 0.78 dB of each other. Runs
+# of three of the networks here, made for another page, have the same spread ("How far seeds move a score", below).
 #
 # - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
 #   seeds), BM3D 25.79. This is after 0.83% of the paper's training. It says nothing about a network that is trained to
-#   its end. In SSIM the three IR-NAS networks are
-#   above BM3D, but by less than another seed can change.
-# - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`, with which nine
-#   systems are compared. In PSNR it cannot be told apart from RED, MemNet, N3Net and DnCNN: with one run of each, only
-#   a difference above about 0.8 dB would be seen.
+#   its end. In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
+# - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`. RED, MemNet,
+#   N3Net and DnCNN cannot be told apart from it in PSNR: with one run of each, only a difference above about 0.8 dB
+#   would be seen.
 # - DnCNN restores the border of a picture badly: on eight pictures it scores 0.26 to 0.36 dB higher without it
 #   ([RESULTS.md](../RESULTS.md)). The log-SSIM term has a part in it, and the size of the crops ([page
 #   10b](10b_what_a_recipe_is_worth.ipynb)).
@@ -43,9 +42,10 @@
 
 # %%
 from IPython.display import display
+from scipy import stats
 
 from irnas_lib import files
-from irnas_lib.experiments import cells, runs, times
+from irnas_lib.experiments import cells, choices, runs, times
 from irnas_lib.experiments.config import budget
 from irnas_lib.experiments.results import best
 from irnas_lib.figures import comparison_plots, plots
@@ -86,7 +86,7 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # **What to notice.**
 #
 # - The best network is 0.29 dB below BM3D in PSNR and 0.006 above it in SSIM. By the borrowed spread another seed could
-#   make up for either. So no network is clearly ahead yet, after 0.83% of the paper's training.
+#   make up for either. So neither is clearly ahead, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. (The one searched here
 #   was stopped after 80% of its steps.) On eight pictures about half of the lead of `IR-NAS + residual` goes when five
 #   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). That the loss averages SSIM only where its
@@ -104,14 +104,13 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # **How far seeds move a score.** Four runs of the published cell from different seeds have a standard deviation of
 # 0.174 dB ([notebook 13](13_does_the_search_matter.ipynb)). Times 3.18 (Student's t for four runs) that is ± 0.55 dB,
 # the 95% range of one run around its mean over seeds; times √2 it is ± 0.78 dB, the range of a difference of two runs.
-# The four runs were of the network with its input added and saw 4 million pixels each. What this carries here is
-# limited:
+# The four runs were of the network with its input added and saw 4 million pixels each. Does that carry over?
 #
-# - At the larger budgets of this page the spread was not measured. It may be smaller after longer training: in runs of
-#   1 million pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
-# - For the network as published it may be larger. That network has the brightness to learn as well, and how far one
-#   run gets with it is a cause of spread that the network with its input added does not have.
-# - For the other networks it is an assumption.
+# - To other networks, as far as we know: in runs of 10 million pixels of DnCNN, IR-NAS + residual and IR-NAS, alike but
+#   for the seed ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)), the spread is the same. It is printed below the
+#   table. For RED, MemNet, N3Net and NLRN it is an assumption.
+# - To the largest budget of this page it may not: after longer training the spread may be smaller. In runs of 1 million
+#   pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
 # - Nine systems are compared with one reference, in PSNR and in SSIM. At 95%, one comparison in twenty looks like a
 #   difference by chance even if there is none, so one such verdict among eighteen would prove little.
 #
@@ -136,6 +135,15 @@ title = compared.title if compared.rows else "Systems at one budget"
 display(frames.show(frames.at_one_budget(compared), warning + title))
 if compared.missing:
     print(*(f"{system}: {why}" for system, why in compared.missing.items()), sep="; ")
+short = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
+seen = max((record["pixels"] for record in short), default=0)
+spread, free = choices.over_seeds(short, seen)
+if free:
+    low, high = (spread * (free / stats.chi2.ppf(share, free)) ** 0.5 for share in (0.975, 0.025))
+    print(f"standard deviation over seeds, in runs of {seen / 1e6:.0f} million pixels of "
+          f"{', '.join(sorted({record['system'] for record in short}))}: {spread:.2f} dB\n"
+          f"  (95% interval {low:.2f} to {high:.2f} dB, {free} degrees of freedom); in the four runs of one cell "
+          f"{cells.over_seeds(trained):.2f} dB")
 
 # %% [markdown]
 # **What to notice.** These are short runs, of 18 million pixels each, 0.06% of the paper's.

@@ -14,8 +14,7 @@
 # # 10. Tables 5 and 6: what the log-SSIM term is worth
 #
 # **What you will learn.** What the second term of the loss adds to PSNR and to SSIM in short training runs, which
-# errors it notices and which it does not, how much of a training step is its own, and at which pixels the difference
-# lies.
+# errors it notices and which it does not, how long its gradient is, and at which pixels the difference lies.
 #
 # **Why it matters.** The paper trains its network twice: IR-NAS* with the squared error alone, IR-NAS** with a
 # structural term beside it. (Section 4.4 exchanges the two names once.) It concludes that the term raises both PSNR and
@@ -32,8 +31,7 @@
 #   seeds. That is 0.92 ± 0.83 dB less than the networks that add theirs.
 # - **The term's gradient is the longer one.** At the printed weight, and taken at spoilt pictures, it is 4 to 123 times
 #   as long as that of the squared error.
-# - SSIM is higher with the term in all four comparisons, by 0.079 to 0.106 in three of them; in the pair of the paper's
-#   tables the gain, 0.022 ± 0.037, could be chance.
+# - SSIM is higher with the term in all four comparisons, though in the pair of the paper's tables that could be chance.
 # - What the network of the tables loses by the term, 1.21 ± 0.82 dB, is mostly brightness: once each output gets the
 #   mean of its input, what the term costs (0.01 ± 0.78 dB) cannot be told from nothing ([notebook
 #   5c](05c_batch_norm.ipynb)).

@@ -121,13 +121,18 @@ def timed(name):
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 rows, reference, first = [], timed("DnCNN"), systems.macs_per_pixel(networks["DnCNN"], 1)
+slower = {name: bench.compare(timed(name), reference, "DnCNN", turns) for name in networks if name != "DnCNN"}
 for name, network in networks.items():
     parameters, macs = systems.parameter_count(network), systems.macs_per_pixel(network, 1)
-    ratio = 1 if name == "DnCNN" else bench.compare(timed(name), reference, "DnCNN", turns)["ratio"]
+    took = slower.get(name, {"ratio": 1, "spread": 0})
     rows.append({"network": name, "parameters": f"{parameters:,} ({parameters / 2 ** 20:.2f} x 2^20)",
                  "multiply-adds per pixel": f"{macs:,}", "over DnCNN's": f"{macs / first:.2f}",
-                 "time over DnCNN's": f"{ratio:.1f}"})
+                 "time over DnCNN's": f"{took['ratio']:.2f}", "range of the turns": f"{took['spread']:.2f}"})
 display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_name(device)}, median of {turns}"))
+whole, left = (took["ratio"] for took in slower.values())
+print(f"{(whole - left) / (whole - 1):.0%} of the extra time goes with the deformable convolutions; without them the "
+      f"time per\nmultiply-add is {left / (systems.macs_per_pixel(networks['IR-NAS, conv for def'], 1) / first):.1f} "
+      f"times DnCNN's, with them {whole / (systems.macs_per_pixel(networks['IR-NAS'], 1) / first):.1f}")
 
 # %% [markdown]
 # **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. Without the deformable

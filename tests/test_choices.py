@@ -69,6 +69,16 @@ def test_a_choice_may_be_compared_with_another_than_the_base_and_the_spread_pool
     assert math.isnan(choices.spread([one])[0])
 
 
+def test_the_spread_of_one_training_is_pooled_over_choices_and_systems():
+    records = [record("base", 0, 24.0), record("base", 1, 24.4), record("base", 0, 22.0, system="DnCNN"),
+               record("base", 1, 22.2, system="DnCNN"), record("base", 2, 22.7, system="DnCNN"),
+               record("lambda 0", 0, 9.0), record("base", 5, 9.0, pixels=200)]
+    squares = np.var([24.0, 24.4], ddof=1) + 2 * np.var([22.0, 22.2, 22.7], ddof=1)
+    assert choices.over_seeds(records, 100) == (pytest.approx(math.sqrt(squares / 3)), 3)
+    assert choices.over_seeds(records, 100, 1) == (0, 3)
+    assert math.isnan(choices.over_seeds(records, 200)[0])
+
+
 def test_a_choice_that_is_another_system_stands_with_the_base_of_ours_alone():
     records = [record("base", 0, 24.0), record("base", 0, 23.0, system="DnCNN"),
                record("input not added", 0, 22.0, system="IR-NAS")]

@@ -173,10 +173,28 @@ def spread(rows: Iterable[Worth], measure: int = 0) -> tuple[float, int]:
 
     measure: 0 for PSNR in dB, 1 for SSIM, 2 for the outermost pixels in dB. (nan, 0) where no row has two seeds.
     """
-    gains = [[gain[measure] for gain in row.each] for row in rows if row.seeds > 1]
-    free = sum(len(each) - 1 for each in gains)
-    squares = sum((len(each) - 1) * stdev(each) ** 2 for each in gains)
+    return _pooled([gain[measure] for gain in row.each] for row in rows)
+
+
+def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
+    several = [group for group in groups if len(group) > 1]
+    free = sum(len(group) - 1 for group in several)
+    squares = sum((len(group) - 1) * stdev(group) ** 2 for group in several)
     return (math.sqrt(squares / free), free) if free else (math.nan, 0)
+
+
+def over_seeds(records: Sequence[dict], pixels: int, measure: int = 0) -> tuple[float, int]:
+    """The standard deviation over seeds of one training, pooled over the choices of every system that were trained from
+    several seeds at a budget, and its degrees of freedom; (nan, 0) where none was.
+
+    measure: as of `spread`.
+    """
+    found: dict[tuple, list[float]] = {}
+    for record in records:
+        if record["scores"] and record["pixels"] == pixels:
+            mean = np.mean(list(record["scores"].values()), axis=0)[measure]
+            found.setdefault((record["system"], record["name"]), []).append(float(mean))
+    return _pooled(found.values())
 
 
 def log_ssim_term(records: Sequence[dict], pixels: int) -> dict[str, Worth]:
