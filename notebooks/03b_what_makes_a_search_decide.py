@@ -30,14 +30,16 @@
 #   one.
 # - **Moved 119 times as fast, alpha chooses `none`** (one search), an operation that no decoded cell keeps. Where
 #   `none` is left out, alpha decides in part: its entropy is 0.83 (two seeds).
-# - **Sharpening lowers the entropy by arithmetic.** In the one pair of settings where it alone was changed, with three
-#   seeds of each, the entropy is 0.92 without it and 0.29 with it. The logits are no further apart: those of the
-#   searches without it have an entropy of 0.25 if they are divided by the same temperature afterwards.
-# - **Its decoded cells lose less, which is partly so by construction**: 0.4 to 1.0 dB below the mixture, where those
-#   without it lose 2.8 to 4.6 dB. A sharpened mixture is nearly the decoded cell. The decoded cells themselves are 1.8
-#   dB better, ± 3.5 dB over the three seeds, so this may be chance.
+# - **The low entropy of a sharpened search is mostly the division by its temperature.** Where sharpening alone was
+#   changed, with three seeds of each, the entropy is 0.92 without it and 0.29 with it. The logits are no further apart:
+#   those of the searches without it have 0.25 if they are divided by the same temperature afterwards. (In a second
+#   pair, of two seeds and one, they did move apart.)
+# - **With sharpening a decoded cell loses less, which is partly so by construction**: it is 0.4 to 1.0 dB below the
+#   mixture, and 2.8 to 4.6 dB without. A sharpened mixture is nearly the decoded cell. The decoded cells themselves are
+#   better in all three seeds, by 1.8 ± 3.5 dB on average, so this may be chance.
 # - **Two searches of a larger supernet, both sharpened, decide differently**: they prefer the same operation on 4 of 20
-#   edges, as by chance. How good their cells are is measured on [page 14](14_searching_in_a_table.ipynb).
+#   edges, about as often as by chance. How good their cells are is measured on [page
+#   14](14_searching_in_a_table.ipynb).
 #
 # Most settings have one or two seeds and no cell was trained, so these searches rank no setting.
 
@@ -221,14 +223,15 @@ for row in search_choices.decided(small, "small"):
 #
 # ## What decoding loses
 #
-# The decoded cell is measured with the weights that it inherits from the supernet, without further training, and so is
-# the whole mixture. In the figure each line is one seed's mixture, alpha does not move yet where the ground is grey,
-# and the dotted line is the noisy pictures. A cross is the decoded cell, where it was measured.
+# The decoded cell is measured with the weights that it inherits from the supernet, without further training. In the
+# figure each line is one seed's mixture, alpha does not move yet where the ground is grey, and the dotted line is the
+# noisy pictures. A cross is the decoded cell, where it was measured. In the table below the figure batch norms take
+# their statistics anew for the mixture, as for the cell, so it differs a little from the end of its line.
 
 # %% alt="PSNR of the supernet over the iterations for four settings, with the decoded cells at the end"
-display(cell_plots.learning(small, {name: f"{letter}: {title}" for letter, name, title in zip("aghi", [
-    list(NAMES)[ascii_lowercase.index(letter)] for letter in "aghi"], (
-        "printed", "medium,\nsharpened,\ninput added", "AdamW", "AdamW,\nsharpened"))}))
+titles = {"a": "printed", "g": "medium,\nsharpened,\ninput added", "h": "AdamW", "i": "AdamW,\nsharpened"}
+display(cell_plots.learning(small, {settings[letter][0]["name"]: f"{letter}: {title}"
+                                    for letter, title in titles.items()}))
 
 
 # %%
@@ -266,12 +269,12 @@ for what in ("mixture", "decoded"):
 #
 # Then on the other settings:
 #
-# - **The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB**, so a sharpened search need not decode
-#   cheaply, nor to a good cell: theirs have 13.5 to 16.4 dB, where the noisy pictures have 14.7. Theirs is another
-#   loss, another optimiser and another number of steps; which of these matters was not separated.
-# - **With the printed settings (a) alpha begins to move before the supernet denoises**: it has 12.9 to 14.1 dB. This is
-#   not why alpha stays flat: the larger search of [page 3](03_search.ipynb#What-moved) has 22.0 dB by then, and its
-#   alpha is flat, too.
+# - **The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB**, and their decoded cells have 13.5 to 16.4
+#   dB, where the noisy pictures have 14.7. So sharpening alone does not make a cell that denoises. Loss, optimiser and
+#   number of steps differ from those of i; which of them matters was not separated.
+# - **The printed searches (a) lose most**, 7.2 and 9.1 dB: a mixture of nearly equal weights is far from any cell.
+#   Their alpha also begins to move before the supernet denoises, at 12.9 to 14.1 dB. This is not why it stays flat: the
+#   larger search of [page 3](03_search.ipynb#What-moved) has 22.0 dB by then, and its alpha is flat, too.
 #
 # ## The same in a larger supernet
 #
