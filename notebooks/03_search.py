@@ -25,8 +25,8 @@
 #
 # ## What we found
 #
-# - **This search leaves alpha nearly undecided.** Its entropy stays at 0.999 of the largest possible, and the cell is
-#   read off near-ties. One thing moves steadily: the mean weight of `sep` falls from 1/6 to 0.154.
+# - **This search leaves alpha nearly undecided.** Its entropy stays above 0.999 of the largest possible, and the cell
+#   is read off near-ties. One thing moves steadily: the mean weight of `sep` falls from 1/6 to 0.154.
 # - **The number of steps would suffice to explain it.** At the printed rate a logit can travel 0.43 at most in so short
 #   a search, where 0.80 is needed for half of the weight. In fact most steps cancelled: it has travelled 0.04.
 #
@@ -278,8 +278,8 @@ print(f"a logit can travel {travel:.2f} at most in this search, {kept:.2f} up to
       f"  by then it has travelled {alpha.square().mean().sqrt():.3f} (root mean square), "
       f"{alpha.abs().max():.2f} at most")
 crops, longest = SearchSettings().crops_per_picture, search_choices.PRINTED_TRAVEL
-print(f"in the paper's search it can travel {longest:.0f} if an epoch is {crops} crops of each picture, as we read it, "
-      f"and {longest / crops:.1f} if it is one")
+print(f"in the paper's search it can travel {longest:.0f} if an epoch is {crops} crops of each picture, as we read "
+      f"it,\n  and {longest / crops:.1f} if it is one")
 
 # %% [markdown]
 # **What to notice.** A logit has travelled 0.04 of a possible 0.43, so most of its steps cancel. The rate times the

@@ -83,7 +83,7 @@ data = ""
 # | e | fast, sharpened | c | sharpened to 0.2 | 1 |
 # | f | medium, sharpened | d | sharpened to 0.1; 180 steps of warm-up in place of 72 | 1 |
 # | g | medium, sharpened, input added | f | the input added to the output; a last layer that starts at zero | 2 |
-# | h | AdamW | d | as g; squared error alone; AdamW for the weights; 144 steps on alpha in place of 288 | 3 |
+# | h | AdamW | d | input and last layer as in g; squared error alone; AdamW for the weights; half the steps | 3 |
 # | i | AdamW, sharpened | h | sharpened to 0.1 | 3 |
 #
 # - A logit can *travel* the rate times the number of steps at most. 34 is that bound in the paper's own search, if an
@@ -140,7 +140,7 @@ display(cell_plots.deciding([found for letter in "abcdef" for found in settings[
 # with alpha set back to zero. The last but one column is the square of their mean, divided by what it would be on
 # average if the gradient were noise alone.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 rows = []
 for found in settings["a"]:
     signal = found["alpha_signal"]["untouched"]
@@ -234,7 +234,7 @@ display(cell_plots.learning(small, {settings[letter][0]["name"]: f"{letter}: {ti
                                     for letter, title in titles.items()}))
 
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 def each(values, form=".1f"):
     return ", ".join(f"{value:{form}}" for value in values)
 
@@ -270,7 +270,7 @@ for what in ("mixture", "decoded"):
 # Then on the other settings:
 #
 # - **The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB**, and their decoded cells have 13.5 to 16.4
-#   dB, where the noisy pictures have 14.7. So sharpening alone does not make a cell that denoises. Loss, optimiser and
+#   dB, where the noisy pictures have 14.7. So sharpening does not guarantee a cell that denoises. Loss, optimiser and
 #   number of steps differ from those of i; which of them matters was not separated.
 # - **The printed searches (a) lose most**, 7.2 and 9.1 dB: a mixture of nearly equal weights is far from any cell.
 #   Their alpha also begins to move before the supernet denoises, at 12.9 to 14.1 dB. This is not why it stays flat: the
@@ -281,7 +281,7 @@ for what in ("mixture", "decoded"):
 # Setting i once more, AdamW and sharpened, in a supernet of the paper's depth: four layers, five nodes, W = 4, crops of
 # 32x32, 438 steps; two seeds.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 larger = [found for found in known if found["scale"] == "laptop"]
 for row in search_choices.decided(larger, "laptop"):
     raw = np.mean([entropy(found, found["settings"]["temperature_end"]) for found in larger])
