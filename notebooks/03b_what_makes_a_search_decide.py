@@ -150,7 +150,8 @@ for found in settings["a"]:
                  "squared mean / noise": f"{1 + 30 * (signal['size'] / signal['spread']) ** 2:.1f}",
                  "none leads": f"on {logits(found).argmax(dim=1).eq(5).sum()} of {len(found['alpha'])} edges"})
 display(frames.show(pd.DataFrame(rows), "a logit's gradient over 30 batches, root mean square over the logits"))
-print(f"where a logit has travelled {rate * steps:.2f}, decay adds {1e-3 * rate * steps:.4f} to its gradient")
+print(f"where a logit has travelled {rate * steps:.2f}, decay adds "
+      f"{printed['settings']['architecture_decay'] * rate * steps:.4f} to its gradient")
 
 # %% [markdown]
 # **What to notice.**
@@ -241,9 +242,10 @@ def each(values, form=".1f"):
 
 rows, ends = [], {}
 for letter, found in settings.items():
-    measured = [search["inherited"] for search in found if "inherited" in search]
-    before = [[entry["psnr"] for entry in search["history"] if not entry["counts"]][-1] for search in found]
-    ends[letter] = {what: np.array([search[what] for search in measured]) for what in ("mixture", "decoded")}
+    measured = [search for search in found if "inherited" in search]
+    before = [[entry["psnr"] for entry in search["history"] if not entry["counts"]][-1] for search in measured]
+    ends[letter] = {what: np.array([search["inherited"][what] for search in measured])
+                    for what in ("mixture", "decoded")}
     if measured:
         rows.append({"": letter, "setting": NAMES[found[0]["name"]], "mixture before alpha moves": each(before),
                      "mixture at the end": each(ends[letter]["mixture"]), "decoded cell": each(ends[letter]["decoded"]),
@@ -273,8 +275,8 @@ for what in ("mixture", "decoded"):
 #   dB, where the noisy pictures have 14.7. So sharpening does not guarantee a cell that denoises. Loss, optimiser and
 #   number of steps differ from those of i; which of them matters was not separated.
 # - **The printed searches (a) lose most**, 7.2 and 9.1 dB: a mixture of nearly equal weights is far from any cell.
-#   Their alpha also begins to move before the supernet denoises, at 12.9 to 14.1 dB. This is not why it stays flat: the
-#   larger search of [page 3](03_search.ipynb#What-moved) has 22.0 dB by then, and its alpha is flat, too.
+#   Their alpha also begins to move before the supernet denoises, at 12.9 and 13.9 dB. This is not why it stays flat:
+#   the larger search of [page 3](03_search.ipynb#What-moved) has 22.0 dB by then, and its alpha is flat, too.
 #
 # ## The same in a larger supernet
 #
