@@ -35,7 +35,7 @@ from PIL import Image
 from irnas_lib.data import datasets
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.evaluation import inference, protocols
-from irnas_lib.experiments import cell_table, results, runs
+from irnas_lib.experiments import cell_table, results, runs, search_choices
 from irnas_lib.figures import before_after, drawing
 from irnas_lib.files import ROOT
 from irnas_lib.genotypes import Genotype
@@ -162,8 +162,9 @@ known = verdicts.evidence(profile)
 # **With a picture of your own**: [15](15_your_own_pictures.ipynb), or `python -m irnas_lib.restore noisy.png
 # restored.png`.
 #
-# The other pages: [11](11_efficiency.ipynb) speed and memory, [14](14_searching_in_a_table.ipynb) a table of trained
-# cells, [14b](14b_comparing_searches.ipynb) search methods compared in invented ones.
+# The other pages: [3b](03b_what_makes_a_search_decide.ipynb) what makes a search decide, [11](11_efficiency.ipynb)
+# speed and memory, [14](14_searching_in_a_table.ipynb) a table of trained cells, [14b](14b_comparing_searches.ipynb)
+# search methods compared in invented ones.
 #
 # Near its top every page has a cell of parameters. In an executed page a second such cell follows, headed "Parameters":
 # its values replace the first ones and hold from there on. `profile` says whose results are shown: `smoke` is a small
@@ -181,8 +182,9 @@ known = verdicts.evidence(profile)
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 trainings = {task: sum(result.seconds or 0 for result in known.results if result.task == task and result.iterations)
              for task in ("denoising", "sim1800", "deraining")}
-behind = {"03": sum(found["seconds"] for found in known.searches), "06": trainings["denoising"],
-          "07": trainings["sim1800"], "08": trainings["deraining"],
+behind = {"03": sum(found["seconds"] for found in known.searches),
+          "03b": sum(found["seconds"] for found in search_choices.load(runs.folders(profile))),
+          "06": trainings["denoising"], "07": trainings["sim1800"], "08": trainings["deraining"],
           "13": sum(cell["seconds"] or 0 for groups in known.cells.values() for record in groups.values()
                     for cell in record["cells"]),
           "10b": sum(record["seconds"] for record in known.recipes),

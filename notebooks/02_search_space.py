@@ -484,8 +484,8 @@ if task == "denoising":
 # The weights of the other five would add up to one on every edge, so that no edge could fade as a whole: a useless edge
 # would have to mix five operations evenly. The largest weight, by which a node ranks its edges, would then measure how
 # decided an edge is, and not how much the node needs it. On the other hand `none` can take over, because less of
-# everything lowers the loss easily while the weights are untrained. [Page 3](03_search.ipynb) has searches with and
-# without it.
+# everything lowers the loss easily while the weights are untrained. [Page 3b](03b_what_makes_a_search_decide.ipynb) has
+# searches with and without it.
 #
 # </details>
 #

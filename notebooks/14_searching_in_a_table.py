@@ -31,8 +31,9 @@
 #   runs that lie about a decibel below the others of their cells it is 52%, 25 to 73%.)
 # - **So the paper's cells cannot be placed.** The published one is better than 77% of 30 random cells, with a 95%
 #   interval of 15 to 100%.
-# - **Whether our two searches that decide ([page 3](03_search.ipynb)) find better cells is open.** On average their
-#   cells are 0.20 ± 0.28 dB above the random ones. So few cells would show a difference of 0.44 dB with a power of 80%.
+# - **Whether our two searches that decide ([page 3b](03b_what_makes_a_search_decide.ipynb)) find better cells is
+#   open.** On average their cells are 0.20 ± 0.28 dB above the random ones. So few cells would show a difference of
+#   0.44 dB with a power of 80%.
 # - **How training begins matters more than the cell, and decides how far cells differ.** Networks whose last layer
 #   starts at zero reach 23.84 dB in 244 steps, those that start as usual 22.48 dB. Of the first, cells differ by 0.157
 #   dB (standard deviation), of the others by 0.685 dB.
@@ -63,7 +64,8 @@ task = "denoising"
 # One line for each training run; `irnas_lib/experiments/cell_table.py` explains its columns, and fills it. All networks
 # have the published path and width and add their input to their output. The random cells are drawn uniformly; beside
 # them stand the published cell, its changes R1 and R2 ([notebook 9](09_table4_architecture_analysis.ipynb)), and
-# `searched 0` and `searched 1`, the cells of two searches on [page 3](03_search.ipynb) that decide.
+# `searched 0` and `searched 1`, the cells of two searches on [page 3b](03b_what_makes_a_search_decide.ipynb) that
+# decide.
 #
 # The runs are far shorter than any other of this course, and have a recipe of their own: AdamW at a learning rate of
 # 0.004 that falls like a cosine, the loss of Eq. 7 with its SSIM padded, and an average of the weights over the last
@@ -232,7 +234,7 @@ if noise[task].repeated > 1:
 # **What to notice.** A tau of 0.30 means that 65% of the pairs of cells stand in the same order, where chance would
 # give half; the interval (0.02 to 0.54) just excludes chance. It has to be read beside its ceiling: the table is so
 # noisy that even a ranking without any error would show 0.49 on average. The supernet is that of [page
-# 3](03_search.ipynb) which decides, seed 0.
+# 3b](03b_what_makes_a_search_decide.ipynb#The-same-in-a-larger-supernet), seed 0.
 
 # %% [markdown]
 # **What to take away.** A table turns hours of training into a lookup that serves everybody; it is only as good as its

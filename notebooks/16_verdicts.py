@@ -212,7 +212,8 @@ show("Table 2", "Table 3")
 # alone a cell is the lowest or the highest of 15 in 2 of 15 cases.
 #
 # The published path ends with its widest cell. An untouched beta already favours it, with one other path; the two
-# searches that decide ([notebook 3](03_search.ipynb)) end on 1,0,0,0 and 1,1,0,0, whose first cells are the widest.
+# searches that decide ([notebook 3b](03b_what_makes_a_search_decide.ipynb)) end on 1,0,0,0 and 1,1,0,0, whose first
+# cells are the widest.
 
 # %%
 show("Section 4.3")

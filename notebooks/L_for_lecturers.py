@@ -115,8 +115,7 @@ syllabus(
     (30, "02_search_space", "The operations, one cell, one supernet. Skip \"Eq. 5 against Eq. 6\" and \"The result\".",
      "figure1.svg"),
     (15, "", "A break.", ""),
-    (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\"; the second half is for a second reading.",
-     "search-denoising-seed0-gpu-curves.png"),
+    (20, "03_search", "Only \"What moved\" and \"Why alpha stays flat\".", "search-denoising-seed0-gpu-curves.png"),
     (20, "04_viterbi_decoding", "Viterbi by pencil on the board, then the page; move a beta until two paths change "
      "places. Skip \"The cell\".", "[where the greedy path fails](04_viterbi_decoding.ipynb#The-greedy-path)"),
     (10, "", "A break.", ""),
@@ -216,6 +215,8 @@ syllabus(
 #
 # The other pages give projects. In brackets: estimated days, and what shows that it is done.
 #
+# - **[Page 3b](03b_what_makes_a_search_decide.ipynb).** Find out whether sharpening finds better cells. (4 days; the
+#   decoded cells of six seeds with it and six without it are trained from scratch, and the difference has an interval.)
 # - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better. The page tells it a mean
 #   spectrum and gains little; does a spectrum for each brightness help? (3 days; the gain over the page's BM3D has an
 #   interval over pictures.)
@@ -307,6 +308,7 @@ for level in ("easy", "medium", "hard"):
 # - **The mixture is not the cell.** The supernet that was validated is not the network that is decoded from it, and
 #   that network is trained anew (page 1b).
 # - **A flat alpha still decodes.** The cell looks the same whether it won by a hair or by far (pages 3 and 4).
+# - **A low entropy is not yet a decision that was learned.** A temperature makes it of any logits (page 3b).
 # - **± over pictures is not ± over seeds.** The first shows what other pictures would change, the second what another
 #   training run would (page 13).
 # - **A kept `skip` is no evidence that `skip` is right.** A search that leans towards it finds it either way (page 1b,

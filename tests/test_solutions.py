@@ -188,6 +188,21 @@ def steps_of_adam():
     return [f"{math.log(5):.2f}", f"= {math.log(5) / 0.002:.0f} steps", f"This search had {steps}"]
 
 
+def sharpened():
+    """An edge of five operations, one of which leads by 0.5, at two temperatures."""
+    logits = torch.tensor([0.5, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    once, tenth = ((logits / temperature).softmax(dim=0) for temperature in (1, 0.1))
+    entropies = decode.undecided(torch.stack([once, tenth])).tolist()
+    return [f"= {once[0]:.2f}, and the entropy is {entropies[0]:.2f}",
+            f"= {tenth[0]:.2f}, and the entropy {entropies[1]:.2f}"]
+
+
+def all_of_one_sign():
+    chance = {seeds: stats.binomtest(seeds, seeds).pvalue for seeds in (3, 5, 6)}
+    assert chance[6] < 0.05 < chance[5]
+    return [f"= {chance[3]:.0%}", f"is {chance[5]:.1%} for five and {chance[6]:.1%} for six"]
+
+
 def first_choices():
     """What an untouched alpha would raise first, by seed."""
     patches, raised = Patches(datasets.load("denoising", "embedded").train, 32, sigmas=(30, 50, 70), rotate=True), []
@@ -458,8 +473,8 @@ def instance_norms():
 
 @pytest.mark.parametrize("page, number, computed", [
     ("01", 1, twins), ("01", 2, four_tiles), ("01", 3, camera_noise), ("02", 2, cells_of_any_size),
-    ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 2, first_choices),
-    ("03", 3, steps_of_adam),
+    ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 2, steps_of_adam),
+    ("03b", 1, sharpened), ("03b", 2, all_of_one_sign), ("03b", 3, first_choices),
     ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, late_rise),
     ("05b", 2, soft_thresholds), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages),
     ("07", 2, blocks), ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),

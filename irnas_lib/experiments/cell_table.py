@@ -8,7 +8,7 @@ trains what is missing, one training after another on one thread, and may be sto
 checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these keys::
 
     task, name        such as "random 17", or the paper's own: "IR-NAS", "IR-NAS, R1", "IR-NAS, R2"; "searched 0" and
-                      "searched 1" are the cells of page 3's two searches that decide, by their seeds
+                      "searched 1" are the cells of page 3b's two searches that decide, by their seeds
     cell              [[[operation, source], [operation, source]], ...], a node each, its two edges sorted
     seed, pixels      of the first weights and batches; seen in training, the budget
     iterations, batch, crop, recipe, sigma    its steps, of so many crops of so many pixels a side
