@@ -32,9 +32,9 @@
 # - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
 #   seeds), BM3D 25.79. This is after 0.83% of the paper's training. It says nothing about a network that is trained to
 #   its end. In SSIM the three IR-NAS networks are above BM3D, but by less than another seed can change.
-# - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`. RED, MemNet,
-#   N3Net and DnCNN cannot be told apart from it in PSNR: with one run of each, only a difference above about 0.8 dB
-#   would be seen.
+# - At a smaller budget that all networks share, BM3D is 0.80 ± 0.66 dB ahead of `IR-NAS + residual`. RED, MemNet, N3Net
+#   and DnCNN cannot be told apart from it in PSNR: with one run of each, only a difference above about 0.8 dB would be
+#   seen.
 # - DnCNN restores the border of a picture badly: on eight pictures it scores 0.26 to 0.36 dB higher without it
 #   ([RESULTS.md](../RESULTS.md)). The log-SSIM term has a part in it, and the size of the crops ([page
 #   10b](10b_what_a_recipe_is_worth.ipynb)).
@@ -89,9 +89,9 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #   make up for either. So neither is clearly ahead, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. (The one searched here
 #   was stopped after 80% of its steps.) On eight pictures about half of the lead of `IR-NAS + residual` goes when five
-#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). That the loss averages SSIM only where its
-#   11x11 window fits is not the whole cause: where every pixel counts, DnCNN's border is as bad, and without the term
-#   better ([notebook 10](10_tables_5_6_ablation.ipynb)).
+#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). That the loss averages SSIM only where its 11x11
+#   window fits is not the whole cause: where every pixel counts, DnCNN's border is as bad, and without the term better
+#   ([notebook 10](10_tables_5_6_ablation.ipynb)).
 # - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #   (The SSIM of DnCNN falls in `redrawn`: [README](../README.md).)
 #
@@ -259,9 +259,9 @@ display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), second
 #
 # - As statements about a system, all of those that were trained: 4,500 iterations of 4 crops of 32x32 are 0.062% of the
 #   pixels of the paper's training.
-# - Most of all NLRN's, which gained too little to count, and those of IR-NAS without the input added, which
-#   small batches keep from learning the brightness: 25.38 dB at sigma 30, where the same network with the input added
-#   has 27.26.
+# - Most of all NLRN's, which gained too little to count, and those of IR-NAS without the input added, which small
+#   batches keep from learning the brightness: 25.38 dB at sigma 30, where the same network with the input added has
+#   27.26.
 # - As comparisons, any two rows of different budgets.
 # - BM3D's and WNNM's can be trusted. Those of WNNM that are on 20 pictures (`strict`, and `half` at sigma 70) are a few
 #   tenths of a dB from what all 200 would give.

@@ -274,10 +274,9 @@ display(frames.show(pd.DataFrame({
 # 0.32M. It trains with Adam, and its checkpoint keeps two moments of each parameter and the running statistics of the
 # batch norms, 9,474 numbers: 3 · 340,099 + 9,474 = 1,029,771 numbers, or 0.98M. So the paper seems to have counted what
 # is in a checkpoint, as it did for N3Net. The share of N3Net is off by one percentage point, which is no more than
-# rounding:
-# it is 0.63 / 0.68 in the paper, two numbers of two digits, and rounding alone allows anything from 91.2 to 94.1%. So
-# it counts as `fitted`. Memory was measured against our own Eq. 6 and not against Auto-DeepLab, and cannot be compared.
-# ([Notebook 16](16_verdicts.ipynb) has the rules.)
+# rounding: it is 0.63 / 0.68 in the paper, two numbers of two digits, and rounding alone allows anything from 91.2 to
+# 94.1%. So it counts as `fitted`. Memory was measured against our own Eq. 6 and not against Auto-DeepLab, and cannot be
+# compared. ([Notebook 16](16_verdicts.ipynb) has the rules.)
 #
 # **What to take away.** Compare two times only from one run on one machine, as a ratio. A network with few
 # multiply-adds can still be slow where it uses each number that it reads only a few times. Further reading: [the

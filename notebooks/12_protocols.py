@@ -30,8 +30,9 @@
 # - Overlapping tiles with fresh noise lift it by 0.62 dB. A formula without any fitted number predicts 0.59.
 # - The rows of BM3D and WNNM in the paper's Table 1 agree with pictures of half the size. WNNM, from which nothing was
 #   inferred, is within 0.04 dB at sigma 30 and 50, on all 200 pictures. For BM3D at sigma 50 we are 0.11 dB off, and we
-#   do not know why; other ways to halve a picture were not tried. (The printed PSNRs of BM3D, WNNM and RED are also
-#   those of [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
+#   do not know why: the printed score is of an older program than the package `bm3d` that we use, and other ways to
+#   halve a picture were not tried. (The printed PSNRs of BM3D, WNNM and RED are also those of
+#   [RED-Net's](https://arxiv.org/abs/1603.09056) own table.)
 # - The test programs of two compared networks, NLRN and MemNet, halve pictures, and both versions of the IR-NAS
 #   authors' program cut overlapping tiles with fresh noise in each ([where to look](../REPRODUCTION.md#sources)). That
 #   IR-NAS's row comes from it is inferred; the paper's text ("adjacent patches") describes other tiles. If it does, and

@@ -35,9 +35,8 @@
 #   difference. And in the paper's own Table 2 two systems are ahead of its network in PSNR; in SSIM its network leads
 #   (.8326 against .8191 and .8081; [page 7](07_table2_sim1800.ipynb)).
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
-#   they neither reproduce nor refute a printed lead. A tenth of its pixels, our bar for a verdict, would take 25
-#   to 72 minutes of an H100 for each network of this kind, by the pace of our runs there, which took six minutes at
-#   most.
+#   they neither reproduce nor refute a printed lead. A tenth of its pixels, our bar for a verdict, would take 25 to 72
+#   minutes of an H100 for each network of this kind, by the pace of our runs there, which took six minutes at most.
 # - **Whether the search matters is open too.** Three searched cells cannot be told from six random ones, but so few
 #   cells would show a true difference of half a decibel only about every second time ([page
 #   13](13_does_the_search_matter.ipynb)).
@@ -69,9 +68,9 @@ display(verdict_plots.ledger(topics, "claims"))
 # %% [markdown]
 # **What to notice.** Grey is open, and most is grey. Blue agrees with the paper: dark blue by itself (`reproduced`),
 # the lighter blues with a reservation (`fitted`: something had been inferred from the number; `imprecise`: the sign
-# agrees, but the interval is wide). Red
-# differs from our measurement, and pink contradicts another number of the paper. None of the coloured claims needs a
-# training run: they are about methods that are not trained, about counts, and one about the paper's own Table 2.
+# agrees, but the interval is wide). Red differs from our measurement, and pink contradicts another number of the paper.
+# None of the coloured claims needs a training run: they are about methods that are not trained, about counts, and one
+# about the paper's own Table 2.
 #
 # ## What the verdicts mean
 #
@@ -97,13 +96,13 @@ display(verdict_plots.ledger(topics, "claims"))
 #
 # A single score or count, which has no interval, is `reproduced` if it lies within a fixed tolerance ([appendix
 # A](A_every_printed_number.ipynb)), and `fitted` if something of our measurement had been inferred from it. A quotient
-# of two printed counts may be whatever the rounding of the two allows. The
-# tolerance of 0.15 dB is a choice; for scale, BM3D at sigma 50 has 0.62 dB less on pictures of half size than on whole
-# ones. It is wide enough to pass BM3D's 0.11 dB at sigma 50, which is nearly as large as the lead of WNNM over BM3D. A
-# single score of 20 of the 200 test pictures is `not comparable`; a difference on these 20 is judged, because it is
-# taken picture by picture. Lines named "input added" are of the paper's cell and path, with the input added to the
-# output. The paper's network does not do this; these lines are judged by the same rules, and ask whether the cell has
-# the printed lead once brightness is no obstacle.
+# of two printed counts may be whatever the rounding of the two allows. The tolerance of 0.15 dB is a choice; for scale,
+# BM3D at sigma 50 has 0.62 dB less on pictures of half size than on whole ones. It is wide enough to pass BM3D's 0.11
+# dB at sigma 50, which is nearly as large as the lead of WNNM over BM3D. A single score of 20 of the 200 test pictures
+# is `not comparable`; a difference on these 20 is judged, because it is taken picture by picture. Lines named "input
+# added" are of the paper's cell and path, with the input added to the output. The paper's network does not do this;
+# these lines are judged by the same rules, and ask whether the cell has the printed lead once brightness is no
+# obstacle.
 #
 # </details>
 #
@@ -171,8 +170,8 @@ def show(*names):
 # claim of this paper's own. The interval over pictures is a cautious one here, since the same 200 pictures were
 # measured there: only the noise, the way of halving the pictures and the programs can differ.
 #
-# Not explained: at sigma 50 our BM3D is 0.11 dB above the printed one. With WNNM 0.04 dB above its own, WNNM's lead
-# is 0.07 dB less than printed. (The line of sigma 70 is of 20 pictures.)
+# Not explained: at sigma 50 our BM3D is 0.11 dB above the printed one. With WNNM 0.04 dB above its own, WNNM's lead is
+# 0.07 dB less than printed. (The line of sigma 70 is of 20 pictures.)
 
 # %%
 show("Table 1: methods")
@@ -202,9 +201,9 @@ show("Table 2", "Table 3")
 # %% [markdown]
 # ## Section 4.3: the cell
 #
-# The paper also remarks that its search chose no separable convolution. None of the three searched cells of
-# [notebook 13](13_does_the_search_matter.ipynb) has one either. These searches had not decided, and some that do decide
-# choose it, so the remark gets no verdict.
+# The paper also remarks that its search chose no separable convolution. None of the three searched cells of [notebook
+# 13](13_does_the_search_matter.ipynb) has one either. These searches had not decided, and some that do decide choose
+# it, so the remark gets no verdict.
 #
 # All cells of [notebook 13](13_does_the_search_matter.ipynb) add their input to their output. Changed cells were all
 # trained from seed 0, so each is compared with the published cell from seed 0, with the same first weights and the same
@@ -235,10 +234,10 @@ show("Section 4.4")
 # ## Size, memory, time
 #
 # A parameter count needs no training. Times are of a CPU here and of a GTX 980 in the paper, and neither seconds nor
-# ratios compare: what is fast on one need not be fast on the other. The paper's third of the memory is of
-# Auto-DeepLab, which was not run here; ours is the share of Eq. 5 in Eq. 6, both in our own implementation, and decides
-# nothing about the third ([notebook 11](11_efficiency.ipynb)). The share of N3Net's parameters is a quotient of two
-# printed numbers of two digits, and ours lies within what their rounding allows.
+# ratios compare: what is fast on one need not be fast on the other. The paper's third of the memory is of Auto-DeepLab,
+# which was not run here; ours is the share of Eq. 5 in Eq. 6, both in our own implementation, and decides nothing about
+# the third ([notebook 11](11_efficiency.ipynb)). The share of N3Net's parameters is a quotient of two printed numbers
+# of two digits, and ours lies within what their rounding allows.
 
 # %%
 show("Size, memory, time")

@@ -14,8 +14,8 @@
 # # A. Every printed number
 #
 # The paper prints 125 numbers. Against each stands a measurement of this project, or the reason why there is none. This
-# appendix is for looking things up; begin with [the start page](00_start_here.ipynb). [Notebook
-# 16](16_verdicts.ipynb) takes the claims one by one.
+# appendix is for looking things up; begin with [the start page](00_start_here.ipynb). [Notebook 16](16_verdicts.ipynb)
+# takes the claims one by one.
 #
 # ## What we found
 #
