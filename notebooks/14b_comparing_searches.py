@@ -230,7 +230,11 @@ for name, (kind, words) in itertools.product([name for name in tables if name !=
 display(frames.show(pd.DataFrame(rows), f"cells that the surrogate has not seen: mean (range) over {FITTED} tables"))
 
 # %% [markdown]
-# **What to notice.** TODO
+# **What to notice.** The model of the search predicts a sum over edges well (R² 0.84 against the PSNR without noise),
+# and pairs of edges less (0.37). In very noisy tables it predicts hardly anything of what a run will show (0.09), but
+# it has understood a part of what is behind it (0.28), and by that its search gains. Without order there is nothing to
+# predict: told that little of what it sees is noise, the model takes chance for a pattern and is worse than the mean
+# (-0.34). The trees are hardly better than the mean anywhere.
 
 # %% [markdown]
 # **What to take away.** Compare search methods over many repetitions and many tables, beside random search, and with a
