@@ -144,7 +144,8 @@ display(table_plots.seeds(records, short))
 # ## Where the paper's cells stand
 #
 # Each of these cells has been trained from several seeds, and each seed alone would place it elsewhere. The interval
-# allows for both: other random cells, and other seeds.
+# allows for both: other random cells, and other seeds. (Of the random cells 19 stand at the mean of several runs and 11
+# at a single one, which scatters more, so the curve is wider than the cells themselves differ.)
 
 # %% alt="The share of random cells below each test PSNR, with marks for the paper's cells"
 display(table_plots.distribution(records, short))
