@@ -170,8 +170,8 @@ def lead(chosen, known):
     return f"{above:+.2f} ± {half:.2f} dB", len(searched), len(random)
 
 
-if noise[task].repeated > 1:
-    above, *sizes = lead(records, noise[task])
+above, *sizes = lead(records, noise[task])
+if sizes[0] and noise[task].repeated > 1:
     print(f"the {sizes[0]} searched cells over the random ones: {above}; without the two runs {lead(rest, without)[0]}")
     seen = table_facts.detectable(ours.test.std(ddof=1), *sizes)
     print(f"a t test at 5% of {sizes[0]} cells against {sizes[1]} sees a difference of {seen:.2f} dB "
