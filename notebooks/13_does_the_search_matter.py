@@ -284,8 +284,7 @@ display(frames.show(pd.DataFrame(rows, columns=["two cells", "edges agree", "wit
 # of the three, once by `skip` and once by `def`. The darker the square, the more searches agree. (The row of n1 is
 # always dark, since n1 has only two inputs.)
 
-# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Squares, node by input: in how many of three cells, and
-# how"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Squares, node by input, darker where searches agree"
 display(cell_plots.chosen_edges([record["genotype"] for record in searches]))
 
 # %% [markdown]
