@@ -253,7 +253,7 @@ show(expected, [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in rang
 # %% [markdown]
 # ## Rain (for page 8)
 #
-# (Who reads on about the search can go on at [which pictures are used
+# (For the pages on the search, go on at [which pictures are used
 # where](01_datasets.ipynb#Which-pictures-are-used-where).)
 #
 # The pairs of Rain800 were made with an image editor. Where it is not available, photographs get synthetic rain of the

@@ -386,8 +386,8 @@ display(plots.restored_panel(folder / "panels", task, dataset, sigma, dict.fromk
 # %% [markdown]
 # **What to take away.** The patches of a photograph have sparse transforms, and they repeat; both help to remove noise
 # without any learning. What a part of a method is worth shows only beside a control that has everything else: on the
-# portrait most of what groups seemed to give was averaging, and on bricks it was not. Further reading: [non-local
-# means](https://doi.org/10.1109/CVPR.2005.38), [BM3D](https://doi.org/10.1109/TIP.2007.901238),
+# portrait all that groups seemed to give was averaging, and on bricks they gave 0.87 dB of their own. Further reading:
+# [non-local means](https://doi.org/10.1109/CVPR.2005.38), [BM3D](https://doi.org/10.1109/TIP.2007.901238),
 # [WNNM](https://doi.org/10.1109/CVPR.2014.366), and [N3Net](https://arxiv.org/abs/1810.12575), which makes the search
 # for similar patches a layer of a network.
 
