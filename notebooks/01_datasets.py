@@ -30,8 +30,8 @@
 #   only scores that were measured in the same way can be compared.
 # - Noise that is stored in an 8-bit file is weaker than its nominal `sigma`: 44.1 instead of 50 on one photograph. How
 #   much weaker depends on how dark or bright it is.
-# - About half of the training photographs of Rain800 appear with two or more rain patterns, and one scene is in
-#   training and test.
+# - 197 of the 369 training photographs of Rain800 appear with two or more rain patterns, and one scene is in training
+#   and test (we leave it out of training).
 
 # %%
 import csv
@@ -111,7 +111,7 @@ show([square(to_array(image[0])) for image in (clean, *noisy.values())],
 # Does the added noise have the distribution we asked for? Its histogram follows the normal density, and its measured
 # standard deviation is `sigma`.
 
-# %% alt="Three histograms of the added noise, each under the normal density of its sigma"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Histograms of the added noise under the normal density"
 fig, axes = plt.subplots(1, 3, figsize=(7.6, 2.2), sharey=True, layout="constrained")
 for ax, (sigma, image) in zip(axes, noisy.items()):
     noise = 255 * (image - clean).flatten().numpy()
@@ -220,7 +220,7 @@ print(f"noise power left on average: {left_over:.2f}, so {-10 * np.log10(left_ov
 # Pictures differ in size, so training takes square crops from random places. Here are the pictures and eight crops.
 # (The arguments of `batch` are how many crops and the numbers that seed them.)
 
-# %% alt="Contact sheet: ten embedded photographs, from brick and grass to a face, marked train or test"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Ten embedded photographs, each marked train or test"
 shown = pictures if pictures.name == "embedded" else datasets.load(task, "embedded")
 chosen = [*shown.train[::-(-len(shown.train) // 8)], *shown.test[:4]]
 show([square(picture.clean if picture.degraded is None else picture.degraded) for picture in chosen],
@@ -253,6 +253,9 @@ show(expected, [f"{'mirrored, ' if i > 3 else ''}{90 * (i % 4)}°" for i in rang
 # %% [markdown]
 # ## Rain (for page 8)
 #
+# (For the pages on the search, go on at [which pictures are used
+# where](01_datasets.ipynb#Which-pictures-are-used-where).)
+#
 # The pairs of Rain800 were made with an image editor. Where it is not available, photographs get synthetic rain of the
 # same kind: a sparse field of drops, smeared along one direction, is a streak layer R between 0 and 1. It is laid over
 # a picture B in one of two ways: "additive", B + R, clipped at white; or "screen", B + R - BR, which never exceeds
@@ -280,8 +283,8 @@ for name, image in rainy.items():
 
 # %% [markdown]
 # **What to notice.** Noise has mean zero, but rain only brightens. A network that subtracts the mean brightening m
-# takes m² off the mean squared error: by the numbers above it gains 0.2 dB in the usual rain and 0.8 dB in the dense
-# one without removing a streak. This is one reason to look at SSIM and at the pictures, too.
+# takes up to m² off the mean squared error: by the numbers above it gains 0.2 dB in the usual rain and 0.8 dB in the
+# dense one without removing a streak. This is one reason to look at SSIM and at the pictures, too.
 #
 # ## Noise of a camera (for page 7)
 #
@@ -361,7 +364,7 @@ for i, name in enumerate(("red and green", "red and blue", "green and blue"), le
     print("{:16} camera {}   white {}".format(name, *shown_as))
 print("camera, shifted by 1 to 8 pixels:", *(f"{value:.4f}" for value in correlated[0][1:len(LAGS)]))
 
-# %% alt="Correlation of the error with itself, shifted: a camera's falls slowly, white noise's at once to zero"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="A camera's error stays correlated, white noise's does not"
 fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
 for (mean, half), style, label in ((correlated, "o-", "camera"), (plain, "s--", "white noise")):
     ax.errorbar(LAGS, mean[:len(LAGS)], half[:len(LAGS)], fmt=style, color="k", capsize=3, markersize=5, label=label,
@@ -378,7 +381,7 @@ plt.show()
 # The paper's authors picked 1,812 of 25,000 patches (7%) by eye, for the most realistic look. Ours are picked by a
 # rule: neither flat nor clipped, and the degraded patch between 19 and 36 dB.
 
-# %% alt="Stacked histogram of patches by PSNR: kept, flat, clipped, outside 19 to 36 dB"
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Histogram of patches by PSNR, kept and dropped"
 lists = sorted((data_folder(data) / pairs.name).glob("*/list.csv"))
 rows = [row for path in lists for row in csv.DictReader(path.open(newline=""))]
 examined = {verdict: [float(row["psnr"]) for row in rows if row["verdict"] == verdict and row["psnr"]]
@@ -416,10 +419,10 @@ twice = [(train_picture.name, test_picture.name) for test_picture in pictures.te
 print(f"{len(twice)} in both", *("(training picture {} is test picture {})".format(*names) for names in twice))
 
 # %% [markdown]
-# Rain800 is harder. It has 700 training pairs, but not 700 scenes: about half of the photographs appear with two or
-# more rain patterns. A random split puts the same clean picture into training and validation, so that the validation
-# partly measures memorisation. The library splits by scene, by a list that `data_scripts/scenes.py` made by comparing
-# all clean pictures.
+# Rain800 is harder. It has 700 training pairs, but not 700 scenes: 197 of 369 photographs appear with two or more rain
+# patterns. A random split puts the same clean picture into training and validation, so that the validation partly
+# measures memorisation. The library splits by scene, by a list that `data_scripts/scenes.py` made by comparing all
+# clean pictures.
 
 # %%
 with open(datasets.SCENES, newline="") as file:

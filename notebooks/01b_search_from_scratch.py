@@ -501,12 +501,13 @@ for count in counts:
 # %% [markdown]
 # **What to notice.** The fewer signals there are for the kernels, the more convolutions give way to `skip`. With one or
 # two signals a kernel learns the noise of these; on the signals of A it is then worse than `skip`, which cannot
-# overfit. So $\alpha$ is not wrong: of the trained operations that it can choose from, `skip` is the best. The poor
-# part was the training of the kernels.
+# overfit. So $\alpha$ need not be wrong: of the operations that it can choose from, trained as they are, `skip` is the
+# best. (Whether the cell with `skip` is also the better one if both are trained anew was not tested.)
 #
-# Searching for longer is no cause here, within 200 steps. `skip` jumps ahead in the first ten steps of $\alpha$; over
-# the 190 steps after that its weight stays at 0.48 with one signal, changes by 0.02 at most with two and four, and
-# falls with 16. Our kernels are small, 48 numbers each, and little is left for them to learn after the warm-up.
+# Searching for longer is no cause here, within 200 steps; of far longer searches this says nothing. `skip` jumps ahead
+# in the first ten steps of $\alpha$; over the 190 steps after that its weight stays at 0.48 with one signal, changes by
+# 0.02 at most with two and four, and falls with 16. Our kernels are small, 48 numbers each, and little is left for them
+# to learn after the warm-up.
 #
 # ## Why two halves
 #
@@ -648,8 +649,9 @@ print(f"sum of all paths   {sum(paths.values()):.3f}")
 # <details><summary>Solution</summary>
 #
 # In our run: 7 of 10 with the slower $\alpha$, against 4 of 10 with three times the steps and 1 of 10 with neither. By
-# Fisher's exact test 7 against 1 has p = 0.02, so it helps; 7 against 4 has p = 0.37, so ten searches do not show that
-# it helps more than more steps do. A slow $\alpha$ gives the kernels time, which is a warm-up by another name.
+# Fisher's exact test, which ignores that the ten tasks are the same, 7 against 1 has p = 0.02, so it helps; 7 against 4
+# has p = 0.37, so ten searches do not show that it helps more than more steps do. A slow $\alpha$ gives the kernels
+# time, which is a warm-up by another name.
 #
 # </details>
 #

@@ -28,12 +28,13 @@
 #
 # - For denoising, no change of the published cell, R1 and R2 among them, can be told from another training run of the
 #   cell itself. Only a change beyond the grey band of the figure below could have been seen, and no cell is outside it.
-# - For deraining, the published cell scores lowest of the 15 cells trained from the same seed, on ten pairs. This is
-#   weak evidence at most: if all cells were equally good, it would come first or last in 2 of 15 cases (p = 0.13), so
-#   that by its rank no place among 15 could be significant.
-# - Nothing here comes near the 4.83 dB that R1 loses in the paper's deraining table. But our training runs saw about a
-#   thousandth of the paper's pixels or less: a run that goes wrong later, a possible cause of such a loss, need not
-#   show it so early. Losses as small as the paper's for denoising, 0.08 and 0.01 dB, could not have been seen here.
+# - For deraining, the published cell scores lowest of the 15 cells trained from the same seed, on ten pairs. (Its other
+#   three seeds do not count here.) This is weak evidence at most: if all cells were equally good, it would come first
+#   or last in 2 of 15 cases (p = 0.13), so that by its rank no place among 15 could be significant.
+# - In the paper's deraining table R1 loses 4.83 dB. Nothing here comes near that: our R1 loses nothing that can be
+#   seen. But our training runs saw about a thousandth of the paper's pixels or less, and a run that goes wrong later, a
+#   possible cause of such a loss, need not show it so early. Losses as small as the paper's for denoising, 0.08 and
+#   0.01 dB, could not have been seen here.
 
 # %%
 import pandas as pd
@@ -108,12 +109,12 @@ display(frames.show(pd.DataFrame(rows), "changes of the published cell"))
 # mean $m$ and standard deviation $s$, the band is $m \pm 3.18\, s \sqrt{1 + 1/4}$ (3.18 is Student's t for four runs;
 # the 1/4 is for the mean, which is itself of four runs). Then look for cells outside it. The cells are trained changes
 # of each kind, drawn with a seed, beside searched and random ones. All changed cells were trained from seed 0, so the
-# comparison is with the published cell from seed 0, the dashed line. What that seed does to all of them alike does not
-# separate them, so the band is cautious, if anything. The networks add their input to their output; the noise for
-# denoising has sigma 50.
+# comparison is with the published cell from seed 0, the dashed line. The band may be too wide for it: what a seed does
+# to all cells alike does not separate them. How much that is was not measured. The networks add their input to their
+# output; the noise for denoising has sigma 50.
 #
-# [Notebook 13](13_does_the_search_matter.ipynb) shows the cells for denoising again. It asks whether searched cells are
-# better than random ones, and says how all of them were trained. Here only the rows of changed cells matter.
+# [Notebook 13](13_does_the_search_matter.ipynb) asks whether the searched cells for denoising are better than the
+# random ones, and says how all of them were trained. Here only the rows of changed cells matter.
 
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
@@ -211,19 +212,16 @@ for task, sigma in (("denoising", 30), ("deraining", None)):
 # **What to notice.** In deraining the published cell and R1 have nearly the same PSNR without the term (22.63 and 22.61
 # dB). So neither the cell nor the missing term costs anything like 4.83 dB at this budget. None of these differences
 # ranks a cell. Those of the cells lie within what two seeds of one network differ by, as would the paper's 0.08 and
-# 0.01 dB. Those of the loss in deraining, 0.49 and 0.48 dB, lie just outside it, by a spread of networks with their
-# input added; without it, networks learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)), and the spread
-# may be larger.
+# 0.01 dB. Those of the loss in deraining, 0.49 and 0.48 dB, are hardly larger than their intervals over pictures and
+# seeds together (about half a decibel). And that spread over seeds is of networks with their input added; without it,
+# networks learn the brightness poorly ([notebook 5c](05c_batch_norm.ipynb)), and the spread may be larger.
 
 # %% [markdown]
 # ### Figure 6 (a): the widths
 #
-# The paper says that its figure draws a path of widths for each task, and that the cell nearest the output is the
-# widest. We had the paper's text and not the drawing, so our paths are inferred. For denoising, 0,0,0,1 is the only
-# path that gives the printed 0.63M parameters (in units of 2^20) at W = 20, the width in the authors' program; for
-# deraining, 0,0,1 is taken by analogy. [Notebook 2](02_search_space.ipynb) says how far this can be trusted, and
-# [notebook 4](04_viterbi_decoding.ipynb) that the starting values of the search favour such paths already. In a cell of
-# the drawing stand the channels of a node and those of its output; dotted arrows are a cell's second input.
+# Our paths of widths are inferred, 0,0,0,1 for denoising and 0,0,1 for deraining; [notebook 2](02_search_space.ipynb)
+# says from what, and how far this can be trusted. In a cell of the drawing stand the channels of a node and those of
+# its output; dotted arrows are a cell's second input.
 
 # %% alt="The networks, their cells on an inferred path of widths" jupyter={"source_hidden": true} tags=["hide-input"]
 for task in ("denoising", "deraining"):
@@ -234,24 +232,9 @@ for task in ("denoising", "deraining"):
 # %% [markdown]
 # ### What our own searches found
 #
-# How many edges each of our searches shares with the published cell: the same operation from the same input into the
-# same node. Two cells drawn at random share 12% of their edges in this sense ([notebook
-# 13](13_does_the_search_matter.ipynb)).
-
-# %% jupyter={"source_hidden": true} tags=["hide-input"]
-rows = []
-for found in runs.all_searches(profile):
-    published, edges = PUBLISHED[found["task"], "IR-NAS"], 2 * len(found["genotype"])
-    same = edges - len(drawing.changes(found["genotype"], published.genotype))
-    rows.append({"search": f"{found['task']}, seed {found['settings']['seed']} ({found['profile']})",
-                 "edges as published": f"{same} of {edges}", "levels found": ",".join(map(str, found["path"])),
-                 "levels assumed for the published network": ",".join(map(str, published.path))})
-display(frames.show(pd.DataFrame(rows), "Cells and levels of our own searches"))
-
-# %% [markdown]
-# **What to notice.** No search found the published cell again: each shares one to three of its edges with it, where a
-# random cell shares about one. The four denoising searches end on 0,0,0,0 or 0,0,0,1, the two paths that an untouched
-# beta favours ([notebook 4](04_viterbi_decoding.ipynb)), so that their levels show little.
+# No search found the published cell again. [Notebook 4](04_viterbi_decoding.ipynb) compares that of page 3 with it,
+# edge by edge, beside random cells; it also shows that an untouched beta already favours the paths that our denoising
+# searches end on. [Notebook 13](13_does_the_search_matter.ipynb) compares searches with each other.
 #
 # The paper also points out that its cells have no separable convolution. [Notebook 13](13_does_the_search_matter.ipynb)
 # finds none in the three cells of its own searches either.

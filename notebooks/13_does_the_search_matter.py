@@ -29,10 +29,10 @@
 #
 # - Three searched cells are 0.34 ± 0.51 dB above six random ones of their size. (± gives the half-width of the 95%
 #   confidence interval over cells.) The searched cells have 0.64 to 0.81 million parameters, the published one 0.66.
-# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments
-#   (19 to 81% of them, as far as nine cells show how much cells differ). And half a decibel is a lot for a search to
-#   gain: apart from their training noise the random cells here have a standard deviation of about 0.20 dB, a rough
-#   number from six cells and four runs.
+# - With so few cells, a true difference of half a decibel would be noticed only in about half of all such experiments.
+#   This share is rough itself, 19 to 81%, since nine cells hardly show how much cells differ.
+# - Half a decibel is a lot for a search to gain: apart from their training noise the random cells here have a standard
+#   deviation of about 0.20 dB, a rough number from six cells and four runs.
 # - If the lead is real, it need not be the search's merit: matching the random cells in size left them with fewer
 #   `skip` than the searched ones have. Random cells matched in both would tell; none were trained.
 # - The three searches had not decided: all operations still had nearly the same weight. So cells read off near-ties are
@@ -175,9 +175,10 @@ def scores(name, metric="psnr"):
 enough = min(len(scores("searched")), len(scores("random"))) > 1
 for metric, unit in (("ssim", "of SSIM"), ("psnr", "dB")) if enough else ():
     searched, drawn = scores("searched", metric), scores("random", metric)
-    low, high = stats.ttest_ind(searched, drawn, equal_var=False).confidence_interval()
+    welch = stats.ttest_ind(searched, drawn, equal_var=False)
+    low, high = welch.confidence_interval()
     print(f"{len(searched)} searched cells over {len(drawn)} random ones: {mean(searched) - mean(drawn):+.3f} {unit},\n"
-          f"    95% interval {low:+.3f} to {high:+.3f}")
+          f"    95% interval {low:+.3f} to {high:+.3f}, by {welch.df:.1f} degrees of freedom")
 if not enough:
     print("not run: this needs at least two searched and two random cells")
 
@@ -213,11 +214,10 @@ if enough:
 # decibel. All of this is rough: nine cells hardly show a standard deviation, and over its interval the power at half a
 # decibel goes from 19 to 81%.
 #
-# For scale: cells differ by 0.20 dB here, apart from their training noise. Half a decibel is two and a half of these
-# standard deviations, which about one random cell in 160 would reach if cells were normally distributed. [Page
-# 14](14_searching_in_a_table.ipynb) has more cells in runs a quarter as long. There the standard deviation over cells
-# is 0.16 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as it does here. So how much a
-# search could gain depends on how the networks are trained.
+# For scale: cells differ by 0.20 dB here, apart from their training noise, so half a decibel is two and a half of these
+# standard deviations. [Page 14](14_searching_in_a_table.ipynb) has more cells in runs a quarter as long. There the
+# standard deviation over cells is 0.16 dB where the last layer starts at zero, and 0.69 dB where it starts as usual, as
+# it does here. So how much a search could gain depends on how the networks are trained.
 #
 # A random cell costs nothing to find, a search as much as some training runs. So the rival of a searched cell is the
 # best of several random ones. (The best is chosen by the same scores that are then reported, so it looks better than it
@@ -282,12 +282,17 @@ display(frames.show(pd.DataFrame(rows, columns=["two cells", "edges agree", "wit
 # Which inputs does a node take, and with which operations? Each square stands for a node (row) and an input (column):
 # in how many of the three cells the node takes that input, and with which operations. For example, n2 takes p2 in two
 # of the three, once by `skip` and once by `def`. The darker the square, the more searches agree. (The row of n1 is
-# always dark, since n1 has only two inputs.) Below it, on how many edges of each cell an operation stands, and on how
-# many it would stand (the dashed line) if all were equally likely.
+# always dark, since n1 has only two inputs.)
 
-# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Inputs that three searches chose, and operations: no sep"
-display(cell_plots.chosen_edges([record["genotype"] for record in searches]),
-        cell_plots.chosen_operations(searches))
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Squares, node by input, darker where searches agree"
+display(cell_plots.chosen_edges([record["genotype"] for record in searches]))
+
+# %% [markdown]
+# On how many edges of each cell does an operation stand? The dashed line is how many there would be if all operations
+# were equally likely.
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="Edges of three cells by operation: def has most, sep none"
+display(cell_plots.chosen_operations(searches))
 chosen = [Counter(edge.operation for node in record["genotype"] for edge in node) for record in searches]
 for operation in OPERATIONS[:-1] if searches else ():
     print(f"{operation:4} on {', '.join(str(cell[operation]) for cell in chosen)} edges")

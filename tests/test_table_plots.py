@@ -24,14 +24,6 @@ def test_the_papers_cells_stand_at_their_mean_among_the_random_ones():
     assert (paper.get_xdata()[0], paper.get_ydata()[0]) == (pytest.approx(23.6), pytest.approx(2 / 3))
 
 
-def test_the_front_holds_what_no_cheaper_cell_equals():
-    (axes,) = table_plots.pareto(RECORDS, 100).axes
-    points, front, paper = axes.lines
-    assert len(points.get_xdata()) == 3
-    assert list(zip(front.get_xdata(), front.get_ydata())) == [(4, 23), (5, 24)]
-    assert (paper.get_xdata()[0], paper.get_ydata()[0]) == (5, pytest.approx(23.6))
-
-
 def test_regret_is_drawn_as_its_mean_and_an_effect_as_its_interval():
     (axes,) = table_plots.regrets({"random search": np.array([[3.0, 1.0], [1.0, 0.0]])}).axes
     assert axes.lines[0].get_ydata().tolist() == [2, 0.5]
@@ -46,8 +38,8 @@ def test_two_seeds_of_a_cell_are_a_point_white_for_the_second_and_grey_for_the_t
         [[20.0, 21.5]], [[20.0, 19.0]]]
 
 
-@pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.pareto([], 1),
-                                    table_plots.seeds([], 1), table_plots.regrets({}), table_plots.effects([])])
+@pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.seeds([], 1),
+                                    table_plots.regrets({}), table_plots.effects([])])
 def test_an_empty_table_is_not_run(figure):
     assert "not run" in " ".join(text.get_text() for axes in figure.axes for text in axes.texts) + " ".join(
         text.get_text() for text in figure.texts)

@@ -17,33 +17,25 @@ from irnas_lib.genotypes import Genotype
 MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D", "searched 1": "d"}
 
 
-def _points(records: Sequence[Mapping], pixels: int) -> tuple[list, dict[str, tuple]]:
-    """(thousand multiply-accumulates a pixel, mean PSNR in dB over the seeds) of each random cell, sorted, and of the
-    MARKED cells by their names."""
+def _psnrs(records: Sequence[Mapping], pixels: int) -> tuple[list[float], dict[str, float]]:
+    """Mean PSNR in dB over the seeds of each random cell, sorted, and of the MARKED cells by their names."""
     psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
-    random, marked = set(), {}
-    for record in records:
-        cell = edits.canonical(Genotype(record["cell"]))
-        if cell in psnr:
-            point = record["macs_per_pixel"] / 1000, psnr[cell]
-            if record["name"].startswith("random"):
-                random.add(point)
-            elif record["name"] in MARKED:
-                marked[record["name"]] = point
-    return sorted(random), marked
+    named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}
+    known = {name: psnr[cell] for name, cell in named.items() if cell in psnr}
+    return (sorted(score for name, score in known.items() if name.startswith("random")),
+            {name: known[name] for name in MARKED if name in known})
 
 
 @matplotlib.rc_context(STYLE)
 def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
     """The share of random cells below each PSNR, and where the MARKED cells stand."""
-    random, marked = _points(records, pixels)
-    psnr = sorted(point[1] for point in random)
+    psnr, marked = _psnrs(records, pixels)
     if not psnr:
         return not_run("Where the cells of the table stand")
     plot = Plot(6.4, 2.8)
     axes = plot.subplots()
     axes.step(psnr, np.arange(1, len(psnr) + 1) / len(psnr), "k", where="post", label=f"{len(psnr)} random cells")
-    for name, (_, score) in marked.items():
+    for name, score in marked.items():
         share = np.mean(np.array(psnr) < score)
         axes.plot(score, share, f"k{MARKED[name]}", markersize=9, markerfacecolor="w", label=name)
     axes.set(xlabel="PSNR on test pictures (dB)", ylabel="share of cells that are worse", ylim=(0, 1.02))
@@ -72,24 +64,6 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
     axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from another seed (dB)")
     axes.set_aspect("equal", adjustable="datalim")
     plot.legend(loc="outside right upper")
-    return plot
-
-
-@matplotlib.rc_context(STYLE)
-def pareto(records: Sequence[Mapping], pixels: int) -> Figure:
-    """PSNR against multiply-accumulates. The line joins the cells that no cheaper one equals."""
-    points, marked = _points(records, pixels)
-    if not points:
-        return not_run("PSNR against multiply-accumulates")
-    plot = Plot(6.4, 2.8)
-    axes = plot.subplots()
-    axes.plot(*zip(*points), "ko", markersize=3, markerfacecolor="w", label="a random cell")
-    front = [point for i, point in enumerate(points) if all(point[1] > psnr for _, psnr in points[:i])]
-    axes.step(*zip(*front), "ko-", where="post", linewidth=1, markersize=5, label="not equalled by a cheaper one")
-    for name, point in marked.items():
-        axes.plot(*point, f"k{MARKED[name]}", markersize=9, markerfacecolor="w", label=name)
-    axes.set(xlabel="1,000 multiply-adds per pixel", ylabel="PSNR on test pictures (dB)")
-    plot.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return plot
 
 
