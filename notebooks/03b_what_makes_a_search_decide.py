@@ -214,13 +214,12 @@ for row in search_choices.decided(small, "small"):
 #   does that.
 # - **With `none` left out** (c) the kept operation leads by 0.33 where it trailed by 0.70 (b), and the entropy is 0.83.
 # - **Sharpening is mostly a division.** Where it alone was changed with three seeds (h to i), the entropy is 0.29, and
-#   0.25 if the logits are divided afterwards. The search has moved its logits no further apart: before the division
-#   the entropy is 0.94, with h at 0.92. In the other pair (c to e) the logits did move apart, to 0.53; that is one
-#   seed.
+#   0.25 if the logits are divided afterwards. The search has moved its logits no further apart: before the division the
+#   entropy is 0.94, with h at 0.92. In the other pair (c to e) the logits did move apart, to 0.53; that is one seed.
 # - **All but b keep many skips**, 3 to 4.7 of six edges. In so small and short a search a shallow cell may be the best.
 # - **Two seeds agree on somewhat more edges than by chance**, 52 to 67% against 23 to 45%. ("By chance" deals each
-#   search's own operations to random edges.) That is a weak observation: three searches of nine edges make three
-#   pairs, which are not independent.
+#   search's own operations to random edges.) That is a weak observation: three searches of nine edges make three pairs,
+#   which are not independent.
 #
 # ## What decoding loses
 #
@@ -271,8 +270,8 @@ for what in ("mixture", "decoded"):
 #
 # Then on the other settings:
 #
-# - **The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB**, and their decoded cells have 13.5 to 16.4
-#   dB, where the noisy pictures have 14.7. So sharpening does not guarantee a cell that denoises. Loss, optimiser and
+# - **The four other sharpened searches (e, f and g) lose 1.1 to 5.4 dB**, and their decoded cells have 13.5 to 16.4 dB,
+#   where the noisy pictures have 14.7. So sharpening does not guarantee a cell that denoises. Loss, optimiser and
 #   number of steps differ from those of i; which of them matters was not separated.
 # - **The printed searches (a) lose most**, 7.2 and 9.1 dB: a mixture of nearly equal weights is far from any cell.
 #   Their alpha also begins to move before the supernet denoises, at 12.9 and 13.9 dB. This is not why it stays flat:

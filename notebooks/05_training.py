@@ -27,9 +27,9 @@
 # Figure 6, or one that the paper compares with, such as DnCNN, a plain chain of 17 convolutions. The loop is the same
 # for all.
 #
-# **What it needs.** PyTorch, and [page 2](02_search_space.ipynb) for the network. Without the data set the page
-# shows the stored record of the real run and computes on embedded pictures. A training run of your own takes from
-# minutes to days.
+# **What it needs.** PyTorch, and [page 2](02_search_space.ipynb) for the network. Without the data set the page shows
+# the stored record of the real run and computes on embedded pictures. A training run of your own takes from minutes to
+# days.
 #
 # **What we found**
 #

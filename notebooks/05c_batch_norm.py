@@ -23,8 +23,8 @@
 # out wrong ([page 8](08_table3_rain800.ipynb)).
 #
 # **What it needs.** [Page 5](05_training.ipynb) for the loss and the loop. Four small networks are trained on the page:
-# half a minute on a CPU. The trained networks of the last sections come with the project; without the data set
-# they restore embedded pictures. The whole page took 11 minutes on one core.
+# half a minute on a CPU. The trained networks of the last sections come with the project; without the data set they
+# restore embedded pictures. The whole page took 11 minutes on one core.
 #
 # **What we found**
 #
@@ -350,14 +350,14 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 # - With the input added, the term raises PSNR as well as SSIM in the short runs of [page
 #   10b](10b_what_a_recipe_is_worth.ipynb), and lowers PSNR in the four small networks of this page, from 23.5 to 21.8
 #   dB.
-# - In colour each channel can lose its own mean: the rain networks of [page 8](08_table3_rain800.ipynb), which shows
-#   it on one crop, and the camera networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
-# - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all
-#   add their input; otherwise the comparison would rank them by how well they learn brightness.
+# - In colour each channel can lose its own mean: the rain networks of [page 8](08_table3_rain800.ipynb), which shows it
+#   on one crop, and the camera networks of [page 7](07_table2_sim1800.ipynb) get hues wrong.
+# - The cells that pages [13](13_does_the_search_matter.ipynb) and [14](14_searching_in_a_table.ipynb) compare all add
+#   their input; otherwise the comparison would rank them by how well they learn brightness.
 #
 # **What to take away.** A batch norm in training mode removes the mean of its batch. Zero padding can let a trace of it
-# through, which a network would have to learn to use. A restoration network is safer with a bypass, such
-# as the input added to the output, as in [DnCNN](https://arxiv.org/abs/1608.03981), or without batch norms, as in
+# through, which a network would have to learn to use. A restoration network is safer with a bypass, such as the input
+# added to the output, as in [DnCNN](https://arxiv.org/abs/1608.03981), or without batch norms, as in
 # [EDSR](https://arxiv.org/abs/1707.02921), above all in short training runs.
 
 # %% [markdown]
@@ -373,8 +373,8 @@ display(frames.show(pd.DataFrame(rows), "Evaluation mode, sigma 50: root mean sq
 #
 # </details>
 #
-# **2** (medium). Replace each batch norm of `Small` by an instance norm, which takes the mean and the variance of
-# each picture separately, in evaluation mode too. Which columns of the table change, and how?
+# **2** (medium). Replace each batch norm of `Small` by an instance norm, which takes the mean and the variance of each
+# picture separately, in evaluation mode too. Which columns of the table change, and how?
 #
 # <details><summary>Solution</summary>
 #

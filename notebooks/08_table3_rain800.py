@@ -241,9 +241,8 @@ display(plots.restored_panel(shown, "deraining", "real-rain", None, ("JORDER", "
 # <details><summary>Solution</summary>
 #
 # Whether the two were trained and measured alike: the same training pairs, crops and augmentation, equally long or each
-# to its end; the same test pairs (100 or the authors' 98), in colour or in luma, clipped or not, pictures
-# averaged in the same way. Then how far two seeds of one network are apart, beside the printed lead of 26.31 - 24.09 =
-# 2.22 dB.
+# to its end; the same test pairs (100 or the authors' 98), in colour or in luma, clipped or not, pictures averaged in
+# the same way. Then how far two seeds of one network are apart, beside the printed lead of 26.31 - 24.09 = 2.22 dB.
 #
 # </details>
 #

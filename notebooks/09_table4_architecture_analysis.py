@@ -280,8 +280,8 @@ for task in ("denoising", "deraining"):
 #
 # Suppose that the found cell were no better than its changes, so that any of the k + 1 cells is equally likely to be
 # the best. Then it beats all k with probability 1 / (k + 1): for the paper's two this is 1/3. For 5% it takes k = 19,
-# drawn at random and all of them worse. And each score must be precise enough to rank them: if seeds scatter as much
-# as cells do, chance decides which of twenty is the best, and several seeds of each are needed.
+# drawn at random and all of them worse. And each score must be precise enough to rank them: if seeds scatter as much as
+# cells do, chance decides which of twenty is the best, and several seeds of each are needed.
 #
 # </details>
 

@@ -64,7 +64,8 @@ task = "denoising"
 # One line for each training run; `irnas_lib/experiments/cell_table.py` explains its columns, and fills it. All networks
 # have the published path and width and add their input to their output. The random cells are drawn uniformly; beside
 # them stand the published cell, its changes R1 and R2 ([notebook 9](09_table4_architecture_analysis.ipynb)), and
-# `searched 0` and `searched 1`, the cells of two searches on [page 3](03_search.ipynb) that decide.
+# `searched 0` and `searched 1`, the cells of two searches on [page 3b](03b_what_makes_a_search_decide.ipynb) that
+# decide.
 #
 # The runs are far shorter than any other of this course, and have a recipe of their own: AdamW at a learning rate of
 # 0.004 that falls like a cosine, the loss of Eq. 7 with its SSIM padded, and an average of the weights over the last

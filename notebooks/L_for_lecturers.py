@@ -134,17 +134,17 @@ syllabus(
 #   widths, the depth. The search chooses the first three.*
 # - **Page 1b.** Without a warm-up the search goes wrong. Why? *An untrained convolution is noise and `skip` is useful
 #   at once; a small weight also slows down what a kernel learns.*
-# - **Page 2.** How many architectures are there? *Expect guesses of thousands. There are 29
-#   paths times 26 billion cells.*
+# - **Page 2.** How many architectures are there? *Expect guesses of thousands. There are 29 paths times 26 billion
+#   cells.*
 # - **Page 3.** The search has ended. Has it decided? *The cell looks as if it had; the entropy of alpha shows that it
 #   has not.*
 # - **Page 4.** Is the best path made of the best steps? *Expect a yes. Greedy misses it where a good step leads to a
 #   level with no good way on.*
 # - **Page 12.** Here are three scores of one network. Which one is wrong? *None by itself; it is wrong to compare one
-#   with another.* Then: which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D and
-#   WNNM may: their printed scores are near those on pictures of half size, which page 12 measures. RED's number is said
-#   to come from the same table of RED-Net's authors, which is not part of this project. The paper says so of no row.*
-#   (This is also the question of page 6, which is in the ten hours only.)
+#   with another.* Then: which rows of the printed Table 1 may be compared? *Expect "all of them". BM3D and WNNM may:
+#   their printed scores are near those on pictures of half size, which page 12 measures. RED's number is said to come
+#   from the same table of RED-Net's authors, which is not part of this project. The paper says so of no row.* (This is
+#   also the question of page 6, which is in the ten hours only.)
 # - **Page 13.** Which experiment could show that the search is useless? *Random cells of the same space, trained alike,
 #   with several seeds.*
 # - **Page 15.** The network has never seen your picture. When should it take away nothing? *When there is no noise:
@@ -217,9 +217,9 @@ syllabus(
 #
 # - **[Page 3b](03b_what_makes_a_search_decide.ipynb).** Find out whether sharpening finds better cells. (4 days; the
 #   decoded cells of six seeds with it and six without it are trained from scratch, and the difference has an interval.)
-# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better. The page tells it a mean
-#   spectrum and gains little; does a spectrum for each brightness help? (3 days; the gain over the page's BM3D has an
-#   interval over pictures.)
+# - **[Page 7](07_table2_sim1800.ipynb).** Make BM3D denoise a camera's noise better. The page tells it a mean spectrum
+#   and gains little; does a spectrum for each brightness help? (3 days; the gain over the page's BM3D has an interval
+#   over pictures.)
 # - **[Page 8](08_table3_rain800.ipynb).** Find the smallest network that beats SCAN on rain. (5 days; both were trained
 #   from three seeds at one budget.)
 # - **[Page 9](09_table4_architecture_analysis.ipynb).** Train five more changed cells. (5 days; two seeds each, and the
