@@ -118,7 +118,7 @@ names = {"camera": "the camera's error", "noise": "its noise alone", "white": "w
          "weak_white": "white noise as strong as its noise"}
 columns = {noise: pd.DataFrame(rows) for noise, rows in found.items()}
 photographs = len({row["pair"].partition("-")[2] for row in found.get("camera", ())})
-interval = f"± gives the half-width of the 95% confidence interval over the pairs, which are of {photographs} photographs."
+interval = f"± gives the half-width of the 95% confidence interval over the pairs, of {photographs} photographs."
 display(frames.show(pd.DataFrame([{
     "error": names[noise], "true sigma": f"{rows.deviation.mean():.1f}",
     "sigma as estimated": f"{rows.estimate.mean():.1f}", "input (dB)": f"{rows.input.mean():.2f}",
