@@ -29,9 +29,8 @@
 #   The printed 0.98M of NLRN equals what its authors' program keeps in a checkpoint while it trains: the 0.32M
 #   parameters, two moments of each for Adam, and the batch norms' statistics.
 # - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. About half of
-#   the extra time (48 to 61%, as far as rounded ratios tell) goes with its deformable convolutions and the ordinary
-#   ones that predict their offsets. With plain convolutions in their place it has fewer multiply-adds than DnCNN (0.81)
-#   and still takes 1.5 times as long.
+#   the extra time goes with its deformable convolutions and the ordinary ones that predict their offsets. With plain
+#   convolutions in their place it has fewer multiply-adds than DnCNN (0.81) and still takes about 1.5 times as long.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path (Eq.
 #   6) in our own implementation. The paper's third is a comparison with Auto-DeepLab, which was not run here; counting
 #   cells, sharing leaves three of seven in a layer of three widths.
@@ -124,10 +123,10 @@ rows, reference, first = [], timed("DnCNN"), systems.macs_per_pixel(networks["Dn
 slower = {name: bench.compare(timed(name), reference, "DnCNN", turns) for name in networks if name != "DnCNN"}
 for name, network in networks.items():
     parameters, macs = systems.parameter_count(network), systems.macs_per_pixel(network, 1)
-    took = slower.get(name, {"ratio": 1, "spread": 0})
+    ratio = slower.get(name, {"ratio": 1})["ratio"]
     rows.append({"network": name, "parameters": f"{parameters:,} ({parameters / 2 ** 20:.2f} x 2^20)",
                  "multiply-adds per pixel": f"{macs:,}", "over DnCNN's": f"{macs / first:.2f}",
-                 "time over DnCNN's": f"{took['ratio']:.2f}", "range of the turns": f"{took['spread']:.2f}"})
+                 "time over DnCNN's": f"{ratio:.2f}"})
 display(frames.show(pd.DataFrame(rows), f"{width}x{height} pixels, {runs.device_name(device)}, median of {turns}"))
 whole, left = (took["ratio"] for took in slower.values())
 print(f"{(whole - left) / (whole - 1):.0%} of the extra time goes with the deformable convolutions; without them the "
@@ -135,13 +134,13 @@ print(f"{(whole - left) / (whole - 1):.0%} of the extra time goes with the defor
       f"times DnCNN's, with them {whole / (systems.macs_per_pixel(networks['IR-NAS'], 1) / first):.1f}")
 
 # %% [markdown]
-# **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds. Without the deformable
-# convolutions 1.5 times is left, so about half of the extra time goes with them. (The two ratios are rounded, so the
-# share is 48 to 61%; how far the seven turns of a ratio lie apart is not in it.) Deformable convolutions are slow, and
-# they add arithmetic of their own, which predicts their offsets and masks. The time *per multiply-add* hardly changes:
-# it is about 1.9 times DnCNN's with them and without. That is what remains to be explained.
+# **What to notice.** IR-NAS takes about twice DnCNN's time for 1.08 times the multiply-adds, and about half of the
+# extra time goes with its deformable convolutions. (Even a median of seven turns moves by some percent from one
+# execution of this page to the next, so read no more than "half".) Deformable convolutions are slow, and they add
+# arithmetic of their own, which predicts their offsets and masks. The time *per multiply-add* hardly changes: it is
+# nearly twice DnCNN's with them and without. That is what remains to be explained.
 #
-# The ratio depends on the threads and on what else the processor holds: here it is 2.1 on one thread; the figure above
+# The ratio depends on the threads and on what else the processor holds: here it is of one thread; the figure above
 # gives 2.5 on two threads, with all systems in turn; a third measurement, on two threads with these two networks alone,
 # gave 2.2 ([RESULTS.md](../RESULTS.md)).
 #
@@ -184,10 +183,10 @@ display(frames.show(pd.DataFrame(rows), f"per output pixel; time in units of DnC
 # %% [markdown]
 # **What to notice.** A number that DnCNN's convolution reads is multiplied 576 times, and the kernels that use a number
 # at most 20 times need several times as long for a multiplication. The published network has many of these: 1x1
-# convolutions at the inputs of its cells, and depthwise ones behind them. A deformable kernel needs 7.2 units where
-# `conv` needs 1.5, which is 4.8 times as long; but the convolution that predicts its offsets and masks, with 54
-# outputs, has most of the arithmetic of a `def` edge and is an ordinary one. Counting multiply-adds hides all this.
-# (The layers of the networks were not timed one by one, so this remains an explanation that fits, not a proof.)
+# convolutions at the inputs of its cells, and depthwise ones behind them. A deformable kernel needs about five times as
+# long as `conv` for the same multiplications; but the convolution that predicts its offsets and masks, with 54 outputs,
+# has most of the arithmetic of a `def` edge and is an ordinary one. Counting multiply-adds hides all this. (The layers
+# of the networks were not timed one by one, so this remains an explanation that fits, not a proof.)
 #
 # ## Memory of the search: Eq. 5 against Eq. 6
 #
