@@ -30,7 +30,7 @@
 #   parameters, two moments of each for Adam, and the batch norms' statistics.
 # - **Time.** On a CPU the network needs 1.08 times the multiply-adds of DnCNN and about twice its time. About half of
 #   the extra time goes with its deformable convolutions and the ordinary ones that predict their offsets. With plain
-#   convolutions in their place it has fewer multiply-adds than DnCNN (0.81) and still takes about 1.5 times as long.
+#   convolutions in their place it has fewer multiply-adds than DnCNN (0.81) and still takes 1.6 times as long.
 # - **Memory of the search.** One cell for all incoming paths (Eq. 5) takes 0.54 of the memory of one cell per path (Eq.
 #   6) in our own implementation. The paper's third is a comparison with Auto-DeepLab, which was not run here; counting
 #   cells, sharing leaves three of seven in a layer of three widths.
