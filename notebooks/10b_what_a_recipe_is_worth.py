@@ -125,8 +125,8 @@ for name, rows in known.items():
 # **What to notice.**
 #
 # - DnCNN wants a rate of 0.001 or more here. A run of ten million pixels is short, so what learns faster has an
-#   advantage that a long run need not have. (The runs with other rates were computed in float32, all others in
-#   bfloat16, another machine's arithmetic; that moves a score less than another seed does.)
+#   advantage that a long run need not have. (By the machine, some runs were computed in bfloat16 and some, such as
+#   those with other rates, in float32; on [page 11](11_efficiency.ipynb) the curves of the two coincide.)
 # - The border: DnCNN's outermost pixels are 4.22 dB better with small crops, in which the border is a larger share, and
 #   2.56 dB better without the log-SSIM term. SSIM is hardly affected by how bright a neighbourhood is, and at the
 #   border, where a network sees zeros beyond the picture, brightness may be what goes wrong; the error there was not
