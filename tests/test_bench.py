@@ -212,6 +212,14 @@ def test_bm3d_is_told_the_deviation_of_the_error(monkeypatch):
     assert camera_noise.interval([1, 2, 3]) == (2, pytest.approx(4.303 / 3 ** 0.5, abs=1e-3))
 
 
+def test_the_correlation_of_a_mean_of_three_is_two_thirds():
+    clean = torch.full((1, 3, 200, 200), 0.5)
+    white = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.avg_pool2d(white, (1, 3), 1, (0, 1))
+    assert camera_noise.correlation(clean, clean + white + 0.3) == pytest.approx(0, abs=0.01)
+    assert camera_noise.correlation(clean, clean + wide) == pytest.approx(2 / 3, abs=0.01)
+
+
 def test_the_mean_spectrum_is_that_of_an_error_of_deviation_1():
     clean = torch.full((1, 3, 64, 64), 0.5)
     white = torch.randn(20, *clean.shape, generator=torch.Generator().manual_seed(0))
@@ -241,6 +249,7 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     assert of_camera["networks"] == {"one": of_camera["input"]}
     assert white["deviation"] == pytest.approx(of_camera["deviation"], rel=0.02)
     assert weak["deviation"] == pytest.approx(noise["deviation"], rel=0.02)
+    assert noise["correlation"] > 0.2 and abs(weak["correlation"]) < 0.05
     assert [spectrum.max() for spectrum in told if spectrum is not None] == [
         pytest.approx((of_camera["deviation"] / 255) ** 2, rel=1e-4)]
     records.CAMERA_NOISE.validate_python({name: [pair] for name, pair in found.items()})
@@ -260,7 +269,8 @@ def test_pairs_that_were_measured_are_kept_and_the_others_follow(monkeypatch, tm
         if picture.name == "c" and len(seen) == 2:
             raise KeyboardInterrupt
         seen.append(picture.name)
-        pair = {"pair": picture.name, "deviation": 9, "estimate": 9, "input": 29, "told_deviation": 30}
+        pair = {"pair": picture.name, "deviation": 9, "estimate": 9, "correlation": 0.5, "input": 29,
+                "told_deviation": 30}
         return {"camera": pair | {"told_spectrum": 31, "without_noise": 33, "networks": {}}, "noise": pair,
                 "white": pair, "weak_white": pair}
 

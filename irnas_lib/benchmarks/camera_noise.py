@@ -59,6 +59,14 @@ def deviation(clean: torch.Tensor, degraded: torch.Tensor) -> float:
     return 255 * (degraded - clean).var(dim=(2, 3)).mean().sqrt().item()
 
 
+def correlation(clean: torch.Tensor, degraded: torch.Tensor) -> float:
+    """Of a pair's error, (1, C, H, W), between pixels side by side, the mean over the channels: 0 for white noise."""
+    error = (degraded - clean).double()
+    error = error - error.mean(dim=(2, 3), keepdim=True)
+    along = (error[..., 1:] * error[..., :-1]).mean(dim=(2, 3)) / error.square().mean(dim=(2, 3))
+    return along.mean().item()
+
+
 def decibels(restored: torch.Tensor, clean: torch.Tensor) -> float:
     """PSNR of one picture, as the record keeps it."""
     return round(psnr(restored, clean).item(), 4)
@@ -66,12 +74,13 @@ def decibels(restored: torch.Tensor, clean: torch.Tensor) -> float:
 
 def measure(clean: torch.Tensor, degraded: torch.Tensor) -> dict[str, float]:
     """Of one pair, (1, 3, H, W) in [0, 1]: the deviation of its error, and what is estimated from the degraded side,
-    root mean square over the channels, in grey levels of 255; PSNR in dB of the degraded side, and of BM3D told the
-    deviation. Raises ModuleNotFoundError without BM3D."""
+    root mean square over the channels, in grey levels of 255; the correlation of its error between neighbours; PSNR in
+    dB of the degraded side, and of BM3D told the deviation. Raises ModuleNotFoundError without BM3D."""
     sigma = deviation(clean, degraded)
     estimates = estimate_sigma(degraded[0].permute(1, 2, 0).numpy(), channel_axis=-1)
     return {"deviation": round(sigma, 4), "estimate": round(255 * float(np.sqrt(np.square(estimates).mean())), 4),
-            "input": decibels(degraded, clean), "told_deviation": decibels(bm3d_rgb(degraded, sigma), clean)}
+            "correlation": round(correlation(clean, degraded), 4), "input": decibels(degraded, clean),
+            "told_deviation": decibels(bm3d_rgb(degraded, sigma), clean)}
 
 
 def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, spectrum: np.ndarray,

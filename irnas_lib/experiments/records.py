@@ -216,6 +216,7 @@ class Pair(TypedDict):
     pair: str
     deviation: Positive
     estimate: Positive
+    correlation: Annotated[Real, Field(ge=-1, le=1)]
     input: Decibels
     told_deviation: Decibels
 
