@@ -135,8 +135,8 @@ if len(found) == 3:
     seeds, without = min(row.seeds for row in with_input), found["IR-NAS"]  # which the two networks share
     gain = sum(row.gain for row in with_input) / len(with_input)
     print(f"with the input added: {gain:+.2f} ± {single / seeds ** 0.5:.2f} dB, the mean of two networks from {seeds} "
-          f"seeds each;\n  that is {gain - without.gain:+.2f} ± {single * (1 / seeds + 1 / without.seeds) ** 0.5:.2f} dB "
-          "more than without")
+          f"seeds each;\n  that is {gain - without.gain:+.2f} ± "
+          f"{single * (1 / seeds + 1 / without.seeds) ** 0.5:.2f} dB more than without")
 
 # %% [markdown]
 # The intervals are of 95% and over seeds. In the last three rows those of PSNR come from the spread of these rows' own

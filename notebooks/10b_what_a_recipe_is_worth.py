@@ -15,8 +15,8 @@
 #
 # **What you will learn.** How to find out what a choice of a training recipe is worth in decibels: a network is trained
 # again and again, each time with one choice changed. Here these are the learning rate, the size and number of crops,
-# and the log-SSIM term of the loss, each from two seeds. (`irnas_lib/experiments/choices.py` lists more, such as the
-# optimiser; they have not been run.)
+# and the log-SSIM term of the loss, most of them from two seeds. (`irnas_lib/experiments/choices.py` lists more, such
+# as the optimiser; they have not been run.)
 #
 # **Why it matters.** A paper prints its recipe in two lines, and seldom says what each of its choices is worth.
 #
@@ -26,10 +26,10 @@
 #
 # ## What we found
 #
-# - **Too small a learning rate costs as much as anything else**: a third of the rate takes 1.01 ± 0.96 dB from DnCNN in
-#   so short a run (one seed). Three times the rate is not seen to differ from it (0.36 ± 0.68 dB), and may be better.
 # - **Small crops mend DnCNN's border**: with eight crops of 32x32 in place of two of 64x64, at the same pixels per
 #   step, its outermost pixels are 4.22 ± 0.80 dB better, and all pixels together as good as before.
+# - **A learning rate of a third is too small for so short a run**: it takes 1.02 ± 0.68 dB from DnCNN. Three times the
+#   rate is not seen to differ from it (0.36 ± 0.68 dB).
 # - Fewer and larger steps, of four crops of 64x64, are not seen to matter (-0.31 ± 0.68 dB).
 # - The other large effects are those of [notebook 10](10_tables_5_6_ablation.ipynb): leaving out the log-SSIM term, and
 #   not adding the input.
@@ -84,7 +84,7 @@ for name in filter(None, train.split(";")):
 # ## The choices
 #
 # The base is AdamW at a learning rate of 0.001 with a warm-up of 500 steps (at most a tenth of the run) and a cosine
-# decay, steps of two crops of 64x64, and $\lambda = 0.5$. Every other choice changes one thing:
+# decay, steps of two crops of 64x64, and $\lambda = 0.5$. Every other choice changes one thing (the last one two):
 #
 # - `lr 0.003`, `lr 0.0003`: about three times the rate, and a third of it.
 # - `8 crops of 32`: the same pixels per step in smaller crops. `4 crops of 64`: twice the pixels per step, and so half
@@ -110,11 +110,23 @@ compared = choices.log_ssim_term(records, pixels).values()
 single, single_border = (stats.t.ppf(0.975, free) * each if free > 1 else np.nan for each in (spread, border))
 known = {name: choices.worth(records, name, pixels) for name in ("DnCNN", "IR-NAS + residual")}
 judged = max((len(record["scores"] or ()) for record in records), default=0)
+computed = {(record["name"], record["seed"], record["system"] == "DnCNN"): "bfloat16" in record["device"] or
+            record["precision"] == "bfloat16" for record in records if record["pixels"] == pixels}
+
+
+def alike(choice, name):
+    """Whether each seed's pair was computed in the same arithmetic."""
+    small = name == "DnCNN"
+    return ", ".join("same" if computed[choice, number, small] == computed["base", number, small] else "differs"
+                     for number in range(2) if {(choice, number, small), ("base", number, small)} <= computed.keys())
+
+
 for name, rows in known.items():
     table = pd.DataFrame({
         "choice": row.choice, "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
         "over the base (dB)": f"{row.gain:+.2f} ± {single / row.seeds ** 0.5:.2f}",
-        "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "SSIM over it": f"{row.ssim_gain:+.3f}",
+        "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "arithmetic": alike(row.choice, name),
+        "SSIM over it": f"{row.ssim_gain:+.3f}",
         "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {single_border / row.seeds ** 0.5:.2f}"}
         for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
@@ -124,17 +136,21 @@ for name, rows in known.items():
 # %% [markdown]
 # **What to notice.**
 #
-# - DnCNN wants a rate of 0.001 or more here. A run of ten million pixels is short, so what learns faster has an
-#   advantage that a long run need not have. (By the machine, some runs were computed in bfloat16 and some, such as
-#   those with other rates, in float32; on [page 11](11_efficiency.ipynb) the curves of the two coincide.)
 # - The border: DnCNN's outermost pixels are 4.22 dB better with small crops, in which the border is a larger share, and
 #   2.56 dB better without the log-SSIM term. SSIM is hardly affected by how bright a neighbourhood is, and at the
 #   border, where a network sees zeros beyond the picture, brightness may be what goes wrong; the error there was not
 #   taken apart.
+# - The rate: 0.003 is not seen to differ from 0.001, and 0.0003 is too small. A run of ten million pixels is short, so
+#   what learns faster has an advantage that a long run need not have.
 # - Without the log-SSIM term both networks lose PSNR, with both seeds. IR-NAS + residual loses as much when its input
 #   is not added, and then hardly more without the term.
 # - Where there is one seed, or the change is small, nothing can be said: one difference has ± 0.96 dB. Dropping the
 #   term for the last 30% of the steps did not help in the one run that was made.
+# - Of ten rows with two differences each, one may exceed its ± by chance, most likely one that barely does.
+#
+# One thing more differs in some pairs: the column *arithmetic* says where a choice and its base were computed in
+# bfloat16 and float32, by the machine that they ran on. On [page 11](11_efficiency.ipynb) the two give the same curve
+# over 200 steps of another network; how much they differ after 1,200 steps was not measured.
 #
 # ## The curves
 #
@@ -205,10 +221,11 @@ else:
 # <details><summary>Solution</summary>
 #
 # Those larger than their ±: lambda 0 (0.86 dB below the base for IR-NAS + residual, 0.85 dB for DnCNN), both rows
-# without the input added (1.12 and 1.06 dB), the small learning rate, barely, and the two large ones of the outermost
-# pixels. DnCNN's 0.31 dB for four crops of 64 is not believable. Two numbers hardly show how far they scatter: with one
-# degree of freedom a 95% interval is 12.7 standard errors wide on either side, and not 2. Three pairs together have
-# three degrees of freedom and a factor of 3.18; the price is the assumption that all three networks scatter alike.
+# without the input added (1.12 and 1.06 dB), the small learning rate, and of the outermost pixels those of small crops,
+# of lambda 0, of the small rate and, barely, of the large one. DnCNN's 0.31 dB for four crops of 64 is not believable.
+# Two numbers hardly show how far they scatter: with one degree of freedom a 95% interval is 12.7 standard errors wide
+# on either side, and not 2. Three pairs together have three degrees of freedom and a factor of 3.18; the price is the
+# assumption that all three networks scatter alike.
 #
 # </details>
 #
