@@ -110,22 +110,12 @@ compared = choices.log_ssim_term(records, pixels).values()
 single, single_border = (stats.t.ppf(0.975, free) * each if free > 1 else np.nan for each in (spread, border))
 known = {name: choices.worth(records, name, pixels) for name in ("DnCNN", "IR-NAS + residual")}
 judged = max((len(record["scores"] or ()) for record in records), default=0)
-computed = {(record["name"], record["seed"], record["system"] == "DnCNN"): "bfloat16" in record["device"] or
-            record["precision"] == "bfloat16" for record in records if record["pixels"] == pixels}
-
-
-def alike(choice, name):
-    """Whether each seed's pair was computed in the same arithmetic."""
-    small = name == "DnCNN"
-    return ", ".join("same" if computed[choice, number, small] == computed["base", number, small] else "differs"
-                     for number in range(2) if {(choice, number, small), ("base", number, small)} <= computed.keys())
-
-
 for name, rows in known.items():
     table = pd.DataFrame({
         "choice": row.choice, "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
         "over the base (dB)": f"{row.gain:+.2f} ± {single / row.seeds ** 0.5:.2f}",
-        "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each), "arithmetic": alike(row.choice, name),
+        "each seed": ", ".join(f"{gain:+.2f}" for gain, *_ in row.each),
+        "arithmetic differs": f"in {row.mixed} of {row.seeds}" if row.mixed else "",
         "SSIM over it": f"{row.ssim_gain:+.3f}",
         "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {single_border / row.seeds ** 0.5:.2f}"}
         for row in rows if row.choice != choices.BASE.name)
@@ -148,9 +138,9 @@ for name, rows in known.items():
 #   term for the last 30% of the steps did not help in the one run that was made.
 # - Of ten rows with two differences each, one may exceed its ± by chance, most likely one that barely does.
 #
-# One thing more differs in some pairs: the column *arithmetic* says where a choice and its base were computed in
-# bfloat16 and float32, by the machine that they ran on. On [page 11](11_efficiency.ipynb) the two give the same curve
-# over 200 steps of another network; how much they differ after 1,200 steps was not measured.
+# One thing more differs in some pairs: the column *arithmetic differs* counts where a choice and its base were computed
+# in bfloat16 and float32, by the machine that they ran on. On [page 11](11_efficiency.ipynb) the two give the same
+# curve over 200 steps of another network; how much they differ after 1,200 steps was not measured.
 #
 # ## The curves
 #

@@ -52,6 +52,9 @@ def test_a_choice_is_compared_with_the_base_seed_by_seed():
     assert (rate.seeds, rate.gain, rate.frame_gain) == (2, pytest.approx(0.3), pytest.approx(0.3))
     assert [psnr for psnr, *_ in rate.each] == pytest.approx([0.5, 0.1])
     assert rate.half == pytest.approx(12.706 * 0.2, rel=1e-4)  # the standard error is half of 0.5 - 0.1
+    records[2] |= {"precision": "bfloat16"}
+    records[1] |= {"device": "CPU, 1 threads, bfloat16"}
+    assert [row.mixed for row in choices.worth(records, "IR-NAS + residual", 100)] == [0, 2, 0]
     assert (frozen.seeds, frozen.gain) == (1, pytest.approx(-1.0)) and math.isnan(frozen.half)
 
 

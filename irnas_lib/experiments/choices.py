@@ -127,7 +127,8 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
 class Worth(NamedTuple):
     """What a choice is worth over the base: mean differences over the seeds of both, of PSNR and PSNR of the outermost
     pixels in dB and of SSIM; the same three for each of the seeds, PSNR, SSIM, outermost pixels; and the PSNR of the
-    choice and of the base over these seeds. iterations: its steps."""
+    choice and of the base over these seeds. iterations: its steps. mixed: of how many seeds one of the two was computed
+    in bfloat16 and the other in float32."""
 
     choice: str
     question: str
@@ -139,6 +140,7 @@ class Worth(NamedTuple):
     frame_gain: float
     each: list[list[float]]
     iterations: int
+    mixed: int = 0
 
     @property
     def half(self) -> float:
@@ -152,9 +154,10 @@ def worth(records: Sequence[dict], system: str, pixels: int, base: str = BASE.na
     """The choices of a system at one budget against the choice `base` of the same seed, in the order of CHOICES. A
     choice that is another system, such as `input not added`, also stands with our base's."""
     order = [choice.name for choice in CHOICES]
-    means = {(record["name"], record["seed"]): np.mean(list(record["scores"].values()), axis=0) for record in records
-             if record["scores"] and record["pixels"] == pixels
-             and (record["system"] == system or system == BASE.system != named(record["name"]).system)}
+    chosen = {(record["name"], record["seed"]): record for record in records
+              if record["scores"] and record["pixels"] == pixels
+              and (record["system"] == system or system == BASE.system != named(record["name"]).system)}
+    means = {key: np.mean(list(record["scores"].values()), axis=0) for key, record in chosen.items()}
     made = []
     for name in sorted({name for name, _ in means}, key=order.index):
         seeds = [seed for choice, seed in means if choice == name and (base, seed) in means]
@@ -163,9 +166,14 @@ def worth(records: Sequence[dict], system: str, pixels: int, base: str = BASE.na
         gains = np.array([means[name, seed] - means[base, seed] for seed in seeds])
         gain, ssim_gain, frame_gain = gains.mean(axis=0).tolist()
         psnr, psnr_base = (float(np.mean([means[choice, seed][0] for seed in seeds])) for choice in (name, base))
+        mixed = sum(_in_bfloat16(chosen[name, seed]) != _in_bfloat16(chosen[base, seed]) for seed in seeds)
         made.append(Worth(name, named(name).question, len(seeds), psnr, psnr_base, gain, ssim_gain, frame_gain,
-                          gains.tolist(), named(name).iterations(pixels)))
+                          gains.tolist(), named(name).iterations(pixels), mixed))
     return made
+
+
+def _in_bfloat16(record: dict) -> bool:
+    return "bfloat16" in (record.get("precision"), *record.get("device", "").split(", "))
 
 
 def spread(rows: Iterable[Worth], measure: int = 0) -> tuple[float, int]:
