@@ -27,7 +27,7 @@
 #
 # ± gives the half-width of the 95% confidence interval. Over seeds it is borrowed from four short runs of one network:
 # one run lies within ± 0.55 dB of its mean over seeds, and two runs of one recipe within ± 0.78 dB of each other. Runs
-# of three of the networks here, made for another page, have the same spread ("How far seeds move a score", below).
+# of three of the networks here, made for another page, have a similar spread ("How far seeds move a score", below).
 #
 # - In PSNR no network of the tables is yet ahead of BM3D, which learns nothing: the best has 25.50 ± 0.55 dB (over
 #   seeds), BM3D 25.79. This is after 0.83% of the paper's training. It says nothing about a network that is trained to
@@ -106,9 +106,11 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 # the 95% range of one run around its mean over seeds; times √2 it is ± 0.78 dB, the range of a difference of two runs.
 # The four runs were of the network with its input added and saw 4 million pixels each. Does that carry over?
 #
-# - To other networks, as far as we know: in runs of 10 million pixels of DnCNN, IR-NAS + residual and IR-NAS, alike but
-#   for the seed ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)), the spread is the same. It is printed below the
-#   table. For RED, MemNet, N3Net and NLRN it is an assumption.
+# - To other networks, as far as we know: runs of 10 million pixels of DnCNN, IR-NAS + residual and IR-NAS, alike but
+#   for the seed and in some cases the arithmetic ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)), have a similar
+#   spread, which is printed below the table. Pooled with them, two runs would lie within ± 0.51 dB of each other. We
+#   keep the wider ± 0.78, since those runs have another recipe and were scored on other pictures. For RED, MemNet,
+#   N3Net and NLRN either is an assumption.
 # - To the largest budget of this page it may not: after longer training the spread may be smaller. In runs of 1 million
 #   pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
 # - Nine systems are compared with one reference, in PSNR and in SSIM. At 95%, one comparison in twenty looks like a
@@ -140,10 +142,13 @@ seen = max((record["pixels"] for record in short), default=0)
 spread, free = choices.over_seeds(short, seen)
 if free:
     low, high = (spread * (free / stats.chi2.ppf(share, free)) ** 0.5 for share in (0.975, 0.025))
+    four = cells.over_seeds(trained)
+    pooled = ((free * spread ** 2 + 3 * four ** 2) / (free + 3)) ** 0.5
     print(f"standard deviation over seeds, in runs of {seen / 1e6:.0f} million pixels of "
           f"{', '.join(sorted({record['system'] for record in short}))}: {spread:.2f} dB\n"
           f"  (95% interval {low:.2f} to {high:.2f} dB, {free} degrees of freedom); in the four runs of one cell "
-          f"{cells.over_seeds(trained):.2f} dB")
+          f"{four:.2f} dB;\n  if both are pooled, two runs lie within "
+          f"± {stats.t.ppf(0.975, free + 3) * pooled * 2 ** 0.5:.2f} dB of each other")
 
 # %% [markdown]
 # **What to notice.** These are short runs, of 18 million pixels each, 0.06% of the paper's.
@@ -227,9 +232,9 @@ display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), second
 
 # %% [markdown]
 # **What to notice.** Two networks with one run each would have to lie 0.78 dB apart to be ranked. The two farthest
-# apart, N3Net and DnCNN, differ by 0.66 dB, so their order in PSNR shows nothing. RED (128) has four times the
-# parameters of RED and no visible gain from them. Time differs clearly: DnCNN is the fastest, N3Net takes six times as
-# long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
+# apart, N3Net and DnCNN, differ by 0.66 dB, which the wider of our two intervals leaves open and the narrower does not.
+# RED (128) has four times the parameters of RED and no visible gain from them. Time differs clearly: DnCNN is the
+# fastest, N3Net takes six times as long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
 #
 # **What to take away.** A ranking needs one budget, one protocol and an error bar. At these budgets the paper's network
 # is one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large

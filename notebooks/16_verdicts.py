@@ -138,9 +138,9 @@ print(f"{len(short)} differences are undertrained; in {sum(one.measured * one.pr
 # not known. For each of the two tasks four training runs tell: of the published cell with its input added, from four
 # seeds and at a short budget. Only the cells of [page 13](13_does_the_search_matter.ipynb) are of that kind. Every
 # other network borrows the spread. Pairs of longer denoising runs of DnCNN, of the network with its input added and as
-# published, alike but for the seed, have the same ([page 6](06_table1_bsd500.ipynb)); after far longer training it may
-# shrink. The t distribution with three degrees of freedom makes the lines long, because four runs estimate a standard
-# deviation only roughly:
+# published have a similar one ([page 6](06_table1_bsd500.ipynb)); after far longer training it may shrink. The t
+# distribution with three degrees of freedom makes the lines long, because four runs estimate a standard deviation only
+# roughly:
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 for task, groups in known.cells.items():
