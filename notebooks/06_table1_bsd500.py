@@ -108,7 +108,7 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #
 # - To other networks, as far as we know: runs of 10 million pixels of DnCNN, IR-NAS + residual and IR-NAS, alike but
 #   for the seed and in some cases the arithmetic ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)), have a similar
-#   spread, which is printed below the table. Pooled with them, two runs would lie within ± 0.51 dB of each other. We
+#   spread, which is printed below the table. Pooled with them, two runs would lie within ± 0.53 dB of each other. We
 #   keep the wider ± 0.78, since those runs have another recipe and were scored on other pictures. For RED, MemNet,
 #   N3Net and NLRN either is an assumption.
 # - To the largest budget of this page it may not: after longer training the spread may be smaller. In runs of 1 million
