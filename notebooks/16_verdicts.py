@@ -30,10 +30,11 @@
 #   them. The network has the printed 0.63M parameters and the printed share of N3Net's, but only because its path of
 #   widths was inferred from that count ([page 11](11_efficiency.ipynb)).
 # - **What does not.** The network is not smaller than NLRN, it has nearly twice as many parameters: the printed 0.98M
-#   of NLRN equals what a checkpoint of its training holds ([page 11](11_efficiency.ipynb)). WNNM's lead over BM3D at
-#   sigma 50 is 0.13 ± 0.02 dB and printed as 0.20: small, and of two rows whose scores agree, but our most precise
-#   difference. And in the paper's own Table 2 two systems are ahead of its network in PSNR; in SSIM its network leads
-#   (.8326 against .8191 and .8081; [page 7](07_table2_sim1800.ipynb)).
+#   of NLRN equals what a checkpoint of its training holds ([page 11](11_efficiency.ipynb)). And in the paper's own
+#   Table 2 two systems are ahead of its network in PSNR; in SSIM its network leads (.8326 against .8191 and .8081;
+#   [page 7](07_table2_sim1800.ipynb)).
+# - **What we cannot explain.** WNNM's lead over BM3D at sigma 50 is 0.13 ± 0.02 dB and printed as 0.20. Both scores
+#   agree with ours as single numbers; the programs are not the same.
 # - **What is open.** Every lead of a trained network: our training runs saw under a hundredth of the paper's pixels, so
 #   they neither reproduce nor refute a printed lead. A tenth of its pixels, our bar for a verdict, would take 25 to 72
 #   minutes of an H100 for each network of this kind, by the pace of our runs there, which took six minutes at most.
@@ -130,9 +131,10 @@ print(f"{len(short)} differences are undertrained; in {sum(one.measured * one.pr
 # known; our BM3D, 0.11 dB above the printed one, is the first suspect. Where networks are trained, most crosses lie to
 # the right of the lines: in eleven of the thirteen differences that are undertrained, our sign is not the printed one
 # (in six of the thirteen zero lies in our interval). Presumably that is because the paper's training runs are a
-# thousand times as long as most of ours; no run here tests it. After such short runs the network as published is more
-# than a decibel below itself with its input added; after fourteen times as many pixels the two cannot be told apart
-# ([notebook 6](06_table1_bsd500.ipynb)), and [notebook 5c](05c_batch_norm.ipynb) shows why.
+# thousand times as long as most of ours, and because the network as published learns brightness badly in small batches;
+# no run here tests the first. After such short runs the network as published is more than a decibel below itself with
+# its input added; after fourteen times as many pixels the two cannot be told apart ([notebook
+# 6](06_table1_bsd500.ipynb)), and [notebook 5c](05c_batch_norm.ipynb) shows why.
 #
 # **Where the thin lines come from.** Nearly all networks here were trained once, so how much another seed moves them is
 # not known. For each of the two tasks four training runs tell: of the published cell with its input added, from four

@@ -33,10 +33,10 @@ def _pictures(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
     if whole is None or math.isnan(bm3d.measured + wnnm.measured):
         return None
     score = whole.metrics["strict"]
-    return Finding(f"The paper's scores of BM3D and WNNM, two classical methods, are within "
+    return Finding("At sigma 50 the paper's scores of BM3D and WNNM, two classical methods, are within "
                    f"{max(abs(claim.measured - claim.printed) for claim in (bm3d, wnnm)):.2f} dB of those on pictures "
                    "of half size.",
-                   f"BM3D at sigma 50: printed {bm3d.printed:.2f} dB; {bm3d.measured:.2f} dB on pictures that are "
+                   f"BM3D: printed {bm3d.printed:.2f} dB; {bm3d.measured:.2f} dB on pictures that are "
                    "reduced to half their width and height before noise is added, and "
                    f"{score['psnr']:.2f} dB on whole ones. WNNM: printed {wnnm.printed:.2f} dB, {wnnm.measured:.2f} "
                    "dB on pictures of half size.",
