@@ -27,7 +27,7 @@
 # **What we found**
 #
 # - At sigma 50, on the test pictures at half size, WNNM scores highest in PSNR and BM3D is close behind (table below).
-#   The best network that was trained for the paper's tables is 0.26 and 0.39 dB below them; one training run may lie
+#   The best network that was trained for the paper's tables is 0.39 and 0.26 dB below them; one training run may lie
 #   ± 0.55 dB from the mean over seeds.
 # - A short BM3D, written on this page, was taken apart on five crops of 96x96 pixels (three draws of the noise on
 #   each). Setting small coefficients to zero in patches that do not overlap gains 4.5 to 8.4 dB; averaging the
@@ -376,10 +376,10 @@ display(frames.show(pd.DataFrame(rows), "BSD500 at half size, sigma 50", *notes)
 
 # %% [markdown]
 # **What to notice.** WNNM is 0.13 ± 0.02 dB ahead of BM3D. `IR-NAS + residual`, the best network that was trained for
-# the paper's tables, is below both in PSNR, by less than the ± 0.55 dB by which another seed of it may lie from the
-# mean over seeds ([page 6](06_table1_bsd500.ipynb) says from what). It has the same SSIM as WNNM. On whole pictures
-# (`strict`) WNNM was measured on every tenth only, because it is slow: [RESULTS](../RESULTS.md) has its 25.75 dB beside
-# BM3D's 25.58 on the same ones.
+# the paper's tables, is 0.26 dB below BM3D and 0.39 dB below WNNM. One training run may lie ± 0.55 dB from the mean
+# over seeds ([page 6](06_table1_bsd500.ipynb) says from what), so another seed might be ahead. It has the same SSIM as
+# WNNM. On whole pictures (`strict`) WNNM was measured on every tenth only, because it is slow: [RESULTS](../RESULTS.md)
+# has its 25.75 dB beside BM3D's 25.58 on the same ones.
 #
 # ## Two crops
 #
