@@ -90,7 +90,8 @@ validate_every = 2
 #
 # If the same pictures trained the weights and the architecture, an operation could win by overfitting ([page
 # 1b](01b_search_from_scratch.ipynb#Why-two-halves) shows it happen). So the training pictures are split: half train the
-# weights (Train W), half train `alpha` and `beta` (Train A), and a few only validate the supernet (Train V).
+# weights (Train W; this W is not the width W of page 2), half train `alpha` and `beta` (Train A), and a few only
+# validate the supernet (Train V).
 
 # %%
 pictures = datasets.load_or_embedded(task, dataset, data)

@@ -316,8 +316,7 @@ for found in larger:
 # **What to notice.** Both seeds end with an entropy of 0.51 and a margin of 0.61, so they look decided. Before the
 # division by the temperature the entropy is 0.98. And they decide differently: they prefer the same operation on 4 of
 # 20 edges, 20%, where chance would give 22%. (It is one pair: even if the edges were independent, the interval would be
-# 6 to 44%.) One cell is built of `def` and
-# `conv`, the other mostly of `dil`, `sep` and `def`.
+# 6 to 44%.) One cell is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`.
 #
 # - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
 #   widest cells first, where the paper's text has the widest cell last.

@@ -27,8 +27,8 @@
 # **What we found**
 #
 # - At sigma 50, on the test pictures at half size, WNNM scores highest in PSNR and BM3D is close behind (table below).
-#   The best network that was trained for the paper's tables is 0.39 and 0.26 dB below them; one training run may lie
-#   ± 0.55 dB from the mean over seeds.
+#   The best network that was trained for the paper's tables is 0.39 and 0.26 dB below them. That is within the ± 0.55
+#   dB that one training run may lie from the mean over seeds.
 # - A short BM3D, written on this page, was taken apart on five crops of 96x96 pixels (three draws of the noise on
 #   each). Setting small coefficients to zero in patches that do not overlap gains 4.5 to 8.4 dB; averaging the
 #   estimates of overlapping patches gains 2.7 to 4.7 dB more.
@@ -306,9 +306,9 @@ plt.show()
 # ## Measured on the test pictures
 #
 # Pictures, noise and protocols are those of the trained systems. This run measured BM3D, by its authors' package
-# [`bm3d`](https://pypi.org/project/bm3d/) (version 4.0.3, default profile), which also has what they have changed since
-# 2007. [Page 15](15_your_own_pictures.ipynb) uses the same package for colour. How long the methods take is on [page
-# 11](11_efficiency.ipynb).
+# [`bm3d`](https://pypi.org/project/bm3d/) (version 4.0.3, default profile), which also has what they changed after
+# its publication; [page 15](15_your_own_pictures.ipynb) uses the same package for colour. How long the methods take is
+# on [page 11](11_efficiency.ipynb).
 #
 # <details><summary>The parameters</summary>
 #
