@@ -41,8 +41,8 @@ def _pictures(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
                    f"{score['psnr']:.2f} dB on whole ones. WNNM: printed {wnnm.printed:.2f} dB, {wnnm.measured:.2f} "
                    "dB on pictures of half size.",
                    f"Strong for these two: {score['pictures']} pictures, nothing trained, and the test script of "
-                   "NLRN, from the same table, reads pictures of half size. The test programs of the paper's own "
-                   "authors read whole ones; that its printed row comes from them is inferred.")
+                   "NLRN, from the same table, reads pictures of half size. The paper's own network was tested on "
+                   "whole ones by its authors' program.")
 
 
 def _tiles(known: Evidence, claims: Mapping[str, Verdict]) -> Finding | None:
