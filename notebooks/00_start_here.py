@@ -23,6 +23,10 @@
 #
 # This project rebuilds search, training and measurement. It checks whether each claim holds, and how certain that is.
 # You can read its pages as a course, or look up what was found.
+#
+# Near its top every page has a cell of parameters. In an executed page a second such cell follows, headed "Parameters":
+# its values replace the first ones and hold from there on. `profile` says whose results are shown: `smoke` is a small
+# example, `laptop`, `gpu` and `paper` are runs on the real photographs.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import jupytext
@@ -67,7 +71,7 @@ print(f"PSNR before: {psnr(noisy, clean).item():.1f} dB\nPSNR after:  {psnr(rest
 
 # %% [markdown]
 # *PSNR*, the peak signal-to-noise ratio, measures how close a picture is to the clean one: 10 log10(255² / MSE)
-# decibels (dB), where MSE is the mean squared error of its pixels. As a rule of thumb, a picture of 15 dB is very
+# decibels (dB), where MSE is the mean squared error of its pixels. As our rule of thumb, a picture of 15 dB is very
 # noisy, one of 25 dB is usable, and one of 40 dB can hardly be told from the clean one.
 #
 # ## How a network is found
@@ -164,17 +168,14 @@ known = verdicts.evidence(profile)
 #
 # The other pages: [3b](03b_what_makes_a_search_decide.ipynb) what makes a search decide, [11](11_efficiency.ipynb)
 # speed and memory, [14](14_searching_in_a_table.ipynb) a table of trained cells, [14b](14b_comparing_searches.ipynb)
-# search methods compared in invented ones.
-#
-# Near its top every page has a cell of parameters. In an executed page a second such cell follows, headed "Parameters":
-# its values replace the first ones and hold from there on. `profile` says whose results are shown: `smoke` is a small
-# example, `laptop`, `gpu` and `paper` are runs on the real photographs.
+# search methods compared in invented ones. As a student, read 3b after 3 to see why nothing was decided there, 10 and
+# 10b after 5c, and 14 and 14b after 13.
 #
 # ## What each page costs
 #
 # Every page runs by Run All in any clone, without data; where it needs photographs that you do not have, it shows the
 # stored record and computes on photographs that come with scikit-image. The computing times are those of the runs
-# shown, on two CPU cores; stored training runs and searches are loaded. (Page 12 is too long for a class as it is
+# shown, on one thread of a CPU; stored training runs and searches are loaded. (Page 12 is too long for a class as it is
 # shown; with its default parameters it uses fewer pictures and steps.) The last column counts the hours of training
 # that were computed once, on one core or, for the longest runs, on a GPU. Pages 5, 5c, 9, 10 and 12 use training runs
 # that are counted at pages 6, 8, 10b and 13.

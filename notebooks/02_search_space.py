@@ -29,10 +29,9 @@
 #   their nodes are numbered are counted apart, such as two cells in which n1 and n2, neither of which reads the other,
 #   have changed places.)
 # - Sharing one cell per width saves at most a factor of 7/3 in the number of cells; the paper states three.
-# - The largest open assumption of this course: the path of the published network is inferred, from its printed size,
-#   the width that the authors' program sets, and an assumption of what the paper counts. If the layer which the path
-#   does not use were not counted, the path would be 1,0,1,0. The paper's Figure 6 (a), which draws the path, was not at
-#   hand (end of the page).
+# - The largest open assumption of this course: the path of widths of the published network, 0,0,0,1, is our inference
+#   from its printed size. It needs W = 20, as in the authors' program, and counts a layer that the network never uses.
+#   Without that layer the path would be 1,0,1,0. Pages 6 to 13 train the published cell on the inferred path.
 
 # %%
 import inspect
@@ -194,9 +193,10 @@ difference = (n1 - plain(p2, p1, weights)[:, :width]).abs().max().item()
 print(f"by hand and PlainSupercell differ by {difference:.1e}")
 
 # %% [markdown]
-# `Supercell`, which the search runs, is faster: it computes each operation once for all edges out of a state. The
-# parameters and the function are the same; only the order of summation differs. How much there is to compute: each edge
-# has six operations, and of these `conv` and `dil` are one convolution each, `sep` is four, and `def` two.
+# `Supercell`, which the search runs, is faster: it computes each operation once for all edges out of a state, by
+# stacking the kernels of these edges along the output channels of one convolution. The parameters and the function are
+# the same; only the order of summation differs. How much there is to compute: each edge has six operations, and of
+# these `conv` and `dil` are one convolution each, `sep` is four, and `def` two.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 edges, supernet_cells = len(search_space.edges(nodes)), sum(len(search_space.levels(i + 1)) for i in range(layers))
@@ -401,7 +401,8 @@ paths = decode.all_paths(layers)
 print(f"{len(paths)} paths x {cells(nodes):,} cells = {len(paths) * cells(nodes):.1e} architectures")
 
 # %% [markdown]
-# They are too many to train one by one; this is why the space was made differentiable.
+# They are too many to train one by one. One way out is to make the space differentiable; [page
+# 14b](14b_comparing_searches.ipynb) has others.
 #
 # ## The result: a compact network
 #
@@ -423,17 +424,18 @@ drawing.draw_network(network)
 
 # %% [markdown]
 # The paper prints the cell and, for denoising, a size of 0.63M parameters, but not the width W of the final network.
-# Its Figure 6 (a) draws the path. We had the paper's text, which says of that figure that the cell nearest to the
-# output is the widest, and not the drawing: whoever has it at hand can check us. Three things are taken from the
-# authors' program, in a [public copy](../REPRODUCTION.md#sources):
+# Its Figure 6 (a) draws the path; we had only the paper's text, which says that the cell nearest to the output is the
+# widest there. Three things are taken from the authors' program, in a [public copy](../REPRODUCTION.md#sources):
 #
 # - W is 20 (at other widths other paths have the printed size, as is counted below);
 # - the decoder;
 # - a layer of 57,600 parameters, the 3x3 convolution from the stem's 64 channels to 100 that takes the stem's output to
 #   the decoder: it is always built, but paths through level 0 never use it.
 #
-# We assume that the paper counts it, in units of 2^20. Then only 0,0,0,1 of all 29 paths has 0.63M parameters, and it
-# has the widest cell last. On all pages "as published" means this: the printed cell, and the rest as inferred here.
+# We assume that the paper counts it, in units of 2^20. (The printed counts of NLRN and N3Net fit that unit, too, by
+# what their checkpoints hold: [appendix A](A_every_printed_number.ipynb#Exercises), exercises 2 and 3.) Then only
+# 0,0,0,1 of all 29 paths has 0.63M parameters, and it has the widest cell last. On all pages "as published" means this:
+# the printed cell, and the rest as inferred here.
 
 # %% alt="Parameters of the published cell on every path" jupyter={"source_hidden": true} tags=["hide-input"]
 sizes = {path: count(RestorationNetwork(published.genotype, path, published.width, channels))

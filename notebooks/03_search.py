@@ -26,9 +26,11 @@
 # ## What we found
 #
 # - **This search leaves alpha nearly undecided.** Its entropy stays above 0.999 of the largest possible, and the cell
-#   is read off near-ties. One thing moves steadily: the mean weight of `sep` falls from 1/6 to 0.154.
-# - **The number of steps would suffice to explain it.** At the printed rate a logit can travel 0.43 at most in so short
-#   a search, where 0.80 is needed for half of the weight. In fact most steps cancelled: it has travelled 0.04.
+#   is read off near-ties. The clearest move is that of `sep`, whose mean weight falls from 1/6 to 0.154.
+# - **The number of steps would suffice to explain it.** Up to the validation that was kept a logit can travel about
+#   0.43, where 0.80 is needed for half of the weight.
+# - **Most steps cancel.** The logits have travelled 0.04 of these 0.43, and what they travel grows about like the
+#   square root of the number of steps.
 #
 # This is one search, far shorter than the paper's. [Page 3b](03b_what_makes_a_search_decide.ipynb) asks what makes a
 # search decide.
@@ -37,6 +39,7 @@
 import copy
 import math
 
+import numpy as np
 import torch
 from exercises import check
 from IPython.display import display
@@ -87,7 +90,8 @@ validate_every = 2
 #
 # If the same pictures trained the weights and the architecture, an operation could win by overfitting ([page
 # 1b](01b_search_from_scratch.ipynb#Why-two-halves) shows it happen). So the training pictures are split: half train the
-# weights (Train W), half train `alpha` and `beta` (Train A), and a few only validate the supernet (Train V).
+# weights (Train W; this W is not the width W of page 2), half train `alpha` and `beta` (Train A), and a few only
+# validate the supernet (Train V).
 
 # %%
 pictures = datasets.load_or_embedded(task, dataset, data)
@@ -148,7 +152,8 @@ def search_by_hand(supernet, pictures, settings):
     patches_w, patches_a = Patches(train_w, settings.crop), Patches(train_a, settings.crop)
     per_epoch = len(train_w) * settings.crops_per_picture // settings.batch
     iterations, warmup = settings.epochs * per_epoch, settings.warmup_epochs * per_epoch
-    supernet.to(memory_format=torch.channels_last).train()
+    supernet.to(memory_format=torch.channels_last).train()  # channels_last, fused: speed, and the library's rounding
+    # weight_groups: the smaller rate of the last convolution
     weights = torch.optim.SGD(weight_groups(supernet), settings.weights_lr, settings.momentum,
                               weight_decay=settings.weights_decay, fused=True)
     architecture = torch.optim.Adam([supernet.alpha, supernet.beta], settings.architecture_lr,
@@ -237,7 +242,9 @@ else:
 history = record["history"]
 best = history[record["best"]]
 print(f"{len(history)} validations, {sum(entry['counts'] for entry in history)} count")
-print(f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}")
+last = [entry["psnr"] for entry in history[-5:]]
+print(f"the best after {best['iteration']} iterations: {best['psnr']:.2f} dB, SSIM {best['ssim']:.4f}; the last "
+      f"{len(last)} lie within {max(last) - min(last):.2f} dB")
 if settings.sigmas and (before := [entry["psnr"] for entry in history if not entry["counts"]]):
     noisy = sum(20 * math.log10(255 / sigma) for sigma in settings.sigmas) / len(settings.sigmas)
     print(f"before alpha moves: {before[-1]:.2f} dB; noisy pictures {noisy:.2f} dB")
@@ -251,9 +258,12 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 
 # %% [markdown]
 # **What to notice.** In the figure the warm-up is grey, and the vertical line marks the validation that was kept. Look
-# at the axes of alpha: the mean weight of `sep` falls steadily, from 1/6 to 0.154, and the entropy hardly leaves its
-# maximum of 1. Near its maximum the entropy hardly reacts to small shifts such as this one, so look at the weights,
-# too.
+# at the axes of alpha: the mean weight of `sep` falls from 1/6 to 0.154, most of it in the first 240 steps on alpha,
+# and the entropy hardly leaves its maximum of 1. Near its maximum the entropy hardly reacts to small shifts such as
+# this one, so look at the weights, too.
+#
+# The validation that was kept is the best of twelve, on six pictures. The last five lie within 0.20 dB, so which of
+# them is kept may be chance.
 #
 # ## Why alpha stays flat
 #
@@ -262,8 +272,8 @@ print(f"entropy of alpha's rows: mean {entropy.mean():.4f}, from {entropy.min():
 # 1. **No signal**: the gradient of a logit could be noise whose mean is zero.
 # 2. **Decay**: Adam adds 0.001 times alpha to the gradient, as printed, which could outweigh it.
 # 3. **No time**: Adam moves a logit by about its learning rate per step, whatever the size of the gradient, if that
-#    size is steady. So a logit can *travel* about the rate times the number of steps; where batches disagree, it
-#    travels far less.
+#    size is steady. (After a calm a single step can be a little larger.) So a logit can *travel* about the rate times
+#    the number of steps; where batches disagree, it travels far less.
 #
 # The third can be checked with what this search has stored:
 
@@ -274,19 +284,40 @@ kept = settings.architecture_lr * (best["iteration"] - per_epoch * settings.warm
 alpha = torch.tensor(record["alpha"])
 print(f"for a weight of 1/2 among six, one logit must be {math.log(5):.2f} above the others:\n"
       f"  if it rises and they fall, each must travel {math.log(5) / 2:.2f}")
-print(f"a logit can travel {travel:.2f} at most in this search, {kept:.2f} up to the validation kept;\n"
-      f"  by then it has travelled {alpha.square().mean().sqrt():.3f} (root mean square), "
-      f"{alpha.abs().max():.2f} at most")
+print(f"a logit can travel about {travel:.2f} in this search, {kept:.2f} up to the validation kept;\n"
+      f"  by then the logits have travelled {alpha.square().mean().sqrt():.3f} (root mean square), the furthest "
+      f"{alpha.abs().max():.2f}")
 crops, longest = SearchSettings().crops_per_picture, search_choices.PRINTED_TRAVEL
 print(f"in the paper's search it can travel {longest:.0f} if an epoch is {crops} crops of each picture, as we read "
       f"it,\n  and {longest / crops:.1f} if it is one")
 
 # %% [markdown]
-# **What to notice.** A logit has travelled 0.04 of a possible 0.43, so most of its steps cancel. The rate times the
-# number of steps is a bound, and not an estimate. Even without cancelling, 0.43 is not enough for half of the weight,
-# so the third suspect would suffice to explain this flat alpha. The paper's own search has room enough if its epochs
-# are as long as we read them; if they have one crop of each picture, it barely has. [Page
-# 3b](03b_what_makes_a_search_decide.ipynb) looks at all three suspects, and raises the rate.
+# **What to notice.** The logits have travelled 0.04 of a possible 0.43, so most of their steps cancel. The rate times
+# the number of steps is roughly a bound, and not an estimate. Even without cancelling, 0.43 is not enough for half of
+# the weight, so the third suspect would suffice to explain this flat alpha. The paper's own search has room enough if
+# its epochs are as long as we read them; if they have one crop of each picture, it barely has.
+#
+# Do the steps add up slowly, or do they cancel at random? A steady drift travels in proportion to the number of steps,
+# a random walk like its square root. The search has stored alpha at each validation:
+
+# %%
+counted = [entry for entry in history if entry["counts"]]
+on_alpha = np.array([entry["iteration"] - per_epoch * settings.warmup_epochs for entry in counted])
+travelled = np.array([np.sqrt(np.mean(np.square(entry["alpha"]))) for entry in counted])
+print("steps on alpha  " + "".join(f"{steps:7}" for steps in on_alpha))
+print("travelled (RMS) " + "".join(f"{value:7.3f}" for value in travelled))
+if len(counted) > 2:
+    exponent = np.polyfit(np.log(on_alpha), np.log(travelled), 1)[0]
+    print(f"it grows like the number of steps to the power of {exponent:.2f} (1: a drift, 0.5: a random walk)")
+longest_steps = longest / settings.architecture_lr
+print(f"if it went on like a random walk, the {longest_steps:,.0f} steps of the paper's search, as we read it, would "
+      f"give {travelled[-1] * math.sqrt(longest_steps / on_alpha[-1]):.2f}")
+
+# %% [markdown]
+# **What to notice.** The exponent is 0.49, as in a random walk. A drift that slows down would look the same, and the
+# fall of `sep` may be one, so this is one search's hint and no proof. If the square root went on, even the paper's
+# 34,400 steps would bring the logits to 0.39, still below 0.80. [Page 3b](03b_what_makes_a_search_decide.ipynb) looks
+# at all three suspects, and raises the rate.
 #
 # ## The cell and the path
 #
@@ -307,7 +338,8 @@ display(drawing.draw_cell(record["genotype"]))
 # %% [markdown]
 # **What to take away.** A search that has ended has not always decided. Look at the weights and at the entropy of alpha
 # before you trust a cell. A logit travels about its learning rate times the number of steps at best, and far less where
-# batches disagree. Further reading: [DARTS](https://arxiv.org/abs/1806.09055), whose two alternating steps these are.
+# batches disagree: here it grew like the square root of the number. Further reading:
+# [DARTS](https://arxiv.org/abs/1806.09055), whose two alternating steps these are.
 
 # %% [markdown]
 # ## Exercises
@@ -328,12 +360,11 @@ display(drawing.draw_cell(record["genotype"]))
 #
 # <details><summary>Solution</summary>
 #
-# One logit has to be log 5 = 1.61 above the five others. The difference grows by twice the rate per step at best,
-# 0.002, so it takes 1.609 / 0.002 = 805 steps at least. This search had 576 on alpha, 24 epochs of 24 steps, 432 of
-# them before the validation that was kept. In these 432 its logits travelled 0.042, a tenth of the 0.43 that were
-# possible, where 0.80 is needed. If their steps go on adding up as they did, it takes about ten times the 805 steps. If
-# they cancel at random, a logit comes only as far as the root of their number, and it takes 432 (0.80 / 0.042)² steps,
-# about two hundred times the 805.
+# One logit has to be log 5 = 1.61 above the five others. The difference grows by about twice the rate per step at best,
+# 0.002, so it takes about 1.609 / 0.002 = 805 steps. This search had 576 on alpha, 24 epochs of 24 steps, 432 of them
+# before the validation that was kept. In these 432 its logits travelled 0.042, a tenth of the 0.43 that were possible,
+# where 0.80 is needed. Were this a steady drift, it would take about ten times the 805 steps. Growing like the square
+# root, as it did here, it takes 432 (0.80 / 0.042)² steps, about two hundred times the 805.
 #
 # </details>
 

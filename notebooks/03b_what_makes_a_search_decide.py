@@ -26,19 +26,20 @@
 # ## What we found
 #
 # - **Too few steps would suffice to explain a flat alpha, and decay doesn't.** With the printed settings a logit can
-#   travel 0.29 in so short a search, where 0.80 is needed for half of the weight. Its gradient has a signal, but a weak
-#   one.
-# - **Moved 119 times as fast, alpha chooses `none`** (one search), an operation that no decoded cell keeps. Where
-#   `none` is left out, alpha decides in part: its entropy is 0.83 (two seeds).
+#   travel about 0.29 in so short a search, where 0.80 is needed for half of the weight. Its gradient probably has a
+#   signal, and a weak one: `none` leads on most edges in all three seeds.
+# - **Moved 119 times as fast and without decay, alpha chooses `none`** (one search), an operation that no decoded cell
+#   keeps. Where `none` is left out, alpha decides in part: its entropy is 0.83 (two seeds).
 # - **The low entropy of a sharpened search is mostly the division by its temperature.** Where sharpening alone was
 #   changed, with three seeds of each, the entropy is 0.92 without it and 0.29 with it. The logits are no further apart:
-#   those of the searches without it have 0.25 if they are divided by the same temperature afterwards. (In a second
-#   pair, of two seeds and one, they did move apart.)
-# - **With sharpening a decoded cell loses less, which is partly so by construction**: it is 0.4 to 1.0 dB below the
-#   mixture, and 2.8 to 4.6 dB without. A sharpened mixture is nearly the decoded cell. The decoded cells themselves are
-#   better in all three seeds, by 1.8 ± 3.5 dB on average, so this may be chance.
+#   those of the searches without it have 0.25 if they are divided by the same temperature afterwards. (Two further
+#   pairs have one or two seeds and disagree: in one the logits moved further apart, in the other less far.)
+# - **In the pair with three seeds (h to i) a decoded cell loses less with sharpening**, 0.4 to 1.0 dB from the mixture
+#   in place of 2.8 to 4.6 dB. A part of this is so by construction, since a sharpened mixture is nearly the decoded
+#   cell. The decoded cells themselves are better in all three seeds, by 1.8 ± 3.5 dB on average, so this may be chance.
+#   The sharpened searches with other settings lose 1.1 to 5.4 dB.
 # - **Two searches of a larger supernet, both sharpened, decide differently**: they prefer the same operation on 4 of 20
-#   edges, about as often as by chance. How good their cells are is measured on [page
+#   edges, about as often as by chance (one pair). How good their cells are is measured on [page
 #   14](14_searching_in_a_table.ipynb).
 #
 # Most settings have one or two seeds and no cell was trained, so these searches rank no setting.
@@ -72,7 +73,7 @@ data = ""
 #
 # The supernet has two layers and three nodes, so nine edges. Each setting starts from another one and changes what its
 # row says, and nothing else. Where a row names two things or more (*confounded*), it cannot say which of them had an
-# effect.
+# effect. The findings rest on three steps: a to b, b to c, and h to i. The other settings are there to compare.
 #
 # | | setting | starts from | what changes | seeds |
 # |:--|:--|:--|:--|--:|
@@ -86,8 +87,9 @@ data = ""
 # | h | AdamW | d | input and last layer as in g; squared error alone; AdamW for the weights; half the steps | 3 |
 # | i | AdamW, sharpened | h | sharpened to 0.1 | 3 |
 #
-# - A logit can *travel* the rate times the number of steps at most. 34 is that bound in the paper's own search, if an
-#   epoch has 35 crops of each picture, as we read the paper. If it has one crop of each, the bound is 1.0.
+# - A logit can *travel* about the rate times the number of steps, if all steps go the same way. (After a calm a single
+#   step of Adam can be a little larger than the rate.) In the paper's own search that is 34, if an epoch has 35 crops
+#   of each picture, as we read the paper, and 1.0 if it has one crop of each.
 # - *Sharpened*: alpha's logits are divided by a temperature before the softmax. It falls from 1 at the end of the
 #   warm-up to 0.2 (e) or 0.1 (f, g and i), so that the weights are trained in a mixture that comes close to a choice.
 
@@ -120,8 +122,8 @@ def entropy(found, factor=1.0):
 printed = settings["a"][0]
 steps = printed["history"][-1]["iteration"] * (1 - printed["settings"]["warmup_epochs"] / printed["settings"]["epochs"])
 rate = printed["settings"]["architecture_lr"]
-print(f"{steps:.0f} steps on alpha at the printed rate of {rate}: a logit can travel {rate * steps:.2f}; to give one "
-      f"operation\n  half of the weight it must travel {math.log(5) / 2:.2f}; to travel 34 the rate must be "
+print(f"{steps:.0f} steps on alpha at the printed rate of {rate}: a logit can travel about {rate * steps:.2f}; to give "
+      f"one\n  operation half of the weight it must travel {math.log(5) / 2:.2f}; to travel 34 the rate must be "
       f"{search_choices.PRINTED_TRAVEL / steps / rate:.0f} times as high")
 
 # %% [markdown]
@@ -137,17 +139,20 @@ display(cell_plots.deciding([found for letter in "abcdef" for found in settings[
 
 # %% [markdown]
 # The table has the gradients of the printed searches (a). Each is estimated from 30 batches, at the end of the search,
-# with alpha set back to zero. The last but one column is the square of their mean, divided by what it would be on
-# average if the gradient were noise alone.
+# with alpha set back to zero. The mean over 30 batches contains noise, with a variance of the standard error squared.
+# The column "gradient" has that taken off. The column "ratio" is the squared mean as it was measured, divided by the
+# same variance, so that noise alone gives 1 on average:
+#
+# $$\text{ratio} = 1 + (\text{gradient} / \text{standard error})^2.$$
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 rows = []
 for found in settings["a"]:
     signal = found["alpha_signal"]["untouched"]
-    rows.append({"seed": str(found["settings"]["seed"]), "mean gradient": f"{signal['size']:.4f}",
+    rows.append({"seed": str(found["settings"]["seed"]), "gradient, noise taken off": f"{signal['size']:.4f}",
                  "st. dev. over batches": f"{signal['spread']:.4f}",
                  "standard error": f"{signal['spread'] / math.sqrt(30):.4f}",
-                 "squared mean / noise": f"{1 + 30 * (signal['size'] / signal['spread']) ** 2:.1f}",
+                 "ratio": f"{1 + 30 * (signal['size'] / signal['spread']) ** 2:.1f}",
                  "none leads": f"on {logits(found).argmax(dim=1).eq(5).sum()} of {len(found['alpha'])} edges"})
 display(frames.show(pd.DataFrame(rows), "a logit's gradient over 30 batches, root mean square over the logits"))
 print(f"where a logit has travelled {rate * steps:.2f}, decay adds "
@@ -156,12 +161,14 @@ print(f"where a logit has travelled {rate * steps:.2f}, decay adds "
 # %% [markdown]
 # **What to notice.**
 #
-# 1. **No signal? There is one, but it is weak.** The squared mean gradients are 1.9 to 3.4 times what noise alone would
-#    give. For a single logit 30 batches are too few: in seed 0 the standard error is as large as the gradient.
-# 2. **Decay? No.** In so short a search it adds 0.0003 at most, where the mean gradient is 0.0015 or more. Near a
+# 1. **No signal? Probably there is one, and it is weak.** The better evidence is the last column: three searches from
+#    different first weights and other batches agree that `none` leads on 6 to 9 of the 9 edges. The ratio is above 1 in
+#    all three, 1.9 to 3.4, but how far noise alone scatters it was not measured: the logits share their batches, so
+#    they are not 54 independent numbers. For a single logit 30 batches are too few.
+# 2. **Decay? No.** In so short a search it adds about 0.0003, where the gradient is estimated at 0.0015 or more. Near a
 #    decision it would count: at alpha = 1.6 it adds 0.0016.
-# 3. **Too few steps? They would suffice.** A logit can travel 0.29, where 0.80 is needed. Where the rate is 119 times
-#    as high and decay is off (b), the entropy falls to 0.42. A long search at the printed rate was not run.
+# 3. **Too few steps? That would suffice.** A logit can travel about 0.29, where 0.80 is needed. Where the rate is 119
+#    times as high and decay is off (b), the entropy falls to 0.42. A long search at the printed rate was not run.
 #
 # ## What makes alpha decide
 #
@@ -208,14 +215,16 @@ for row in search_choices.decided(small, "small"):
 # %% [markdown]
 # **What to notice.**
 #
-# - **Moved fast, alpha chooses `none`**, which has 0.81 of the weight in b (one seed). With the printed settings it
-#   already leads on 6 to 9 of the 9 edges. The likely reason, which was not tested: the last layer's output is not
-#   normalised, so while the weights are untrained, making it smaller is the easiest way to lower the loss, and `none`
-#   does that.
+# - **Moved fast and without decay, alpha chooses `none`**, which has 0.81 of the weight in b (one seed). With the
+#   printed settings it already leads on 6 to 9 of the 9 edges. The likely reason, which was not tested: the last
+#   layer's output is not normalised, so while the weights are untrained, making it smaller is the easiest way to lower
+#   the loss, and `none` does that.
 # - **With `none` left out** (c) the kept operation leads by 0.33 where it trailed by 0.70 (b), and the entropy is 0.83.
 # - **Sharpening is mostly a division.** Where it alone was changed with three seeds (h to i), the entropy is 0.29, and
 #   0.25 if the logits are divided afterwards. The search has moved its logits no further apart: before the division the
-#   entropy is 0.94, with h at 0.92. In the other pair (c to e) the logits did move apart, to 0.53; that is one seed.
+#   entropy is 0.94, with h at 0.92. The other two pairs have one sharpened search each and disagree. From c to e the
+#   logits moved further apart: 0.53 before the division in place of 0.83. From d to f, which also has a longer warm-up,
+#   they stayed closer together: 0.58 after the division, where d divided afterwards has 0.17.
 # - **All but b keep many skips**, 3 to 4.7 of six edges. In so small and short a search a shallow cell may be the best.
 # - **Two seeds agree on somewhat more edges than by chance**, 52 to 67% against 23 to 45%. ("By chance" deals each
 #   search's own operations to random edges.) That is a weak observation: three searches of nine edges make three pairs,
@@ -286,8 +295,11 @@ for what in ("mixture", "decoded"):
 larger = [found for found in known if found["scale"] == "laptop"]
 for row in search_choices.decided(larger, "laptop"):
     raw = np.mean([entropy(found, found["settings"]["temperature_end"]) for found in larger])
+    among = len(larger[0]["alpha"])
+    low, high = stats.binomtest(round(row.same_operation * among), among).proportion_ci()
     print(f"{row.seeds} seeds: entropy {row.entropy:.2f}, {raw:.2f} before sharpening; margin {row.margin:.2f};\n"
-          f"  they prefer the same operation on {row.same_operation:.0%} of the edges, by chance {row.by_chance:.0%}")
+          f"  they prefer the same operation on {row.same_operation:.0%} of the edges, by chance {row.by_chance:.0%};\n"
+          f"  if its {among} edges were independent, the interval of this one pair would be {low:.0%} to {high:.0%}")
 for found in larger:
     inherited = found["inherited"]
     path = ",".join(map(str, found["path"]))
@@ -303,8 +315,8 @@ for found in larger:
 # %% [markdown]
 # **What to notice.** Both seeds end with an entropy of 0.51 and a margin of 0.61, so they look decided. Before the
 # division by the temperature the entropy is 0.98. And they decide differently: they prefer the same operation on 4 of
-# 20 edges, 20%, where chance would give 22%. (It is one pair, so there is no interval.) One cell is built of `def` and
-# `conv`, the other mostly of `dil`, `sep` and `def`.
+# 20 edges, 20%, where chance would give 22%. (It is one pair: even if the edges were independent, the interval would be
+# 6 to 44%.) One cell is built of `def` and `conv`, the other mostly of `dil`, `sep` and `def`.
 #
 # - Neither path is one of the two that an untouched beta favours ([page 4](04_viterbi_decoding.ipynb)). Both put their
 #   widest cells first, where the paper's text has the widest cell last.

@@ -26,14 +26,14 @@
 # **What we found**
 #
 # - The starting values of beta favour two paths equally, 0,0,0,0 and 0,0,0,1, but weakly: 1/16 against 1/24 for the
-#   next, which a change of a single logit by 0.4 makes up for. The second is the path that [page
+#   next, which a change of a single logit by log 1.5 = 0.41 makes up for. The second is the path that [page
 #   2](02_search_space.ipynb) infers for the published network. This holds where beta is normalised over the moves out
 #   of a cell; the paper does not say how it is.
 # - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
 #   has gained more than a factor of 1.11 over its starting probability.
 # - The paths that have *gained* most over their start are four different ones in four searches, none of which moved
-#   far. (Only the two searches that we forced to decide did; [page 3b](03b_what_makes_a_search_decide.ipynb) prints
-#   their paths, which have the widest cells first.)
+#   far. (The two searches that we forced to decide have the widest cells first: [page
+#   3b](03b_what_makes_a_search_decide.ipynb) prints their paths.)
 # - The cell shares 20% of its edges with the published one. Of cells decoded from random alphas 35% share at least as
 #   many.
 
@@ -131,8 +131,14 @@ def body(function):
 print(body(decode.viterbi))
 
 # %% [markdown]
-# The beta of this search has hardly moved, so it shows little. As an example take one of 500 random betas, that for
-# which the [greedy path](04_viterbi_decoding.ipynb#The-greedy-path) below loses most. Here is every step, in
+# With pencil and paper first: two layers of two levels, and the path begins at level 0. Its first move stays there with
+# 0.6 and goes to level 1 with 0.4. The second move stays at level 0 with 0.55 and leaves it with 0.45; it stays at
+# level 1 with 0.9 and leaves it with 0.1. The best way to level 0 has max(0.6 · 0.55, 0.4 · 0.1) = 0.33, and that to
+# level 1 has max(0.6 · 0.45, 0.4 · 0.9) = 0.36. So the best path is 1,1, although its first move is the less probable
+# one.
+#
+# The beta of this search has hardly moved, so it shows little. As a larger example take one of 500 random betas, that
+# for which the [greedy path](04_viterbi_decoding.ipynb#The-greedy-path) below loses most. Here is every step, in
 # probabilities instead of logarithms. A row is a level of a layer; under "from" is the probability of the best way to a
 # level of the previous layer, times that of the move. The largest is bold, and "best way" is remembered.
 
@@ -294,7 +300,8 @@ print(f"moves out of it:   {(0, 0, 0, 1)} has {prior[0, 0, 0, 1]:.4f}, place 1 o
 # which looks like a detail. Here beta is normalised over the moves out of a cell, as before.
 #
 # Which path has *gained* most over its starting probability? Viterbi's algorithm finds it from differences of log
-# probabilities:
+# probabilities. Below, this is the **relative** decode, the most probable path is the **plain** one, and **untouched**
+# is the plain decode of a beta that has learned nothing.
 
 # %%
 print(body(decode.relative_path))

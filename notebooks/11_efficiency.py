@@ -138,7 +138,7 @@ print(f"{(whole - left) / (whole - 1):.0%} of the extra time goes with the defor
 # extra time goes with its deformable convolutions. (Even a median of seven turns moves by some percent from one
 # execution of this page to the next, so read no more than "half".) Deformable convolutions are slow, and they add
 # arithmetic of their own, which predicts their offsets and masks. The time *per multiply-add* hardly changes: it is
-# nearly twice DnCNN's with them and without. That is what remains to be explained.
+# twice DnCNN's with them and without. That is what remains to be explained.
 #
 # The ratio depends on the threads and on what else the processor holds: here it is of one thread; the figure above
 # gives 2.5 on two threads, with all systems in turn; a third measurement, on two threads with these two networks alone,
@@ -148,7 +148,7 @@ print(f"{(whole - left) / (whole - 1):.0%} of the extra time goes with the defor
 # those of a cell 20. For one output pixel, these kernels read and multiply so many numbers, and take so long. (The
 # numbers read are two extremes. For the ordinary kernels each input counts once, as if all neighbours shared it; a
 # deformable kernel reads at places of its own, and each of its reads counts. Caches lie between, so that 720 is an
-# upper bound.)
+# upper bound. Its offsets lie between 0 and 1 here; larger ones were not timed.)
 
 # %%
 def kernels(channels):
@@ -326,8 +326,9 @@ display(frames.show(pd.DataFrame({
 display(bench_plots.growth(measured["growth"]))
 
 # %% [markdown]
-# Training in bfloat16 gives the same curve of the loss as training in float32. Weights, batch norms and the loss stay
-# in float32; only the network's arithmetic is shortened.
+# Over 200 iterations of IR-NAS on embedded pictures, training in bfloat16 gives the same curve of the loss as training
+# in float32, which is no test of a longer run. Weights, batch norms and the loss stay in float32; only the network's
+# arithmetic is shortened.
 
 # %% alt="Training loss in float32 and in bfloat16 over 200 iterations: the two curves coincide"
 display(bench_plots.precision(measured["precision"]))
@@ -353,6 +354,6 @@ display(bench_plots.precision(measured["precision"]))
 # 4 · 9 · C numbers for 9 C² multiplications, so each C / 4 times: 10 at C = 40. It reaches 576 at 2,304 channels, a
 # convolution at 64. The factor between the two is 36, whatever the width: four pixels for each of nine taps. It is the
 # most that reading at places of its own can cost, since here no read of `def` is shared and every read of `conv` is; in
-# the table of kernels a multiplication takes 7.2 units in `def` and 1.5 in `conv`, which is 4.8 times as long.
+# the table of kernels a multiplication takes about seven units in `def` and 1.5 in `conv`, nearly five times as long.
 #
 # </details>

@@ -29,8 +29,8 @@
 # - **Two printed parameter counts are far from what we count.** NLRN is printed with 0.98M and has 0.32M (340,099), so
 #   that IR-NAS has 195% of its parameters instead of 64%; the printed number is that of all numbers in a checkpoint of
 #   its training (exercise 3). MemNet is printed with 4.32M; built with shared weights, as in its authors'
-#   [program](../REPRODUCTION.md#sources), it has 0.66M (694,280). (M is 2^20 on this page, as the authors seem to
-#   count: the network's 661,693 are 0.63M.)
+#   [program](../REPRODUCTION.md#sources), it has 0.66M (694,280); for the 4.32M we have no explanation. (M is 2^20 on
+#   this page, as the authors seem to count: the network's 661,693 are 0.63M.)
 # - Two more numbers differ: the share of NLRN's parameters that follows from its count, and N3Net's count (0.68M
 #   printed, which is what the bytes of its checkpoint give; 0.67M are registered: exercise 2). No PSNR or SSIM is among
 #   them.

@@ -79,8 +79,8 @@ pages = {page.stem: page for page in sorted(NOTEBOOKS.glob("*.py")) if not page.
 # ## One lecture
 #
 # How a search can work, how it can fail, and how an evaluation can flatter. "Run All" is the computing time of the
-# whole page on two CPU cores; where that is longer than the slot, run the page before the class, or only the cells
-# named.
+# whole page on one thread of a CPU; where that is longer than the slot, run the page before the class, or only the
+# cells named.
 
 # %% tags=["hide-input"]
 syllabus(
@@ -224,8 +224,8 @@ syllabus(
 #   from three seeds at one budget.)
 # - **[Page 9](09_table4_architecture_analysis.ipynb).** Train five more changed cells. (5 days; two seeds each, and the
 #   published cell has a rank with an interval.)
-# - **[Page 10](10_tables_5_6_ablation.ipynb).** Find out why the log-SSIM term lowers one network's PSNR and raises
-#   another's. (8 days; each run differs from the next in one setting alone.)
+# - **[Page 10](10_tables_5_6_ablation.ipynb).** Find out whether the log-SSIM term is worth less in a network that does
+#   not add its input. (8 days; at least four seeds each, and each run differs from the next in one setting alone.)
 # - **[Page 10b](10b_what_a_recipe_is_worth.ipynb).** Try one choice of the recipe that the page leaves out. (3 days;
 #   what it is worth has an interval over three seeds.)
 # - **[Page 11](11_efficiency.ipynb).** Time the networks on a GPU. (2 days; the order of systems is compared with that
@@ -252,14 +252,32 @@ syllabus(
 # - **Search.** Write down the two problems of a differentiable search and the steps of one iteration. What does first
 #   order ignore? *The architecture's loss on A, at weights that are best on W; a step on the weights, a step on alpha
 #   and beta. It ignores that the best weights depend on alpha.*
-# - **Decoding.** Here are the weights of the edges of a cell of two nodes, and a trellis of three layers. Decode both.
-#   How decided are they? *Two inputs for each node, `none` left out; Viterbi's table; the lead over the next edge and
-#   over the second-best path, and what untouched tables decode to.*
+# - **Decoding.** Below are the weights of the edges of a cell of two nodes, and a trellis of three layers and two
+#   levels that begins at level 0. Decode both. How decided are they? *Node n1 keeps `sep` from p2 and `conv` from p1;
+#   n2 keeps `skip` from n1 and `conv` from p1: `none`, with 0.6 on p2 → n2, does not count. The weaker kept edge of n2
+#   leads the next by 0.15. Viterbi: 0.33 and 0.36 in layer 2, 0.198 and 0.288 in layer 3, so 1,1,1. It is 1.33 times as
+#   probable as the second, 0,1,1 (0.216), and the greedy path is 0,0,0 (0.198). Untouched, all eight paths are alike.*
 # - **Protocol.** A "network" returns its input. Four tiles with fresh noise cover each pixel and are averaged. By how
 #   many decibels does it gain, and what does it restore? *10 log10 4 = 6.02 dB; nothing.*
 # - **Experiment.** A paper trains its searched cell once, and three random cells once each; the searched one is 0.3 dB
 #   ahead. What can be concluded, and what would you add? *Nothing yet: seeds of each, more random cells of the same
 #   size, an interval of the difference, and the power to see one of 0.3 dB.*
+#
+# The weights, and the probabilities of the moves, for the question on decoding:
+#
+# | edge | conv | sep | skip | none |
+# |:--|--:|--:|--:|--:|
+# | p2 → n1 | 0.2 | 0.5 | 0.2 | 0.1 |
+# | p1 → n1 | 0.4 | 0.1 | 0.3 | 0.2 |
+# | p2 → n2 | 0.1 | 0.1 | 0.2 | 0.6 |
+# | p1 → n2 | 0.35 | 0.25 | 0.2 | 0.2 |
+# | n1 → n2 | 0.2 | 0.1 | 0.5 | 0.2 |
+#
+# | into layer | 0 → 0 | 0 → 1 | 1 → 0 | 1 → 1 |
+# |--:|--:|--:|--:|--:|
+# | 1 | 0.6 | 0.4 | | |
+# | 2 | 0.55 | 0.45 | 0.1 | 0.9 |
+# | 3 | 0.6 | 0.4 | 0.2 | 0.8 |
 #
 # ## Exercises by difficulty
 #
