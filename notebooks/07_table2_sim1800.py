@@ -169,8 +169,8 @@ if found:
         f"{len(rows)} pairs of SIM1800 (rebuilt from BSD500), the same for all", interval))
     classical, fresh = methods["BM3D, told the true sigma"], np.arange(len(rows)) % 6 > 0
     print(f"lead over BM3D, told the true sigma (dB), in {(lost < 0.5).sum()} pairs in which lost detail has less than "
-          f"half of\nthe error's power, and in the other {(lost >= 0.5).sum()}; Spearman's correlation of lost detail's share "
-          f"with the\nlead, over all pairs and over {fresh.sum()}:")
+          f"half of\nthe error's power, and in the other {(lost >= 0.5).sum()}; Spearman's correlation of lost detail's "
+          f"share with the\nlead, over all pairs and over {fresh.sum()}:")
     for name in ("IR-NAS + residual", "N3Net", "DnCNN"):
         leads = methods[name] - classical
         orders = [stats.spearmanr(lost[chosen], leads[chosen]) for chosen in (slice(None), fresh)]
