@@ -168,9 +168,10 @@ if found:
         if "true sigma" not in name else ""} for name in best_first]),
         f"{len(rows)} pairs of SIM1800 (rebuilt from BSD500), the same for all", interval))
     classical, fresh = methods["BM3D, told the true sigma"], np.arange(len(rows)) % 6 > 0
-    print(f"lead over BM3D, told the true sigma (dB), in {(lost < 0.5).sum()} pairs in which lost detail has less than\n"
-          f"half of the error's power, and in the other {(lost >= 0.5).sum()}; Spearman's correlation of the share of lost\n"
-          f"detail with the lead, over all pairs and over {fresh.sum()}:")
+    much, little = (lost >= 0.5).sum(), (lost < 0.5).sum()
+    print(f"lead over BM3D, told the true sigma (dB), in {little} pairs in which lost detail has less than half of\n"
+          f"the error's power, and in the other {much}; Spearman's correlation of the share of lost detail with\n"
+          f"the lead, over all pairs and over {fresh.sum()}:")
     for name in ("IR-NAS + residual", "N3Net", "DnCNN"):
         leads = methods[name] - classical
         orders = [stats.spearmanr(lost[chosen], leads[chosen]) for chosen in (slice(None), fresh)]
