@@ -147,7 +147,7 @@ for sigma, image in noisy.items():
 #
 # $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}} \ \text{dB}.$$
 #
-# Halving the error of every pixel raises PSNR by 6 dB. As a rule of thumb, a picture of 15 dB is very noisy, one of 25
+# Halving the error of every pixel raises PSNR by 6 dB. Our rule of thumb: a picture of 15 dB is very noisy, one of 25
 # dB is usable, and one of 40 dB can hardly be told from the clean one. It depends on the content, too: fine texture
 # hides an error that a flat sky shows.
 #
@@ -168,7 +168,7 @@ for sigma, image in noisy.items():
 #
 # - `strict`: noise is added once to the whole picture, and the picture is restored in one piece;
 # - `redrawn`: tiles of 64x64, one every 48 pixels, each with fresh noise, are restored one by one and averaged where
-#   they overlap, as in a copy of the authors' test program ([page 12](12_protocols.ipynb));
+#   they overlap, as in both versions of the authors' test program ([page 12](12_protocols.ipynb));
 # - `half`: the clean picture is first reduced to half its size (bicubic); then noise is added and it is restored as in
 #   `strict`. We infer that the tables of RED-Net, and of papers that copied its numbers, are of such pictures ([page
 #   12](12_protocols.ipynb)).
