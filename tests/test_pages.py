@@ -88,8 +88,12 @@ def leads_to_a_page(target):
     file, _, anchor = target.partition("#")
     if not anchor or not (NOTEBOOKS / file).is_file():
         return (NOTEBOOKS / file).is_file()
-    headings = re.findall(r"(?m)^#+ (.*)$", "\n".join(
-        cell.source for cell in nbformat.read(NOTEBOOKS / file, as_version=4).cells if cell.cell_type == "markdown"))
+    if file.endswith(".md"):  # as GitHub names its anchors
+        headings = re.findall(r"(?m)^#+ (.*)$", (NOTEBOOKS / file).read_text(encoding="utf-8").lower())
+    else:
+        headings = re.findall(r"(?m)^#+ (.*)$", "\n".join(
+            cell.source for cell in nbformat.read(NOTEBOOKS / file, as_version=4).cells
+            if cell.cell_type == "markdown"))
     return anchor in [heading.strip().replace(" ", "-") for heading in headings]
 
 
