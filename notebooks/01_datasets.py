@@ -375,8 +375,9 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** A method for white noise averages neighbouring pixels so that their errors cancel. Here
-# neighbouring errors are correlated (0.49 at one pixel), so they cancel less. A part of this error is lost detail,
-# which is correlated too; this page does not separate it from the noise.
+# neighbouring errors are correlated (0.49 at one pixel), so they cancel less. The 0.49 is of the whole error: a part of
+# it is lost detail, which is correlated too. What each of the two does to a denoiser, [page
+# 7](07_table2_sim1800.ipynb) separates.
 #
 # The paper's authors picked 1,812 of 25,000 patches (7%) by eye, for the most realistic look. Ours are picked by a
 # rule: neither flat nor clipped, and the degraded patch between 19 and 36 dB.
