@@ -147,7 +147,7 @@ for sigma, image in noisy.items():
 #
 # $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}} \ \text{dB}.$$
 #
-# Halving the error of every pixel raises PSNR by 6 dB. As a rule of thumb, a picture of 15 dB is very noisy, one of 25
+# Halving the error of every pixel raises PSNR by 6 dB. Our rule of thumb: a picture of 15 dB is very noisy, one of 25
 # dB is usable, and one of 40 dB can hardly be told from the clean one. It depends on the content, too: fine texture
 # hides an error that a flat sky shows.
 #
@@ -168,7 +168,7 @@ for sigma, image in noisy.items():
 #
 # - `strict`: noise is added once to the whole picture, and the picture is restored in one piece;
 # - `redrawn`: tiles of 64x64, one every 48 pixels, each with fresh noise, are restored one by one and averaged where
-#   they overlap, as in a copy of the authors' test program ([page 12](12_protocols.ipynb));
+#   they overlap, as in both versions of the authors' test program ([page 12](12_protocols.ipynb));
 # - `half`: the clean picture is first reduced to half its size (bicubic); then noise is added and it is restored as in
 #   `strict`. We infer that the tables of RED-Net, and of papers that copied its numbers, are of such pictures ([page
 #   12](12_protocols.ipynb)).
@@ -375,8 +375,9 @@ plt.show()
 
 # %% [markdown]
 # **What to notice.** A method for white noise averages neighbouring pixels so that their errors cancel. Here
-# neighbouring errors are correlated (0.49 at one pixel), so they cancel less. A part of this error is lost detail,
-# which is correlated too; this page does not separate it from the noise.
+# neighbouring errors are correlated (0.49 at one pixel), so they cancel less. The 0.49 is of the whole error: a part of
+# it is lost detail, which is correlated too. What each of the two does to a denoiser, [page
+# 7](07_table2_sim1800.ipynb) separates.
 #
 # The paper's authors picked 1,812 of 25,000 patches (7%) by eye, for the most realistic look. Ours are picked by a
 # rule: neither flat nor clipped, and the degraded patch between 19 and 36 dB.

@@ -95,8 +95,8 @@ print(f"{len(chosen)} pictures:", ", ".join(picture.name for picture in chosen))
 # ## Three protocols, one denoiser
 #
 # - `strict`: the whole picture with one noise field.
-# - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap. A copy of the
-#   authors' test program, to which we can no longer point, does this.
+# - `redrawn`: tiles of 64x64 at every 48 pixels, fresh noise in each tile, averaged where they overlap. Both versions
+#   of the authors' test program do this ([where to look](../REPRODUCTION.md#sources)).
 # - `half`: the clean picture is first reduced to half its width and height, then treated as in `strict`. The reduction
 #   is Pillow's bicubic one, rounded to whole grey levels (`half_size` in `irnas_lib/evaluation/protocols.py`). Which
 #   one stands behind the tables of RED-Net is not known to us, and we have measured no other.
@@ -119,8 +119,9 @@ for protocol in ("strict", "redrawn", "half"):
 # ## Two tiles, and what their average gains
 #
 # Here are the errors of two tiles of one picture, each with its own noise, the second shifted by half a tile, and the
-# error of their average. Where both tiles are (the red box), the average has a smaller error than either: the noise
-# that they let through cancels in part, and so do the errors at their borders.
+# error of their average. (The white strips are where a tile does not reach.) Where both tiles are (the red box), the
+# average has a smaller error than either: the noise that they let through cancels in part, and so do the errors at
+# their borders.
 
 # %% alt="The error of two overlapping tiles and of their average; where both tiles are, the average is darker"
 picture, top, width = chosen[0], TILE // 2, TILE + TILE // 2
@@ -154,7 +155,8 @@ plt.show()
 # Tiles add a complication. A pixel at a tile's border has no surroundings on one side and is restored worse, so that
 # $b$ depends on where the tile ends. A third draw, in tiles that are shifted by half a tile, gives the part that does
 # not: $C = \mathrm{E}[e_1 e_3]$. (Shifted tiles do not reach the edge of a picture. There C is taken to be the same
-# share of B as where both kinds of tiles are: that is the line `common` below.)
+# share of B as where both kinds of tiles are: that is the line `common` below. C is measured for this one shift and is
+# used for all steps below, although tiles at other steps overlap otherwise.)
 
 # %%
 def errors(clean, name, draw, shift=0):
@@ -329,7 +331,7 @@ else:
 #
 # ## Back to Table 1
 #
-# The paper does not say how Table 1 was measured.
+# The method is complete; from here on the page is about the paper, which does not say how its Table 1 was measured.
 #
 # **What is well supported: the rows from BM3D to NLRN are `half`.**
 #
@@ -353,7 +355,10 @@ else:
 #   step of 64, at which, measured above, tiles cost PSNR.
 # - **N3Net is `strict`.** This rests on an old measurement of a public DnCNN (table below). N3Net's printed PSNR is
 #   nearer to DnCNN's `strict` at sigma 30 and 50, but not at 70, and in SSIM it is nearer to `redrawn` at 50 and 70, so
-#   a reader may doubt the assignment. IR-NAS's PSNR is nearer to DnCNN's `redrawn` at all three noise levels.
+#   a reader may doubt the assignment. (IR-NAS's PSNR is nearer to DnCNN's `redrawn` at all three noise levels.) There
+#   is a better check, which was not made: N3Net's authors have released the weights of their network for sigma 50 and
+#   70 ([`results_gaussian_denoising`](https://github.com/visinf/n3net)). Measured in both protocols on these 200
+#   pictures, they would show which of them the printed row is.
 #
 # That measurement was made before this project began; nothing on this page computes it. A reader who downloads a
 # released DnCNN for grey pictures can repeat it: `protocols.evaluate` above takes any denoiser. (The released weights
@@ -451,7 +456,8 @@ display(frames.show(pd.DataFrame([row for _, row in sorted(lost, key=lambda pair
 # %% [markdown]
 # **What to notice.**
 #
-# - For four of the twelve networks the 95% interval excludes zero.
+# - For four of the twelve networks the 95% interval excludes zero. The twelve intervals are not corrected for their
+#   number, so one of the four could be chance.
 # - The noisy picture itself scores the same in both, apart from its draw of the noise: every score clips what it
 #   measures.
 # - Clipping makes dark pixels brighter on average and bright ones darker. Averaging over neighbours does not remove

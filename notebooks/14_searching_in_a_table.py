@@ -90,6 +90,36 @@ if first := next((record for record in records if record["pixels"] == short and 
 # Kendall's tau measures how similar two rankings are: 1 where all pairs stand in the same order, 0 where half of them
 # do. (Whether a short training run ranks cells as a long one does is not known: no cell was trained for longer.)
 #
+# How much of the spread is of the cells, and how much of the seeds? By hand, from the random cells that have all three
+# seeds:
+#
+# - Take off each seed's mean: a seed gives all cells the same batches, which may be good or bad ones for all.
+# - How far the runs of a cell lie from its mean is then owed to their seeds. The mean square is the variance over
+#   seeds.
+# - The means of the cells scatter for two reasons: the cells differ, and a mean of three runs still holds a third of
+#   the variance over seeds. Taking that third off leaves the variance over cells.
+
+# %%
+block = pd.DataFrame([(record["name"], record["seed"], record["test"]["psnr"])
+                      for record in table_facts.random_cells(records) if record["pixels"] == short and record["test"]],
+                     columns=["cell", "seed", "psnr"]).pivot(index="cell", columns="seed", values="psnr").dropna()
+if len(block) > 1:
+    psnr = block.to_numpy() - block.to_numpy().mean(axis=0)  # (cells, seeds), without each seed's mean
+    of_cell = psnr.mean(axis=1, keepdims=True)
+    (m, n), left = psnr.shape, psnr - of_cell
+    over_seeds = (left ** 2).sum() / ((m - 1) * (n - 1))  # variances, with their degrees of freedom
+    over_cells = (of_cell ** 2).sum() / (m - 1) - over_seeds / n
+    print(f"{m} cells, {n} seeds each: {over_seeds ** 0.5:.3f} dB over seeds, {max(over_cells, 0) ** 0.5:.3f} dB over "
+          f"cells,\n  {over_cells / (over_cells + over_seeds):.1%} of the variance of a run between cells")
+    same = table_facts.noise([record for record in records if record["name"] in block.index], short)
+    print(f"restricted maximum likelihood, same runs: {same.over_seeds:.3f} and {same.over_cells:.3f} dB,\n"
+          f"  {same.share:.1%} between cells, 95% interval {same.low:.0%} to {same.high:.0%}")
+
+# %% [markdown]
+# Restricted maximum likelihood finds the same where all cells have all seeds. It also works where they do not, so from
+# here on it takes all random cells: those with one run and with two add to what is known, and among them are two runs
+# far below the others. It adds an interval, too: the shares that a likelihood-ratio test at 5% does not reject.
+#
 # How runs this short begin matters most. In the table below, the last layer of a network starts at zero, so that a
 # network begins by returning its input; the first row is of networks whose last layer starts at random, as usual.
 
@@ -109,11 +139,14 @@ if noise[task].repeated > 1:
         rest = [record for record in rest if record is not outlier]
         others = [each for each in records if each["cell"] == outlier["cell"] and each["seed"] != outlier["seed"]]
         early = [each["curve"][0][1] for each in (outlier, *others)]  # at the first validation
-        print(f"{outlier['name']} from seed {outlier['seed']} lies {off:+.2f} dB from its cell's others, and "
+        print(f"{outlier['name']} from seed {outlier['seed']}: {outlier['test']['psnr']:.2f} dB, {off:+.2f} dB from "
+              "its cell's others, and "
               f"{early[0] - np.mean(early[1:]):+.2f} dB after {outlier['curve'][0][0]} steps")
     without = table_facts.noise(rest, short)
     print(f"without these two runs: {without.over_seeds:.3f} dB over seeds, {without.over_cells:.3f} dB over cells,\n"
           f"  {without.share:.0%} of the variance between cells ({without.low:.0%} to {without.high:.0%})")
+in_order = 0.5 + np.arcsin(0.9 ** 0.5) / np.pi  # of normal deviates whose squared correlation is 1 / (1 + 1/9)
+print(f"with a spread over seeds of a third of that over cells {in_order:.0%} of the pairs would be in the right order")
 ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
          "validation and test pictures": table_facts.rank(ours.validation, ours.test)}
 for what, rank in ranks.items():
@@ -121,7 +154,7 @@ for what, rank in ranks.items():
         print(f"Kendall's tau of {what}: {rank.tau:.2f},\n  95% interval {rank.low:.2f} to {rank.high:.2f}, "
               f"{rank.cells} cells")
 
-# %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0, with the diagonal; two of seed 1 are far below it"
+# %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0; arrows at the lower edge: two runs of seed 1"
 display(table_plots.seeds(records, short))
 
 # %% [markdown]
@@ -132,15 +165,15 @@ display(table_plots.seeds(records, short))
 #   input, and how soon a cell does that may say little about how well it restores in the end. So that cells hardly
 #   differ in this table is in part owed to our choice. Which of the two ranks cells as long training does is not known.
 # - In the present table about a third of the variance lies between cells, and the interval reaches from next to nothing
-#   to more than half. Much of it hangs on two runs of one seed, the circles far below the diagonal: without them the
-#   share is 52%, with an interval of 25 to 73%. They are not dropped for their scores, so all that follows keeps them,
-#   and says what would change without them.
+#   to more than half. Much of it hangs on two runs of one seed, the arrows at the lower edge (at 22.43 and 22.86 dB):
+#   without them the share is 52%, with an interval of 25 to 73%. They are not dropped for their scores, so all that
+#   follows keeps them, and says what would change without them. The ten cells above have neither of the two, hence
+#   their 63.5%.
 # - Both were behind from the first validation on: it is the beginning of training that went wrong, at a learning rate
 #   of 0.004. To clip each gradient may prevent it; that was not tried for this table.
-# - To rank single cells, the standard deviation over seeds should be at most a third of that over cells. At these
-#   spreads that would take the mean of 16 seeds of each cell, so a steadier recipe or longer runs have to be tried.
-# - What a seed adds to all cells on average does not count: it is taken off. The spreads and the interval are by
-#   restricted maximum likelihood, which uses the cells of one seed as well.
+# - Were the standard deviation over seeds a third of that over cells, a run would put 90% of the pairs of cells in the
+#   right order. We take that as enough to rank by. At these spreads it would take the mean of 16 seeds of each cell, so
+#   a steadier recipe or longer runs have to be tried.
 #
 # ## Where the paper's cells stand
 #
@@ -180,14 +213,16 @@ if sizes[0] and noise[task].repeated > 1:
 
 # %% [markdown]
 # **What to notice.** Depending on the seed, the published cell is better than 37 to 90% of the random cells, R1 than 43
-# to 97%, and R2 than 27 to 87%. The two searched cells are placed high by every seed, but their lead of 0.20 ± 0.28 dB
-# may be chance: two cells are few. (The ± is itself rough, since it rests on a spread between cells that is hardly
-# known.)
+# to 97%, and R2 than 27 to 87%. The lead of the two searched cells, 0.20 ± 0.28 dB, may be chance: two cells are few.
+# (The ± is too narrow, if anything: it is 1.96 standard errors, as if the spreads over cells and seeds were known, and
+# that over cells hardly is.)
 #
 # ## What does PSNR depend on?
 #
 # What is one more edge with an operation worth in place of a `skip`, and one more edge from outside the cell (p1, p2)
-# in place of one from a node? The answer of a straight line through all random cells:
+# in place of one from a node? The answer of a straight line through all random cells, by least squares. (Each cell
+# counts once, at the mean of its one to three runs: the means of more runs, which are surer, are not given more
+# weight.)
 
 # %% alt="What each operation and input adds to the test PSNR, with 95% intervals"
 effects = table_facts.effects(records, short)
@@ -243,7 +278,8 @@ if noise[task].repeated > 1:
 # %% [markdown]
 # **What to notice.** A tau of 0.30 means that 65% of the pairs of cells stand in the same order, where chance would
 # give half; the interval (0.02 to 0.54) just excludes chance. It has to be read beside its ceiling: the table is so
-# noisy that even a ranking without any error would show 0.49 on average. The supernet is that of [page
+# noisy that even a ranking without any error would show 0.49 on average. (This does not mean that 0.30 / 0.49 of the
+# ranking is right: both numbers are too uncertain to be divided.) The supernet is that of [page
 # 3b](03b_what_makes_a_search_decide.ipynb#The-same-in-a-larger-supernet), seed 0; it has trained the weights of its
 # favourite operations most, which may favour cells that have them.
 

@@ -38,6 +38,18 @@ def test_two_seeds_of_a_cell_are_a_point_white_for_the_second_and_grey_for_the_t
         [[20.0, 21.5]], [[20.0, 19.0]]]
 
 
+def test_a_run_far_from_all_others_is_an_arrow_at_the_edge():
+    lines = [RECORDS[0] | {"cell": cell, "seed": seed, "test": {"psnr": psnr}}
+             for cell, pair in zip((each["cell"] for each in RECORDS[:3]), ((24.0, 24.1), (23.9, 24.2), (24.1, 20.0)))
+             for seed, psnr in enumerate(pair)]
+    (axes,) = table_plots.seeds(lines, 100).axes
+    assert [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"] == [
+        [[24.0, 24.1], [23.9, 24.2]]]
+    (arrow,) = axes.texts
+    assert arrow.get_text() == "20.00" and arrow.xy == pytest.approx((24.1, axes.get_ylim()[0]))
+    assert axes.get_ylim()[0] > 23.8
+
+
 @pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.seeds([], 1),
                                     table_plots.regrets({}), table_plots.effects([])])
 def test_an_empty_table_is_not_run(figure):

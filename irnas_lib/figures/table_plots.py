@@ -15,6 +15,7 @@ from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
 
 MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D", "searched 1": "d"}
+FAR = 2
 
 
 def _psnrs(records: Sequence[Mapping], pixels: int) -> tuple[list[float], dict[str, float]]:
@@ -46,7 +47,8 @@ def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
 @matplotlib.rc_context(STYLE)
 def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR of each repeated cell from another seed against that from seed 0, the MARKED cells beside the random ones:
-    seed 1 white, seed 2 grey; on the diagonal the two agree."""
+    seed 1 white, seed 2 grey; on the diagonal the two agree. A run more than FAR times the middle half's width away
+    from that half is an arrow at the edge, with its PSNR."""
     kinds = {"random cells": ("o", random_cells(records)),
              **{name: (mark, [line for line in records if line["name"] == name]) for name, mark in MARKED.items()}}
     found = {(name, seed): [(each[0], each[seed]) for each in by_cell(chosen, pixels, level=False).values()
@@ -54,15 +56,24 @@ def seeds(records: Sequence[Mapping], pixels: int) -> Figure:
     found = {key: pairs for key, pairs in found.items() if pairs}
     if not found:
         return not_run("Several seeds of each cell")
-    plot = Plot(6.4, 3.6)
+    every = np.array([psnr for pairs in found.values() for pair in pairs for psnr in pair])
+    low, high = np.quantile(every, (0.25, 0.75))
+    near = every[(every >= low - FAR * (high - low)) & (every <= high + FAR * (high - low))]
+    edge = np.array([near.min(), near.max()]) + 0.08 * np.ptp(near) * np.array([-1, 1])
+    plot = Plot(6.4, 4.4)
     axes = plot.subplots()
-    axes.axline(next(iter(found.values()))[0][:1] * 2, slope=1, color="0.6", linewidth=1)
+    axes.axline((edge[0], edge[0]), slope=1, color="0.6", linewidth=1)
     for (name, seed), pairs in found.items():
-        mark = kinds[name][0]
-        axes.plot(*zip(*pairs), f"k{mark}", markersize=5 if mark == "o" else 8, markerfacecolor=("w", "0.6")[seed - 1],
+        mark, within = kinds[name][0], [pair for pair in pairs if edge[0] < min(pair) and max(pair) < edge[1]]
+        for pair in sorted(set(pairs) - set(within)):
+            x, y = np.clip(pair, *edge)
+            away = np.sign(np.array(pair) - (x, y))
+            axes.annotate(f"{pair[1]:.2f}" if away[1] else f"{pair[0]:.2f}", (x, y), away * -28,
+                          textcoords="offset points", ha="center", va="center", arrowprops={"arrowstyle": "->"})
+        axes.plot(*zip(*within or [(np.nan, np.nan)]), f"k{mark}", markersize=5 if mark == "o" else 8,
+                  markerfacecolor=("w", "0.6")[seed - 1],
                   label=f"{name}, seed {seed}" if mark == "o" else name if seed == 1 else None)
-    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from another seed (dB)")
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set(xlabel="PSNR from seed 0 (dB)", ylabel="PSNR from another seed (dB)", xlim=edge, ylim=edge)
     plot.legend(loc="outside right upper")
     return plot
 
