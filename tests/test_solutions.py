@@ -25,7 +25,7 @@ from irnas_lib.data.patches import Patches
 from irnas_lib.data.pictures import to_tensor
 from irnas_lib.data.tiles import corners
 from irnas_lib.evaluation import systems
-from irnas_lib.experiments import cell_table, cells, edits, results, searching, table_facts
+from irnas_lib.experiments import cell_table, cells, edits, results, runs, searching, table_facts
 from irnas_lib.figures import panels
 from irnas_lib.files import ROOT, read_json
 from irnas_lib.genotypes import PUBLISHED
@@ -504,6 +504,17 @@ def test_the_numbers_of_a_solution(page, number, computed):
 def test_a_solution_quotes_what_a_page_measured(page, number, source, patterns):
     text = solution(page, number)
     assert not [found for found in on_page(source, *patterns) if found not in text]
+
+
+def test_brightness_gets_through_the_padding_alone_as_page_5c_says():
+    result = results.best(results.load(ROOT / "checkpoints" / "results"), "denoising", "IR-NAS*", 50)
+    network = runs.trained_network(result, runs.SHIPPED).train()
+    noisy = Patches(datasets.load("denoising", "embedded").test, crop=64, sigmas=(50,)).batch(4, 0, 0)[0]
+    moved = {}
+    for network.stem[0][0].padding_mode in ("zeros", "reflect"):
+        with torch.no_grad():
+            moved[network.stem[0][0].padding_mode] = (network(noisy + 0.2) - network(noisy)).mean().item()
+    assert moved["zeros"] > 0.05 and abs(moved["reflect"]) < 1e-4
 
 
 def test_the_method_of_page_14b_beats_random_search_where_edges_add_up():
