@@ -124,7 +124,7 @@ display(frames.show(pd.DataFrame([{
     "true sigma": f"{rows.deviation.mean():.1f}",
     "sigma as estimated": f"{rows.estimate.mean():.1f}", "input (dB)": f"{rows.input.mean():.2f}",
     "BM3D, told the true sigma, gains (dB)": over(rows.told_deviation, rows.input)}
-    for noise, rows in columns.items()]), "Colour BM3D on three errors of the same pictures; sigma on the 0-255 scale",
+    for noise, rows in columns.items()]), "Colour BM3D on four errors of the same pictures; sigma on the 0-255 scale",
                     f"{len(found.get('camera', ()))} pairs. {interval}"))
 if found:
     rows = columns["camera"]
@@ -168,16 +168,17 @@ if found:
         if "true sigma" not in name else ""} for name in best_first]),
         f"{len(rows)} pairs of SIM1800 (rebuilt from BSD500), the same for all", interval))
     classical, fresh = methods["BM3D, told the true sigma"], np.arange(len(rows)) % 6 > 0
-    much, little = (lost >= 0.5).sum(), (lost < 0.5).sum()
-    print(f"lead over BM3D, told the true sigma (dB), in {little} pairs in which lost detail has less than half of\n"
-          f"the error's power, and in the other {much}; Spearman's correlation of the share of lost detail with\n"
-          f"the lead, over all pairs and over {fresh.sum()}:")
+    noisier, parts = lost < 0.5, []
     for name in ("IR-NAS + residual", "N3Net", "DnCNN"):
         leads = methods[name] - classical
         orders = [stats.spearmanr(lost[chosen], leads[chosen]) for chosen in (slice(None), fresh)]
-        print(f"  {name:18}{over(methods[name][lost < 0.5], classical[lost < 0.5]):>15}"
-              f"{over(methods[name][lost >= 0.5], classical[lost >= 0.5]):>15}     "
-              + ", ".join(f"{order.statistic:.2f} (p = {order.pvalue:.1g})" for order in orders))
+        parts.append({"network": name} | {
+            f"lost detail is {part} than half ({chosen.sum()} pairs)": over(methods[name][chosen], classical[chosen])
+            for part, chosen in (("less", noisier), ("more", ~noisier))} | {
+            f"correlation, {count} pairs": f"{order.statistic:.2f} (p = {order.pvalue:.1g})"
+            for count, order in zip((len(rows), fresh.sum()), orders)})
+    display(frames.show(pd.DataFrame(parts), "Lead over BM3D, told the true sigma (dB), by the share of lost detail in "
+                        "the error's power", f"correlation: Spearman's, of that share with the lead. {interval}"))
 else:
     print("not run")
 
