@@ -89,9 +89,10 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #   make up for either. So neither is clearly ahead, after 0.83% of the paper's training.
 # - The three IR-NAS networks are within 0.05 dB of each other, and 0.30 to 0.35 dB above DnCNN. (The one searched here
 #   was stopped after 80% of its steps.) On eight pictures about half of the lead of `IR-NAS + residual` goes when five
-#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). That the loss averages SSIM only where its 11x11
-#   window fits is not the whole cause: where every pixel counts, DnCNN's border is as bad, and without the term better
-#   ([notebook 10](10_tables_5_6_ablation.ipynb)).
+#   pixels at the border are left out ([RESULTS.md](../RESULTS.md)). The loss averages SSIM only where its 11x11 window
+#   fits, but that is not the whole cause: where every pixel counts, DnCNN's border is bad with crops of 64, better
+#   without the term, and mended with crops of 32 (notebooks [10](10_tables_5_6_ablation.ipynb) and
+#   [10b](10b_what_a_recipe_is_worth.ipynb)).
 # - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #   (The SSIM of DnCNN falls in `redrawn`: [README](../README.md).)
 #
@@ -108,13 +109,14 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #
 # - To other networks, as far as we know: runs of 10 million pixels of DnCNN, IR-NAS + residual and IR-NAS, alike but
 #   for the seed and in some cases the arithmetic ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)), have a similar
-#   spread, which is printed below the table. Pooled with them, two runs would lie within ± 0.53 dB of each other. We
-#   keep the wider ± 0.78, since those runs have another recipe and were scored on other pictures. For RED, MemNet,
-#   N3Net and NLRN either is an assumption.
+#   spread, which is printed below the table. Pooled with them, two runs would lie within ± 0.53 dB of each other, or
+#   somewhat more, because all are of the same two seeds. We keep the wider ± 0.78, since those runs have another recipe
+#   and were scored on other pictures. For RED, MemNet, N3Net and NLRN either is an assumption.
 # - To the largest budget of this page it may not: after longer training the spread may be smaller. In runs of 1 million
 #   pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
 # - Nine systems are compared with one reference, in PSNR and in SSIM. At 95%, one comparison in twenty looks like a
-#   difference by chance even if there is none, so one such verdict among eighteen would prove little.
+#   difference by chance even if there is none, so one such verdict among eighteen would prove little. And all of them
+#   share one run of the reference: if its seed was unlucky, all move together.
 #
 # Trained alike is not yet compared fairly: all networks have one recipe, which was tuned for none of them and leaves
 # out what some of their authors use, such as the limit that NLRN's set on the norm of its gradient.
@@ -172,8 +174,9 @@ if free:
 # The paper does not say how the numbers of its Table 1 were measured. [Notebook 12](12_protocols.ipynb) collects what
 # can be inferred:
 #
-# - We take the rows BM3D to NLRN to be of pictures of half size: our BM3D and WNNM agree with the printed numbers only
-#   there, and NLRN's own test script reads a folder of [half-size pictures](../REPRODUCTION.md#sources).
+# - We take the rows BM3D to NLRN to be of pictures of half size. That was inferred from BM3D's rows; WNNM, from which
+#   nothing was inferred, then agrees within 0.04 dB, and NLRN's own test script reads a folder of [half-size
+#   pictures](../REPRODUCTION.md#sources).
 # - We take IR-NAS's row to be `redrawn`, which flatters, as its authors' test program measures in this way, and N3Net's
 #   to be `strict`, which rests on one old measurement of a public DnCNN. Both are inferred.
 #
@@ -232,9 +235,9 @@ display(comparison_plots.psnr_against_cost(compared._replace(rows=drawn), second
 
 # %% [markdown]
 # **What to notice.** Two networks with one run each would have to lie 0.78 dB apart to be ranked. The two farthest
-# apart, N3Net and DnCNN, differ by 0.66 dB, which the wider of our two intervals leaves open and the narrower does not.
-# RED (128) has four times the parameters of RED and no visible gain from them. Time differs clearly: DnCNN is the
-# fastest, N3Net takes six times as long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
+# apart, N3Net and DnCNN, differ by 0.66 dB, so their order in PSNR shows nothing; besides, they are the farthest of
+# fifteen pairs. RED (128) has four times the parameters of RED and no visible gain from them. Time differs clearly:
+# DnCNN is the fastest, N3Net takes six times as long ([notebook 11](11_efficiency.ipynb)), and WNNM is the slowest.
 #
 # **What to take away.** A ranking needs one budget, one protocol and an error bar. At these budgets the paper's network
 # is one network among several that cannot be told apart, and none is ahead of BM3D in PSNR. Whether it leads at a large

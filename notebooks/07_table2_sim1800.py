@@ -31,7 +31,7 @@
 # - **The camera's noise itself defeats colour BM3D, lost detail or not.** Told the true sigma, it gains 0.77 ± 0.10 dB
 #   on the camera's noise alone, added to clean pictures, and 8.25 ± 0.58 dB on white noise as strong (95% intervals
 #   over 43 pairs).
-# - **Telling BM3D the noise's spectrum helps a little**: 0.36 ± 0.14 dB over sigma alone.
+# - **Telling BM3D the error's spectrum helps a little**: 0.36 ± 0.14 dB over sigma alone.
 # - **The more of the error is noise, the better trained networks do against BM3D**: the lead of each of three falls
 #   with the share of lost detail (Spearman's correlation -0.59 to -0.77). Over all pairs the best of them, IR-NAS +
 #   residual, is level with BM3D that is told the true sigma (0.07 ± 0.32 dB over pairs; each network is one short run).
@@ -96,8 +96,8 @@ else:
 
 # %% [markdown]
 # **What to notice.** White noise is a fine grain. The camera's error has blotches and stripes of several pixels, and
-# part of it follows the edges of the picture: it is detail that the camera has smoothed away, which no denoiser can
-# give back. The next section separates the two.
+# part of it follows the edges of the picture: it is detail that the camera has smoothed away, which removing noise
+# cannot give back. The next section separates the two.
 
 # %% [markdown]
 # ## Which of the two defeats BM3D?
@@ -141,8 +141,8 @@ if found:
 # - The camera's noise itself defeats BM3D: on this noise alone, without any lost detail, BM3D gains 0.77 ± 0.10 dB; on
 #   white noise of the same strength it gains 7.49 ± 0.51 dB more. What the camera leaves of the noise is correlated
 #   (0.51 between neighbours, as much as the whole error): it forms blotches, which look like detail.
-# - Lost detail limits every method: it has 6% to 92% of the error's power, and a method that removed all noise and
-#   nothing else would gain 3.86 ± 0.92 dB.
+# - Lost detail limits every method that only removes noise: it has 6% to 92% of the error's power, and a method that
+#   removed all noise and nothing else would gain 3.86 ± 0.92 dB.
 # - The sigma that scikit-image estimates from the picture, by which BM3D is run in the table at the end of this page,
 #   is 2.9 instead of 16.2 grey levels: it is taken from differences of neighbours, which correlated noise keeps small.
 #   On white noise it is too large by less than a tenth.

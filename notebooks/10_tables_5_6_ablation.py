@@ -25,11 +25,11 @@
 #
 # ## What we found
 #
-# - **In runs of 10 million pixels, networks that add their input to their output gain 0.86 ± 0.68 dB of PSNR by the
-#   term**: IR-NAS + residual and DnCNN, from the same two seeds, all four pairs of runs by 0.65 dB or more. (± is half
-#   the 95% interval over seeds.)
-# - IR-NAS without its input added gains nothing that can be seen: -0.06 ± 0.68 dB, -0.33 and +0.20 with its two seeds.
-#   That is 0.92 ± 0.96 dB less than the networks that add theirs, which may be chance.
+# - **In runs of 10 million pixels, networks that add their input to their output gain PSNR by the term**, IR-NAS +
+#   residual and DnCNN, by 0.65 to 1.04 dB in each of four pairs of runs. All are from the same two seeds, so that
+#   chance cannot be excluded: 0.86 ± 0.98 dB. (± is half the 95% interval over seeds.)
+# - IR-NAS without its input added gains nothing that can be seen: -0.06 ± 0.98 dB, -0.33 and +0.20 with its two seeds.
+#   Whether that is less than the networks gain that add theirs, two seeds do not show (0.92 ± 1.38 dB).
 # - **The term's gradient is the longer one.** At the printed weight, and taken at spoilt pictures, it is 4 to 123 times
 #   as long as that of the squared error.
 # - SSIM is higher with the term in all four comparisons, though in the pair of the paper's tables that could be chance.
@@ -99,7 +99,7 @@ if len(pair) == 2:
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
 budget = max((record["pixels"] for record in known), default=0)
 found = choices.log_ssim_term(known, budget)
-spread, free = choices.spread(found.values())  # of one difference, over seeds
+spread, free = choices.of_the_term(found)  # of one difference, over seeds
 single = stats.t.ppf(0.975, free) * spread if free > 1 else over_seeds  # half the interval of one difference
 for system, row in found.items():
     record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
@@ -140,11 +140,10 @@ if len(found) == 3:
 
 # %% [markdown]
 # The intervals are of 95% and over seeds. In the last three rows those of PSNR come from the spread of these rows' own
-# differences, taken to be the same in all three (0.30 dB, three degrees of freedom). The networks share their seeds,
-# and with a seed the batches: with the first IR-NAS + residual and DnCNN gain 1.03 and 1.04 dB, with the second 0.69
-# and 0.65 dB. So two networks count as one in the mean below the figure. The intervals marked as borrowed come from
-# four runs of the published cell, with its input added, at another recipe. (The first row allows for the pictures as
-# well.)
+# differences, taken to be the same in all (0.32 dB, two degrees of freedom). The networks share their seeds, and with a
+# seed the batches: with the first IR-NAS + residual and DnCNN gain 1.03 and 1.04 dB, with the second 0.69 and 0.65 dB.
+# So the two networks count as one, in the spread and in their mean. The intervals marked as borrowed come from four
+# runs of the published cell, with its input added, at another recipe. (The first row allows for the pictures as well.)
 #
 # **What to notice.** SSIM rises in each row, but in the first the rise could be chance. PSNR rises where the input is
 # added. The second and the third row are the same cell, recipe, batches and first weights; the input is added or not.
@@ -308,16 +307,17 @@ for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Ta
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). What a choice is worth has ± 0.68 dB from two seeds. Which interval has one seed alone, the mean of
+# **1** (medium). What a choice is worth has ± 0.98 dB from two seeds. Which interval has one seed alone, the mean of
 # four seeds, and the difference of two networks from two seeds each? How many seeds would each of the two need for a
 # difference of ± 0.4 dB?
 #
 # <details><summary>Solution</summary>
 #
-# The error of a mean falls with the root of its number: one seed has √2 · 0.68 = 0.96 dB, four have 0.96 / 2 = 0.48 dB.
-# Errors of independent runs add as squares: √(0.68² + 0.68²) = 0.96 dB. With k seeds each it is √2 · 0.96 / √k, so ±
-# 0.4 dB needs k = 12. (Where both networks have the same seeds, their batches are the same, which may make the
-# difference surer than that; and two networks on one seed are not two seeds.)
+# The error of a mean falls with the root of its number: one seed has √2 · 0.98 = 1.38 dB, four have 1.38 / 2 = 0.69 dB.
+# Errors of independent runs add as squares: √(0.98² + 0.98²) = 1.38 dB. With k seeds each it is √2 · 1.38 / √k, so ±
+# 0.4 dB needs k = 24. (More seeds also make the spread itself surer, and Student's factor smaller. Where both networks
+# have the same seeds, their batches are the same, which may make the difference surer; and two networks on one seed are
+# not two seeds.)
 #
 # </details>
 #

@@ -279,10 +279,11 @@ display(frames.show(pd.DataFrame(rows), f"cells that the surrogate has not seen:
 
 # %% [markdown]
 # **What to take away.** Compare search methods over many repetitions and many tables, beside random search, and with a
-# control in which nothing can be learned; and ask which method the tables suit. With noise, let a method take what its
-# model believes, and not what it was lucky to see. Further reading: [NAS-Bench-101](https://arxiv.org/abs/1902.09635),
-# [surrogates in the place of tables](https://arxiv.org/abs/2008.09777), [regularised
-# evolution](https://arxiv.org/abs/1802.01548) and [local search](https://arxiv.org/abs/2005.02960).
+# control in which nothing can be learned; and ask which method the tables suit. With noise, a method may do better to
+# take what its model believes than what it was lucky to see; here that was not settled. Further reading:
+# [NAS-Bench-101](https://arxiv.org/abs/1902.09635), [surrogates in the place of
+# tables](https://arxiv.org/abs/2008.09777), [regularised evolution](https://arxiv.org/abs/1802.01548) and [local
+# search](https://arxiv.org/abs/2005.02960).
 
 # %% [markdown]
 # ## Exercises

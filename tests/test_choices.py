@@ -72,6 +72,15 @@ def test_a_choice_may_be_compared_with_another_than_the_base_and_the_spread_pool
     assert math.isnan(choices.spread([one])[0])
 
 
+def test_networks_on_the_same_seeds_count_as_one_in_the_spread_of_the_term():
+    records = [record(name, seed, psnr, system) for system, name, scores in (
+        ("IR-NAS", "input not added", (23.0, 24.0)), ("IR-NAS", "input not added, lambda 0", (23.0, 23.0)),
+        ("IR-NAS + residual", "base", (25.0, 25.0)), ("IR-NAS + residual", "lambda 0", (24.0, 24.6)),
+        ("DnCNN", "base", (25.0, 25.0)), ("DnCNN", "lambda 0", (24.0, 24.4))) for seed, psnr in enumerate(scores)]
+    expected = (np.var([0.0, 1.0], ddof=1) + np.var([1.0, 0.5], ddof=1)) / 2
+    assert choices.of_the_term(choices.log_ssim_term(records, 100)) == (pytest.approx(expected ** 0.5), 2)
+
+
 def test_the_spread_of_one_training_is_pooled_over_choices_and_systems():
     records = [record("base", 0, 24.0), record("base", 1, 24.4), record("base", 0, 22.0, system="DnCNN"),
                record("base", 1, 22.2, system="DnCNN"), record("base", 2, 22.7, system="DnCNN"),

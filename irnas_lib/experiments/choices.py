@@ -5,7 +5,7 @@ see the same number of pixels and, as far as the choices let them, the same firs
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import stdev
@@ -189,6 +189,14 @@ def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
     free = sum(len(group) - 1 for group in several)
     squares = sum((len(group) - 1) * stdev(group) ** 2 for group in several)
     return (math.sqrt(squares / free), free) if free else (math.nan, 0)
+
+
+def of_the_term(compared: Mapping[str, Worth], measure: int = 0) -> tuple[float, int]:
+    """As `spread`, of what `log_ssim_term` gives. The networks that add their input have the same seeds and gain alike
+    with each of them, so they count as one, by their mean."""
+    added = [[gain[measure] for gain in row.each] for system, row in compared.items() if system != "IR-NAS"]
+    alone = [[gain[measure] for gain in row.each] for system, row in compared.items() if system == "IR-NAS"]
+    return _pooled([*alone, [float(np.mean(gains)) for gains in zip(*added)]])
 
 
 def over_seeds(records: Sequence[dict], pixels: int, measure: int = 0) -> tuple[float, int]:

@@ -333,7 +333,7 @@ def _loss(known: Evidence) -> Iterator[Verdict]:
                 yield _at_the_mean_of_the_input(known, topic, gain, rows)
     seen = max((record["pixels"] for record in known.recipes), default=0)
     rows = choices.log_ssim_term(known.recipes, seen)
-    found, (spread, free) = rows.get(choices.BASE.system), choices.spread(rows.values())
+    found, (spread, free) = rows.get(choices.BASE.system), choices.of_the_term(rows)
     gain, half, how, ssim = math.nan, math.nan, "", math.nan
     if found:
         gain, half, ssim = found.gain, stats.t.ppf(0.975, free) * spread / math.sqrt(found.seeds), found.ssim_gain
