@@ -216,9 +216,9 @@ else:
 # Of PSNR those larger than their ±: both rows without the input added (1.12 and 1.06 dB, which have another arithmetic
 # in them), and, barely, the small learning rate. The log-SSIM term is not among them (lambda 0 is 0.86 dB below the
 # base for IR-NAS + residual and 0.85 dB for DnCNN), and DnCNN's 0.31 dB for four crops of 64 is not believable. Of the
-# outermost pixels all with two seeds are. Two numbers hardly show how far they scatter: with one degree of freedom a 95%
-# interval is 12.7 standard errors wide on either side, and not 2. Two comparisons together have two degrees of freedom
-# and a factor of 4.30; the price is the assumption that all choices scatter alike.
+# outermost pixels all with two seeds are. Two numbers hardly show how far they scatter: with one degree of freedom a
+# 95% interval is 12.7 standard errors wide on either side, and not 2. Two comparisons together have two degrees of
+# freedom and a factor of 4.30; the price is the assumption that all choices scatter alike.
 #
 # </details>
 #
