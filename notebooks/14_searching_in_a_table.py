@@ -30,7 +30,8 @@
 #   0.157 dB over cells: 36% of the variance of a run lies between cells, with a 95% interval of 5 to 62%. (Without two
 #   runs that lie about a decibel below the others of their cells it is 52%, 25 to 73%.)
 # - **So the paper's cells cannot be placed.** The published one is better than 77% of 30 random cells, with a 95%
-#   interval of 15 to 100%.
+#   interval of 15 to 100%. (In an earlier table, with 76% of the variance between cells, they could be; but it ranks
+#   how soon a network learns to return its input.)
 # - **Whether our two searches that sharpening forced to decide ([page 3b](03b_what_makes_a_search_decide.ipynb)) find
 #   better cells is open.** On average their cells are 0.20 ± 0.28 dB above the random ones (0.16 ± 0.20 dB without the
 #   two runs). So few cells would show a difference of 0.44 dB with a power of 80%.
@@ -148,10 +149,11 @@ if noise[task].repeated > 1:
 in_order = 0.5 + np.arcsin(0.9 ** 0.5) / np.pi  # of normal deviates whose squared correlation is 1 / (1 + 1/9)
 print(f"with a spread over seeds of a third of that over cells {in_order:.0%} of the pairs would be in the right order")
 ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
-         "validation and test pictures": table_facts.rank(ours.validation, ours.test)}
+         "one run on validation pictures and the mean of a cell's runs on test pictures":
+             table_facts.rank(ours.validation, ours.test)}
 for what, rank in ranks.items():
     if rank.cells > 2:
-        print(f"Kendall's tau of {what}: {rank.tau:.2f},\n  95% interval {rank.low:.2f} to {rank.high:.2f}, "
+        print(f"Kendall's tau of {what}:\n  {rank.tau:.2f}, 95% interval {rank.low:.2f} to {rank.high:.2f}, "
               f"{rank.cells} cells")
 
 # %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0; arrows at the lower edge: two runs of seed 1"
