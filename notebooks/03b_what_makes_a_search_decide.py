@@ -216,9 +216,9 @@ for row in search_choices.decided(small, "small"):
 # **What to notice.**
 #
 # - **Moved fast and without decay, alpha chooses `none`**, which has 0.81 of the weight in b (one seed). With the
-#   printed settings it already leads on 6 to 9 of the 9 edges. The likely reason, which was not tested: the last
-#   layer's output is not normalised, so while the weights are untrained, making it smaller is the easiest way to lower
-#   the loss, and `none` does that.
+#   printed settings it already leads on 6 to 9 of the 9 edges. Why is open. One guess: the last layer's output is not
+#   normalised, so that making it smaller lowers the loss while the weights are untrained, and `none` does that. But
+#   before the first step alpha has no such wish (exercise 3).
 # - **With `none` left out** (c) the kept operation leads by 0.33 where it trailed by 0.70 (b), and the entropy is 0.83.
 # - **Sharpening is mostly a division.** Where it alone was changed with three seeds (h to i), the entropy is 0.29, and
 #   0.25 if the logits are divided afterwards. The search has moved its logits no further apart: before the division the
