@@ -268,8 +268,8 @@ for task in ("denoising", "deraining"):
 # Rewired to n3 and n4, both by `skip`, node n5 keeps its edge from n4: only one input has changed, and the cell is
 # counted there. So where a node has one operation twice, both inputs must be new, and their order does not matter: two
 # of three other states for n4 (3 ways), two of four for n5 (6 ways), none for n1 and n2. Only n3 has two different
-# operations, which allow 7 ways; together 16. In the deraining cell all nodes have two different operations: 1 + 3 + 7
-# + 13 = 24.
+# operations, which allow 7 ways; together 16. In the deraining cell all nodes have two different operations: 1 + 3 +
+# 7 + 13 = 24.
 #
 # </details>
 #

@@ -254,8 +254,8 @@ display(frames.show(pd.DataFrame(rows), f"mean regret (dB) after {queries} queri
 #
 # The model of the search predicts the PSNR of cells that it has not seen. Cross-validation measures how well, here
 # beside a model of another kind, randomised regression trees. R² is 1 for a perfect prediction and 0 for one that
-# always returns the mean. What the noise adds to a run nobody can predict, so in very noisy tables R² is at best 1 / (1
-# + 1.5²) = 0.31. We know the PSNR without noise, and R² against that shows what the model has understood.
+# always returns the mean. What the noise adds to a run nobody can predict, so in very noisy tables R² is at best 0.31,
+# one over $1 + 1.5^2$. We know the PSNR without noise, and R² against that shows what the model has understood.
 
 # %%
 KINDS = {"process": "Gaussian process of the search", "trees": "randomised trees"}

@@ -194,9 +194,12 @@ def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
 def of_the_term(compared: Mapping[str, Worth], measure: int = 0) -> tuple[float, int]:
     """As `spread`, of what `log_ssim_term` gives. The networks that add their input have the same seeds and gain alike
     with each of them, so they count as one, by their mean."""
-    added = [[gain[measure] for gain in row.each] for system, row in compared.items() if system != "IR-NAS"]
-    alone = [[gain[measure] for gain in row.each] for system, row in compared.items() if system == "IR-NAS"]
-    return _pooled([*alone, [float(np.mean(gains)) for gains in zip(*added)]])
+    added = [row for system, row in compared.items() if system != "IR-NAS"]
+    rows = [row for system, row in compared.items() if system == "IR-NAS"]
+    if added:
+        together = [np.mean(gains, axis=0).tolist() for gains in zip(*(row.each for row in added))]
+        rows.append(added[0]._replace(each=together))
+    return spread(rows, measure)
 
 
 def over_seeds(records: Sequence[dict], pixels: int, measure: int = 0) -> tuple[float, int]:
