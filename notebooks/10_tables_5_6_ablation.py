@@ -52,7 +52,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
+from IPython.display import Markdown, display
 from scipy import stats
 
 from irnas_lib import files, losses
@@ -300,6 +300,21 @@ for number, sigma, title in ((5, "50", "Table 5, BSD500, sigma 50"), (6, "", "Ta
     display(frames.show(frames.beside_printed(traced, number, sigma=sigma), title))
 
 # %% [markdown]
+# At one budget the published network can be compared with and without the term in four places. Here stands what the
+# term adds in each, printed and measured; ± allows for pictures and seeds, and what it takes for the spread over seeds
+# is borrowed.
+
+# %%
+claims = verdicts.verdicts(verdicts.evidence(profile))
+display(Markdown(verdicts.markdown([claim for claim in claims if "Section 4.4" in claim.topic
+                                    and claim.claim.startswith("as published")])))
+
+# %% [markdown]
+# **What to notice.** The paper's largest gain is that of rain, 0.80 dB. Here the term takes 0.49 ± 0.47 dB from the
+# same network on the same pictures, and its SSIM is 0.036 higher. At sigma 30, 50 and 70 PSNR falls as well, at sigma
+# 30 by less than its interval. All four pairs were trained on a thousandth of the paper's pixels or less. So they do
+# not refute the claim, and they do not support it.
+#
 # **What to take away.** What a term of the loss is worth may differ from one network, budget and choice of pixels to
 # another. Compare runs that differ in the term alone, and look where the difference lies: here in the brightness and at
 # the border. Further reading: [losses for image restoration](https://doi.org/10.1109/TCI.2016.2644865).
