@@ -378,11 +378,14 @@ for found in larger:
 # <details><summary>Solution</summary>
 #
 # ```python
-# from irnas_lib.data import datasets from irnas_lib.data.patches import Patches from irnas_lib.losses import
-# restoration_loss from irnas_lib.search_space import OPERATIONS from irnas_lib.supernet import Supernet
+# from irnas_lib.data import datasets
+# from irnas_lib.data.patches import Patches
+# from irnas_lib.losses import restoration_loss
+# from irnas_lib.search_space import OPERATIONS
+# from irnas_lib.supernet import Supernet
 #
-# patches = Patches(datasets.load("denoising", "embedded").train, 32, sigmas=(30, 50, 70), rotate=True) for seed in
-# range(4):
+# patches = Patches(datasets.load("denoising", "embedded").train, 32, sigmas=(30, 50, 70), rotate=True)
+# for seed in range(4):
 #     torch.manual_seed(seed)
 #     supernet = Supernet(layers=2, nodes=2, width=4, channels=1)
 #     for batch in range(4):
