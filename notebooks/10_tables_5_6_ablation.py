@@ -87,7 +87,7 @@ pair = {result.system: result for result in comparison.at_one_budget(filter(resu
 trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising")
 over_seeds, ssim_seeds = (verdicts.over_seeds(trained, metric=metric) for metric in ("psnr", "ssim"))
 pairs = []  # network, what else to know of the runs, PSNR (dB) and SSIM that the term adds, half the interval of each,
-            # and whether that of PSNR is by the spread over seeds of these runs
+            # and whether these are by the spread over seeds of these runs
 if len(pair) == 2:
     first = pair["IR-NAS"]
     (psnr, error), (ssim, ssim_error) = comparison.difference(first, pair["IR-NAS*"])
@@ -100,13 +100,15 @@ known = [] if smoke else choices.load(folder / "choices" for folder in runs.fold
 budget = max((record["pixels"] for record in known), default=0)
 found = choices.log_ssim_term(known, budget)
 spread, free = choices.of_the_term(found)  # of one difference, over seeds
-single = stats.t.ppf(0.975, free) * spread if free > 1 else over_seeds  # half the interval of one difference
+ssim_spread, _ = choices.of_the_term(found, 1)
+single, ssim_single = ((stats.t.ppf(0.975, free) * each if free > 1 else borrowed)  # half the interval of a difference
+                       for each, borrowed in ((spread, over_seeds), (ssim_spread, ssim_seeds)))
 for system, row in found.items():
     record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
-    each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each)
+    each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each.values())
     pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
                   f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
-                  single / row.seeds ** 0.5, ssim_seeds / row.seeds ** 0.5, free > 1))
+                  single / row.seeds ** 0.5, ssim_single / row.seeds ** 0.5, free > 1))
 
 # %% alt="What the log-SSIM term adds: PSNR rises where the input is added, and not in IR-NAS; SSIM rises in all"
 if not pairs:
@@ -126,17 +128,17 @@ else:
     axes[1].set_xticks((0, 0.05, 0.1))
     plt.show()
 for name, about, psnr, ssim, half, ssim_half, own in pairs:
-    print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB{'' if own else ' (borrowed)'}, SSIM {ssim:+.3f} ± {ssim_half:.3f} "
-          f"(borrowed)\n    {about}")
+    print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f} ± {ssim_half:.3f}"
+          f"{'' if own else ' (± borrowed)'}\n    {about}")
 if free > 1:
-    print(f"standard deviation over seeds of one difference: {spread:.2f} dB, by {free} degrees of freedom")
+    print(f"standard deviation over seeds of one difference: {spread:.2f} dB and {ssim_spread:.3f} in SSIM, by {free} "
+          "degrees of freedom")
 if len(found) == 3:
-    with_input = [found[system] for system in ("IR-NAS + residual", "DnCNN")]
-    seeds, without = min(row.seeds for row in with_input), found["IR-NAS"]  # which the two networks share
-    gain = sum(row.gain for row in with_input) / len(with_input)
-    print(f"with the input added: {gain:+.2f} ± {single / seeds ** 0.5:.2f} dB, the mean of two networks from {seeds} "
-          f"seeds each;\n  that is {gain - without.gain:+.2f} ± "
-          f"{single * (1 / seeds + 1 / without.seeds) ** 0.5:.2f} dB more than without")
+    (with_input,), without = choices.with_input(found), found["IR-NAS"]
+    print(f"with the input added: {with_input.gain:+.2f} ± {single / with_input.seeds ** 0.5:.2f} dB over "
+          f"{with_input.seeds} seeds, of two networks where both have the seed;\n  that is "
+          f"{with_input.gain - without.gain:+.2f} ± "
+          f"{single * (1 / with_input.seeds + 1 / without.seeds) ** 0.5:.2f} dB more than without")
 
 # %% [markdown]
 # The intervals are of 95% and over seeds. In the last three rows those of PSNR come from the spread of these rows' own

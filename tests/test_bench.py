@@ -22,6 +22,7 @@ from irnas_lib.evaluation import protocols
 from irnas_lib.experiments import records
 from irnas_lib.figures import bench_plots
 from irnas_lib.files import ROOT
+from irnas_lib.metrics import psnr
 from irnas_lib.runtime import measured_peak
 from irnas_lib.supercell import Supercell, to_plain
 
@@ -200,15 +201,17 @@ def test_a_network_that_is_off_by_a_constant_gets_it_back(tmp_path, monkeypatch)
     assert found["off"] == pytest.approx(25.5, abs=0.5) and found["pictures"] == noisy.pictures
 
 
-def test_bm3d_is_told_the_deviation_of_the_error(monkeypatch):
-    told = []
-    monkeypatch.setattr(camera_noise, "bm3d_rgb", lambda degraded, sigma=None: told.append(sigma) or degraded)
+def test_the_deviation_of_an_error_leaves_out_the_shift_of_its_channels():
     clean = torch.full((1, 3, 64, 64), 0.5)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 2, 2]).view(3, 1, 1)
-    found = camera_noise.measure(clean, clean + noise * 10 / 255 + 0.02)  # an offset is no noise
+    degraded = clean + noise * 10 / 255 + 0.02  # an offset is no noise
+    found = camera_noise.measure(clean, degraded, clean + 0.1)
     assert found["deviation"] == pytest.approx(10 * 3 ** 0.5, rel=0.02) == pytest.approx(found["estimate"], rel=0.05)
-    assert told == [pytest.approx(found["deviation"], abs=1e-4)]
+    assert found["told_deviation"] == pytest.approx(20)
     assert found["input"] == pytest.approx(-10 * math.log10(3 * (10 / 255) ** 2 + 0.02 ** 2), abs=0.1)
+    shifted = degraded + torch.tensor([0.1, 0, -0.2]).view(3, 1, 1)
+    assert camera_noise.at_the_means(shifted, clean) == camera_noise.at_the_means(degraded, clean) == pytest.approx(
+        psnr(degraded - (degraded - clean).mean(dim=(2, 3), keepdim=True), clean).item(), abs=0.01)
     assert camera_noise.interval([1, 2, 3]) == (2, pytest.approx(4.303 / 3 ** 0.5, abs=1e-3))
 
 
@@ -233,7 +236,7 @@ def test_the_mean_spectrum_is_that_of_an_error_of_deviation_1():
 def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restored_by_networks(monkeypatch, tmp_path):
     told = []
     monkeypatch.setattr(camera_noise, "bm3d_rgb", lambda degraded, sigma=None, spectrum=None: told.append(
-        spectrum) or degraded)
+        sigma if spectrum is None else spectrum.max()) or degraded)
     clean = datasets.load("sim1800", "embedded").test[0].clean[:64, :64]
     rng = np.random.default_rng(0)
     parameters = camera.draw_parameters(rng)._replace(shot=0.05, read=0.05)
@@ -250,8 +253,10 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     assert white["deviation"] == pytest.approx(of_camera["deviation"], rel=0.02)
     assert weak["deviation"] == pytest.approx(noise["deviation"], rel=0.02)
     assert noise["correlation"] > 0.2 and abs(weak["correlation"]) < 0.05
-    assert [spectrum.max() for spectrum in told if spectrum is not None] == [
-        pytest.approx((of_camera["deviation"] / 255) ** 2, rel=1e-4)]
+    assert told == pytest.approx([of_camera["deviation"], (of_camera["deviation"] / 255) ** 2, noise["deviation"],
+                                  white["deviation"], weak["deviation"]], rel=1e-4)
+    assert of_camera["at_the_means"].keys() == {"told_deviation", "told_spectrum", "one"}
+    assert of_camera["at_the_means"]["one"] == pytest.approx(20 * math.log10(255 / of_camera["deviation"]), abs=1e-3)
     records.CAMERA_NOISE.validate_python({name: [pair] for name, pair in found.items()})
 
 
@@ -271,7 +276,7 @@ def test_pairs_that_were_measured_are_kept_and_the_others_follow(monkeypatch, tm
         seen.append(picture.name)
         pair = {"pair": picture.name, "deviation": 9, "estimate": 9, "correlation": 0.5, "input": 29,
                 "told_deviation": 30}
-        return {"camera": pair | {"told_spectrum": 31, "without_noise": 33, "networks": {}}, "noise": pair,
+        return {"camera": pair | {"told_spectrum": 31, "without_noise": 33, "networks": {}, "at_the_means": {}}, "noise": pair,
                 "white": pair, "weak_white": pair}
 
     monkeypatch.setattr(camera_noise, "measure_picture", measured)

@@ -50,7 +50,7 @@ def test_a_choice_is_compared_with_the_base_seed_by_seed():
     base, rate, frozen = choices.worth(records, "IR-NAS + residual", 100)
     assert (base.choice, base.seeds, base.gain) == ("base", 2, 0.0)
     assert (rate.seeds, rate.gain, rate.frame_gain) == (2, pytest.approx(0.3), pytest.approx(0.3))
-    assert [psnr for psnr, *_ in rate.each] == pytest.approx([0.5, 0.1])
+    assert {seed: psnr for seed, (psnr, *_) in rate.each.items()} == pytest.approx({0: 0.5, 1: 0.1})
     assert rate.half == pytest.approx(12.706 * 0.2, rel=1e-4)  # the standard error is half of 0.5 - 0.1
     records[2] |= {"precision": "bfloat16"}
     records[1] |= {"device": "CPU, 1 threads, bfloat16"}
@@ -63,11 +63,11 @@ def test_a_choice_may_be_compared_with_another_than_the_base_and_the_spread_pool
     records += [record("lambda 0", seed, psnr) for seed, psnr in enumerate((23.0, 24.0, 24.6))]
     (row,) = [row for row in choices.worth(records, "IR-NAS + residual", 100, "lambda 0") if row.choice == "base"]
     assert (row.seeds, row.gain) == (3, pytest.approx(3.4 / 3)) and row.psnr - row.base == pytest.approx(row.gain)
-    two = row._replace(seeds=2, each=[[0.1, 0, 0], [0.5, 0, 0]])
+    two = row._replace(seeds=2, each={0: [0.1, 0, 0], 1: [0.5, 0, 0]})
     gains = [1.0, 2.0, 0.4]
     squares = 2 * np.var(gains, ddof=1) + np.var([0.1, 0.5], ddof=1)
     assert choices.spread([row, two]) == (pytest.approx(math.sqrt(squares / 3)), 3)
-    one = row._replace(seeds=1, each=row.each[:1])
+    one = row._replace(seeds=1, each={0: row.each[0]})
     assert choices.spread([row, one]) == (pytest.approx(np.std(gains, ddof=1)), 2)
     assert math.isnan(choices.spread([one])[0])
 
@@ -76,9 +76,15 @@ def test_networks_on_the_same_seeds_count_as_one_in_the_spread_of_the_term():
     records = [record(name, seed, psnr, system) for system, name, scores in (
         ("IR-NAS", "input not added", (23.0, 24.0)), ("IR-NAS", "input not added, lambda 0", (23.0, 23.0)),
         ("IR-NAS + residual", "base", (25.0, 25.0)), ("IR-NAS + residual", "lambda 0", (24.0, 24.6)),
-        ("DnCNN", "base", (25.0, 25.0)), ("DnCNN", "lambda 0", (24.0, 24.4))) for seed, psnr in enumerate(scores)]
-    expected = (np.var([0.0, 1.0], ddof=1) + np.var([1.0, 0.5], ddof=1)) / 2
-    assert choices.of_the_term(choices.log_ssim_term(records, 100)) == (pytest.approx(expected ** 0.5), 2)
+        ("DnCNN", "base", (25.0, 25.0, 26.0)), ("DnCNN", "lambda 0", (24.0, 24.4, 25.7)))
+        for seed, psnr in enumerate(scores)]
+    found = choices.log_ssim_term(records, 100)
+    (together,) = choices.with_input(found)
+    assert {seed: psnr for seed, (psnr, *_) in together.each.items()} == pytest.approx({0: 1.0, 1: 0.5, 2: 0.3})
+    assert (together.seeds, together.gain) == (3, pytest.approx(0.6))
+    expected = (np.var([0.0, 1.0], ddof=1) + 2 * np.var([1.0, 0.5, 0.3], ddof=1)) / 3
+    assert choices.of_the_term(found) == (pytest.approx(expected ** 0.5), 3)
+    assert choices.with_input({"IR-NAS": found["IR-NAS"]}) == []
 
 
 def test_the_spread_of_one_training_is_pooled_over_choices_and_systems():

@@ -9,6 +9,7 @@ checkpoints/camera_noise.json, from which notebook 7 shows it; pairs that are th
 
 import argparse
 import csv
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,35 +73,46 @@ def decibels(restored: torch.Tensor, clean: torch.Tensor) -> float:
     return round(psnr(restored, clean).item(), 4)
 
 
-def measure(clean: torch.Tensor, degraded: torch.Tensor) -> dict[str, float]:
+def at_the_means(restored: torch.Tensor, clean: torch.Tensor) -> float:
+    """PSNR, as of `decibels`, of a picture whose channels would have the means of the clean one's."""
+    return round(20 * math.log10(255 / deviation(clean, restored)), 4)
+
+
+def measure(clean: torch.Tensor, degraded: torch.Tensor, restored: torch.Tensor) -> dict[str, float]:
     """Of one pair, (1, 3, H, W) in [0, 1]: the deviation of its error, and what is estimated from the degraded side,
     root mean square over the channels, in grey levels of 255; the correlation of its error between neighbours; PSNR in
-    dB of the degraded side, and of BM3D told the deviation. Raises ModuleNotFoundError without BM3D."""
+    dB of the degraded side, and of `restored`, by BM3D told the deviation."""
     sigma = deviation(clean, degraded)
     estimates = estimate_sigma(degraded[0].permute(1, 2, 0).numpy(), channel_axis=-1)
     return {"deviation": round(sigma, 4), "estimate": round(255 * float(np.sqrt(np.square(estimates).mean())), 4),
             "correlation": round(correlation(clean, degraded), 4), "input": decibels(degraded, clean),
-            "told_deviation": decibels(bm3d_rgb(degraded, sigma), clean)}
+            "told_deviation": decibels(restored, clean)}
 
 
 def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, spectrum: np.ndarray,
                     networks: Mapping[str, Restore]) -> dict[str, dict]:
     """Of a test pair of the camera and of what `load` names beside it: what `measure` finds. Of the camera's, in dB,
-    also BM3D told a spectrum as of `mean_spectrum`, scaled to the deviation; the camera without noise; and the
-    networks."""
+    also BM3D told a spectrum as of `mean_spectrum`, scaled to the deviation; the camera without noise; the networks;
+    and of both BM3D's and the networks what `at_the_means` finds. Raises ModuleNotFoundError without BM3D."""
     clean, degraded = tensors(picture)
     quiet = to_tensor(without_noise(picture.clean, parameters)).unsqueeze(0)
-    sigma = deviation(clean, degraded)
-    told = bm3d_rgb(degraded, spectrum=spectrum * (sigma / 255) ** 2)
-    restored = {name: decibels(restore(degraded), clean) for name, restore in networks.items()}
-    alone = clean + degraded - quiet
+    alone, sigma = clean + degraded - quiet, deviation(clean, degraded)
+    told = {"told_deviation": bm3d_rgb(degraded, sigma),
+            "told_spectrum": bm3d_rgb(degraded, spectrum=spectrum * (sigma / 255) ** 2)}
+    restored = {name: restore(degraded) for name, restore in networks.items()}
+
+    def with_bm3d(noisy: torch.Tensor) -> dict[str, float]:
+        return measure(clean, noisy, bm3d_rgb(noisy, deviation(clean, noisy)))
 
     def white(strength: float) -> dict[str, float]:
-        return measure(clean, protocols.add_noise(clean, strength, 0, picture.name))
+        return with_bm3d(protocols.add_noise(clean, strength, 0, picture.name))
 
-    found = {"camera": measure(clean, degraded) | {"told_spectrum": decibels(told, clean), "networks": restored,
-                                                   "without_noise": decibels(quiet, clean)},
-             "noise": measure(clean, alone), "white": white(sigma), "weak_white": white(deviation(clean, alone))}
+    of_camera = measure(clean, degraded, told["told_deviation"]) | {
+        "told_spectrum": decibels(told["told_spectrum"], clean), "without_noise": decibels(quiet, clean),
+        "networks": {name: decibels(each, clean) for name, each in restored.items()},
+        "at_the_means": {name: at_the_means(each, clean) for name, each in (told | restored).items()}}
+    found = {"camera": of_camera, "noise": with_bm3d(alone), "white": white(sigma),
+             "weak_white": white(deviation(clean, alone))}
     return {noise: {"pair": picture.name} | row for noise, row in found.items()}
 
 

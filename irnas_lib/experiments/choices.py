@@ -126,7 +126,7 @@ def find_or_train(choice: Choice, seed: int, pixels: int, pictures: Dataset, pro
 
 class Worth(NamedTuple):
     """What a choice is worth over the base: mean differences over the seeds of both, of PSNR and PSNR of the outermost
-    pixels in dB and of SSIM; the same three for each of the seeds, PSNR, SSIM, outermost pixels; and the PSNR of the
+    pixels in dB and of SSIM; the same three by seed, PSNR, SSIM, outermost pixels; and the PSNR of the
     choice and of the base over these seeds. iterations: its steps. mixed: of how many seeds one of the two was computed
     in bfloat16 and the other in float32."""
 
@@ -138,14 +138,14 @@ class Worth(NamedTuple):
     gain: float
     ssim_gain: float
     frame_gain: float
-    each: list[list[float]]
+    each: dict[int, list[float]]
     iterations: int
     mixed: int = 0
 
     @property
     def half(self) -> float:
         """Half the 95% interval of `gain` over the seeds, by Student's t; nan for one seed."""
-        psnr = [gain for gain, *_ in self.each]
+        psnr = [gain for gain, *_ in self.each.values()]
         n = len(psnr)
         return float(stats.t.ppf(0.975, n - 1)) * stdev(psnr) / math.sqrt(n) if n > 1 else math.nan
 
@@ -168,7 +168,7 @@ def worth(records: Sequence[dict], system: str, pixels: int, base: str = BASE.na
         psnr, psnr_base = (float(np.mean([means[choice, seed][0] for seed in seeds])) for choice in (name, base))
         mixed = sum(_in_bfloat16(chosen[name, seed]) != _in_bfloat16(chosen[base, seed]) for seed in seeds)
         made.append(Worth(name, named(name).question, len(seeds), psnr, psnr_base, gain, ssim_gain, frame_gain,
-                          gains.tolist(), named(name).iterations(pixels), mixed))
+                          dict(zip(seeds, gains.tolist())), named(name).iterations(pixels), mixed))
     return made
 
 
@@ -181,7 +181,7 @@ def spread(rows: Iterable[Worth], measure: int = 0) -> tuple[float, int]:
 
     measure: 0 for PSNR in dB, 1 for SSIM, 2 for the outermost pixels in dB. (nan, 0) where no row has two seeds.
     """
-    return _pooled([gain[measure] for gain in row.each] for row in rows)
+    return _pooled([gain[measure] for gain in row.each.values()] for row in rows)
 
 
 def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
@@ -192,14 +192,22 @@ def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
 
 
 def of_the_term(compared: Mapping[str, Worth], measure: int = 0) -> tuple[float, int]:
-    """As `spread`, of what `log_ssim_term` gives. The networks that add their input have the same seeds and gain alike
-    with each of them, so they count as one, by their mean."""
-    added = [row for system, row in compared.items() if system != "IR-NAS"]
+    """As `spread`, of what `log_ssim_term` gives. The networks that add their input gain alike with each seed that they
+    share, so they count as one, as of `with_input`."""
     rows = [row for system, row in compared.items() if system == "IR-NAS"]
-    if added:
-        together = [np.mean(gains, axis=0).tolist() for gains in zip(*(row.each for row in added))]
-        rows.append(added[0]._replace(each=together))
-    return spread(rows, measure)
+    return spread([*rows, *with_input(compared)], measure)
+
+
+def with_input(compared: Mapping[str, Worth]) -> list[Worth]:
+    """What the term is worth, seed by seed, to the networks of `log_ssim_term` that add their input, their mean where
+    several have the seed: one row, or none."""
+    added = [row for system, row in compared.items() if system != "IR-NAS"]
+    if not added:
+        return []
+    each = {seed: np.mean([row.each[seed] for row in added if seed in row.each], axis=0).tolist()
+            for seed in sorted({seed for row in added for seed in row.each})}
+    gain, ssim_gain, frame_gain = np.mean(list(each.values()), axis=0).tolist()
+    return [added[0]._replace(seeds=len(each), gain=gain, ssim_gain=ssim_gain, frame_gain=frame_gain, each=each)]
 
 
 def over_seeds(records: Sequence[dict], pixels: int, measure: int = 0) -> tuple[float, int]:

@@ -225,6 +225,7 @@ class CameraPair(Pair):
     told_spectrum: Decibels
     without_noise: Decibels
     networks: dict[str, Decibels]
+    at_the_means: dict[str, Decibels]
 
 
 class CameraNoise(TypedDict):
