@@ -38,7 +38,7 @@
 # - DnCNN restores the border of a picture badly: on eight pictures it scores 0.26 to 0.36 dB higher without it
 #   ([RESULTS.md](../RESULTS.md)). The log-SSIM term has a part in it, and the size of the crops ([page
 #   10b](10b_what_a_recipe_is_worth.ipynb)).
-# - BM3D and WNNM are the only rows where our numbers agree with the printed ones, each within 0.04 dB. The difference
+# - BM3D and WNNM are the only rows where our numbers agree with the printed ones, each within 0.15 dB. The difference
 #   of the two does not: WNNM's lead is 0.13 ± 0.02 dB here and 0.20 dB in print ([page 16](16_verdicts.ipynb)). No
 #   network was trained long enough.
 
