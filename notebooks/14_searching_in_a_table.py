@@ -125,27 +125,21 @@ if len(block) > 1:
 # network begins by returning its input; the first row is of networks whose last layer starts at random, as usual.
 
 # %%
-FIRST_LAYERS = {"usual_start": "at random", task: "at zero"}
-noise = {name: table_facts.noise(cell_table.read(name, profile), short) for name in FIRST_LAYERS}
+STARTS = {"usual_start": ("at random", "0.004"), "fast_rate": ("at zero", "0.004"), task: ("at zero", "0.002")}
+tables = {name: cell_table.read(name, profile) for name in STARTS}
+noise = {name: table_facts.noise(chosen, short) for name, chosen in tables.items()}
 display(frames.show(pd.DataFrame({
-    "the last layer starts": words, "random cells": f"{found.cells}", "from several seeds": f"{found.repeated}",
-    "mean PSNR (dB)": f"{np.mean(searching.table_of(cell_table.read(name, profile), short).test):.2f}",
+    "the last layer starts": first, "learning rate": rate, "random cells": f"{found.cells}",
+    "from several seeds": f"{found.repeated}",
+    "mean PSNR (dB)": f"{np.mean(searching.table_of(tables[name], short).test):.2f}",
     "spread over seeds (dB)": f"{found.over_seeds:.3f}", "over cells (dB)": f"{found.over_cells:.3f}",
     "variance between cells": f"{found.share:.0%} ({found.low:.0%} to {found.high:.0%})"}
-    for name, words in FIRST_LAYERS.items() if (found := noise[name]).repeated > 1), "spread of test PSNR"))
-rest, without = records, noise[task]
-if noise[task].repeated > 1:
-    for _ in range(2):
-        outlier, off = table_facts.farthest(rest, short)
-        rest = [record for record in rest if record is not outlier]
-        others = [each for each in records if each["cell"] == outlier["cell"] and each["seed"] != outlier["seed"]]
-        early = [each["curve"][0][1] for each in (outlier, *others)]  # at the first validation
-        print(f"{outlier['name']} from seed {outlier['seed']}: {outlier['test']['psnr']:.2f} dB, {off:+.2f} dB from "
-              "its cell's others, and "
-              f"{early[0] - np.mean(early[1:]):+.2f} dB after {outlier['curve'][0][0]} steps")
-    without = table_facts.noise(rest, short)
-    print(f"without these two runs: {without.over_seeds:.3f} dB over seeds, {without.over_cells:.3f} dB over cells,\n"
-          f"  {without.share:.0%} of the variance between cells ({without.low:.0%} to {without.high:.0%})")
+    for name, (first, rate) in STARTS.items() if (found := noise[name]).repeated > 1), "spread of test PSNR"))
+for name in ("fast_rate", task):
+    if noise[name].repeated > 1:
+        outlier, off = table_facts.farthest(tables[name], short)
+        print(f"learning rate {STARTS[name][1]}: the run farthest from the others of its cell, {outlier['name']} from "
+              f"seed {outlier['seed']}, is {off:+.2f} dB off")
 in_order = 0.5 + np.arcsin(0.9 ** 0.5) / np.pi  # of normal deviates whose squared correlation is 1 / (1 + 1/9)
 print(f"with a spread over seeds of a third of that over cells {in_order:.0%} of the pairs would be in the right order")
 ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
@@ -211,7 +205,7 @@ def lead(chosen, known):
 
 above, *sizes = lead(records, noise[task])
 if sizes[0] and noise[task].repeated > 1:
-    print(f"the {sizes[0]} searched cells over the random ones: {above}; without the two runs {lead(rest, without)[0]}")
+    print(f"the {sizes[0]} searched cells over the random ones: {above}")
     seen = table_facts.detectable(ours.test.std(ddof=1), *sizes)
     print(f"a t test at 5% of {sizes[0]} cells against {sizes[1]} sees a difference of {seen:.2f} dB "
           "with a power of 80%")
@@ -241,10 +235,23 @@ def in_words(found):
             for effect, p in zip(found, ps)]
 
 
-both = zip(effects, in_words(effects), in_words(table_facts.effects(rest, short)))
-display(frames.show(pd.DataFrame({"one more": effect.name, "gain (dB)": known[0], "p (Holm)": known[1],
-                                  "gain without the two runs": kept[0], "p without them": kept[1]}
-                                 for effect, known, kept in both), f"{len(effects)} effects on test PSNR"))
+display(frames.show(pd.DataFrame({"one more": effect.name, "gain (dB)": gain, "p (Holm)": p}
+                                 for effect, (gain, p) in zip(effects, in_words(effects))),
+                    f"{len(effects)} effects on test PSNR"))
+
+# %% [markdown]
+# NOTE-EFFECTS
+#
+# ## What does a decibel cost?
+#
+# %% alt="PSNR of the cells against multiply-accumulates, with the front and the paper's cells"
+display(table_plots.cost(records, short))
+if len(ours.cells) > 2:
+    macs = {edits.canonical(Genotype(record["cell"])): record["macs_per_pixel"] for record in records}
+    means = {cell: float(np.mean(list(by_cell[cell].values()))) for cell in map(edits.canonical, ours.cells)}
+    costs = table_facts.rank([macs[cell] for cell in means], list(means.values()))
+    print(f"Kendall's tau of multiply-accumulates and PSNR: {costs.tau:.2f}, 95% interval {costs.low:.2f} to "
+          f"{costs.high:.2f}, {costs.cells} cells")
 
 # %% [markdown]
 # **What to notice.**

@@ -24,6 +24,13 @@ def test_the_papers_cells_stand_at_their_mean_among_the_random_ones():
     assert (paper.get_xdata()[0], paper.get_ydata()[0]) == (pytest.approx(23.6), pytest.approx(2 / 3))
 
 
+def test_the_front_leads_along_the_random_cells_that_none_is_better_and_cheaper_than():
+    (axes,) = table_plots.cost(RECORDS, 100).axes
+    cells, front, paper = axes.lines
+    assert cells.get_xydata().tolist() == [[4, 23], [5, 24], [6, 22]]
+    assert front.get_xydata().tolist() == [[4, 23], [5, 24]] and paper.get_xydata()[0] == pytest.approx([5, 23.6])
+
+
 def test_regret_is_drawn_as_its_mean_and_an_effect_as_its_interval():
     (axes,) = table_plots.regrets({"random search": np.array([[3.0, 1.0], [1.0, 0.0]])}).axes
     assert axes.lines[0].get_ydata().tolist() == [2, 0.5]
@@ -51,7 +58,7 @@ def test_a_run_far_from_all_others_is_an_arrow_at_the_edge():
 
 
 @pytest.mark.parametrize("figure", [table_plots.distribution([], 1), table_plots.seeds([], 1),
-                                    table_plots.regrets({}), table_plots.effects([])])
+                                    table_plots.regrets({}), table_plots.effects([]), table_plots.cost([], 1)])
 def test_an_empty_table_is_not_run(figure):
     assert "not run" in " ".join(text.get_text() for axes in figure.axes for text in axes.texts) + " ".join(
         text.get_text() for text in figure.texts)

@@ -111,3 +111,30 @@ def effects(found: Sequence[Effect]) -> Figure:
     axes.set(yticks=range(len(found)), yticklabels=[effect.name for effect in found], ylim=(len(found) - 0.5, -0.5),
              xlabel="gain by one more edge (dB)")
     return plot
+
+
+@matplotlib.rc_context(STYLE)
+def cost(records: Sequence[Mapping], pixels: int) -> Figure:
+    """PSNR of each cell against its network's multiply-accumulates, the MARKED cells marked; a line leads along the
+    random cells that no other of them is better and cheaper than."""
+    macs = {edits.canonical(Genotype(record["cell"])): record["macs_per_pixel"] / 1e3 for record in records}
+    psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
+    named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}
+    points = {name: (macs[cell], psnr[cell]) for name, cell in named.items() if cell in psnr}
+    random = sorted(point for name, point in points.items() if name.startswith("random"))
+    if not random:
+        return not_run("What a decibel costs")
+    front, best = [], -np.inf
+    for thousands, score in random:
+        if score > best:
+            front.append((thousands, best := score))
+    plot = Plot(6.4, 3.2)
+    axes = plot.subplots()
+    axes.plot(*zip(*random), "ko", markersize=4, markerfacecolor="w", label=f"{len(random)} random cells")
+    axes.step(*zip(*front), "k", where="post", linewidth=1, label="none is better and cheaper")
+    for name in MARKED:
+        if name in points:
+            axes.plot(*points[name], f"k{MARKED[name]}", markersize=9, markerfacecolor="0.7", label=name)
+    axes.set(xlabel="multiply-accumulates of the network (thousands a pixel)", ylabel="PSNR on test pictures (dB)")
+    plot.legend(loc="outside right upper")
+    return plot
