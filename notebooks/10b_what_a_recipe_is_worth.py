@@ -100,22 +100,20 @@ for name in filter(None, train.split(";")):
 # where their size and crop are; and the same pictures with the same noise. All are a choice over the base, so that a
 # minus is a loss.
 #
-# ± is half the 95% interval over seeds. Two seeds alone hardly show a spread, so it is taken from the comparisons with
-# and without the log-SSIM term, in which no run occurs twice ([notebook 10](10_tables_5_6_ablation.ipynb)). The two
-# networks that add their input gain alike with each seed, so they count as one. It is taken to be the same for all
-# choices. For the outermost pixels those few comparisons would say 0.17 dB, where all rows together scatter by 0.56 dB;
-# there the larger one is taken, with no more degrees of freedom, because the rows of a network share their base.
+# ± is half the 95% interval over seeds. A few seeds of one choice hardly show a spread, so it is taken from the
+# comparisons with and without the log-SSIM term, in which no run occurs twice ([notebook
+# 10](10_tables_5_6_ablation.ipynb)): how far the differences of a network lie from their mean. The networks that add
+# their input gain alike with a seed that they share, so it counts once in the degrees of freedom. The spread is taken
+# to be the same for all choices.
 
 # %%
 records = choices.load(folder / "choices" for folder in runs.folders(profile))
 compared = choices.log_ssim_term(records, pixels)
 known = {name: choices.worth(records, name, pixels) for name in ("DnCNN", "IR-NAS + residual")}
-several = [row for rows in known.values() for row in rows if row.choice != choices.BASE.name]
-_, free = choices.of_the_term(compared)
-spreads = [(choices.of_the_term(compared, measure)[0], choices.spread(several, measure)[0]) for measure in range(3)]
-single, ssim_single, single_border = (stats.t.ppf(0.975, free) * max(both) if free > 1 else np.nan for both in spreads)
-for what, (of_term, of_rows) in zip(("PSNR (dB)", "SSIM", "outermost pixels (dB)"), spreads):
-    print(f"spread over seeds of one difference, {what}: {of_term:.3f} by the term, {of_rows:.3f} by all rows")
+found = [choices.of_the_term(compared, measure) for measure in range(3)]  # spread over seeds, degrees of freedom
+single, ssim_single, single_border = (stats.t.ppf(0.975, free) * each if free > 1 else np.nan for each, free in found)
+for what, (each, free) in zip(("PSNR (dB)", "SSIM", "PSNR of the outermost pixels (dB)"), found):
+    print(f"standard deviation over seeds of one difference, {what}: {each:.3f}, {free} degrees of freedom")
 judged = max((len(record["scores"] or ()) for record in records), default=0)
 for name, rows in known.items():
     table = pd.DataFrame({
@@ -126,7 +124,7 @@ for name, rows in known.items():
         "arithmetic differs": f"in {row.mixed} of {row.seeds}" if row.mixed else ""}
         for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
-                        f"±: by the larger spread over seeds of the two above, with {free} degrees of freedom."))
+                        "± gives the half-width of the 95% interval over seeds, by the spread above."))
 for name in known:
     bases = [np.mean(list(record["scores"].values()), axis=0) for record in records if record["scores"] and (
         record["system"], record["name"], record["pixels"]) == (name, choices.BASE.name, pixels)]

@@ -193,9 +193,11 @@ def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
 
 def of_the_term(compared: Mapping[str, Worth], measure: int = 0) -> tuple[float, int]:
     """As `spread`, of what `log_ssim_term` gives. The networks that add their input gain alike with each seed that they
-    share, so they count as one, as of `with_input`."""
-    rows = [row for system, row in compared.items() if system == "IR-NAS"]
-    return spread([*rows, *with_input(compared)], measure)
+    share, so such a seed counts once in the degrees of freedom."""
+    deviation, _ = spread(compared.values(), measure)
+    alone = [row for system, row in compared.items() if system == "IR-NAS"]
+    free = sum(row.seeds - 1 for row in [*alone, *with_input(compared)])
+    return (deviation, free) if free else (math.nan, 0)
 
 
 def with_input(compared: Mapping[str, Worth]) -> list[Worth]:
