@@ -111,9 +111,10 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #
 # - To other networks, as far as we know: runs of 10 million pixels of DnCNN, IR-NAS + residual and IR-NAS, alike but
 #   for the seed and in some cases the arithmetic ([notebook 10b](10b_what_a_recipe_is_worth.ipynb)), have a similar
-#   spread, which is printed below the table. Pooled with them, two runs would lie within ± 0.53 dB of each other, or
-#   somewhat more, because all are of the same two seeds. We keep the wider ± 0.78, since those runs have another recipe
-#   and were scored on other pictures. For RED, MemNet, N3Net and NLRN either is an assumption.
+#   spread, 0.18 dB. Pooled with them, two runs would lie within ± 0.53 dB of each other, or somewhat more, because most
+#   of them are of the same two seeds. We keep the wider ± 0.78, since those runs have another recipe and were scored on
+#   other pictures. For RED, MemNet, N3Net and NLRN either is an assumption. (On page 10b a paired difference from one
+#   seed has ± 0.74: two runs with the same batches, and fewer of them to tell the spread by.)
 # - To the largest budget of this page it may not: after longer training the spread may be smaller. In runs of 1 million
 #   pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
 # - Nine systems (without NLRN, whose run failed) are compared with one reference, in PSNR and in SSIM. At 95%, one
@@ -145,14 +146,11 @@ short = [] if smoke else choices.load(folder / "choices" for folder in runs.fold
 seen = max((record["pixels"] for record in short), default=0)
 spread, free = choices.over_seeds(short, seen)
 if free:
-    low, high = (spread * (free / stats.chi2.ppf(share, free)) ** 0.5 for share in (0.975, 0.025))
     four = cells.over_seeds(trained)
     pooled = ((free * spread ** 2 + 3 * four ** 2) / (free + 3)) ** 0.5
-    print(f"standard deviation over seeds, in runs of {seen / 1e6:.0f} million pixels of "
-          f"{', '.join(sorted({record['system'] for record in short}))}: {spread:.2f} dB\n"
-          f"  (95% interval {low:.2f} to {high:.2f} dB, {free} degrees of freedom); in the four runs of one cell "
-          f"{four:.2f} dB;\n  if both are pooled, two runs lie within "
-          f"± {stats.t.ppf(0.975, free + 3) * pooled * 2 ** 0.5:.2f} dB of each other")
+    print(f"standard deviation over seeds: {four:.2f} dB in the four runs of one cell, {spread:.2f} dB in runs of "
+          f"{seen / 1e6:.0f} million pixels of\n  {', '.join(sorted({record['system'] for record in short}))}; if both are "
+          f"pooled, two runs lie within ± {stats.t.ppf(0.975, free + 3) * pooled * 2 ** 0.5:.2f} dB of each other")
 
 # %% [markdown]
 # **What to notice.** These are short runs, of 18 million pixels each, 0.06% of the paper's.

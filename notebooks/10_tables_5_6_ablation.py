@@ -25,11 +25,11 @@
 #
 # ## What we found
 #
-# - **In runs of 10 million pixels, networks that add their input to their output gain PSNR by the term**, IR-NAS +
-#   residual and DnCNN, by 0.65 to 1.04 dB in each of four pairs of runs. All are from the same two seeds, so that
-#   chance cannot be excluded: 0.86 ± 0.98 dB. (± is half the 95% interval over seeds.)
-# - IR-NAS without its input added gains nothing that can be seen: -0.06 ± 0.98 dB, -0.33 and +0.20 with its two seeds.
-#   Whether that is less than the networks gain that add theirs, two seeds do not show (0.92 ± 1.38 dB).
+# - **In runs of 10 million pixels, networks that add their input to their output gain PSNR by the term**: DnCNN 0.70 ±
+#   0.37 dB (four seeds), IR-NAS + residual 0.86 ± 0.53 dB (two). Each of the six pairs of runs gains, by 0.52 to 1.04
+#   dB. (± is half the 95% interval over seeds.)
+# - **IR-NAS without its input added gains less**: -0.06 ± 0.53 dB (two seeds); the networks that add theirs gain 0.77 ±
+#   0.64 dB more.
 # - **The term's gradient is the longer one.** At the printed weight, and taken at one photograph that is spoilt in five
 #   ways, it is 4 to 123 times as long as that of the squared error.
 # - SSIM is higher with the term in all four comparisons, though in the pair of the paper's tables that could be chance.
@@ -141,19 +141,19 @@ if len(found) == 3:
           f"{single * (1 / with_input.seeds + 1 / without.seeds) ** 0.5:.2f} dB more than without")
 
 # %% [markdown]
-# The intervals are of 95% and over seeds. In the last three rows those of PSNR come from the spread of these rows' own
-# differences, taken to be the same in all (0.32 dB, two degrees of freedom). The networks share their seeds, and with a
-# seed the batches: with the first IR-NAS + residual and DnCNN gain 1.03 and 1.04 dB, with the second 0.69 and 0.65 dB.
-# So the two networks count as one, in the spread and in their mean. The intervals marked as borrowed come from four
-# runs of the published cell, with its input added, at another recipe. (The first row allows for the pictures as well.)
+# The intervals are of 95% and over seeds. In the last three rows they come from the spread of these rows' own
+# differences, taken to be the same in all (0.27 dB). Seeds that DnCNN and IR-NAS + residual share count once, in the
+# degrees of freedom (four) and in the mean of the two: with a seed they have the same batches, and they gain alike,
+# 1.03 and 1.04 dB with the first, 0.69 and 0.65 dB with the second. The interval marked as borrowed comes from four
+# runs of the published cell, with its input added, at another recipe; it allows for the pictures as well.
 #
 # **What to notice.** SSIM rises in each row, but in the first the rise could be chance. PSNR rises where the input is
 # added. The second and the third row are the same cell, recipe, batches and first weights; the input is added or not.
-# (By the machine that they ran on, the runs of IR-NAS + residual were computed in bfloat16 and those of IR-NAS in
-# float32; the two runs of a pair always in the same.) With its input the network gains with both seeds, without it it
-# loses with one and gains with the other. The pair of the tables loses more than that, 1.21 ± 0.82 dB; its batch,
-# budget and border may have a part in it, or chance. Nor is adding the input a guarantee: the small networks of
-# [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
+# (By the machine that they ran on, the runs of IR-NAS + residual and one pair of DnCNN were computed in bfloat16 and
+# the others in float32; the two runs of a pair always in the same.) With its input the network gains with both seeds,
+# without it it loses with one and gains with the other. The pair of the tables loses more than that, 1.21 ± 0.82 dB;
+# its batch, budget and border may have a part in it, or chance. Nor is adding the input a guarantee: the small networks
+# of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
 #
 # A likely reason is brightness. What the network has to learn differs: with its input added it starts with the
 # brightness of each place, and without it has to make it, which the squared error asks for and SSIM hardly does (next
@@ -327,17 +327,17 @@ display(Markdown(verdicts.markdown([claim for claim in claims if "Section 4.4" i
 # %% [markdown]
 # ## Exercises
 #
-# **1** (medium). What a choice is worth has ± 0.98 dB from two seeds. Which interval has one seed alone, the mean of
-# four seeds, and the difference of two networks from two seeds each? How many seeds would each of the two need for a
+# **1** (medium). What a choice is worth has ± 0.53 dB from two seeds. Which interval has one seed alone, the mean of
+# four seeds, and the difference of a mean of four from one of two? How many seeds would each of two networks need for a
 # difference of ± 0.4 dB?
 #
 # <details><summary>Solution</summary>
 #
-# The error of a mean falls with the root of its number: one seed has √2 · 0.98 = 1.38 dB, four have 1.38 / 2 = 0.69 dB.
-# Errors of independent runs add as squares: √(0.98² + 0.98²) = 1.38 dB. With k seeds each it is √2 · 1.38 / √k, so ±
-# 0.4 dB needs k = 24. (More seeds also make the spread itself surer, and Student's factor smaller. Where both networks
-# have the same seeds, their batches are the same, which may make the difference surer; and two networks on one seed are
-# not two seeds.)
+# The error of a mean falls with the root of its number: one seed has √2 · 0.53 = 0.75 dB (0.74 before rounding), four
+# have half of that, 0.37 dB. Errors of independent runs add as squares: √(0.37² + 0.53²) = 0.65 dB (0.64 before
+# rounding). With k seeds each it is √2 · 0.74 / √k, so ± 0.4 dB needs k = 7. (More seeds also make the spread itself
+# surer, and Student's factor smaller. Where both networks have the same seeds, their batches are the same, which may
+# make the difference surer; and two networks on one seed are not two seeds.)
 #
 # </details>
 #
