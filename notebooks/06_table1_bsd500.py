@@ -149,8 +149,8 @@ if free:
     four = cells.over_seeds(trained)
     pooled = ((free * spread ** 2 + 3 * four ** 2) / (free + 3)) ** 0.5
     print(f"standard deviation over seeds: {four:.2f} dB in the four runs of one cell, {spread:.2f} dB in runs of "
-          f"{seen / 1e6:.0f} million pixels of\n  {', '.join(sorted({record['system'] for record in short}))}; if both are "
-          f"pooled, two runs lie within ± {stats.t.ppf(0.975, free + 3) * pooled * 2 ** 0.5:.2f} dB of each other")
+          f"{seen / 1e6:.0f} million pixels of\n  {', '.join(sorted({record['system'] for record in short}))}; if both "
+          f"are pooled, two runs lie within ± {stats.t.ppf(0.975, free + 3) * pooled * 2 ** 0.5:.2f} dB of each other")
 
 # %% [markdown]
 # **What to notice.** These are short runs, of 18 million pixels each, 0.06% of the paper's.
