@@ -165,11 +165,11 @@ else:
 #   3.12 dB better without the log-SSIM term. SSIM is hardly affected by how bright a neighbourhood is, and at the
 #   border, where a network sees zeros beyond the picture, brightness may be what goes wrong; the error there was not
 #   taken apart.
-# - The rate: 0.0003 is too small, and 0.003 is at least as good as 0.001. A run of ten million pixels is short, so what
-#   learns faster has an advantage that a long run need not have.
+# - The rate: 0.0003 is too small; with 0.003 SSIM is higher than with 0.001, and PSNR not seen to differ. A run of ten
+#   million pixels is short, so what learns faster has an advantage that a long run need not have.
 # - Without the log-SSIM term both networks lose PSNR, with every seed. IR-NAS + residual loses as much when its input
-#   is not added, and then no more without the term. Its SSIM rises without the input while its PSNR falls: what it has
-#   lost is mostly brightness ([notebook 5c](05c_batch_norm.ipynb)), which SSIM hardly sees.
+#   is not added, and then no more without the term. Its SSIM does not fall without the input, as if it had lost
+#   brightness ([notebook 5c](05c_batch_norm.ipynb)), which SSIM hardly sees; for these runs that was not measured.
 # - Where there is one seed, or the change is small, nothing can be said: one difference has ± 0.74 dB. Dropping the
 #   term for the last 30% of the steps did not help in the one run that was made.
 # - The ten rows have thirty intervals. One or two may leave out zero by chance, most likely ones that barely do.
