@@ -38,9 +38,9 @@
 # - DnCNN restores the border of a picture badly: on eight pictures it scores 0.26 to 0.36 dB higher without it
 #   ([RESULTS.md](../RESULTS.md)). The log-SSIM term has a part in it, and the size of the crops ([page
 #   10b](10b_what_a_recipe_is_worth.ipynb)).
-# - BM3D and WNNM are the only rows where our numbers agree with the printed ones, each within 0.15 dB. The difference
-#   of the two does not: WNNM's lead is 0.13 ± 0.02 dB here and 0.20 dB in print ([page 16](16_verdicts.ipynb)). No
-#   network was trained long enough.
+# - BM3D and WNNM are the only rows where our numbers agree with the printed ones, each within 0.15 dB; only WNNM's is
+#   evidence, since BM3D's rows told us the protocol. The size of WNNM's lead does not agree: WNNM's lead is 0.13 ± 0.02
+#   dB here and 0.20 dB in print ([page 16](16_verdicts.ipynb)). No network was trained long enough.
 
 # %%
 from IPython.display import display
@@ -93,7 +93,7 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #   another seed may change. (The one searched here was stopped after 80% of its steps.) On eight pictures about half of
 #   the lead of `IR-NAS + residual` goes when five pixels at the border are left out ([RESULTS.md](../RESULTS.md)). The
 #   loss averages SSIM only where its 11x11 window fits, but that is not the whole cause: where every pixel counts,
-#   DnCNN's border is bad with crops of 64, better without the term, and mended with crops of 32 (notebooks
+#   DnCNN's border is bad with crops of 64, better without the term, and mended with crops of 32 and padding (notebooks
 #   [10](10_tables_5_6_ablation.ipynb) and [10b](10b_what_a_recipe_is_worth.ipynb)).
 # - `redrawn` lifts every network's PSNR, by 0.50 dB to 0.77 dB, and `half` lowers it, so columns cannot be compared.
 #   (The SSIM of DnCNN falls in `redrawn`: [README](../README.md).)
@@ -195,9 +195,9 @@ display(frames.show(frames.beside_printed(rows, 1, sigma="50"), "Table 1, sigma 
 
 # %% [markdown]
 # **What to notice.** The printed numbers of the two methods that need no training agree with ours in `half`, within the
-# 0.15 dB that we allow; only WNNM's agreement is evidence, because nothing was inferred from its number. Its lead over
-# BM3D, the one ranking of this table that needs no training, does not agree: 0.13 ± 0.02 dB in place of 0.20. IR-NAS's
-# row tests nothing yet: our run saw 0.83% of the pixels.
+# 0.15 dB that we allow; only WNNM's agreement is evidence, because nothing was inferred from its number. The size of
+# its lead over BM3D, the one comparison of this table that needs no training, does not agree: 0.13 ± 0.02 dB in place
+# of 0.20. IR-NAS's row tests nothing yet: our run saw 0.83% of the pixels.
 #
 # The whole table, at every noise level and under every protocol, with SSIM, parameters, times and notes, is in
 # [table1.md](../figures/table1.md), for programs in [table1.csv](../figures/table1.csv) and for papers in

@@ -28,8 +28,8 @@
 # - **In runs of 10 million pixels, networks that add their input to their output gain PSNR by the term**: DnCNN 0.70 ±
 #   0.37 dB (four seeds), IR-NAS + residual 0.86 ± 0.53 dB (two). Each of the six pairs of runs gains, by 0.52 to 1.04
 #   dB. (± is half the 95% interval over seeds.)
-# - **IR-NAS without its input added gains less**: -0.06 ± 0.53 dB (two seeds); the networks that add theirs gain 0.77 ±
-#   0.64 dB more.
+# - IR-NAS without its input added is not seen to gain (-0.06 ± 0.53 dB, two seeds). The networks that add theirs gain
+#   0.77 ± 0.64 dB more, if all differences scatter alike; with the two seeds that IR-NAS has it is 1.36 and 0.47 dB.
 # - **The term's gradient is the longer one.** At the printed weight, and taken at one photograph that is spoilt in five
 #   ways, it is 4 to 123 times as long as that of the squared error.
 # - SSIM is higher with the term in all four comparisons, though in the pair of the paper's tables that could be chance.
@@ -43,7 +43,7 @@
 #
 # A network $f$ restores a noisy picture $x$ of $n$ pixels, whose clean picture is $y$. Eq. 7 of the paper adds to the
 # squared error a term that grows as the structural similarity (SSIM) of $f(x)$ and $y$ falls below 1; $\lambda = 0.5$
-# is the paper's choice.
+# is the paper's choice. (The paper prints a sum over the pixels; with it 0.5 would weigh nothing, so we take the mean.)
 #
 # $$\mathcal{L} = \frac{1}{n} \lVert f(x) - y \rVert_2^2 + \lambda \log_{10}\frac{1}{\mathrm{SSIM}(f(x), y)}$$
 
@@ -282,13 +282,13 @@ display(frames.show(pd.DataFrame(padded), f"SSIM padded in the loss, {budget / 1
 # %% [markdown]
 # **What to notice.** DnCNN's outermost pixels are 8 to 9 dB worse than all pixels together, those of IR-NAS + residual
 # 3 to 4 dB, and those of IR-NAS without its input added 0.3 to 2.3 dB. So the border takes part in every comparison
-# under this loss: after 18 million pixels IR-NAS + residual is ahead of DnCNN by 0.14 dB on all pixels, and behind it
-# by 0.19 dB without a border.
+# with DnCNN under this loss: after 18 million pixels IR-NAS + residual is ahead of DnCNN by 0.14 dB on all pixels, and
+# behind it by 0.19 dB without a border.
 #
 # Is it that the outer pixels hardly count? Not that alone: where SSIM is padded, DnCNN's outermost pixels are still 6.2
-# and 6.3 dB worse than all pixels with the term, and 2.9 and 2.7 dB without it (two seeds). So with crops of 64x64
-# DnCNN restores a border badly under this loss, padded or not, and the windows that do not fit are not the whole cause.
-# Small crops and padding together mend it ([notebook 10b](10b_what_a_recipe_is_worth.ipynb), which has these runs).
+# to 7.4 dB worse than all pixels with the term, and 2.7 to 3.2 dB without it (four seeds). So with crops of 64x64 DnCNN
+# restores a border badly under this loss, padded or not, and the windows that do not fit are not the whole cause. Small
+# crops and padding together mend it ([notebook 10b](10b_what_a_recipe_is_worth.ipynb), which has these runs).
 #
 # ## Tables 5 and 6, printed and here
 #

@@ -41,8 +41,8 @@
 # All runs are short: ten million pixels are 0.03% of the paper's. What is best here need not be best after a long
 # training.
 #
-# The loss is Eq. 7 of the paper for a network $f$, a noisy crop $x$ and the clean one $y$, with SSIM taken over all
-# positions of a crop padded by zeros:
+# The loss is Eq. 7 of the paper, with our mean for its sum, for a network $f$, a noisy crop $x$ and the clean one $y$;
+# SSIM is taken over all positions of a crop padded by zeros:
 #
 # $$\mathcal{L} = \frac{1}{n} \lVert f(x) - y \rVert_2^2 + \lambda \log_{10}\frac{1}{\mathrm{SSIM}(f(x), y)}$$
 
@@ -119,21 +119,21 @@ for what, (each, free) in zip(("PSNR (dB)", "SSIM", "PSNR of the outermost pixel
 judged = max((len(record["scores"] or ()) for record in records), default=0)
 for name, rows in known.items():
     table = pd.DataFrame({
-        "choice": row.choice, "seeds": str(row.seeds), "PSNR (dB)": f"{row.psnr:.2f}",
+        "choice": row.choice, "seeds": str(row.seeds), "PSNR (dB)": f"{row.psnr:.2f}", "base (dB)": f"{row.base:.2f}",
         "over the base (dB)": f"{row.gain:+.2f} ± {single / row.seeds ** 0.5:.2f}",
         "SSIM over it": f"{row.ssim_gain:+.3f} ± {ssim_single / row.seeds ** 0.5:.3f}",
         "outermost pixels over it (dB)": f"{row.frame_gain:+.2f} ± {single_border / row.seeds ** 0.5:.2f}",
         "arithmetic differs": f"in {row.mixed} of {row.seeds}" if row.mixed else ""}
         for row in rows if row.choice != choices.BASE.name)
     display(frames.show(table, f"{name}, {pixels / 1e6:.0f} million pixels, {judged} validation pictures",
-                        "± gives the half-width of the 95% interval over seeds, by the spread above."))
+                        "base: the base of the same seeds. ± gives the half-width of the 95% interval over seeds, "
+                        "by the spread above."))
 for name in known:
-    bases = [np.mean(list(record["scores"].values()), axis=0) for record in records if record["scores"] and (
-        record["system"], record["name"], record["pixels"]) == (name, choices.BASE.name, pixels)]
-    if bases:
-        psnr, ssim, outermost = np.mean(bases, axis=0)
-        print(f"{name}, the base over {len(bases)} seeds: {psnr:.2f} dB, SSIM {ssim:.3f}, outermost pixels "
-              f"{outermost:.2f} dB")
+    bases = [(record["seed"], *np.mean(list(record["scores"].values()), axis=0)) for record in records
+             if record["scores"] and (record["system"], record["name"], record["pixels"]) == (
+                 name, choices.BASE.name, pixels)]
+    print(f"{name}, the base, all pixels and outermost pixels (dB):",
+          "; ".join(f"seed {seed} {psnr:.2f} and {outermost:.2f}" for seed, psnr, _, outermost in sorted(bases)))
 
 # %% [markdown]
 # The same as a picture: small dots are seeds, circles their means with the interval of the table. Left of zero the
@@ -199,6 +199,10 @@ if styles:
 plt.show()
 
 # %% [markdown]
+# **What to notice.** The base jumps by one to two decibels from one validation to the next, as the others do, and the
+# curves cross again and again. Their order settles only in the last third, where the learning rate has fallen: compare
+# runs at the end of a schedule, not on the way.
+#
 # ## Three recipes, one start
 #
 # `paper` is Adam at 0.05, as printed; `authors` is SGD at 0.05 and another weight of the log-SSIM term, from the
@@ -251,11 +255,12 @@ else:
 # <details><summary>Solution</summary>
 #
 # Those larger than their ±. Of PSNR: both networks without the log-SSIM term (lambda 0 is 0.70 dB below the base for
-# DnCNN and 0.86 dB for IR-NAS + residual), the small learning rate, and both rows without the input added, which have
-# another arithmetic in them. DnCNN's 0.31 dB for four crops of 64 is not believable. Of the outermost pixels DnCNN's
-# with small crops, without the term and at the small rate. Two numbers hardly show how far they scatter: with one
-# degree of freedom a 95% interval is 12.7 standard errors wide on either side, and not 2. Several comparisons together
-# have four degrees of freedom and a factor of 2.78; the price is the assumption that all choices scatter alike.
+# DnCNN and 0.86 dB for IR-NAS + residual), the small learning rate (one pair of two in different arithmetic), and both
+# rows without the input added, which have another arithmetic in them. DnCNN's 0.31 dB for four crops of 64 cannot be
+# told from nothing. Of the outermost pixels DnCNN's with small crops and without the term; that at the small rate only
+# just, as one of thirty intervals may. Two numbers hardly show how far they scatter: with one degree of freedom a 95%
+# interval is 12.7 standard errors wide on either side, and not 2. Several comparisons together have four degrees of
+# freedom and a factor of 2.78; the price is the assumption that all choices scatter alike.
 #
 # </details>
 #
@@ -263,9 +268,11 @@ else:
 #
 # <details><summary>Solution</summary>
 #
-# With the term this network learns faster from the beginning. After the first tenth, a million pixels, the base has
-# 19.0 and 19.6 dB with its two seeds, lambda 0 has 18.4 and 18.7; after the first fifth 21.7 and 22.5 against 20.9 and
-# 20.6. Some of the lead stays to the end of the schedule. Whether the slower training would catch up in a longer one,
-# these curves do not tell.
+# With the term it seems to learn faster at first: after the first tenth, a million pixels, the base has 19.0 and 19.6
+# dB with its two seeds, lambda 0 has 18.4 and 18.7; after the first fifth 21.7 and 22.5 against 20.9 and 20.6. But the
+# curves jump by one to two decibels and cross until about seven million pixels, so two moments show little; only at the
+# end, where the rate has fallen, is the order clear. The term's gradient points partly where that of the squared error
+# does ([notebook 10](10_tables_5_6_ablation.ipynb)), so it can help. Whether a longer training without it would catch
+# up, these curves do not tell.
 #
 # </details>

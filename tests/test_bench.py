@@ -255,7 +255,7 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     assert noise["correlation"] > 0.2 and abs(weak["correlation"]) < 0.05
     assert told == pytest.approx([of_camera["deviation"], (of_camera["deviation"] / 255) ** 2, noise["deviation"],
                                   white["deviation"], weak["deviation"]], rel=1e-4)
-    assert of_camera["at_the_means"].keys() == {"told_deviation", "told_spectrum", "one"}
+    assert of_camera["at_the_means"].keys() == {"told_deviation", "told_spectrum", "without_noise", "one"}
     assert of_camera["at_the_means"]["one"] == pytest.approx(20 * math.log10(255 / of_camera["deviation"]), abs=1e-3)
     records.CAMERA_NOISE.validate_python({name: [pair] for name, pair in found.items()})
 

@@ -93,7 +93,8 @@ def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, sp
                     networks: Mapping[str, Restore]) -> dict[str, dict]:
     """Of a test pair of the camera and of what `load` names beside it: what `measure` finds. Of the camera's, in dB,
     also BM3D told a spectrum as of `mean_spectrum`, scaled to the deviation; the camera without noise; the networks;
-    and of both BM3D's and the networks what `at_the_means` finds. Raises ModuleNotFoundError without BM3D."""
+    and what `at_the_means` finds of both BM3D's, of the camera without noise and of the networks. Raises
+    ModuleNotFoundError without BM3D."""
     clean, degraded = tensors(picture)
     quiet = to_tensor(without_noise(picture.clean, parameters)).unsqueeze(0)
     alone, sigma = clean + degraded - quiet, deviation(clean, degraded)
@@ -110,7 +111,8 @@ def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, sp
     of_camera = measure(clean, degraded, told["told_deviation"]) | {
         "told_spectrum": decibels(told["told_spectrum"], clean), "without_noise": decibels(quiet, clean),
         "networks": {name: decibels(each, clean) for name, each in restored.items()},
-        "at_the_means": {name: at_the_means(each, clean) for name, each in (told | restored).items()}}
+        "at_the_means": {name: at_the_means(each, clean)
+                         for name, each in (told | {"without_noise": quiet} | restored).items()}}
     found = {"camera": of_camera, "noise": with_bm3d(alone), "white": white(sigma),
              "weak_white": white(deviation(clean, alone))}
     return {noise: {"pair": picture.name} | row for noise, row in found.items()}
