@@ -21,7 +21,8 @@ checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these
     seconds           of training, by the clock, beside whatever else the machine did
     profile, data_sha256, device, versions, commit
 
-checkpoints/cell_table/usual_start.jsonl has 47 more of denoising, of networks whose last layer starts at random.
+checkpoints/cell_table/usual_start.jsonl has 47 more of denoising, of networks whose last layer starts at random, and
+half_rate.jsonl 42 at a learning rate of 0.002, the beginning of a new table.
 
 Cells that differ only in how their nodes are numbered count as different; both inputs of a node are different states,
 as in every cell that a search can find. All networks have the published path and width and add their input.
