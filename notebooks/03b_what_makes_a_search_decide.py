@@ -262,8 +262,8 @@ for letter, found in settings.items():
         rows.append({"": letter, "setting": NAMES[found[0]["name"]], "mixture before alpha moves": each(before),
                      "mixture at the end": each(ends[letter]["mixture"]), "decoded cell": each(ends[letter]["decoded"]),
                      "decoding loses": each(ends[letter]["mixture"] - ends[letter]["decoded"])})
-display(frames.show(pd.DataFrame(rows), "PSNR on Train V (dB), seed by seed; not measured: one seed each of a, b and d, two "
-                                        "of c"))
+display(frames.show(pd.DataFrame(rows), "PSNR on Train V (dB), seed by seed",
+                    "Not measured: one seed each of a, b and d, two of c."))
 
 print(f"the noisy pictures have {np.mean([20 * math.log10(255 / sigma) for sigma in (30, 50, 70)]):.1f} dB")
 for what in ("mixture", "decoded"):
