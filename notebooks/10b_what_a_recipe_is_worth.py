@@ -132,7 +132,7 @@ for name in known:
     bases = [(record["seed"], *np.mean(list(record["scores"].values()), axis=0)) for record in records
              if record["scores"] and (record["system"], record["name"], record["pixels"]) == (
                  name, choices.BASE.name, pixels)]
-    print(f"{name}, the base, all pixels and outermost pixels (dB):",
+    print(f"{name}, the base, all pixels and outermost pixels (dB):\n ",
           "; ".join(f"seed {seed} {psnr:.2f} and {outermost:.2f}" for seed, psnr, _, outermost in sorted(bases)))
 
 # %% [markdown]

@@ -498,9 +498,9 @@ def test_the_numbers_of_a_solution(page, number, computed):
         r"IR-NAS: PSNR .*? ± ([\d.]+) dB", r"with the input added: .*? ± ([\d.]+) dB",
         r"that is .*? ± ([\d.]+) dB more"]),
     ("10b", 1, "10b_what_a_recipe_is_worth", [
-        r"IR-NAS \+ residual, 1.*?\| lambda 0 \| \d \| [\d.]+ \| -([\d.]+) ±",
-        r"DnCNN, 1.*?\| lambda 0 \| \d \| [\d.]+ \| -([\d.]+) ±",
-        r"4 crops of 64 \| \d \| [\d.]+ \| -([\d.]+) ±"])])
+        r"IR-NAS \+ residual, 1.*?\| lambda 0 \| \d (?:\| [\d.]+ ){2}\| -([\d.]+) ±",
+        r"DnCNN, 1.*?\| lambda 0 \| \d (?:\| [\d.]+ ){2}\| -([\d.]+) ±",
+        r"4 crops of 64 \| \d (?:\| [\d.]+ ){2}\| -([\d.]+) ±"])])
 def test_a_solution_quotes_what_a_page_measured(page, number, source, patterns):
     text = solution(page, number)
     assert not [found for found in on_page(source, *patterns) if found not in text]
