@@ -226,9 +226,9 @@ for row in search_choices.decided(small, "small"):
 #   step alpha has no such wish (exercise 3).
 # - **With `none` left out** (c) the kept operation leads by 0.25 where it trailed by 0.63 (b), and the entropy is 0.83.
 # - **Sharpening is mostly a division.** Where it alone was changed, most of the fall in entropy is had by dividing the
-#   logits afterwards. From h to i the search has moved its logits no further apart: before the division the entropy is
-#   0.94, with h at 0.92. From c to e it has, 0.53 in place of 0.83. From d to f, which also has a longer warm-up, it
-#   has not either: 0.94 before the division in both.
+#   logits afterwards. From h to i, and from d to f, the search has moved its logits no further apart: before the
+#   division the entropy is 0.94, with h at 0.92 and d at 0.94. From c to e it has moved them further: 0.53 before the
+#   division, with c at 0.83.
 # - **Many edges become skips**, 2 to 4.7 of six. In so small and short a search a shallow cell may be the best.
 # - **Two seeds agree as by chance in b, c, e, f and g**, on 22 to 37% of the edges against 26 to 30%, and on more in a,
 #   d, h and i, 52 to 67% against 23 to 45%. ("By chance" deals each search's own operations to random edges.) Three

@@ -39,8 +39,8 @@
 #   ([RESULTS.md](../RESULTS.md)). The log-SSIM term has a part in it, and the size of the crops ([page
 #   10b](10b_what_a_recipe_is_worth.ipynb)).
 # - BM3D and WNNM are the only rows where our numbers agree with the printed ones, each within 0.15 dB; only WNNM's is
-#   evidence, since BM3D's rows told us the protocol. The size of WNNM's lead does not agree: WNNM's lead is 0.13 ± 0.02
-#   dB here and 0.20 dB in print ([page 16](16_verdicts.ipynb)). No network was trained long enough.
+#   evidence, since BM3D's rows told us the protocol. The size of WNNM's lead does not agree: it is 0.13 ± 0.02 dB here
+#   and 0.20 dB in print ([page 16](16_verdicts.ipynb)). No network was trained long enough.
 
 # %%
 from IPython.display import display

@@ -112,9 +112,14 @@ else:
 # and white noise as strong as each of these two (`python -m irnas_lib.benchmarks.camera_noise`).
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+def with_interval(gains):
+    """The mean of some gains in dB, and half its 95% interval."""
+    return "{:+.2f} ± {:.2f}".format(*camera_noise.interval(list(gains)))
+
+
 def over(ours, theirs):
     """What one column of scores has over another, with its interval."""
-    return "{:+.2f} ± {:.2f}".format(*camera_noise.interval(np.subtract(ours, theirs).tolist()))
+    return with_interval(np.subtract(ours, theirs))
 
 
 found = {} if profile == "smoke" else camera_noise.load()
@@ -169,6 +174,7 @@ if found:
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 TOLD, SPECTRUM = "BM3D, told the true sigma", "BM3D, told the spectrum"
+NETWORKS = "IR-NAS + residual", "N3Net", "DnCNN"  # those that are ahead of their input
 if found:
     keys = {TOLD: "told_deviation", SPECTRUM: "told_spectrum"}
     methods = pd.DataFrame(rows.networks.tolist()).assign(**{name: rows[key] for name, key in keys.items()})
@@ -191,7 +197,7 @@ else:
 
 # %% alt="Leads over BM3D, against the share of lost detail they fall, against the shift of the means they rise"
 if found:
-    leads = {name: methods[name] - methods[TOLD] for name in ("IR-NAS + residual", "N3Net", "DnCNN", SPECTRUM)}
+    leads = {name: methods[name] - methods[TOLD] for name in (*NETWORKS, SPECTRUM)}
     fig, axes = plt.subplots(1, 2, figsize=(plots.COLUMN, 3.4), sharey=True, layout="constrained")
     for ax, x in zip(axes, (lost, cost)):
         for marker, (name, lead) in zip("osDx", leads.items()):
@@ -204,29 +210,29 @@ if found:
 
     def order(x, y):
         """Spearman's correlation, in words."""
-        found = stats.spearmanr(x, y)
-        return f"{found.statistic:+.2f} (p = {found.pvalue:.1g})"
+        rank = stats.spearmanr(x, y)
+        return f"{rank.statistic:+.2f} (p = {rank.pvalue:.1g})"
 
     noisier, parts = lost < 0.5, {}
     for name, lead in leads.items():
         parts |= {name: lead, f"{name}, at the true means": at_means[name] - at_means[TOLD]}
     display(frames.show(pd.DataFrame([{
-        "lead of": name, f"noise is most ({noisier.sum()} pairs)": over(lead[noisier], 0 * lead[noisier]),
-        f"lost detail is ({(~noisier).sum()})": over(lead[~noisier], 0 * lead[~noisier]),
+        "lead of": name, f"noise is most ({noisier.sum()} pairs)": with_interval(lead[noisier]),
+        f"lost detail is ({(~noisier).sum()})": with_interval(lead[~noisier]),
         "over the spectrum, noise is most": over(methods[name][noisier], methods[SPECTRUM][noisier])
         if name in methods and name != SPECTRUM else "",
         "correlation with lost detail": order(lost, lead), "with the shift": order(cost, lead)}
         for name, lead in parts.items()]), "Lead (dB) over BM3D, told the true sigma, by what has most of the error's "
                                            "power", f"correlation: Spearman's. {interval}"))
-    for name in list(leads)[:3]:
+    for name in NETWORKS:
         less = (at_means[name] - at_means[TOLD] - leads[name])[noisier]
-        print(f"{name}, where noise is most: at the true means its lead is {over(less, 0 * less)} dB, pair by pair")
+        print(f"{name}, where noise is most: at the true means its lead is {with_interval(less)} dB, pair by pair")
     print(f"lost detail and what the shift costs: {order(lost, cost)}; the input's PSNR and the shift: "
           f"{order(rows.input, cost)}")
     for pair in leads["N3Net"].nsmallest(2).index:
         print(f"{rows.pair[pair]}: input {rows.input[pair]:.2f} dB, BM3D {rows.told_deviation[pair]:.2f}, "
-              + ", ".join(f"{name} {methods[name][pair]:.2f}" for name in list(leads)[:3]))
-    fresh = np.arange(len(rows)) % 6 > 0
+              + ", ".join(f"{name} {methods[name][pair]:.2f}" for name in NETWORKS))
+    fresh = np.arange(len(rows)) % 6 > 0  # the guess was made on every sixth
     print(f"correlation with lost detail on the {fresh.sum()} pairs that the guess was not made on: "
           + ", ".join(f"{stats.spearmanr(lost[fresh], lead[fresh]).statistic:.2f}" for lead in leads.values()))
 
@@ -308,10 +314,10 @@ display(plots.restored_panel(shown, "sim1800", dataset, only=systems_shown))
 # %% [markdown]
 # **What to take away.** Noise that has been through a camera is no longer white, and a part of the error is no noise at
 # all. A method for white noise gains a small part of its usual gain there, even if told the right strength; told the
-# spectrum it gains more where noise is most of the error. Trained networks gain there as well, after little training
-# not seen to gain more. A gain is to be read against what a picture without noise, but with the lost detail, would
-# have. Further reading: [the camera simulator](https://arxiv.org/abs/1904.08825) from which the paper made SIM1800, and
-# [unprocessing pictures](https://arxiv.org/abs/1811.11127), which inverts such a pipeline.
+# spectrum it gains more where noise is most of the error. Trained networks gain there as well; ours, trained for very
+# little, are not seen to gain more. A gain is to be read against what a picture without noise, but with the lost
+# detail, would have. Further reading: [the camera simulator](https://arxiv.org/abs/1904.08825) from which the paper
+# made SIM1800, and [unprocessing pictures](https://arxiv.org/abs/1811.11127), which inverts such a pipeline.
 
 # %% [markdown]
 # ## Exercises

@@ -132,10 +132,11 @@ if len(block) > 1:
 STARTS = {"usual_start": ("at random", "0.004"), task: ("at zero", "0.004"), "half_rate": ("at zero", "0.002")}
 tables = {name: cell_table.read(name, profile) for name in STARTS}
 noise = {name: table_facts.noise(chosen, short) for name, chosen in tables.items()}
+by_table = {name: searching.table_of(chosen, short) for name, chosen in tables.items()}
 display(frames.show(pd.DataFrame({
     "the last layer starts": first, "learning rate": rate, "random cells": f"{found.cells}",
     "from several seeds": f"{found.repeated}",
-    "mean PSNR (dB)": f"{np.mean(searching.table_of(tables[name], short).test):.2f}",
+    "mean PSNR (dB)": f"{np.mean(by_table[name].test):.2f}",
     "spread over seeds (dB)": f"{found.over_seeds:.3f}", "over cells (dB)": f"{found.over_cells:.3f}",
     "variance between cells": f"{found.share:.0%} ({found.low:.0%} to {found.high:.0%})"}
     for name, (first, rate) in STARTS.items() if (found := noise[name]).repeated > 1), "spread of test PSNR"))
@@ -208,7 +209,7 @@ for name, cell in {record["name"]: record["cell"] for record in records}.items()
 
 rows = []
 for name, (first, rate) in STARTS.items():
-    every, among = table_facts.by_cell(tables[name], short), searching.table_of(tables[name], short).test.tolist()
+    every, among = table_facts.by_cell(tables[name], short), by_table[name].test.tolist()
     cells = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in tables[name]}
     for cell in ("IR-NAS", "IR-NAS, R1", "IR-NAS, R2"):
         if cells.get(cell) in every and noise[name].repeated > 1:
@@ -288,8 +289,7 @@ display(frames.show(pd.DataFrame({"one more": effect.name, "gain (dB)": known[0]
 display(table_plots.cost(records, short))
 for name, (first, rate) in STARTS.items():
     macs = {edits.canonical(Genotype(record["cell"])): record["macs_per_pixel"] for record in tables[name]}
-    chosen = searching.table_of(tables[name], short)
-    costs = table_facts.rank([macs[edits.canonical(cell)] for cell in chosen.cells], chosen.test)
+    costs = table_facts.rank([macs[edits.canonical(cell)] for cell in by_table[name].cells], by_table[name].test)
     print(f"last layer starts {first}, rate {rate}: Kendall's tau of multiply-accumulates and PSNR {costs.tau:.2f},\n"
           f"  95% interval {costs.low:.2f} to {costs.high:.2f}, {costs.cells} cells")
 

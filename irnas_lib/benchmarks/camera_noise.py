@@ -110,9 +110,9 @@ def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, sp
 
     of_camera = measure(clean, degraded, told["told_deviation"]) | {
         "told_spectrum": decibels(told["told_spectrum"], clean), "without_noise": decibels(quiet, clean),
-        "networks": {name: decibels(each, clean) for name, each in restored.items()},
-        "at_the_means": {name: at_the_means(each, clean)
-                         for name, each in (told | {"without_noise": quiet} | restored).items()}}
+        "networks": {name: decibels(output, clean) for name, output in restored.items()},
+        "at_the_means": {name: at_the_means(output, clean)
+                         for name, output in (told | {"without_noise": quiet} | restored).items()}}
     found = {"camera": of_camera, "noise": with_bm3d(alone), "white": white(sigma),
              "weak_white": white(deviation(clean, alone))}
     return {noise: {"pair": picture.name} | row for noise, row in found.items()}

@@ -18,19 +18,20 @@ MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D"
 FAR = 2
 
 
-def _psnrs(records: Sequence[Mapping], pixels: int) -> tuple[list[float], dict[str, float]]:
-    """Mean PSNR in dB over the seeds of each random cell, sorted, and of the MARKED cells by their names."""
+def _psnrs(records: Sequence[Mapping], pixels: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean PSNR in dB over the seeds of each cell, by its name: of the random cells, and of the MARKED ones."""
     psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
     named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}
     known = {name: psnr[cell] for name, cell in named.items() if cell in psnr}
-    return (sorted(score for name, score in known.items() if name.startswith("random")),
+    return ({name: score for name, score in known.items() if name.startswith("random")},
             {name: known[name] for name in MARKED if name in known})
 
 
 @matplotlib.rc_context(STYLE)
 def distribution(records: Sequence[Mapping], pixels: int) -> Figure:
     """The share of random cells below each PSNR, and where the MARKED cells stand."""
-    psnr, marked = _psnrs(records, pixels)
+    random, marked = _psnrs(records, pixels)
+    psnr = sorted(random.values())
     if not psnr:
         return not_run("Where the cells of the table stand")
     plot = Plot(6.4, 2.8)
@@ -117,24 +118,21 @@ def effects(found: Sequence[Effect]) -> Figure:
 def cost(records: Sequence[Mapping], pixels: int) -> Figure:
     """PSNR of each cell against its network's multiply-accumulates, the MARKED cells marked; a line leads along the
     random cells that no other of them is better and cheaper than."""
-    macs = {edits.canonical(Genotype(record["cell"])): record["macs_per_pixel"] / 1e3 for record in records}
-    psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
-    named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}
-    points = {name: (macs[cell], psnr[cell]) for name, cell in named.items() if cell in psnr}
-    random = sorted(point for name, point in points.items() if name.startswith("random"))
+    random, marked = _psnrs(records, pixels)
     if not random:
         return not_run("What a decibel costs")
+    macs = {record["name"]: record["macs_per_pixel"] / 1e3 for record in records}
+    points = sorted((macs[name], score) for name, score in random.items())
     front, best = [], -np.inf
-    for thousands, score in random:
+    for thousands, score in points:
         if score > best:
             front.append((thousands, best := score))
     plot = Plot(6.4, 3.2)
     axes = plot.subplots()
-    axes.plot(*zip(*random), "ko", markersize=4, markerfacecolor="w", label=f"{len(random)} random cells")
+    axes.plot(*zip(*points), "ko", markersize=4, markerfacecolor="w", label=f"{len(points)} random cells")
     axes.step(*zip(*front), "k", where="post", linewidth=1, label="none is better and cheaper")
-    for name in MARKED:
-        if name in points:
-            axes.plot(*points[name], f"k{MARKED[name]}", markersize=9, markerfacecolor="0.7", label=name)
+    for name, score in marked.items():
+        axes.plot(macs[name], score, f"k{MARKED[name]}", markersize=9, markerfacecolor="0.7", label=name)
     axes.set(xlabel="multiply-accumulates of the network (thousands a pixel)", ylabel="PSNR on test pictures (dB)")
     plot.legend(loc="outside right upper")
     return plot
