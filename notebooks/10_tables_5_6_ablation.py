@@ -78,6 +78,7 @@ data = ""
 # Each row is a pair of training runs, or two pairs, that differ in the term alone: $\lambda=0.5$ against $\lambda=0$ at
 # sigma 50. The last three rows share a recipe, the batches and the pictures, and differ in the network. The first row
 # is the pair that stands in the tables; it has another batch and budget, and its loss leaves out the border of a crop.
+# Circles are means with their interval, the dots below them single seeds.
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 results, smoke = runs.all_results(profile), profile == "smoke"
@@ -87,7 +88,7 @@ pair = {result.system: result for result in comparison.at_one_budget(filter(resu
 trained = cells.best_known([folder / "cells" for folder in runs.folders(profile)], "denoising")
 over_seeds, ssim_seeds = (verdicts.over_seeds(trained, metric=metric) for metric in ("psnr", "ssim"))
 pairs = []  # network, what else to know of the runs, PSNR (dB) and SSIM that the term adds, half the interval of each,
-            # and whether these are by the spread over seeds of these runs
+            # the two of each seed, and whether the intervals are by the spread over seeds of these runs
 if len(pair) == 2:
     first = pair["IR-NAS"]
     (psnr, error), (ssim, ssim_error) = comparison.difference(first, pair["IR-NAS*"])
@@ -95,7 +96,7 @@ if len(pair) == 2:
     pairs.append(("IR-NAS (tables)", f"{first.batch} crops of {first.crop}, {pixels(first) / 1e6:.0f} million "
                   f"pixels, {number} test pictures, one seed", psnr, ssim,
                   verdicts.together(comparison.over_pictures(error, number), over_seeds),
-                  verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds), False))
+                  verdicts.together(comparison.over_pictures(ssim_error, number), ssim_seeds), [(psnr, ssim)], False))
 known = [] if smoke else choices.load(folder / "choices" for folder in runs.folders(profile))
 budget = max((record["pixels"] for record in known), default=0)
 found = choices.log_ssim_term(known, budget)
@@ -105,19 +106,22 @@ single, ssim_single = ((stats.t.ppf(0.975, free) * each if free > 1 else borrowe
                        for each, borrowed in ((spread, over_seeds), (ssim_spread, ssim_seeds)))
 for system, row in found.items():
     record = next(record for record in known if (record["name"], record["system"]) == (row.choice, system))
-    each = ", ".join(f"{psnr:+.2f}" for psnr, *_ in row.each.values())
+    seeds = [gains[:2] for gains in row.each.values()]
+    each = ", ".join(f"{psnr:+.2f}" for psnr, _ in seeds)
     pairs.append((system, f"{record['batch']} crops of {record['crop']}, {budget / 1e6:.0f} million pixels, "
                   f"{len(record['scores'])} validation pictures, PSNR of each seed {each} dB", row.gain, row.ssim_gain,
-                  single / row.seeds ** 0.5, ssim_single / row.seeds ** 0.5, free > 1))
+                  single / row.seeds ** 0.5, ssim_single / row.seeds ** 0.5, seeds, free > 1))
 
 # %% alt="What the log-SSIM term adds: PSNR rises where the input is added, and not in IR-NAS; SSIM rises in all"
 if not pairs:
     display(plots.not_run("What the log-SSIM term adds"))
 else:
     fig, axes = plt.subplots(1, 2, figsize=(7.6, 0.8 + 0.62 * len(pairs)), sharey=True, layout="constrained")
-    for at, (_, _, psnr, ssim, half, ssim_half, _) in enumerate(pairs):
+    for at, (_, _, psnr, ssim, half, ssim_half, seeds, _) in enumerate(pairs):
         axes[0].errorbar(psnr, at, xerr=half, fmt="ko", markerfacecolor="w", capsize=3)
         axes[1].errorbar(ssim, at, xerr=ssim_half, fmt="ko", markerfacecolor="w", capsize=3)
+        for ax, gains in zip(axes, zip(*seeds)):
+            ax.plot(gains, [at + 0.25] * len(gains), "k.", markersize=5)
     for ax, label in zip(axes, ("PSNR added by the term (dB)", "SSIM added by the term")):
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.axhline(0.5, color="0.6", linestyle=":")
@@ -127,7 +131,7 @@ else:
         ax.set_axisbelow(True)
     axes[1].set_xticks((0, 0.05, 0.1))
     plt.show()
-for name, about, psnr, ssim, half, ssim_half, own in pairs:
+for name, about, psnr, ssim, half, ssim_half, _, own in pairs:
     print(f"{name}: PSNR {psnr:+.2f} ± {half:.2f} dB, SSIM {ssim:+.3f} ± {ssim_half:.3f}"
           f"{'' if own else ' (± borrowed)'}\n    {about}")
 if free > 1:
@@ -162,14 +166,14 @@ if len(found) == 3:
 # ## Which errors does the term notice?
 #
 # Take a clean photograph and spoil it: with more and more noise, by blurring it, by making it darker. Left, the two
-# terms of the loss against the noise that is left. Right, the cosine of the angle between their gradients with respect
+# terms of the loss against the noise that is left. Middle, the cosine of the angle between their gradients with respect
 # to the pixels: 1 where both want the same change, 0 where the wishes of one are indifferent to the other.
 #
-# Beside the cosine the ratio of the two gradients' lengths is printed, that of the SSIM term (with its weight of 0.5)
-# over that of the squared error. AdamW does not feel a factor that both terms share, but this ratio it does, since the
-# ratio decides in which direction their sum points; and $\lambda$ changes nothing but this ratio.
+# Right, the ratio of the two gradients' lengths, that of the SSIM term (with its weight of 0.5) over that of the
+# squared error. AdamW does not feel a factor that both terms share, but this ratio it does, since the ratio decides in
+# which direction their sum points; and $\lambda$ changes nothing but this ratio.
 
-# %% alt="Left: squared error keeps rising with the noise left, the SSIM term flattens. Right: the cosine falls"
+# %% alt="With the noise left, squared error keeps rising, the SSIM term flattens; cosine and ratio of lengths fall"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
 sigmas = torch.arange(4, 71, 3)
 terms = {"mean squared error": lambda x: losses.restoration_loss(x, clean, 0),
@@ -187,16 +191,19 @@ def compared(spoilt):
 
 
 noisy = {int(sigma): compared(protocols.add_noise(clean, float(sigma), 0, "loss")) for sigma in sigmas}
-*values, cosines, _ = zip(*noisy.values())
+*values, cosines, ratios = zip(*noisy.values())
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3), layout="constrained")
+fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9.6, 3), layout="constrained")
 for style, name, each in zip(("k-", "k--"), terms, values):
     left.plot(sigmas, each, style, label=name)
 left.set(title="value of the two terms", yscale="log")
 left.legend()
-right.plot(sigmas, cosines, "k-")
-right.set(title="cosine between the two gradients", ylim=(0, 1))
-for ax in (left, right):
+middle.plot(sigmas, cosines, "k-")
+middle.set(title="cosine between the gradients", ylim=(0, 1))
+right.plot(sigmas, ratios, "k-")
+right.axhline(1, color="0.6", linestyle=":")
+right.set(title="SSIM's gradient, times as long", yscale="log")
+for ax in (left, middle, right):
     ax.set_xlabel("sigma of the noise left (0-255 scale)")
 plt.show()
 blurred = torch.nn.functional.avg_pool2d(clean, 7, stride=1, padding=3, count_include_pad=False)
