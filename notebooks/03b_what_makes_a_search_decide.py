@@ -30,13 +30,14 @@
 #   signal, and a weak one: `none` leads on most edges in all three seeds.
 # - **Moved 119 times as fast and without decay, alpha chooses `none`**, an operation that no decoded cell keeps: it has
 #   0.78 of the weight on average (three seeds). Where `none` is left out, alpha decides in part: its entropy is 0.83.
-# - **What alpha decides hardly repeats.** In five of nine settings, the fast ones among them, two seeds prefer the same
-#   operation on 22 to 37% of the edges, where chance gives 26 to 30%; in the four others on 52 to 67%, where chance
-#   gives 23 to 45%.
+# - **Whether two seeds decide alike depends on the setting.** In five of nine settings they prefer the same operation
+#   (`none` left aside) on 22 to 37% of the edges, about as often as by chance (26 to 30%). In d, h and i they do so on
+#   52 to 59%, about twice as often as by chance (23 to 33%); what they share there is above all skips.
 # - **The low entropy of a sharpened search is mostly the division by its temperature.** Where sharpening alone was
 #   changed, it falls from 0.92 to 0.29 (h to i) and from 0.83 to 0.08 (c to e); the logits of the searches without it
-#   have 0.25 and 0.26 if they are divided by the same temperature afterwards. In the first pair the search itself added
-#   nothing, in the second it moved the logits further apart.
+#   have 0.25 and 0.26 if they are divided by the same temperature afterwards. In the first pair the search moved its
+#   logits no further apart, in the second it did. Which operation is chosen does change: h and i from one seed prefer
+#   the same on 13 of 27 edges.
 # - **From h to i a decoded cell loses less with sharpening**, 0.4 to 1.0 dB from the mixture in place of 2.8 to 4.6 dB.
 #   A part of this is so by construction, since a sharpened mixture is nearly the decoded cell. The decoded cells
 #   themselves are better in all three seeds, by 1.8 ± 3.5 dB on average, so this may be chance. The sharpened searches
@@ -48,6 +49,7 @@
 # No cell was trained, so these searches rank no setting.
 
 # %%
+import itertools
 import math
 from string import ascii_lowercase
 
@@ -77,8 +79,9 @@ data = ""
 #
 # The supernet has two layers and three nodes, so nine edges. Each setting starts from another one and changes what its
 # row says, and nothing else. Where a row names two things or more (*confounded*), it cannot say which of them had an
-# effect. The findings rest on four steps: a to b, b to c, c to e, and h to i. The other settings are there to compare.
-# Each setting has three seeds.
+# effect. That is so from a to b, too: there the three things together have it. From b to c, c to e and h to i one thing
+# changes, and the findings rest on these four steps. The other settings are there to compare. Each setting has three
+# seeds.
 #
 # | | setting | starts from | what changes |
 # |:--|:--|:--|:--|
@@ -95,8 +98,9 @@ data = ""
 # - A logit can *travel* about the rate times the number of steps, if all steps go the same way. (After a calm a single
 #   step of Adam can be a little larger than the rate.) In the paper's own search that is 34, if an epoch has 35 crops
 #   of each picture, as we read the paper, and 1.0 if it has one crop of each.
-# - *Sharpened*: alpha's logits are divided by a temperature before the softmax. It falls from 1 at the end of the
-#   warm-up to 0.2 (e) or 0.1 (f, g and i), so that the weights are trained in a mixture that comes close to a choice.
+# - *Sharpened* (temperature annealing): the weights of the operations are $\mathrm{softmax}(\alpha / \tau)$, with a
+#   temperature $\tau$ that falls in equal ratios from 1 at the end of the warm-up to 0.2 (e) or 0.1 (f, g and i), so
+#   that the supernet's weights are trained in a mixture that comes close to a choice.
 
 # %%
 NAMES = {  # as the records call a setting, and as this page does
@@ -167,13 +171,15 @@ print(f"where a logit has travelled {rate * steps:.2f}, decay adds "
 # **What to notice.**
 #
 # 1. **No signal? Probably there is one, and it is weak.** The better evidence is the last column: three searches from
-#    different first weights and other batches agree that `none` leads on 6 to 9 of the 9 edges. The ratio is above 1 in
-#    all three, 1.9 to 3.4, but how far noise alone scatters it was not measured: the logits share their batches, so
-#    they are not 54 independent numbers. For a single logit 30 batches are too few.
+#    different first weights and other batches agree that `none` leads on 6 to 9 of the 9 edges, where one of six
+#    operations leads on 1.5 by chance. The ratio is above 1 in all three, 1.9 to 3.4, but how far noise alone scatters
+#    it was not measured: the logits share their batches, so they are not 54 independent numbers. For a single logit 30
+#    batches are too few.
 # 2. **Decay? No.** In so short a search it adds about 0.0003, where the gradient is estimated at 0.0015 or more. Near a
 #    decision it would count: at alpha = 1.6 it adds 0.0016.
 # 3. **Too few steps? That would suffice.** A logit can travel about 0.29, where 0.80 is needed. Where the rate is 119
-#    times as high and decay is off (b), the entropy falls to 0.42. A long search at the printed rate was not run.
+#    times as high, decay is off and the last validation is kept (b), the entropy falls to 0.45. A long search at the
+#    printed rate was not run.
 #
 # ## What makes alpha decide
 #
@@ -214,32 +220,51 @@ display(frames.show(pd.DataFrame(rows), "entropy of alpha, mean over seeds"))
 
 for row in search_choices.decided(small, "small"):
     if row.seeds > 2:
-        print(f"{NAMES[row.choice]}: two of {row.seeds} seeds prefer the same operation on {row.same_operation:.0%} of "
-              f"the edges; by chance {row.by_chance:.0%}")
+        print(f"{NAMES[row.choice]}: two of {row.seeds} seeds prefer the same operation, `none` left aside, on "
+              f"{row.same_operation:.0%} of the edges; by chance {row.by_chance:.0%}")
+
+
+def agree(first, second, operations=5):
+    """On how many edges two searches prefer the same of the first so many operations; 5 leave `none` aside."""
+    return logits(first)[:, :operations].argmax(dim=1).eq(logits(second)[:, :operations].argmax(dim=1)).sum().item()
+
+
+for letter in "ab":
+    pairs = list(itertools.combinations(settings[letter], 2))
+    print(f"{letter}, with `none` counted: two seeds prefer the same on "
+          f"{np.mean([agree(*pair, operations=6) for pair in pairs]) / len(printed['alpha']):.0%}")
+print("h and i from one seed prefer the same operation on",
+      ", ".join(str(agree(*pair)) for pair in zip(settings["h"], settings["i"])), f"of {len(printed['alpha'])} edges")
 
 # %% [markdown]
 # **What to notice.**
 #
 # - **Moved fast and without decay, alpha chooses `none`**, which has 0.78 of the weight in b. With the printed settings
-#   it already leads on 6 to 9 of the 9 edges. Why is open. One guess: the last layer's output is not normalised, so
-#   that making it smaller lowers the loss while the weights are untrained, and `none` does that. But before the first
-#   step alpha has no such wish (exercise 3).
+#   it already leads on 6 to 9 of the 9 edges. [DARTS](https://arxiv.org/abs/1806.09055) gives a reason why its weight
+#   means little: it only scales a node down, which a batch norm undoes. Why it should grow is open. One guess: the last
+#   layer's output is not normalised, so that making it smaller lowers the loss while the weights are untrained, and
+#   `none` does that. But before the first step alpha has no such wish (exercise 3).
 # - **With `none` left out** (c) the kept operation leads by 0.25 where it trailed by 0.63 (b), and the entropy is 0.83.
 # - **Sharpening is mostly a division.** Where it alone was changed, most of the fall in entropy is had by dividing the
 #   logits afterwards. From h to i, and from d to f, the search has moved its logits no further apart: before the
 #   division the entropy is 0.94, with h at 0.92 and d at 0.94. From c to e it has moved them further: 0.53 before the
 #   division, with c at 0.83.
 # - **Many edges become skips**, 2 to 4.7 of six. In so small and short a search a shallow cell may be the best.
-# - **Two seeds agree as by chance in b, c, e, f and g**, on 22 to 37% of the edges against 26 to 30%, and on more in a,
-#   d, h and i, 52 to 67% against 23 to 45%. ("By chance" deals each search's own operations to random edges.) Three
-#   searches of nine edges make three pairs, which are not independent, so this is a weak observation.
+# - **Two seeds agree as by chance in b, c, e, f and g**, on 22 to 37% of the edges against 26 to 30%, and on about
+#   twice as many as by chance in d, h and i, 52 to 59% against 23 to 33%; in a it is 67% against 45%. `none` is left
+#   aside, as in decoding; in b, whose seeds all prefer it on every edge, these are operations that alpha has nearly
+#   given up. ("By chance" deals each search's own operations to random edges.) What d, h and i share is above all a
+#   `skip` on the edges from p1 to n2 and from p1 to n3, in all nine searches. Three searches of nine edges make three
+#   pairs, which are not independent, so this is a weak observation.
 #
 # ## What decoding loses
 #
 # The decoded cell is measured with the weights that it inherits from the supernet, without further training. In the
-# figure each line is one seed's mixture, alpha does not move yet where the ground is grey, and the dotted line is the
-# noisy pictures. A cross is the decoded cell, where it was measured. In the table below the figure batch norms take
-# their statistics anew for the mixture, as for the cell, so it differs a little from the end of its line.
+# figure each line is one seed's mixture (circles are seed 0, squares seed 1, diamonds seed 2), alpha does not move yet
+# where the ground is grey, and the dotted line is the noisy pictures. A cross is the decoded cell, where it was
+# measured, tied to the end of its mixture. In the table below the figure batch norms take their statistics anew for the
+# mixture, as for the cell; so it may be about a decibel off the end of its line, most in a. (What decoding loses is
+# called the *discretization gap* elsewhere.)
 
 # %% alt="PSNR of the supernet over the iterations for four settings, with the decoded cells at the end"
 titles = {"a": "printed", "g": "medium,\nsharpened,\ninput added", "h": "AdamW", "i": "AdamW,\nsharpened"}
@@ -401,8 +426,9 @@ for found in larger:
 #
 # Over four batches of four crops of 32x32, the logit that gradient descent would raise most, averaged over the edges,
 # is that of `dil`, `sep`, `conv` and `sep` for the seeds 0 to 3. The seeds do not agree: a convolution that has learned
-# nothing is a random filter, and alpha prefers the one that happens to fit. So without a warm-up the first steps fix by
-# chance an architecture that the weights then adapt to. (`skip`, which wins such beginnings in [page
-# 1b](01b_search_from_scratch.ipynb), does not here, where no path leads around the batch norms.)
+# nothing is a random filter, and alpha prefers the one that happens to fit. So without a warm-up the first steps push
+# alpha by chance, and at a high rate they may fix an architecture that the weights then adapt to. (`skip`, which wins
+# such beginnings in [page 1b](01b_search_from_scratch.ipynb), does not here, where no path leads around the batch
+# norms.)
 #
 # </details>

@@ -28,17 +28,19 @@
 # - The camera's error is noise and lost detail. Its neighbouring pixels are correlated, 0.49 over all test pairs
 #   ([notebook 1](01_datasets.ipynb)), so that averaging two of them leaves 75% of its power, not 50%. And it shifts the
 #   mean of each colour channel, nearly all by its noise: that costs the input 0.31 dB on average, up to 1.58 dB.
-# - **The camera's noise itself defeats colour BM3D, lost detail or not.** Told the true sigma, it gains 0.77 ± 0.10 dB
-#   on the camera's noise alone, added to clean pictures, and 8.25 ± 0.58 dB on white noise as strong (95% intervals
-#   over 43 pairs).
+# - **The correlation of the camera's noise defeats colour BM3D, lost detail or not.** Told the true sigma, it gains
+#   0.77 ± 0.10 dB on the camera's noise alone, added to clean pictures; 1.13 ± 0.11 dB on noise that is correlated
+#   alike and equally strong everywhere; and 8.25 ± 0.58 dB on white noise as strong (95% intervals over 43 pairs).
 # - **Telling BM3D the error's spectrum helps where noise is most of the error**: by 0.67 ± 0.15 dB over sigma alone.
 #   Where most of it is lost detail, it does not help (-0.03 ± 0.09 dB).
-# - **Trained networks gain in the same place**: where noise is most of the error, N3Net is 0.62 ± 0.53 dB and IR-NAS +
-#   residual 0.51 ± 0.48 dB ahead of BM3D with the true sigma; elsewhere both are behind it. No network is seen to be
-#   ahead of BM3D with the spectrum. (Intervals over pairs; each network is one short run.)
+# - **Trained networks do better there, too**: against BM3D with the true sigma they stand 0.99 to 1.32 dB higher where
+#   noise is most of the error than elsewhere (three networks). Whether they are ahead there is less sure: N3Net by 0.62
+#   ± 0.53, IR-NAS + residual by 0.51 ± 0.48, DnCNN by 0.26 ± 0.54 dB, over pairs; each is one short run, and another
+#   seed may move it by as much. None is seen to be ahead of BM3D with the spectrum.
 # - **The networks lead where the channels' means are shifted** (Spearman's correlation of lead and shift 0.82 to 0.88).
-#   Correcting the shift is a small part of that at most: with it taken off all results, the leads where noise is most
-#   shrink by about 0.2 dB, clear of zero for N3Net alone (0.20 ± 0.19 dB). A large shift goes with much noise.
+#   With the shift taken off all results, the leads where noise is most are about 0.2 dB smaller: a third of those of
+#   N3Net and IR-NAS + residual, with intervals from nothing to most of them. What is left goes with the shift all the
+#   same (0.68 to 0.76).
 # - Lost detail limits what denoising can gain: the same camera's pictures without noise are 3.86 ± 0.92 dB better.
 # - After 0.01% of the paper's training three networks are 0.41 to 0.67 dB above their input on all 212 test pairs (one
 #   seed each); BM3D, told what is estimated from the picture, is 0.05 dB above it. No ranking of the networks follows.
@@ -100,16 +102,19 @@ else:
 
 # %% [markdown]
 # **What to notice.** White noise is a fine grain. The camera's error has blotches and stripes of several pixels, and
-# part of it follows the edges of the picture: it is detail that the camera has smoothed away, which removing noise
-# cannot give back. The next section separates the two.
+# part of it follows the edges of the picture (both fields are shown from -60, black, to 60): it is detail that the
+# camera has smoothed away, which removing noise cannot give back. The next section separates the two.
 
 # %% [markdown]
 # ## Which of the two defeats BM3D?
 #
 # BM3D has to be told sigma. Every fifth test pair was restored with the true standard deviation of its error, so that a
-# wrong estimate is no excuse. The same clean pictures were restored with three other errors: the camera's noise alone
-# (the noisy picture minus that of the same camera without noise, added to the clean one, so that no detail is lost),
-# and white noise as strong as each of these two (`python -m irnas_lib.benchmarks.camera_noise`).
+# wrong estimate is no excuse. The same clean pictures were restored with other errors: the camera's noise alone (the
+# noisy picture minus that of the same camera without noise, added to the clean one, so that no detail is lost), and
+# white noise as strong as each of these two. A fourth error is the camera's noise with its *phases redrawn*: each
+# frequency keeps its strength and is moved by a random shift, the same in all channels. Such noise is as correlated
+# over pixels and channels as before, but no longer stronger in one place of the picture than in another. (`python -m
+# irnas_lib.benchmarks.camera_noise`)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 def with_interval(gains):
@@ -123,7 +128,8 @@ def over(ours, theirs):
 
 
 found = {} if profile == "smoke" else camera_noise.load()
-names = {"camera": "the camera's error", "noise": "its noise alone", "white": "white noise as strong as the error",
+names = {"camera": "the camera's error", "noise": "its noise alone",
+         "stationary": "its noise, phases redrawn", "white": "white noise as strong as the error",
          "weak_white": "white noise as strong as its noise"}
 columns = {noise: pd.DataFrame(rows) for noise, rows in found.items()}
 photographs = len({row["pair"].partition("-")[2] for row in found.get("camera", ())})
@@ -145,18 +151,20 @@ if found:
     quiet = np.array([row["without_noise"] for row in rows.at_the_means]) - rows.without_noise
     print(f"the shift of the channels' means costs the input {cost.mean():.2f} dB on average, up to {cost.max():.2f} "
           f"dB,\nand the camera without noise {quiet.mean():.2f} dB, up to {quiet.max():.2f} dB")
-    weak, noise = (columns[name].told_deviation - columns[name].input for name in ("weak_white", "noise"))
+    weak, noise, redrawn = (columns[name].told_deviation - columns[name].input
+                            for name in ("weak_white", "noise", "stationary"))
     print(f"at the strength of the camera's noise BM3D gains {over(weak, noise)} dB more on white noise,\n"
-          f"at least {(weak - noise).min():.2f} dB on each picture")
+          f"at least {(weak - noise).min():.2f} dB on each picture; with its phases redrawn it gains "
+          f"{over(redrawn, noise)} dB more")
 
 # %% [markdown]
 # **What to notice.**
 #
 # - The camera's noise itself defeats BM3D: on this noise alone, without any lost detail, BM3D gains 0.77 ± 0.10 dB; on
-#   white noise of the same strength it gains 7.49 ± 0.51 dB more. What the camera leaves of the noise is correlated
-#   (0.51 between neighbours, as much as the whole error): it forms blotches. That BM3D takes these for detail is
-#   likely, and was not tested apart from other ways in which such noise differs from white (channels that are
-#   correlated, unequal strength).
+#   white noise of the same strength it gains 7.49 ± 0.51 dB more.
+# - It is the correlation that does it. With the phases redrawn nothing is left of the camera's noise but its spectrum
+#   (and how its channels go together), and BM3D gains 0.37 ± 0.09 dB more: a twentieth of what whiteness would bring.
+#   Correlated noise forms blotches, and it cancels less where pixels are averaged.
 # - Lost detail limits every method that only removes noise: it has 6% to 92% of the error's power, and a method that
 #   removed all noise and nothing else would gain 3.86 ± 0.92 dB.
 # - The sigma that scikit-image estimates from the picture, by which BM3D is run in the table and the figure at the end
@@ -204,7 +212,9 @@ if found:
             ax.plot(x, lead, f"k{marker}", markersize=4, markerfacecolor="w", label=name, alpha=0.8)
         ax.axhline(0, color="0.6", linewidth=0.8)
     axes[0].set(xlabel="lost detail, share of the error's power", ylabel="over BM3D, told the true sigma (dB)")
-    axes[1].set(xlabel="what the shift of the means costs the input (dB)")
+    axes[1].set_xscale("function", functions=(np.sqrt, np.square))
+    axes[1].set(xlabel="what the shift of the means costs the input (dB)", xlim=(0, None),
+                xticks=(0, 0.05, 0.2, 0.5, 1, 1.5))
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     plt.show()
 
@@ -212,6 +222,14 @@ if found:
         """Spearman's correlation, in words."""
         rank = stats.spearmanr(x, y)
         return f"{rank.statistic:+.2f} (p = {rank.pvalue:.1g})"
+
+    def partial(x, y, *given):
+        """Spearman's correlation of two columns at fixed others: of the ranks, what a straight line through those of
+        the others leaves."""
+        x, y, *given = (stats.rankdata(column) for column in (x, y, *given))
+        others = np.column_stack([np.ones(len(x)), *given])
+        left = [column - others @ np.linalg.lstsq(others, column, rcond=None)[0] for column in (x, y)]
+        return f"{np.corrcoef(*left)[0, 1]:+.2f}"
 
     noisier, parts = lost < 0.5, {}
     for name, lead in leads.items():
@@ -226,12 +244,20 @@ if found:
                                            "power", f"correlation: Spearman's. {interval}"))
     for name in NETWORKS:
         less = (at_means[name] - at_means[TOLD] - leads[name])[noisier]
-        print(f"{name}, where noise is most: at the true means its lead is {with_interval(less)} dB, pair by pair")
+        apart = stats.ttest_ind(leads[name][noisier], leads[name][~noisier], equal_var=False).confidence_interval()
+        print(f"{name}: lead where noise is most less lead elsewhere {np.mean(apart):+.2f} ± {np.ptp(apart) / 2:.2f} "
+              f"dB;\n  where noise is most, at the true means its lead is {with_interval(less)} dB, pair by pair")
+    for name in NETWORKS:
+        print(f"{name}: correlation of lead and shift {partial(cost, leads[name], lost, rows.input)} at fixed lost "
+              f"detail and input PSNR;\n  of lead and lost detail {partial(lost, leads[name], cost, rows.input)} at "
+              "fixed shift and input PSNR")
     print(f"lost detail and what the shift costs: {order(lost, cost)}; the input's PSNR and the shift: "
           f"{order(rows.input, cost)}")
     for pair in leads["N3Net"].nsmallest(2).index:
-        print(f"{rows.pair[pair]}: input {rows.input[pair]:.2f} dB, BM3D {rows.told_deviation[pair]:.2f}, "
-              + ", ".join(f"{name} {methods[name][pair]:.2f}" for name in NETWORKS))
+        print(f"{rows.pair[pair]}: input {rows.input[pair]:.2f} dB, BM3D {rows.told_deviation[pair]:.2f}; over BM3D, "
+              "and at the true means:\n  " + ", ".join(
+                  f"{name} {leads[name][pair]:+.2f} ({at_means[name][pair] - at_means[TOLD][pair]:+.2f})"
+                  for name in NETWORKS))
     fresh = np.arange(len(rows)) % 6 > 0  # the guess was made on every sixth
     print(f"correlation with lost detail on the {fresh.sum()} pairs that the guess was not made on: "
           + ", ".join(f"{stats.spearmanr(lost[fresh], lead[fresh]).statistic:.2f}" for lead in leads.values()))
@@ -244,12 +270,15 @@ if found:
 # - Each network's lead falls with the share of lost detail, as the gain by the spectrum does: where noise is most of
 #   the error, there is more to remove. (That was guessed from eight of these pairs and holds on the other 35.)
 # - The networks' leads also grow with the shift of the means, which the gain by the spectrum does less. Do the networks
-#   just correct the shift, which BM3D cannot? Hardly: at the true means the leads where noise is most are smaller by
-#   0.19 ± 0.22, 0.20 ± 0.19 and 0.17 ± 0.28 dB, and what is left of them still goes with the shift (0.68 to 0.76).
-#   Pictures with a large shift have noisier inputs and less lost detail (correlations of -0.71 and -0.46); which of
-#   these counts, 43 pairs do not tell.
-# - On two pairs all three networks are 2.4 to 4 dB behind BM3D. They are among the cleanest inputs, and a network that
-#   is not told how strong the noise is smooths them too much.
+#   just correct the shift, which BM3D cannot? In part: at the true means the leads where noise is most are smaller by
+#   0.19 ± 0.22, 0.20 ± 0.19 and 0.17 ± 0.28 dB, which is 37, 32 and 65% of them. What is left still goes with the shift
+#   (0.68 to 0.76). Pictures with a large shift have noisier inputs and less lost detail (correlations of -0.71 and
+#   -0.46), but that is not all of it: at fixed lost detail and input PSNR lead and shift still go together (0.69 to
+#   0.74), and so do lead and lost detail at fixed shift (-0.45 to -0.77).
+# - On two pairs all three networks are 2.4 to 4 dB behind BM3D. They are among the cleanest inputs, with hardly any
+#   shift. A third to two thirds of the shortfall is a shift of the means that the networks bring in themselves; at the
+#   true means they are 0.9 to 1.8 dB behind. Presumably the rest is detail that they smooth, since nothing tells them
+#   how little noise there is.
 # - None of the networks is seen to be ahead of BM3D with the spectrum, over all pairs or at the true means. Each is of
 #   one seed, of which the intervals know nothing, and saw 4 million pixels.
 #
@@ -283,9 +312,10 @@ display(frames.show(gains, f"{warning}SIM1800 (rebuilt from BSD500), 212 test pa
 # - Three networks are above their input, by 0.41 to 0.67 dB (for intervals on fewer pairs, see above). Their order is
 #   no ranking: two runs of one recipe can differ by 0.4 dB for rain and by 0.8 dB for white noise (95%, pages
 #   [8](08_table3_rain800.ipynb) and [6](06_table1_bsd500.ipynb)).
-# - IR-NAS as published is below its input. It does not add its input to its output and has not yet learned the mean of
-#   each colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why): its butterfly below is nearly grey. With the
-#   input added it is among the first.
+# - IR-NAS as published is below its input. It does not add its input to its output, and has learned neither the mean of
+#   each colour channel ([notebook 5c](05c_batch_norm.ipynb) shows why) nor the colour of each place: with the means set
+#   right it is still 2.40 of 4.46 dB behind BM3D (above), and its butterfly below is nearly grey. With the input added
+#   it is among the first.
 # - NLRN is below its input too. Its output shows the seams of its tiles of 43x43, which hardly overlap here ([all
 #   systems](../figures/figure4.png)).
 #
@@ -308,8 +338,8 @@ display(plots.restored_panel(shown, "sim1800", dataset, only=systems_shown))
 
 # %% [markdown]
 # **What to notice.** BM3D, told the sigma that is estimated, which is far too small, leaves the blotches almost as they
-# were. N3Net and IR-NAS + residual smooth them on the butterfly's wing and change the helicopter little. IR-NAS as
-# published has lost most of the colour.
+# were. N3Net and IR-NAS + residual smooth them on the butterfly's wing. On the helicopter they change little, and N3Net
+# adds coloured fringes to its edges. IR-NAS as published has lost most of the colour, and sets bright specks.
 
 # %% [markdown]
 # **What to take away.** Noise that has been through a camera is no longer white, and a part of the error is no noise at
@@ -344,5 +374,27 @@ display(plots.restored_panel(shown, "sim1800", dataset, only=systems_shown))
 # White noise keeps 1/4 of its power: 6.0 dB. Of the six pairs in a block four are side by side and two are diagonal, so
 # the camera's noise keeps (4 + 2 (4 · 0.49 + 2 · 0.24)) / 16 = 56%: 2.6 dB. A small version of a photograph looks
 # cleaner, but by less than one would expect.
+#
+# </details>
+#
+# **3** (medium). Make noise in one dimension, correlate it by averaging three neighbours, and estimate its standard
+# deviation as for white noise, from the differences of neighbours: $\hat\sigma = \mathrm{std}(x_{i+1} - x_i) / \sqrt
+# 2$. By which factor is the estimate too small? Predict it from the correlation first.
+#
+# <details><summary>Solution</summary>
+#
+# The variance of a difference is 2 σ² (1 - ρ), so the estimate is σ √(1 - ρ). Averages of three share two of three
+# numbers with their neighbours: ρ = 2/3, and the factor is √(1/3) = 0.58.
+#
+# ```python
+# white = np.random.default_rng(0).normal(size=100_000)
+# smooth = np.convolve(white, np.ones(3) / 3, mode="valid")
+# for noise in (white, smooth):
+#     print(f"{np.diff(noise).std() / 2 ** 0.5 / noise.std():.2f}")
+# ```
+#
+# It prints 1.00 and 0.58. With the camera's 0.49 this gives a factor of 0.71; the estimate above, 4.7 of 12.5, is
+# smaller still, because scikit-image takes it from the finest diagonal wavelet coefficients, in which less of such
+# noise is left.
 #
 # </details>

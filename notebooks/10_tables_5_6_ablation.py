@@ -25,19 +25,23 @@
 #
 # ## What we found
 #
-# - **In runs of 10 million pixels, networks that add their input to their output gain PSNR by the term**: DnCNN 0.70 ±
-#   0.37 dB (four seeds), IR-NAS + residual 0.86 ± 0.53 dB (two). Each of the six pairs of runs gains, by 0.52 to 1.04
-#   dB. (± is half the 95% interval over seeds.)
-# - IR-NAS without its input added is not seen to gain (-0.06 ± 0.53 dB, two seeds). The networks that add theirs gain
-#   0.77 ± 0.64 dB more, if all differences scatter alike; with the two seeds that IR-NAS has it is 1.36 and 0.47 dB.
-# - **The term's gradient is the longer one.** At the printed weight, and taken at one photograph that is spoilt in five
-#   ways, it is 4 to 123 times as long as that of the squared error.
+# - **In runs of 10 million pixels, two networks that add their input to their output gain PSNR by the term**: DnCNN
+#   0.70 ± 0.37 dB (four seeds), IR-NAS + residual 0.86 ± 0.53 dB (two). Each of the six pairs of runs gains, by 0.52 to
+#   1.04 dB. (± is half the 95% interval over seeds. All ran at one learning rate. The small networks of [notebook
+#   5c](05c_batch_norm.ipynb) add their input, too, and do not gain.)
+# - IR-NAS without its input added is not seen to gain (-0.06 ± 0.53 dB, two seeds). The two networks that add theirs
+#   gain 0.77 ± 0.64 dB more, if all differences scatter alike; with the two seeds that IR-NAS has it is 1.36 and 0.47
+#   dB. (IR-NAS + residual and one pair of DnCNN ran in bfloat16, IR-NAS in float32.)
+# - **At the pixels, the term's gradient is the longer one.** With the printed weight it is 4 to 123 times as long as
+#   that of the squared error at a photograph that is spoilt in five ways, and 36 to 40 times at the outputs of four
+#   trained networks.
 # - SSIM is higher with the term in all four comparisons, though in the pair of the paper's tables that could be chance.
 # - What the network of the tables loses by the term, 1.21 ± 0.82 dB, is mostly brightness: once each output gets the
 #   mean of its input, what the term costs (0.01 ± 0.78 dB) cannot be told from nothing ([notebook
 #   5c](05c_batch_norm.ipynb)).
 #
-# All of this is early in training, at about a thousandth of the paper's pixels or less (in the last table, up to 0.8%).
+# All of this is early in training, at about a thousandth of the paper's pixels or less (up to 0.8% in the tables of the
+# border and of the printed numbers).
 #
 # ## The loss
 #
@@ -148,8 +152,10 @@ if len(found) == 3:
 # The intervals are of 95% and over seeds. In the last three rows they come from the spread of these rows' own
 # differences, taken to be the same in all (0.27 dB). Seeds that DnCNN and IR-NAS + residual share count once, in the
 # degrees of freedom (four) and in the mean of the two: with a seed they have the same batches, and they gain alike,
-# 1.03 and 1.04 dB with the first, 0.69 and 0.65 dB with the second. The interval marked as borrowed comes from four
-# runs of the published cell, with its input added, at another recipe; it allows for the pictures as well.
+# 1.03 and 1.04 dB with the first (where both ran in bfloat16), 0.69 and 0.65 dB with the second. The interval marked as
+# borrowed comes from four runs of the published cell, with its input added, at another recipe; it allows for the
+# pictures as well. It may be too short: a difference of two such runs has a standard deviation of 0.24 dB, the two
+# pairs of IR-NAS in the second row one of 0.37 dB.
 #
 # **What to notice.** SSIM rises in each row, but in the first the rise could be chance. PSNR rises where the input is
 # added. The second and the third row are the same cell, recipe, batches and first weights; the input is added or not.
@@ -157,7 +163,8 @@ if len(found) == 3:
 # the others in float32; the two runs of a pair always in the same.) With its input the network gains with both seeds,
 # without it it loses with one and gains with the other. The pair of the tables loses more than that, 1.21 ± 0.82 dB;
 # its batch, budget and border may have a part in it, or chance. Nor is adding the input a guarantee: the small networks
-# of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term.
+# of [notebook 5c](05c_batch_norm.ipynb) do it and lose PSNR by the term. All runs have the learning rate 0.001; whether
+# lambda 0 would do better with another was not tried.
 #
 # A likely reason is brightness. What the network has to learn differs: with its input added it starts with the
 # brightness of each place, and without it has to make it, which the squared error asks for and SSIM hardly does (next
@@ -171,7 +178,8 @@ if len(found) == 3:
 #
 # Right, the ratio of the two gradients' lengths, that of the SSIM term (with its weight of 0.5) over that of the
 # squared error. AdamW does not feel a factor that both terms share, but this ratio it does, since the ratio decides in
-# which direction their sum points; and $\lambda$ changes nothing but this ratio.
+# which direction their sum points; and $\lambda$ changes nothing but this ratio. (A network learns by the gradients
+# with respect to its weights, which are made of these; they have a section of their own below.)
 
 # %% alt="With the noise left, squared error keeps rising, the SSIM term flattens; cosine and ratio of lengths fall"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
@@ -214,17 +222,48 @@ for how, (*_, cosine, ratio) in spoilt.items():
 
 # %% [markdown]
 # **What to notice.** Against noise and blur the two terms ask for partly the same changes (cosines of 0.53 to 0.78 in
-# the printed cases; the curve falls from 0.83 to 0.46), so that the SSIM term can lower the squared error too, although
-# PSNR does not measure it. A picture that is only too dark is another matter: there the cosine is 0.15, and the SSIM
-# term hardly asks for more light. This fits what the published network loses.
+# the printed cases; the curve rises to 0.83 and falls to 0.46), so that the SSIM term can lower the squared error too,
+# although PSNR is made of the squared error alone. A picture that is only too dark is another matter: there the cosine
+# is 0.15, and the SSIM term hardly asks for more light. This fits what the published network loses.
 #
-# In all five cases the SSIM term has the larger say: its gradient is 4 to 123 times as long. So at the printed weight
-# the sum points nearly where the SSIM term does, and a larger weight can change little. At a fifth of the weight the
-# ratios are a fifth, too: for much noise, or a picture that is too dark, about 1, so that there both terms count.
+# In all five cases the SSIM term has the larger say at the pixels: its gradient is 4 to 123 times as long. At a fifth
+# of the weight the ratios are a fifth, too: for much noise, or a picture that is too dark, about 1.
 #
-# Why PSNR *rises* in the networks that add their input this does not explain, because a small step along its own
-# gradient always lowers squared error more than a step of the same length in any other direction. And what the spoilt
-# photograph shows need not hold for a network's output.
+# ## The same in trained networks
+#
+# Four networks of the tables restore a piece of the same photograph at sigma 50. The first two columns are of the
+# gradients with respect to the pixels of their outputs, as above. The other two are of those with respect to their
+# weights, which is what training adds up (in evaluation mode, with the statistics that the batch norms have learned).
+
+# %%
+piece = clean[..., 64:192, 64:192]
+noisy_piece = protocols.add_noise(piece, 50, 0, "loss")
+rows = []
+for result in sorted(results, key=lambda result: result.stem):
+    if (smoke or (result.task, result.sigma, result.profile) != ("denoising", 50, "gpu")
+            or not runs.at_hand(result, runs.SHIPPED)):
+        continue
+    network = runs.trained_network(result, runs.SHIPPED).eval()
+    output = network(noisy_piece)
+    losses_of = losses.restoration_loss(output, piece, 0), 0.5 * losses.log_ssim(output, piece)
+    row = {"network": result.system, "lambda": f"{result.loss_lambda:g}"}
+    for of, variables in (("pixels", [output]), ("weights", list(network.parameters()))):
+        slopes = [torch.cat([slope.flatten() for slope in torch.autograd.grad(
+            value, variables, retain_graph=True, allow_unused=True) if slope is not None]) for value in losses_of]
+        row |= {f"cosine, {of}": f"{torch.cosine_similarity(*slopes, dim=0).item():.2f}",
+                f"times as long, {of}": f"{(slopes[1].norm() / slopes[0].norm()).item():.1f}"}
+    rows.append(row)
+display(frames.show(pd.DataFrame(rows), "the SSIM term's gradient beside that of the squared error"))
+
+# %% [markdown]
+# **What to notice.** It is so at the outputs of trained networks, too: at their pixels the SSIM term's gradient is 36
+# to 40 times as long. On the way back to the weights the difference shrinks, to 5 to 16 times. So at the printed weight
+# the sum points mostly where the SSIM term does, and a larger weight can change little. The two gradients of the
+# weights agree in part (cosines of 0.46 to 0.91). This is one piece of one picture, and these networks have all been
+# trained with the term; others were not looked at.
+#
+# Why PSNR *rises* in networks that add their input none of this explains. A gradient tells about one small step of
+# plain descent; AdamW rescales every weight, its batches are noisy, and a training run has a thousand steps.
 #
 # ## How large should lambda be?
 #
@@ -253,9 +292,8 @@ display(frames.show(pd.DataFrame(rows), f"lambda, sigma 50, strict{title}",
 # **What to notice.** In these single runs a fifth of the printed weight (0.1) has the SSIM of the whole weight, and
 # PSNR lies about half way between those of 0 and 0.5. (IR-NAS + residual, at the recipe of [notebook
 # 10b](10b_what_a_recipe_is_worth.ipynb), has 0.16 dB and 0.021 less with a fifth, in one run.) Four times the weight
-# makes no difference that can be seen. The ratio of the gradients above does not contradict this; it was taken at
-# spoilt photographs, though, and not at the outputs of these networks. Only the PSNR of lambda = 0 lies further off
-# than another seed may bring it.
+# makes no difference that can be seen. The ratio of the gradients above does not contradict this. Only the PSNR of
+# lambda = 0 lies further off than another seed may bring it.
 #
 # ## The border of a picture
 #
@@ -275,27 +313,40 @@ rows = [{"network": result.system, "lambda": f"{result.loss_lambda:g}",
 rows.sort(key=lambda row: float(row["outermost, over all"]))
 tested = max((ring["pictures"] for ring in rings.values()), default=0)
 display(frames.show(pd.DataFrame(rows), f"PSNR in dB at sigma 50 on {tested} test pictures, strict"))
-padded = []
+padded = {}  # by network and lambda: PSNR of all pixels and of the outermost ones, in dB, of each seed
 for record in known:
     if record["pixels"] == budget and record["scores"] and record["name"] in (
             "base", "lambda 0", "input not added", "input not added, lambda 0"):
         everywhere, _, outermost = np.mean(list(record["scores"].values()), axis=0)
-        padded.append({"network": record["system"], "lambda": f"{record['recipe']['loss_lambda'] or 0:g}",
-                       "seed": str(record["seed"]), "all pixels": f"{everywhere:.2f}", "outermost": f"{outermost:.2f}",
-                       "outermost, over all": f"{outermost - everywhere:+.2f}"})
-display(frames.show(pd.DataFrame(padded), f"SSIM padded in the loss, {budget / 1e6:.0f} million pixels: PSNR in dB on "
-                    "validation pictures"))
+        name = "IR-NAS" if "not added" in record["name"] else record["system"]
+        padded.setdefault((name, record["recipe"]["loss_lambda"] or 0), []).append((everywhere, outermost))
+
+
+def with_range(values, sign=""):
+    """Mean and range of some numbers."""
+    return f"{np.mean(values):{sign}.2f} ({min(values):{sign}.2f} to {max(values):{sign}.2f})"
+
+
+display(frames.show(pd.DataFrame([{
+    "network": name, "lambda": f"{weight:g}", "seeds": str(len(each)),
+    "all pixels": with_range([a for a, _ in each]),
+    "outermost": with_range([b for _, b in each]), "outermost, over all": with_range([b - a for a, b in each], "+")}
+    for (name, weight), each in padded.items()]),
+    f"SSIM padded in the loss, {budget / 1e6:.0f} million pixels: PSNR in dB on validation pictures",
+    "Mean (range) over seeds."))
 
 # %% [markdown]
 # **What to notice.** DnCNN's outermost pixels are 8 to 9 dB worse than all pixels together, those of IR-NAS + residual
 # 3 to 4 dB, and those of IR-NAS without its input added 0.3 to 2.3 dB. So the border takes part in every comparison
 # with DnCNN under this loss: after 18 million pixels IR-NAS + residual is ahead of DnCNN by 0.14 dB on all pixels, and
-# behind it by 0.19 dB without a border.
+# behind it by 0.19 dB without a border. (These are single runs on eight pictures, and another seed may move such a
+# difference by 0.78 dB, so neither order is sure; that the border moves it by 0.33 dB is.)
 #
 # Is it that the outer pixels hardly count? Not that alone: where SSIM is padded, DnCNN's outermost pixels are still 6.2
 # to 7.4 dB worse than all pixels with the term, and 2.7 to 3.2 dB without it (four seeds). So with crops of 64x64 DnCNN
-# restores a border badly under this loss, padded or not, and the windows that do not fit are not the whole cause. Small
-# crops and padding together mend it ([notebook 10b](10b_what_a_recipe_is_worth.ipynb), which has these runs).
+# restores a border badly under this loss, padded or not, and the windows that do not fit are not the whole cause. Eight
+# crops of 32x32, with padding, mend most of it ([notebook 10b](10b_what_a_recipe_is_worth.ipynb), which has these
+# runs).
 #
 # ## Tables 5 and 6, printed and here
 #
@@ -348,7 +399,24 @@ display(Markdown(verdicts.markdown([claim for claim in claims if "Section 4.4" i
 #
 # </details>
 #
-# **2** (medium). Eq. 7 has a lambda. What would you have to show to claim that 0.5 is the right one?
+# **2** (easy). Spoil the photograph by making every pixel brighter by 0.1, and by shifting it one pixel to the right.
+# Which cosine and which ratio do you expect? Then let `compared` tell.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for spoilt in (clean + 0.1, clean.roll(1, dims=-1)):
+#     *_, cosine, ratio = compared(spoilt)
+#     print(f"cosine {cosine:.2f}, {ratio:.1f} times as long")
+# ```
+#
+# Brighter by 0.1: cosine 0.55, and the gradient of the SSIM term 1.1 times as long. The squared error wants every pixel
+# darker alike; SSIM minds brightness as a share of what is there, so mostly in dark places. Shifted: 0.35 and 28 times.
+# The squared error counts only edges, and SSIM every texture that no longer fits, however faint.
+#
+# </details>
+#
+# **3** (medium). Eq. 7 has a lambda. What would you have to show to claim that 0.5 is the right one?
 #
 # <details><summary>Solution</summary>
 #

@@ -26,30 +26,17 @@
 #
 # ## What we found
 #
-# - **One training run this short says little about a cell.** The standard deviation of PSNR is 0.209 dB over seeds and
-#   0.157 dB over cells: 36% of the variance of a run lies between cells, with a 95% interval of 5 to 62%. (Without two
-#   runs that lie about a decibel below the others of their cells it is 52%, 25 to 73%.)
-# - **So the paper's cells cannot be placed in it.** The published one is better than 77% of 30 random cells, with a 95%
-#   interval of 15 to 100%.
-# - **Half the learning rate seems to make the table steadier.** In a new one at 0.002, which is being filled, the
-#   published cell is better than 93% of 30 random cells (63 to 100%), and R1 as well (52 to 100%). Its noise is known
-#   from four random cells with two seeds alone: 0.112 dB over seeds and 0.243 dB over cells, 82% of the variance
-#   between cells, with an interval of 0 to 96%.
-# - **Whether our two searches that sharpening forced to decide ([page 3b](03b_what_makes_a_search_decide.ipynb)) find
-#   better cells is open.** On average their cells are 0.20 ± 0.28 dB above the random ones (0.16 ± 0.20 dB without the
-#   two runs). So few cells would show a difference of 0.44 dB with a power of 80%.
-# - **After 244 steps, how training began matters more than the cell, and decides how far cells differ.** Networks whose
-#   last layer starts at zero reach 23.84 dB, those that start as usual 22.48 dB. Of the first, cells differ by 0.157 dB
-#   (standard deviation), of the others by 0.685 dB.
+# @FINDINGS@
 
 # %%
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from scipy import stats
 
 from irnas_lib.experiments import cell_table, edits, runs, search_choices, searching, table_facts
 from irnas_lib.figures import table_plots
-from irnas_lib.genotypes import Genotype
+from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.tables import frames
 
 print(runs.versions("numpy", "scikit-learn"))
@@ -72,7 +59,7 @@ task = "denoising"
 # decide.
 #
 # The runs are far shorter than any other of this course, and have a recipe of their own: AdamW at a learning rate of
-# 0.004 that falls like a cosine, the loss of Eq. 7 with its SSIM padded, and an average of the weights over the last
+# 0.002 that falls like a cosine, the loss of Eq. 7 with its SSIM padded, and an average of the weights over the last
 # steps. So do not carry a spread from here to the networks of [page 6](06_table1_bsd500.ipynb) or
 # [13](13_does_the_search_matter.ipynb).
 
@@ -121,15 +108,15 @@ if len(block) > 1:
 
 # %% [markdown]
 # Restricted maximum likelihood finds the same where all cells have all seeds. It also works where they do not, so from
-# here on it takes all random cells: those with one run and with two add to what is known, and among them are two runs
-# far below the others. It adds an interval, too: the shares that a likelihood-ratio test at 5% does not reject.
+# here on it takes all random cells: those with one run add to what is known, too. It gives an interval as well: the
+# shares that a likelihood-ratio test at 5% does not reject.
 #
-# How runs this short begin matters most. The second row below is the table of this page: the last layer of a network
-# starts at zero, so that a network begins by returning its input. The first row is of networks whose last layer starts
-# at random, as usual, and the third of a new table at half the learning rate, which has one seed of most cells so far.
+# The recipe was chosen for this. Two earlier tables, whose learning rate is twice as high, hold the published cell, R1,
+# R2 and 30 of the random cells: in the first the last layer of a network starts at random, as usual, and in the second,
+# as in the table of this page, at zero, so that a network begins by returning its input.
 
 # %%
-STARTS = {"usual_start": ("at random", "0.004"), task: ("at zero", "0.004"), "half_rate": ("at zero", "0.002")}
+STARTS = {"usual_start": ("at random", "0.004"), "fast_rate": ("at zero", "0.004"), task: ("at zero", "0.002")}
 tables = {name: cell_table.read(name, profile) for name in STARTS}
 noise = {name: table_facts.noise(chosen, short) for name, chosen in tables.items()}
 by_table = {name: searching.table_of(chosen, short) for name, chosen in tables.items()}
@@ -140,59 +127,46 @@ display(frames.show(pd.DataFrame({
     "spread over seeds (dB)": f"{found.over_seeds:.3f}", "over cells (dB)": f"{found.over_cells:.3f}",
     "variance between cells": f"{found.share:.0%} ({found.low:.0%} to {found.high:.0%})"}
     for name, (first, rate) in STARTS.items() if (found := noise[name]).repeated > 1), "spread of test PSNR"))
-rest, without = records, noise[task]
-if noise[task].repeated > 1:
-    for _ in range(2):
+for name in ("fast_rate", task):
+    if noise[name].repeated > 1:
+        print(f"start {STARTS[name][0]}, rate {STARTS[name][1]}: the runs farthest from the others of their cells")
+    rest = tables[name]
+    for _ in range(2 if noise[name].repeated > 1 else 0):
         outlier, off = table_facts.farthest(rest, short)
         rest = [record for record in rest if record is not outlier]
-        others = [each for each in records if each["cell"] == outlier["cell"] and each["seed"] != outlier["seed"]]
-        early = [each["curve"][0][1] for each in (outlier, *others)]  # at the first validation
-        print(f"{outlier['name']} from seed {outlier['seed']}: {outlier['test']['psnr']:.2f} dB, {off:+.2f} dB from "
-              "its cell's others, and "
-              f"{early[0] - np.mean(early[1:]):+.2f} dB after {outlier['curve'][0][0]} steps")
-    without = table_facts.noise(rest, short)
-    print(f"without these two runs: {without.over_seeds:.3f} dB over seeds, {without.over_cells:.3f} dB over cells,\n"
-          f"  {without.share:.0%} of the variance between cells ({without.low:.0%} to {without.high:.0%})")
+        print(f"    {outlier['name']} from seed {outlier['seed']}: {outlier['test']['psnr']:.2f} dB, {off:+.2f} dB")
+    if noise[name].repeated > 1:
+        without = table_facts.noise(rest, short)
+        print(f"    without these two {without.share:.0%} of the variance between cells ({without.low:.0%} to "
+              f"{without.high:.0%})")
 in_order = 0.5 + np.arcsin(0.9 ** 0.5) / np.pi  # of normal deviates whose squared correlation is 1 / (1 + 1/9)
 print(f"with a spread over seeds of a third of that over cells {in_order:.0%} of the pairs would be in the right order")
 ranks = {f"{short:,} and {long:,} pixels": table_facts.budgets_agree(records, short, long),
          "one run on validation pictures and the mean of a cell's runs on test pictures":
-             table_facts.rank(ours.validation, ours.test)}
+             table_facts.rank(ours.validation, ours.test),
+         **{f"the table of a start {STARTS[name][0]} at {STARTS[name][1]} and this one": table_facts.rank(
+             *zip(*((np.mean(list(before[cell].values())), np.mean(list(now[cell].values())))
+                    for cell in before if cell in now)))
+            for name in ("usual_start", "fast_rate") for before, now in [
+                [table_facts.by_cell(table_facts.random_cells(tables[each]), short) for each in (name, task)]]
+            if before and now}}
 for what, rank in ranks.items():
     if rank.cells > 2:
         print(f"Kendall's tau of {what}:\n  {rank.tau:.2f}, 95% interval {rank.low:.2f} to {rank.high:.2f}, "
               f"{rank.cells} cells")
 
-# %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0; arrows at the lower edge: two runs of seed 1"
+# %% alt="PSNR of cells from seeds 1 and 2 against that from seed 0: all lie near the diagonal"
 display(table_plots.seeds(records, short))
 
 # %% [markdown]
 # **What to notice.**
 #
-# - Starting at zero is worth 1.36 dB after 244 steps, twice the spread over cells with the usual start, and it takes
-#   away most of that spread. We went on with it because a network that starts as usual must first learn to return its
-#   input, and how soon a cell does that may say little about how well it restores in the end. So that cells hardly
-#   differ in this table is in part owed to our choice. Which of the two ranks cells as long training does is not known.
-# - In the present table about a third of the variance lies between cells, and the interval reaches from next to nothing
-#   to more than half. Much of it hangs on two runs of one seed, the arrows at the lower edge (at 22.43 and 22.86 dB):
-#   without them the share is 52%, with an interval of 25 to 73%. They are not dropped for their scores, so all that
-#   follows keeps them, and says what would change without them. The ten cells above have neither of the two, hence
-#   their 63.5%.
-# - What a search would see, one run of each cell on validation pictures, ranks the cells with a tau of 0.53 to their
-#   mean on test pictures: about three pairs of four in the same order. Part of that run is in the mean, which flatters
-#   it.
-# - Both were behind from the first validation on: it is the beginning of training that went wrong, at a learning rate
-#   of 0.004. At 0.002 no run of 42 has done so. There the mean is 0.30 dB lower, since 244 steps at half the rate get
-#   less far.
-# - Were the standard deviation over seeds a third of that over cells, a run would put 90% of the pairs of cells in the
-#   right order. We take that as enough to rank by. At these spreads it would take the mean of 16 seeds of each cell (6
-#   to 171, by the interval above). The table at half the rate is to show whether it needs fewer.
+# @NOISE@
 #
 # ## Where the paper's cells stand
 #
 # Each of these cells has been trained from several seeds, and each seed alone would place it elsewhere. The interval
-# allows for both: other random cells, and other seeds. (Of the random cells 19 stand at the mean of several runs and 11
-# at a single one, which scatters more, so the curve is wider than the cells themselves differ.)
+# allows for both: other random cells, and other seeds. (SINGLES)
 
 # %% alt="The share of random cells below each test PSNR, with marks for the paper's cells"
 display(table_plots.distribution(records, short))
@@ -222,31 +196,25 @@ for name, (first, rate) in STARTS.items():
 display(frames.show(pd.DataFrame(rows), "The paper's cells in the three tables"))
 
 
-def lead(chosen, known):
-    """How far the searched cells are above the random ones, in words; how many there are of both."""
-    every, random = table_facts.by_cell(chosen, short), searching.table_of(chosen, short).test
-    cells = {edits.canonical(Genotype(each["cell"])) for each in chosen if each["name"].startswith("searched")}
-    searched = [list(every[cell].values()) for cell in cells if cell in every]
-    above, half = table_facts.lead(searched, random, known) if searched else (np.nan, np.nan)
-    return f"{above:+.2f} ± {half:.2f} dB", len(searched), len(random)
-
-
-above, *sizes = lead(records, noise[task])
-if sizes[0] and noise[task].repeated > 1:
-    print(f"the {sizes[0]} searched cells over the random ones: {above}; without the two runs {lead(rest, without)[0]}")
-    seen = table_facts.detectable(ours.test.std(ddof=1), *sizes)
-    print(f"a t test at 5% of {sizes[0]} cells against {sizes[1]} sees a difference of {seen:.2f} dB "
+published = by_cell.get(edits.canonical(PUBLISHED[task, "IR-NAS"].genotype), {})
+for name in ("IR-NAS, R1", "IR-NAS, R2"):
+    changed = by_cell.get(edits.canonical(PUBLISHED[task, name].genotype), {})
+    differences = [published[seed] - changed[seed] for seed in published.keys() & changed.keys()]
+    if len(differences) > 1 and noise[task].repeated > 1:
+        half = stats.norm.ppf(0.975) * noise[task].over_seeds * (2 / len(differences)) ** 0.5
+        print(f"IR-NAS over {name[-2:]}, seed by seed: {', '.join(f'{each:+.2f}' for each in differences)} dB; "
+              f"{np.mean(differences):+.2f} ± {half:.2f} dB")
+searched = [list(by_cell[cell].values()) for cell in {edits.canonical(Genotype(record["cell"])) for record in records
+                                                      if record["name"].startswith("searched")} if cell in by_cell]
+if searched and noise[task].repeated > 1:
+    above, half = table_facts.lead(searched, ours.test, noise[task])
+    print(f"the {len(searched)} searched cells over the {len(ours.test)} random ones: {above:+.2f} ± {half:.2f} dB")
+    seen = table_facts.detectable(ours.test.std(ddof=1), len(searched), len(ours.test))
+    print(f"a t test at 5% of {len(searched)} cells against {len(ours.test)} sees a difference of {seen:.2f} dB "
           "with a power of 80%")
 
 # %% [markdown]
-# **What to notice.** Depending on the seed, the published cell is better than 37 to 90% of the random cells, R1 than 43
-# to 97%, and R2 than 27 to 87%. The lead of the two searched cells, 0.20 ± 0.28 dB, may be chance: two cells are few.
-# (The ± is too narrow, if anything: it is 1.96 standard errors, as if the spreads over cells and seeds were known, and
-# that over cells hardly is.)
-#
-# In all three tables the published cell is among the better ones, above 77 to 93% of the random cells; only in the
-# third does the interval lie above one half (63 to 100%). R1 is worse than most cells where networks start as usual,
-# and better than most in the two others.
+# @PLACES@
 #
 # ## What does PSNR depend on?
 #
@@ -260,26 +228,13 @@ effects = table_facts.effects(records, short)
 display(table_plots.effects(effects))
 
 
-def in_words(found):
-    """Of each effect: gain with its 95% interval, and p, corrected by Holm's method."""
-    ps = table_facts.holm([effect.p for effect in found])
-    return [(f"{effect.gain:+.3f} ({effect.low:+.3f} to {effect.high:+.3f})", f"{p:.3f}")
-            for effect, p in zip(found, ps)]
-
-
-both = zip(effects, in_words(effects), in_words(table_facts.effects(rest, short)))
-display(frames.show(pd.DataFrame({"one more": effect.name, "gain (dB)": known[0], "p (Holm)": known[1],
-                                  "gain without the two runs": kept[0], "p without them": kept[1]}
-                                 for effect, known, kept in both), f"{len(effects)} effects on test PSNR"))
+ps = table_facts.holm([effect.p for effect in effects])
+display(frames.show(pd.DataFrame({
+    "one more": effect.name, "gain (dB)": f"{effect.gain:+.3f} ({effect.low:+.3f} to {effect.high:+.3f})",
+    "p (Holm)": f"{p:.3f}"} for effect, p in zip(effects, ps)), f"{len(effects)} effects on test PSNR"))
 
 # %% [markdown]
-# **What to notice.**
-#
-# - One more edge from p1, in place of one from a node, adds 0.155 dB (95% interval 0.069 to 0.241); one more `dil`, in
-#   place of a `skip`, takes 0.126 dB (0.035 to 0.217). Only these two stand once the six tests are allowed for (p =
-#   0.006 and 0.044).
-# - Both hang on the two runs far below the others. Without them p1 adds 0.078 dB and `dil` takes 0.073 dB, and none of
-#   the six effects stands. So this table shows no effect that can be relied on.
+# @EFFECTS@
 #
 # ## What does a decibel cost?
 #
@@ -294,9 +249,7 @@ for name, (first, rate) in STARTS.items():
           f"  95% interval {costs.low:.2f} to {costs.high:.2f}, {costs.cells} cells")
 
 # %% [markdown]
-# **What to notice.** In this table cost and PSNR have nothing to do with each other that could be seen. In the new one
-# the cells that compute more are better: tau 0.41. Whether that is so because cells differ more there, or because
-# larger networks learn faster at a small rate, was not tested.
+# @COST@
 #
 # ## Can a supernet rank cells without training them?
 #
@@ -324,19 +277,10 @@ if noise[task].repeated > 1:
               f"{most.tau:.2f}\n  on average, in 95% of tables between {most.low:.2f} and {most.high:.2f}")
 
 # %% [markdown]
-# **What to notice.** A tau of 0.30 means that 65% of the pairs of cells stand in the same order, where chance would
-# give half; the interval (0.02 to 0.54) just excludes chance. It has to be read beside its ceiling: the table is so
-# noisy that even a ranking without any error would show 0.49 on average. (This does not mean that 0.30 / 0.49 of the
-# ranking is right: both numbers are too uncertain to be divided.) The supernet is that of [page
-# 3b](03b_what_makes_a_search_decide.ipynb#The-same-in-a-larger-supernet), seed 0; it has trained the weights of its
-# favourite operations most, which may favour cells that have them.
+# @ONESHOT@
 
 # %% [markdown]
-# **What to take away.** A table turns hours of training into a lookup that serves everybody; it is only as good as its
-# noise is small, and ours is too noisy to rank cells by. Before a ranking is believed, ask how much of the spread lies
-# between cells, and with which interval. [Notebook 14b](14b_comparing_searches.ipynb) shows what such noise does to a
-# search. Further reading: [NAS-Bench-101](https://arxiv.org/abs/1902.09635), and [how much of a benchmark's spread is
-# noise](https://arxiv.org/abs/2103.03098).
+# @AWAY@
 
 # %% [markdown]
 # ## Exercises

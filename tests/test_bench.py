@@ -233,6 +233,20 @@ def test_the_mean_spectrum_is_that_of_an_error_of_deviation_1():
     assert low[1:5, 1:5].mean() > 20 * low[28:36, 28:36].mean()
 
 
+def test_noise_made_stationary_keeps_its_spectrum_and_channels_and_not_its_place():
+    rng = np.random.default_rng(0)
+    field = torch.from_numpy(rng.normal(size=(1, 2, 64, 64)) + 0.1)
+    field[..., :32] *= 0.1  # strong on the right alone
+    field[:, 1] = field[:, 0] * 2
+    found = camera_noise.stationary(field, 0, "a")
+    spectra = [torch.fft.fft2(each).abs() for each in (field, found)]
+    torch.testing.assert_close(*spectra)
+    torch.testing.assert_close(found[:, 1], 2 * found[:, 0])
+    torch.testing.assert_close(found.mean(dim=(2, 3)), field.mean(dim=(2, 3)))
+    left, right = found[..., :32].std(), found[..., 32:].std()
+    assert 0.8 < left / right < 1.25 and not torch.equal(found, camera_noise.stationary(field, 0, "b"))
+
+
 def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restored_by_networks(monkeypatch, tmp_path):
     told = []
     monkeypatch.setattr(camera_noise, "bm3d_rgb", lambda degraded, sigma=None, spectrum=None: told.append(
@@ -247,14 +261,16 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     seen = camera.photograph(camera.srgb_to_linear(clean / 255), parameters, rng)
     found = camera_noise.measure_picture(datasets.Picture("a", clean, seen), drawn["a"], np.ones((64, 64, 3)),
                                          {"one": lambda degraded: degraded})
-    of_camera, noise, white, weak = (found[name] for name in ("camera", "noise", "white", "weak_white"))
+    of_camera, noise, redrawn, white, weak = map(found.get, ("camera", "noise", "stationary", "white", "weak_white"))
     assert of_camera["without_noise"] > of_camera["input"] + 3 and noise["input"] > of_camera["input"] + 0.1
     assert of_camera["networks"] == {"one": of_camera["input"]}
     assert white["deviation"] == pytest.approx(of_camera["deviation"], rel=0.02)
     assert weak["deviation"] == pytest.approx(noise["deviation"], rel=0.02)
     assert noise["correlation"] > 0.2 and abs(weak["correlation"]) < 0.05
+    assert (redrawn["deviation"], redrawn["correlation"]) == pytest.approx((noise["deviation"], noise["correlation"]),
+                                                                           rel=0.03)
     assert told == pytest.approx([of_camera["deviation"], (of_camera["deviation"] / 255) ** 2, noise["deviation"],
-                                  white["deviation"], weak["deviation"]], rel=1e-4)
+                                  redrawn["deviation"], white["deviation"], weak["deviation"]], rel=1e-4)
     assert of_camera["at_the_means"].keys() == {"told_deviation", "told_spectrum", "without_noise", "one"}
     assert of_camera["at_the_means"]["one"] == pytest.approx(20 * math.log10(255 / of_camera["deviation"]), abs=1e-3)
     records.CAMERA_NOISE.validate_python({name: [pair] for name, pair in found.items()})

@@ -3,8 +3,9 @@
 Does the correlation of the noise defeat BM3D, or the detail that the camera has lost? Test pairs of SIM1800 are
 restored by BM3D, told the true standard deviation of the error, and told a spectrum of that deviation, whose shape is
 the mean over training pairs, and by the shipped networks; and the same clean pictures with the camera's noise alone,
-and with white noise as strong as each of the two. What is measured goes, pair by pair, to
-checkpoints/camera_noise.json, from which notebook 7 shows it; pairs that are there are not measured again.
+with that noise made stationary, and with white noise as strong as the error or as the noise. What is measured goes,
+pair by pair, to checkpoints/camera_noise.json, from which notebook 7 shows it; pairs that are there are not measured
+again.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from irnas_lib.baselines.bm3d import bm3d_rgb
 from irnas_lib.command import exit_status
 from irnas_lib.data import camera, datasets
 from irnas_lib.data.pictures import to_tensor
+from irnas_lib.data.seeds import noise_generator
 from irnas_lib.data.tiles import Restore
 from irnas_lib.evaluation import inference, protocols
 from irnas_lib.experiments import records, results, runs
@@ -66,6 +68,16 @@ def correlation(clean: torch.Tensor, degraded: torch.Tensor) -> float:
     error = error - error.mean(dim=(2, 3), keepdim=True)
     along = (error[..., 1:] * error[..., :-1]).mean(dim=(2, 3)) / error.square().mean(dim=(2, 3))
     return along.mean().item()
+
+
+def stationary(noise: torch.Tensor, *key: str | int) -> torch.Tensor:
+    """Noise (1, C, H, W) with its phases redrawn by `noise_generator(*key)`: the same means, and the same correlation
+    over pixels and channels, but equally strong everywhere, whatever the picture."""
+    field = noise_generator(*key).normal(size=noise.shape[-2:])
+    turns = torch.fft.fft2(torch.from_numpy(field))  # of a real field, so that the result is real, too
+    turns = turns / turns.abs()
+    turns[0, 0] = 1  # keeps the means
+    return torch.fft.ifft2(torch.fft.fft2(noise.double()) * turns).real.to(noise.dtype)
 
 
 def decibels(restored: torch.Tensor, clean: torch.Tensor) -> float:
@@ -113,14 +125,16 @@ def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, sp
         "networks": {name: decibels(output, clean) for name, output in restored.items()},
         "at_the_means": {name: at_the_means(output, clean)
                          for name, output in (told | {"without_noise": quiet} | restored).items()}}
-    found = {"camera": of_camera, "noise": with_bm3d(alone), "white": white(sigma),
+    redrawn = clean + stationary(alone - clean, 0, picture.name, "phases")
+    found = {"camera": of_camera, "noise": with_bm3d(alone), "stationary": with_bm3d(redrawn), "white": white(sigma),
              "weak_white": white(deviation(clean, alone))}
     return {noise: {"pair": picture.name} | row for noise, row in found.items()}
 
 
 def load() -> dict[str, list[dict]]:
-    """What has been measured of every pair: "camera"; the camera's "noise" alone, added to the clean picture; "white"
-    noise of the deviation of "camera", and "weak_white" of that of "noise". Empty where nothing has."""
+    """What has been measured of every pair: "camera"; the camera's "noise" alone, added to the clean picture; the same
+    made "stationary"; "white" noise of the deviation of "camera", and "weak_white" of that of "noise". Empty where
+    nothing has."""
     return records.read(FILE, records.CAMERA_NOISE) if FILE.is_file() else {}
 
 

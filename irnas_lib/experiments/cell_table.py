@@ -65,7 +65,7 @@ from irnas_lib.training.recipes import Recipe
 
 SIGMA, BATCH, CROP = 50, 4, 32
 # Of 244 steps. Networks that do not start as the identity are a decibel worse after them, and vary far more by seed.
-RECIPE = Recipe("AdamW", lr=4e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, average=0.95,
+RECIPE = Recipe("AdamW", lr=2e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, average=0.95,
                 held_out=15, identity=True)
 SIDE, CURVE_SIDE = 96, 32  # pixels of the squares
 TEST_PICTURES, CURVE_POINTS = 40, 5
