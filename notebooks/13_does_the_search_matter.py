@@ -46,6 +46,8 @@ from collections import Counter
 from itertools import combinations
 from statistics import mean, stdev
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 from IPython.display import HTML, display
@@ -55,9 +57,9 @@ from tqdm import tqdm
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import undecided
-from irnas_lib.experiments import cells, edits, runs, search_choices, table_facts
+from irnas_lib.experiments import cell_table, cells, edits, runs, search_choices, table_facts
 from irnas_lib.figures import cell_plots
-from irnas_lib.genotypes import PUBLISHED
+from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.search_space import OPERATIONS
 from irnas_lib.tables import comparison, frames
 
@@ -84,7 +86,69 @@ crop = 32
 every = 1
 
 # %% [markdown]
-# ## What is compared
+# ## Searches that have decided, in a table of random cells
+#
+# @COUNT@ searches of [page 3b](03b_what_makes_a_search_decide.ipynb#The-same-in-a-larger-supernet) end with an alpha that
+# has decided, because its softmax is sharpened. They differ in their seed alone. Their cells, the published one, its
+# changes R1 and R2, and 30 cells drawn uniformly at random were trained alike: 244 steps, three seeds each, the
+# published path and width, the input added. [Page 14](14_searching_in_a_table.ipynb) shows that such runs tell cells
+# apart: 90% of the variance of a run lies between cells. Each dot is a cell, at the mean of its three runs.
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"] alt="PSNR of searched, published and random cells as dots"
+table = cell_table.read(task, profile)
+short = cell_table.PLANS[task].pixels
+known = table_facts.by_cell(table, short)
+named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in table}
+psnrs = {name: mean(known[cell].values()) for name, cell in named.items() if cell in known}
+costs = {record["name"]: record["macs_per_pixel"] / 1e3 for record in table}
+by_kind = {kind: [name for name in psnrs if name.startswith(kind)] for kind in ("searched", "IR-NAS", "random")}
+if all(by_kind.values()):
+    fig, ax = plt.subplots(figsize=(6.4, 1.9), layout="constrained")
+    for row, (kind, names) in enumerate(by_kind.items()):
+        ax.plot([psnrs[name] for name in names], [row] * len(names), "ko", markersize=5, markerfacecolor="w", alpha=0.8)
+        if kind == "IR-NAS":
+            for name in names:
+                ax.annotate(name.removeprefix("IR-NAS, "), (psnrs[name], row), (0, 7), textcoords="offset points",
+                            ha="center", fontsize=8)
+        else:
+            ax.plot(mean(psnrs[name] for name in names), row, "k|", markersize=18)
+    ax.set(xlabel="PSNR on test pictures (dB)", yticks=range(3), ylim=(2.5, -0.7),
+           yticklabels=["searched here", "published", "random"])
+    plt.show()
+else:
+    print("not run")
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+if all(by_kind.values()) and len(by_kind["searched"]) > 1:
+    random, searched = ([psnrs[name] for name in by_kind[kind]] for kind in ("random", "searched"))
+    for name in [*by_kind["searched"], "IR-NAS"]:
+        error = table_facts.noise(table, short).over_seeds / len(known[named[name]]) ** 0.5
+        part, low, high = table_facts.percentile(psnrs[name], random, error)
+        print(f"{name}: {psnrs[name]:.2f} dB, better than {part:.0%} of {len(random)} random cells ({low:.0%} to "
+              f"{high:.0%}), {costs[name]:.0f} thousand multiply-accumulates a pixel")
+    welch = stats.ttest_ind(searched, random, equal_var=False)
+    low, high = welch.confidence_interval()
+    rank = stats.mannwhitneyu(searched, random)
+    print(f"{len(searched)} searched cells over {len(random)} random ones: {(low + high) / 2:+.2f} dB, 95% interval "
+          f"{low:+.2f} to {high:+.2f} (Welch); p = {rank.pvalue:.3f} (Mann-Whitney)")
+    seen = table_facts.detectable(stdev(random), len(searched), len(random))
+    print(f"so many cells see a difference of {seen:.2f} dB with a power of 80%")
+    names = by_kind["searched"] + by_kind["random"]
+    line = np.column_stack([[name in by_kind["searched"] for name in names], [costs[name] for name in names],
+                            np.ones(len(names))]).astype(float)
+    psnr = np.array([psnrs[name] for name in names])
+    fit, (squares,), *_ = np.linalg.lstsq(line, psnr, rcond=None)
+    free = len(names) - 3
+    half = stats.t.ppf(0.975, free) * (squares / free * np.linalg.inv(line.T @ line)[0, 0]) ** 0.5
+    print(f"at equal cost, by a straight line in the multiply-accumulates: {fit[0]:+.2f} ± {half:.2f} dB (searched "
+          f"{mean(costs[name] for name in by_kind['searched']):.0f}, random "
+          f"{mean(costs[name] for name in by_kind['random']):.0f} thousand on average)")
+
+# %% [markdown]
+# @TABLENOTICE@
+
+# %% [markdown]
+# ## An earlier experiment: three searches that had not decided
 #
 # - **Searched** cells are those of this profile's searches that differ in their seed alone: other first weights, other
 #   batches, another split of the pictures into Train W, A and V.

@@ -293,7 +293,7 @@ def test_pairs_that_were_measured_are_kept_and_the_others_follow(monkeypatch, tm
         pair = {"pair": picture.name, "deviation": 9, "estimate": 9, "correlation": 0.5, "input": 29,
                 "told_deviation": 30}
         return {"camera": pair | {"told_spectrum": 31, "without_noise": 33, "networks": {}, "at_the_means": {}},
-                "noise": pair, "white": pair, "weak_white": pair}
+                "noise": pair, "stationary": pair, "white": pair, "weak_white": pair}
 
     monkeypatch.setattr(camera_noise, "measure_picture", measured)
     camera_noise.main([])

@@ -434,7 +434,7 @@ def one_cell_once():
 def seeds_needed():
     """Of a cell, for a mean whose error is a third of the spread over cells."""
     found = []
-    for task in ("denoising", "usual_start"):
+    for task in ("denoising", "fast_rate", "usual_start"):
         known = table_facts.noise(cell_table.read(task), cell_table.PLANS["denoising"].pixels)
         exact = 9 * (round(known.over_seeds, 3) / round(known.over_cells, 3)) ** 2
         found += [f"= {exact:.1f}, so {math.ceil(exact)} seeds"]

@@ -8,7 +8,7 @@ trains what is missing, one training after another on one thread, and may be sto
 checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these keys::
 
     task, name        such as "random 17", or the paper's own: "IR-NAS", "IR-NAS, R1", "IR-NAS, R2"; "searched 0" and
-                      "searched 1" are the cells of page 3b's two searches that decide, by their seeds
+                      so on are the cells of page 3b's larger searches, which decide, by their seeds
     cell              [[[operation, source], [operation, source]], ...], a node each, its two edges sorted
     seed, pixels      of the first weights and batches; seen in training, the budget
     iterations, batch, crop, recipe, sigma    its steps, of so many crops of so many pixels a side
@@ -21,8 +21,8 @@ checkpoints/cell_table/TASK.jsonl: one training a line, a JSON object with these
     seconds           of training, by the clock, beside whatever else the machine did
     profile, data_sha256, device, versions, commit
 
-checkpoints/cell_table/usual_start.jsonl has 47 more of denoising, of networks whose last layer starts at random, and
-half_rate.jsonl 42 at a learning rate of 0.002, the beginning of a new table.
+Two earlier tables of denoising lie beside it: usual_start.jsonl, 47 runs of networks whose last layer starts at random,
+and fast_rate.jsonl, 74 whose last layer starts at zero, both at a learning rate of 0.004.
 
 Cells that differ only in how their nodes are numbered count as different; both inputs of a node are different states,
 as in every cell that a search can find. All networks have the published path and width and add their input.
@@ -64,7 +64,8 @@ from irnas_lib.runtime import has_bfloat16
 from irnas_lib.training.recipes import Recipe
 
 SIGMA, BATCH, CROP = 50, 4, 32
-# Of 244 steps. Networks that do not start as the identity are a decibel worse after them, and vary far more by seed.
+# Of 244 steps. Networks that do not start as the identity are a decibel worse after them, and vary far more by seed;
+# at twice the rate some fail at the beginning.
 RECIPE = Recipe("AdamW", lr=2e-3, schedule="cosine", weight_decay=1e-4, warmup=500, padded=True, average=0.95,
                 held_out=15, identity=True)
 SIDE, CURVE_SIDE = 96, 32  # pixels of the squares

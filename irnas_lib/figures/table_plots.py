@@ -14,8 +14,9 @@ from irnas_lib.experiments.table_facts import Effect, by_cell, random_cells
 from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
 from irnas_lib.genotypes import Genotype
 
-MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s", "searched 0": "D", "searched 1": "d"}
-FAR = 2
+MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s",
+          **{f"searched {seed}": mark for seed, mark in enumerate("DdPXp")}}
+FAR = 3
 
 
 def _psnrs(records: Sequence[Mapping], pixels: int) -> tuple[dict[str, float], dict[str, float]]:
