@@ -115,8 +115,9 @@ display(frames.show(frames.on_all_pictures(results, smoke=smoke),
 #   of them are of the same two seeds. We keep the wider ± 0.78, since those runs have another recipe and were scored on
 #   other pictures. For RED, MemNet, N3Net and NLRN either is an assumption. (On page 10b a paired difference from one
 #   seed has ± 0.74: two runs with the same batches, and fewer of them to tell the spread by.)
-# - To the largest budget of this page it may not: after longer training the spread may be smaller. In runs of 1 million
-#   pixels that start alike it is more than twice as large ([notebook 14](14_searching_in_a_table.ipynb)).
+# - To the largest budget of this page it may not: after longer training the spread may be smaller. It also depends on
+#   the recipe: in runs of 1 million pixels whose last layer starts at zero it is 0.08 dB at a learning rate of 0.002
+#   and 0.21 dB at 0.004 ([notebook 14](14_searching_in_a_table.ipynb)).
 # - Nine systems (without NLRN, whose run failed) are compared with one reference, in PSNR and in SSIM. At 95%, one
 #   comparison in twenty looks like a difference by chance even if there is none. And all of them share one run of the
 #   reference: if its seed was unlucky, all move together.
