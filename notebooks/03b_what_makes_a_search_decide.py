@@ -51,6 +51,7 @@
 # %%
 import itertools
 import math
+from collections import Counter
 from string import ascii_lowercase
 
 import matplotlib.pyplot as plt
@@ -339,24 +340,27 @@ plt.show()
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 larger = [found for found in known if found["scale"] == "laptop"]
-for row in search_choices.decided(larger, "laptop"):
-    raw = np.mean([entropy(found, found["settings"]["temperature_end"]) for found in larger])
-    among = len(larger[0]["alpha"])
-    low, high = stats.binomtest(round(row.same_operation * among), among).proportion_ci()
-    print(f"{row.seeds} seeds: entropy {row.entropy:.2f}, {raw:.2f} before sharpening; margin {row.margin:.2f};\n"
-          f"  they prefer the same operation on {row.same_operation:.0%} of the edges, by chance {row.by_chance:.0%};\n"
-          f"  if its {among} edges were independent, the interval of this one pair would be {low:.0%} to {high:.0%}")
+rows = []
 for found in larger:
-    inherited = found["inherited"]
-    path = ",".join(map(str, found["path"]))
-    print(f"seed {found['settings']['seed']}, {found['seconds'] / 60:.0f} minutes of one core; path {path}:",
-          *str(genotypes.Genotype(found["genotype"])).split("; "), sep="\n  ")
-    print(f"  mixture {inherited['mixture']:.1f} dB, decoded cell {inherited['decoded']:.1f} dB: decoding loses "
-          f"{inherited['mixture'] - inherited['decoded']:.1f} dB")
-    if random := inherited["random"]:
-        above = sum(psnr > inherited["decoded"] for psnr in random)
-        print(f"  {len(random)} random cells with the same weights: {min(random):.1f} to {max(random):.1f} dB, {above} "
-              "of them above the decoded one")
+    mixture, decoded = (found["inherited"][what] for what in ("mixture", "decoded"))
+    margin = search_choices.margins(logits(found)).median()
+    operations = [edge.operation for node in genotypes.Genotype(found["genotype"]) for edge in node]
+    rows.append({"seed": str(found["settings"]["seed"]), "minutes of one core": f"{found['seconds'] / 60:.0f}",
+                 "entropy": f"{entropy(found):.2f}",
+                 "before sharpening": f"{entropy(found, found['settings']['temperature_end']):.2f}",
+                 "margin": f"{margin:.2f}", "path": ",".join(map(str, found["path"])),
+                 "operations": ", ".join(f"{n} {name}" for name, n in Counter(operations).most_common()),
+                 "mixture (dB)": f"{mixture:.1f}", "decoded cell (dB)": f"{decoded:.1f}"})
+display(frames.show(pd.DataFrame(rows), "setting i in the larger supernet"))
+pairs = [agree(*pair) / len(pair[0]["alpha"]) for pair in itertools.combinations(larger, 2)]
+for row in search_choices.decided(larger, "laptop"):
+    print(f"{row.seeds} seeds: two prefer the same operation on {row.same_operation:.0%} of {len(larger[0]['alpha'])} "
+          f"edges ({min(pairs):.0%} to {max(pairs):.0%} over {len(pairs)} pairs), by chance {row.by_chance:.0%}")
+for found in larger:
+    if random := found["inherited"]["random"]:
+        above = sum(psnr > found["inherited"]["decoded"] for psnr in random)
+        print(f"seed {found['settings']['seed']}: {len(random)} random cells with the same weights have "
+              f"{min(random):.1f} to {max(random):.1f} dB, {above} of them above the decoded one")
 
 # %% [markdown]
 # **What to notice.** Both seeds end with an entropy of 0.51 and a margin of 0.61, so they look decided. Before the

@@ -30,15 +30,14 @@
 #   1.04 dB. (± is half the 95% interval over seeds. All ran at one learning rate. The small networks of [notebook
 #   5c](05c_batch_norm.ipynb) add their input, too, and do not gain.)
 # - IR-NAS without its input added is not seen to gain (-0.06 ± 0.53 dB, two seeds). The two networks that add theirs
-#   gain 0.77 ± 0.64 dB more, if all differences scatter alike; with the two seeds that IR-NAS has it is 1.36 and 0.47
-#   dB. (IR-NAS + residual and one pair of DnCNN ran in bfloat16, IR-NAS in float32.)
+#   gain 0.77 ± 0.64 dB more, if all differences scatter alike and independently; with the two seeds that IR-NAS has it
+#   is 1.36 and 0.47 dB. (IR-NAS + residual and one pair of DnCNN ran in bfloat16, IR-NAS in float32.)
 # - **At the pixels, the term's gradient is the longer one.** With the printed weight it is 4 to 123 times as long as
 #   that of the squared error at a photograph that is spoilt in five ways, and 36 to 40 times at the outputs of four
 #   trained networks.
 # - SSIM is higher with the term in all four comparisons, though in the pair of the paper's tables that could be chance.
-# - What the network of the tables loses by the term, 1.21 ± 0.82 dB, is mostly brightness: once each output gets the
-#   mean of its input, what the term costs (0.01 ± 0.78 dB) cannot be told from nothing ([notebook
-#   5c](05c_batch_norm.ipynb)).
+# - What the network of the tables loses by the term, 1.21 ± 0.82 dB, may be brightness: once each output of this pair
+#   gets the mean of its input, nothing is lost (0.01 ± 0.78 dB; [notebook 5c](05c_batch_norm.ipynb)).
 #
 # All of this is early in training, at about a thousandth of the paper's pixels or less (up to 0.8% in the tables of the
 # border and of the printed numbers).
@@ -178,8 +177,8 @@ if len(found) == 3:
 #
 # Right, the ratio of the two gradients' lengths, that of the SSIM term (with its weight of 0.5) over that of the
 # squared error. AdamW does not feel a factor that both terms share, but this ratio it does, since the ratio decides in
-# which direction their sum points; and $\lambda$ changes nothing but this ratio. (A network learns by the gradients
-# with respect to its weights, which are made of these; they have a section of their own below.)
+# which direction their sum points; and $\lambda$ changes nothing else that AdamW feels. (A network learns by the
+# gradients with respect to its weights, which are made of these; they have a section of their own below.)
 
 # %% alt="With the noise left, squared error keeps rising, the SSIM term flattens; cosine and ratio of lengths fall"
 clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
@@ -257,10 +256,10 @@ display(frames.show(pd.DataFrame(rows), "the SSIM term's gradient beside that of
 
 # %% [markdown]
 # **What to notice.** It is so at the outputs of trained networks, too: at their pixels the SSIM term's gradient is 36
-# to 40 times as long. On the way back to the weights the difference shrinks, to 5 to 16 times. So at the printed weight
-# the sum points mostly where the SSIM term does, and a larger weight can change little. The two gradients of the
-# weights agree in part (cosines of 0.46 to 0.91). This is one piece of one picture, and these networks have all been
-# trained with the term; others were not looked at.
+# to 40 times as long. On the way back to the weights the difference shrinks, to 5 to 16 times. So here, at the printed
+# weight, the sum points mostly where the SSIM term does, so that a larger weight may change little. The two gradients
+# of the weights agree in part (cosines of 0.46 to 0.91). This is one piece of one picture, and these networks have all
+# been trained with the term; others were not looked at.
 #
 # Why PSNR *rises* in networks that add their input none of this explains. A gradient tells about one small step of
 # plain descent; AdamW rescales every weight, its batches are noisy, and a training run has a thousand steps.
@@ -340,7 +339,7 @@ display(frames.show(pd.DataFrame([{
 # 3 to 4 dB, and those of IR-NAS without its input added 0.3 to 2.3 dB. So the border takes part in every comparison
 # with DnCNN under this loss: after 18 million pixels IR-NAS + residual is ahead of DnCNN by 0.14 dB on all pixels, and
 # behind it by 0.19 dB without a border. (These are single runs on eight pictures, and another seed may move such a
-# difference by 0.78 dB, so neither order is sure; that the border moves it by 0.33 dB is.)
+# difference by 0.78 dB, so neither order is sure. In these two networks the border moves it by 0.33 dB.)
 #
 # Is it that the outer pixels hardly count? Not that alone: where SSIM is padded, DnCNN's outermost pixels are still 6.2
 # to 7.4 dB worse than all pixels with the term, and 2.7 to 3.2 dB without it (four seeds). So with crops of 64x64 DnCNN
@@ -379,8 +378,10 @@ display(Markdown(verdicts.markdown([claim for claim in claims if "Section 4.4" i
 # support it.
 #
 # **What to take away.** What a term of the loss is worth may differ from one network, budget and choice of pixels to
-# another. Compare runs that differ in the term alone, and look where the difference lies: here in the brightness and at
-# the border. Further reading: [losses for image restoration](https://doi.org/10.1109/TCI.2016.2644865).
+# another. Compare runs that differ in the term alone, and look where the difference lies. What the published network
+# loses seems to be brightness; what the two others gain lies inside the picture, for a reason that was not found, and
+# at DnCNN's border the term costs 3 dB. Further reading: [losses for image
+# restoration](https://doi.org/10.1109/TCI.2016.2644865).
 
 # %% [markdown]
 # ## Exercises

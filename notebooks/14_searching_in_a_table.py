@@ -27,7 +27,7 @@
 # ## What we found
 #
 # - **The table can rank cells.** After 244 steps a cell's PSNR has a standard deviation of 0.081 dB over seeds and
-#   0.237 dB over cells: 90% of the variance of a run lies between cells (95% interval 82 to 94%). In a table that was
+#   0.236 dB over cells: 90% of the variance of a run lies between cells (95% interval 82 to 94%). In a table that was
 #   trained at twice the learning rate it is 36% (5 to 62%).
 # - **The published cell is among the best of random ones**: better than 97% of 30 (95% interval 80 to 100%). R1 is not
 #   seen to be worse (IR-NAS is 0.04 ± 0.13 dB ahead), R2 is (0.17 ± 0.13 dB). The paper prints losses of 0.08 and 0.01
@@ -267,8 +267,8 @@ display(frames.show(pd.DataFrame({
     "p (Holm)": f"{p:.3f}"} for effect, p in zip(effects, ps)), f"{len(effects)} effects on test PSNR"))
 
 # %% [markdown]
-# **What to notice.** One more edge from p2, in place of one from a node, adds 0.113 dB (95% interval 0.051 to 0.176);
-# one more `sep`, in place of a `skip`, takes 0.129 dB (0.043 to 0.214). Only these two stand once the six tests are
+# **What to notice.** One more edge from p2, in place of one from a node, adds 0.114 dB (95% interval 0.052 to 0.176);
+# one more `sep`, in place of a `skip`, takes 0.128 dB (0.043 to 0.213). Only these two stand once the six tests are
 # allowed for (p = 0.006 and 0.024). p2 is what the cell before the last has made, so that such an edge shortens the way
 # through the network, which a short training run may like. The paper notes that its search chose no `sep`.
 #
@@ -338,7 +338,7 @@ if noise[task].repeated > 1:
 # <details><summary>Solution</summary>
 #
 # The mean of n seeds has a standard error of s / √n, with s the spread over seeds. It is a third of the spread c over
-# cells from n = 9 s² / c² on. In this table: 9 · 0.081² / 0.237² = 1.1, so 2 seeds. At twice the rate: 9 · 0.209² /
+# cells from n = 9 s² / c² on. In this table: 9 · 0.081² / 0.236² = 1.1, so 2 seeds. At twice the rate: 9 · 0.209² /
 # 0.157² = 15.9, so 16 seeds. With the usual start: 9 · 0.380² / 0.685² = 2.8, so 3 seeds.
 #
 # </details>

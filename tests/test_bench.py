@@ -243,6 +243,10 @@ def test_noise_made_stationary_keeps_its_spectrum_and_channels_and_not_its_place
     torch.testing.assert_close(*spectra)
     torch.testing.assert_close(found[:, 1], 2 * found[:, 0])
     torch.testing.assert_close(found.mean(dim=(2, 3)), field.mean(dim=(2, 3)))
+    white = camera_noise.white_over_pixels(field + torch.roll(field, 1, dims=-1) + 0.01 * rng.normal(size=field.shape),
+                                           0, "a")
+    pixels = white[0].flatten(1)
+    assert torch.corrcoef(pixels)[0, 1] > 0.99 and abs(camera_noise.correlation(torch.zeros_like(white), white)) < 0.05
     left, right = found[..., :32].std(), found[..., 32:].std()
     assert 0.8 < left / right < 1.25 and not torch.equal(found, camera_noise.stationary(field, 0, "b"))
 
@@ -261,7 +265,8 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     seen = camera.photograph(camera.srgb_to_linear(clean / 255), parameters, rng)
     found = camera_noise.measure_picture(datasets.Picture("a", clean, seen), drawn["a"], np.ones((64, 64, 3)),
                                          {"one": lambda degraded: degraded})
-    of_camera, noise, redrawn, white, weak = map(found.get, ("camera", "noise", "stationary", "white", "weak_white"))
+    of_camera, noise, redrawn, scattered, white, weak = map(found.get, (
+        "camera", "noise", "stationary", "channels", "white", "weak_white"))
     assert of_camera["without_noise"] > of_camera["input"] + 3 and noise["input"] > of_camera["input"] + 0.1
     assert of_camera["networks"] == {"one": of_camera["input"]}
     assert white["deviation"] == pytest.approx(of_camera["deviation"], rel=0.02)
@@ -270,7 +275,10 @@ def test_a_pair_is_compared_with_the_noise_alone_and_with_white_noise_and_restor
     assert (redrawn["deviation"], redrawn["correlation"]) == pytest.approx((noise["deviation"], noise["correlation"]),
                                                                            rel=0.03)
     assert told == pytest.approx([of_camera["deviation"], (of_camera["deviation"] / 255) ** 2, noise["deviation"],
-                                  redrawn["deviation"], white["deviation"], weak["deviation"]], rel=1e-4)
+                                  redrawn["deviation"], scattered["deviation"], white["deviation"],
+                                  weak["deviation"]], rel=1e-4)
+    assert scattered["deviation"] == pytest.approx(noise["deviation"], rel=0.02)
+    assert abs(scattered["correlation"]) < 0.05
     assert of_camera["at_the_means"].keys() == {"told_deviation", "told_spectrum", "without_noise", "one"}
     assert of_camera["at_the_means"]["one"] == pytest.approx(20 * math.log10(255 / of_camera["deviation"]), abs=1e-3)
     records.CAMERA_NOISE.validate_python({name: [pair] for name, pair in found.items()})
@@ -293,7 +301,7 @@ def test_pairs_that_were_measured_are_kept_and_the_others_follow(monkeypatch, tm
         pair = {"pair": picture.name, "deviation": 9, "estimate": 9, "correlation": 0.5, "input": 29,
                 "told_deviation": 30}
         return {"camera": pair | {"told_spectrum": 31, "without_noise": 33, "networks": {}, "at_the_means": {}},
-                "noise": pair, "stationary": pair, "white": pair, "weak_white": pair}
+                "noise": pair, "stationary": pair, "channels": pair, "white": pair, "weak_white": pair}
 
     monkeypatch.setattr(camera_noise, "measure_picture", measured)
     camera_noise.main([])

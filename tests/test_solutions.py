@@ -471,14 +471,38 @@ def instance_norms():
     return found
 
 
+def differences_of_neighbours():
+    rng = np.random.default_rng(1)
+    smooth = np.convolve(rng.normal(size=100_000), np.ones(3) / 3, mode="valid")
+    factor = np.diff(smooth).std() / 2 ** 0.5 / smooth.std()
+    assert factor == pytest.approx((1 - 2 / 3) ** 0.5, rel=0.01)
+    return [f"1.00 and {factor:.2f}", f"factor of {(1 - 0.49) ** 0.5:.2f}"]
+
+
+def brighter_and_shifted():
+    clean = to_tensor(datasets.load("denoising", "embedded").test[0].clean).unsqueeze(0)
+    found = []
+    for spoilt in (clean + 0.1, clean.roll(1, dims=-1)):
+        slopes = []
+        for weight in (0, 0.5):
+            x = spoilt.clone().requires_grad_()
+            slopes.append(torch.autograd.grad(restoration_loss(x, clean, weight), x)[0].flatten())
+        error, ssim = slopes[0], slopes[1] - slopes[0]
+        found.append((torch.cosine_similarity(error, ssim, dim=0).item(), (ssim.norm() / error.norm()).item()))
+    (cosine, ratio), (shifted, times) = found
+    return [f"cosine {cosine:.2f}", f"{ratio:.1f} times as long", f"{shifted:.2f} and {times:.0f} times"]
+
+
 @pytest.mark.parametrize("page, number, computed", [
     ("01", 1, twins), ("01", 2, four_tiles), ("01", 3, camera_noise), ("02", 2, cells_of_any_size),
     ("02", 3, lambda: [f"factor of {ways(4) / 4:.1f}"] if ways(4) == 10 else []), ("03", 2, steps_of_adam),
     ("03b", 1, sharpened), ("03b", 2, all_of_one_sign), ("03b", 3, first_choices),
     ("04", 1, incoming), ("04", 2, ties), ("04", 3, second_best), ("05", 1, curves), ("05", 3, late_rise),
     ("05b", 2, soft_thresholds), ("05c", 2, instance_norms), ("06", 1, printed_lead), ("07", 1, averages),
-    ("07", 2, blocks), ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
-    ("10b", 2, worth_believing), ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
+    ("07", 2, blocks), ("07", 3, differences_of_neighbours),
+    ("08", 1, rescan), ("08", 2, colour_shifts), ("09", 1, changes), ("09", 2, rewired),
+    ("10", 2, brighter_and_shifted), ("10b", 2, worth_believing),
+    ("11", 1, lambda: [f"each: {ways(5)}.", f"{ways(5)} / 5 = {ways(5) / 5:.1f}"]),
     ("12", 2, two_patches), ("12", 3, averaged), ("13", 1, power), ("13", 2, shares), ("13", 3, rank),
     ("14", 1, seeds_needed), ("14b", 1, random_cells_needed), ("16", 1, half_the_deviation), ("16", 2, one_cell_once),
     ("A", 2, shares_of_parameters), ("A", 3, share_of_nlrn)])

@@ -3,9 +3,9 @@
 Does the correlation of the noise defeat BM3D, or the detail that the camera has lost? Test pairs of SIM1800 are
 restored by BM3D, told the true standard deviation of the error, and told a spectrum of that deviation, whose shape is
 the mean over training pairs, and by the shipped networks; and the same clean pictures with the camera's noise alone,
-with that noise made stationary, and with white noise as strong as the error or as the noise. What is measured goes,
-pair by pair, to checkpoints/camera_noise.json, from which notebook 7 shows it; pairs that are there are not measured
-again.
+with that noise made stationary, with noise that is white over pixels and whose channels go together like the camera's,
+and with white noise as strong as the error or as the noise. What is measured goes, pair by pair, to
+checkpoints/camera_noise.json, from which notebook 7 shows it; pairs that are there are not measured again.
 """
 
 import argparse
@@ -80,6 +80,15 @@ def stationary(noise: torch.Tensor, *key: str | int) -> torch.Tensor:
     return torch.fft.ifft2(torch.fft.fft2(noise.double()) * turns).real.to(noise.dtype)
 
 
+def white_over_pixels(noise: torch.Tensor, *key: str | int) -> torch.Tensor:
+    """Noise like `noise`, (1, C, H, W), without any correlation over pixels: the same means, and the same covariance of
+    the channels; drawn by `noise_generator(*key)`."""
+    flat = noise[0].flatten(1).double()
+    drawn = torch.from_numpy(noise_generator(*key).normal(size=tuple(flat.shape)))
+    mixed = torch.linalg.cholesky(torch.cov(flat)) @ drawn + flat.mean(dim=1, keepdim=True)
+    return mixed.reshape(noise.shape).to(noise.dtype)
+
+
 def decibels(restored: torch.Tensor, clean: torch.Tensor) -> float:
     """PSNR of one picture, as the record keeps it."""
     return round(psnr(restored, clean).item(), 4)
@@ -126,15 +135,16 @@ def measure_picture(picture: datasets.Picture, parameters: camera.Parameters, sp
         "at_the_means": {name: at_the_means(output, clean)
                          for name, output in (told | {"without_noise": quiet} | restored).items()}}
     redrawn = clean + stationary(alone - clean, 0, picture.name, "phases")
-    found = {"camera": of_camera, "noise": with_bm3d(alone), "stationary": with_bm3d(redrawn), "white": white(sigma),
-             "weak_white": white(deviation(clean, alone))}
+    scattered = clean + white_over_pixels(alone - clean, 0, picture.name, "channels")
+    found = {"camera": of_camera, "noise": with_bm3d(alone), "stationary": with_bm3d(redrawn),
+             "channels": with_bm3d(scattered), "white": white(sigma), "weak_white": white(deviation(clean, alone))}
     return {noise: {"pair": picture.name} | row for noise, row in found.items()}
 
 
 def load() -> dict[str, list[dict]]:
     """What has been measured of every pair: "camera"; the camera's "noise" alone, added to the clean picture; the same
-    made "stationary"; "white" noise of the deviation of "camera", and "weak_white" of that of "noise". Empty where
-    nothing has."""
+    made "stationary"; noise that has its "channels" and is white over pixels; "white" noise of the deviation of
+    "camera", and "weak_white" of that of "noise". Empty where nothing has."""
     return records.read(FILE, records.CAMERA_NOISE) if FILE.is_file() else {}
 
 

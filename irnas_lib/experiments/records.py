@@ -232,6 +232,7 @@ class CameraNoise(TypedDict):
     camera: Annotated[list[CameraPair], Field(min_length=1)]
     noise: Annotated[list[Pair], Field(min_length=1)]
     stationary: Annotated[list[Pair], Field(min_length=1)]
+    channels: Annotated[list[Pair], Field(min_length=1)]
     white: Annotated[list[Pair], Field(min_length=1)]
     weak_white: Annotated[list[Pair], Field(min_length=1)]
 
