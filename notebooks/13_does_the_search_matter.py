@@ -42,9 +42,10 @@
 #   search to the next. (None of the three cells has a `sep`, but these are three observations.)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+import math
 from collections import Counter
 from itertools import combinations
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,7 +58,7 @@ from tqdm import tqdm
 from irnas_lib.data import datasets
 from irnas_lib.data.tasks import TASKS
 from irnas_lib.decode import undecided
-from irnas_lib.experiments import cell_table, cells, edits, runs, search_choices, table_facts
+from irnas_lib.experiments import cell_table, cells, edits, runs, search_choices, searching, table_facts
 from irnas_lib.figures import cell_plots
 from irnas_lib.genotypes import PUBLISHED, Genotype
 from irnas_lib.search_space import OPERATIONS
@@ -143,6 +144,17 @@ if all(by_kind.values()) and len(by_kind["searched"]) > 1:
     print(f"at equal cost, by a straight line in the multiply-accumulates: {fit[0]:+.2f} ± {half:.2f} dB (searched "
           f"{mean(costs[name] for name in by_kind['searched']):.0f}, random "
           f"{mean(costs[name] for name in by_kind['random']):.0f} thousand on average)")
+    decided = [found for found in search_choices.load(runs.folders(profile)) if found["scale"] == "laptop"]
+    one_run = median(record["seconds"] for record in table if record["name"] in by_kind["random"])
+    drawn = searching.table_of(table, short)
+    order, n = np.argsort(-drawn.validation), len(drawn.cells)
+    k = min(n, round(median(found["seconds"] for found in decided) / one_run))
+    chance = [math.comb(n - place - 1, k - 1) / math.comb(n, k) for place in range(n)]  # that this one is the best of k
+    print(f"a search took {min(found['seconds'] for found in decided) / 60:.0f} to "
+          f"{max(found['seconds'] for found in decided) / 60:.0f} minutes, a run of a random cell {one_run / 60:.1f} "
+          f"(median): {k} random cells\n  cost as much as the middle one of the searches; the best of {k} on "
+          f"validation pictures has {np.dot(chance, drawn.test[order]):.2f} dB on test pictures, on average, the "
+          f"searched cells {mean(searched):.2f}")
 
 # %% [markdown]
 # @TABLENOTICE@
