@@ -27,7 +27,8 @@
 # - In the paper's own Table 2, IR-NAS has the highest SSIM (.8326), but NLRN and N3Net are ahead of it in PSNR.
 # - The camera's error is noise and lost detail. Its neighbouring pixels are correlated, 0.49 over all test pairs
 #   ([notebook 1](01_datasets.ipynb)), so that averaging two of them leaves 75% of its power, not 50%. And it shifts the
-#   mean of each colour channel, nearly all by its noise: that costs the input 0.31 dB on average, up to 1.58 dB.
+#   mean of each colour channel, nearly all by its noise (presumably since the tone curve and the cut at black turn
+#   noise of mean zero into a shift): that costs the input 0.31 dB on average, up to 1.58 dB.
 # - **Correlation defeats colour BM3D, lost detail or not: most of all that between the colour channels.** Told the true
 #   sigma, BM3D gains 8.25 ± 0.58 dB on white noise as strong as the camera's; 2.26 ± 0.22 dB if its channels go
 #   together like the camera's; 1.13 ± 0.11 dB if its pixels do so, too; and 0.77 ± 0.10 dB on the camera's noise
@@ -37,7 +38,8 @@
 # - **Trained networks do better there, too**: against BM3D with the true sigma they stand 0.99 ± 0.54 to 1.32 ± 0.62 dB
 #   higher where noise is most of the error than elsewhere (three networks). Whether they are ahead there is less sure:
 #   N3Net by 0.62 ± 0.53, IR-NAS + residual by 0.51 ± 0.48, DnCNN by 0.26 ± 0.54 dB, over pairs; each is one short run,
-#   and another seed may move it by as much. None is seen to be ahead of BM3D with the spectrum.
+#   and another seed may move it by as much. Over all pairs the three are behind BM3D with the spectrum, by 0.29 ± 0.28
+#   to 0.54 ± 0.34 dB.
 # - **The networks lead where the channels' means are shifted** (Spearman's correlation of lead and shift 0.82 to 0.88).
 #   With the shift taken off all results, the leads where noise is most are about 0.2 dB smaller: a third of those of
 #   N3Net and IR-NAS + residual, with intervals from nothing to most of them. What is left goes with the shift all the
