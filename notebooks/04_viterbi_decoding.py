@@ -32,8 +32,8 @@
 # - The beta of this search decodes to 0,0,0,0, to which an untouched beta decodes too, by the rule for ties. No path
 #   has gained more than a factor of 1.11 over its starting probability.
 # - The paths that have *gained* most over their start are four different ones in four searches, none of which moved
-#   far. (The two searches that we forced to decide have the widest cells first: [page
-#   3b](03b_what_makes_a_search_decide.ipynb) prints their paths.)
+#   far. (Three of the four searches that we forced to decide have a wide cell at the beginning and none at the end:
+#   [page 3b](03b_what_makes_a_search_decide.ipynb) prints their paths.)
 # - The cell shares 20% of its edges with the published one. Of cells decoded from random alphas 35% share at least as
 #   many.
 

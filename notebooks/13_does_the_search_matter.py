@@ -88,9 +88,9 @@ every = 1
 # %% [markdown]
 # ## Searches that have decided, in a table of random cells
 #
-# @N@ searches of [page 3b](03b_what_makes_a_search_decide.ipynb#The-same-in-a-larger-supernet) end with an alpha
-# that has decided, because its softmax is sharpened. They differ in their seed alone. Their cells, the published one,
-# its changes R1 and R2, and 30 cells drawn uniformly at random were trained alike: 244 steps, three seeds each, the
+# @N@ searches of [page 3b](03b_what_makes_a_search_decide.ipynb#The-same-in-a-larger-supernet) end with an alpha that
+# has decided, because its softmax is sharpened. They differ in their seed alone. Their cells, the published one, its
+# changes R1 and R2, and 30 cells drawn uniformly at random were trained alike: 244 steps, three seeds each, the
 # published path and width, the input added. [Page 14](14_searching_in_a_table.ipynb) shows that such runs tell cells
 # apart: 90% of the variance of a run lies between cells. Each dot is a cell, at the mean of its three runs.
 
@@ -436,10 +436,11 @@ else:
 # shows both tasks.
 
 # %% [markdown]
-# **What to take away.** Does the search matter? At this budget its cells beat a random cell, and not the best of as many
-# random cells as it costs. Compare a searched cell with random ones, from the same seeds, with an interval; count what
-# the search cost in training runs; and report which difference the experiment could have detected. Further reading: [random search as a
-# rival](https://arxiv.org/abs/1902.07638) and [how to evaluate a search](https://arxiv.org/abs/1912.12522).
+# **What to take away.** Does the search matter? At this budget its cells beat a random cell, and not the best of as
+# many random cells as it costs. Compare a searched cell with random ones, from the same seeds, with an interval; count
+# what the search cost in training runs; and report which difference the experiment could have detected. Further
+# reading: [random search as a rival](https://arxiv.org/abs/1902.07638) and [how to evaluate a
+# search](https://arxiv.org/abs/1912.12522).
 
 # %% [markdown]
 # ## Exercises

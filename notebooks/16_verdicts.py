@@ -212,9 +212,9 @@ show("Table 2", "Table 3")
 # batches. For deraining that makes the published cell the lowest of 15, which is no evidence at this size: by chance
 # alone a cell is the lowest or the highest of 15 in 2 of 15 cases.
 #
-# The published path ends with its widest cell. An untouched beta already favours it, with one other path; the two
-# searches that decide ([notebook 3b](03b_what_makes_a_search_decide.ipynb)) end on 1,0,0,0 and 1,1,0,0, whose first
-# cells are the widest.
+# The published path ends with its widest cell. An untouched beta already favours it, with one other path; the four
+# larger searches that decide ([notebook 3b](03b_what_makes_a_search_decide.ipynb)) end on 1,0,0,0, 1,1,0,0, 0,1,0,0 and
+# 0,0,0,0, none of which ends with its widest cell.
 
 # %%
 show("Section 4.3")
