@@ -39,6 +39,13 @@ def by_cell(records: Sequence[dict], pixels: int, part: str = "test", level: boo
             for cell, seeds in found.items()}
 
 
+def means(records: Sequence[dict], pixels: int) -> dict[str, float]:
+    """The mean PSNR in dB of each cell over its seeds, as of `by_cell`, by the cell's name."""
+    psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
+    named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}
+    return {name: psnr[cell] for name, cell in named.items() if cell in psnr}
+
+
 class Noise(NamedTuple):
     """Standard deviations of PSNR in dB: over the seeds of a cell, without what all cells of a seed share, and over
     cells; how many cells they are of, and how many of these have several seeds; which share of the variance of one

@@ -9,10 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from irnas_lib.experiments import edits
-from irnas_lib.experiments.table_facts import Effect, by_cell, random_cells
+from irnas_lib.experiments.table_facts import Effect, by_cell, means, random_cells
 from irnas_lib.figures.plots import DASHES, STYLE, Plot, not_run
-from irnas_lib.genotypes import Genotype
 
 MARKED = {"IR-NAS": "*", "IR-NAS, R1": "^", "IR-NAS, R2": "s",
           **{f"searched {seed}": mark for seed, mark in enumerate("DdPXp")}}
@@ -21,9 +19,7 @@ FAR = 3
 
 def _psnrs(records: Sequence[Mapping], pixels: int) -> tuple[dict[str, float], dict[str, float]]:
     """Mean PSNR in dB over the seeds of each cell, by its name: of the random cells, and of the MARKED ones."""
-    psnr = {cell: float(np.mean(list(seeds.values()))) for cell, seeds in by_cell(records, pixels).items()}
-    named = {record["name"]: edits.canonical(Genotype(record["cell"])) for record in records}
-    known = {name: psnr[cell] for name, cell in named.items() if cell in psnr}
+    known = means(records, pixels)
     return ({name: score for name, score in known.items() if name.startswith("random")},
             {name: known[name] for name in MARKED if name in known})
 
