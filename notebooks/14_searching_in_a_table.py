@@ -256,8 +256,7 @@ if searched and noise[task].repeated > 1:
 #
 # What is one more edge with an operation worth in place of a `skip`, and one more edge from outside the cell (p1, p2)
 # in place of one from a node? The answer of a straight line through all random cells, by least squares. (Each cell
-# counts once, at the mean of its one to three runs: the means of more runs, which are surer, are not given more
-# weight.)
+# counts once, at the mean of its three runs.)
 
 # %% alt="What each operation and input adds to the test PSNR, with 95% intervals"
 effects = table_facts.effects(records, short)
