@@ -221,8 +221,8 @@ display(frames.show(pd.DataFrame(rows), "entropy of alpha, mean over seeds"))
 
 for row in search_choices.decided(small, "small"):
     if row.seeds > 2:
-        print(f"{NAMES[row.choice]}: two of {row.seeds} seeds prefer the same operation, `none` left aside, on "
-              f"{row.same_operation:.0%} of the edges; by chance {row.by_chance:.0%}")
+        print(f"{NAMES[row.choice]}: two of {row.seeds} seeds prefer the same operation, `none` aside, on "
+              f"{row.same_operation:.0%} of edges; by chance {row.by_chance:.0%}")
 
 
 def agree(first, second, operations=5):

@@ -216,9 +216,9 @@ for record in records:
         steps, psnr = np.array(record["validation"]).T
         ax.plot(steps * record["batch"] * record["crop"] ** 2 / 1e6, psnr, color=colour,
                 linestyle=("-", "--", ":")[record["seed"] % 3], label=f"{record['name']}, seed {record['seed']}")
-        falls = f"largest fall between two validations {max(0, -np.diff(psnr).min()):.1f} dB"
+        falls = f"falls by {max(0, -np.diff(psnr).min()):.1f} dB at most between validations"
         early = ", ".join(f"{np.interp(share * steps[-1], steps, psnr):.1f}" for share in (0.1, 0.2))
-        print(f"{record['name']}, seed {record['seed']}: {falls}; after a tenth and a fifth of the steps {early} dB")
+        print(f"{record['name']}, seed {record['seed']}: {falls}; after a tenth and a fifth {early} dB")
 ax.set(xlabel="million pixels seen", ylabel="validation PSNR (dB)", ylim=(17, None))
 if styles:
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

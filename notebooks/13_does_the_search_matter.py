@@ -140,7 +140,7 @@ if all(by_kind.values()) and len(by_kind["searched"]) > 1:
     fit, (squares,), *_ = np.linalg.lstsq(line, psnr, rcond=None)
     free = len(names) - 3
     half = stats.t.ppf(0.975, free) * (squares / free * np.linalg.inv(line.T @ line)[0, 0]) ** 0.5
-    print(f"at equal cost, by a straight line in the multiply-accumulates: {fit[0]:+.2f} ± {half:.2f} dB (searched "
+    print(f"at equal cost, by a straight line in the multiply-accumulates: {fit[0]:+.2f} ± {half:.2f} dB\n  (searched "
           f"{mean(costs[name] for name in by_kind['searched']):.0f}, random "
           f"{mean(costs[name] for name in by_kind['random']):.0f} thousand on average)")
     decided = [found for found in search_choices.load(runs.folders(profile)) if found["scale"] == "laptop"]
@@ -152,7 +152,7 @@ if all(by_kind.values()) and len(by_kind["searched"]) > 1:
     print(f"a search took {min(found['seconds'] for found in decided) / 60:.0f} to "
           f"{max(found['seconds'] for found in decided) / 60:.0f} minutes, a run of a random cell {one_run / 60:.1f} "
           f"(median): {k} random cells\n  cost as much as the middle one of the searches; the best of {k} on "
-          f"validation pictures has {np.dot(chance, drawn.test[order]):.2f} dB on test pictures, on average, the "
+          f"validation pictures\n  has {np.dot(chance, drawn.test[order]):.2f} dB on test pictures, on average, the "
           f"searched cells {mean(searched):.2f}")
 
 # %% [markdown]

@@ -243,8 +243,8 @@ def test_noise_made_stationary_keeps_its_spectrum_and_channels_and_not_its_place
     torch.testing.assert_close(*spectra)
     torch.testing.assert_close(found[:, 1], 2 * found[:, 0])
     torch.testing.assert_close(found.mean(dim=(2, 3)), field.mean(dim=(2, 3)))
-    white = camera_noise.white_over_pixels(field + torch.roll(field, 1, dims=-1) + 0.01 * rng.normal(size=field.shape),
-                                           0, "a")
+    grain = torch.from_numpy(0.01 * rng.normal(size=tuple(field.shape)))
+    white = camera_noise.white_over_pixels(field + torch.roll(field, 1, dims=-1) + grain, 0, "a")
     pixels = white[0].flatten(1)
     assert torch.corrcoef(pixels)[0, 1] > 0.99 and abs(camera_noise.correlation(torch.zeros_like(white), white)) < 0.05
     left, right = found[..., :32].std(), found[..., 32:].std()
