@@ -160,7 +160,8 @@ if all(by_kind.values()) and len(by_kind["searched"]) > 1:
 # they scatter among themselves as much as they lead (23.71 to 23.99 dB). A test of the ranks, which asks nothing of how
 # PSNR is distributed, gives p = 0.003. The random cells have a tail of poor ones, which the searches avoid; the best
 # random cell is as good as most of the searched ones. That is why random search is a strong rival: training 25 cells
-# and keeping the best costs as much time as one search, and ends at 23.83 dB.
+# and keeping the best costs as much time as one search, and ends at 23.83 dB. (Times are by the clock, beside other
+# work on the machine.)
 #
 # A straight line through cost and PSNR takes off what larger cells have from being larger. It is a rough correction: it
 # takes every cell's PSNR to rise alike with its cost.

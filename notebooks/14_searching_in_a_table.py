@@ -33,7 +33,8 @@
 #   seen to be worse (IR-NAS is 0.04 ± 0.13 dB ahead), R2 is (0.17 ± 0.13 dB). The paper prints losses of 0.08 and 0.01
 #   dB, after far longer training.
 # - **The cells of our four searches that decide are 0.31 ± 0.25 dB above the random ones**; two of them are above all
-#   30. [Page 13](13_does_the_search_matter.ipynb) asks what that is worth.
+#   30. (This takes searched cells to scatter like random ones; by their own smaller spread it is ± 0.18.) [Page
+#   13](13_does_the_search_matter.ipynb) asks what that is worth.
 # - **A supernet's inherited weights rank cells without training them**: Kendall's tau of that ranking and the table's
 #   is 0.51 (0.27 to 0.70).
 # - **How training begins changes the ranking.** With another start, or twice the rate, the same 30 cells come in an
