@@ -81,8 +81,7 @@ data = ""
 # The supernet has two layers and three nodes, so nine edges. Each setting starts from another one and changes what its
 # row says, and nothing else. Where a row names two things or more (*confounded*), it cannot say which of them had an
 # effect. That is so from a to b, too: there the three things together have it. From b to c, c to e and h to i one thing
-# changes, and the findings rest on these four steps. The other settings are there to compare. Each setting has three
-# seeds.
+# changes. The findings rest on these four steps; the other settings are there to compare. Each setting has three seeds.
 #
 # | | setting | starts from | what changes |
 # |:--|:--|:--|:--|

@@ -134,11 +134,11 @@ plt.show()
 # BM3D has to be told sigma. Every fifth test pair was restored with the true standard deviation of its error, so that a
 # wrong estimate is no excuse. The same clean pictures were restored with other errors: the camera's noise alone (the
 # noisy picture minus that of the same camera without noise, added to the clean one, so that no detail is lost), and
-# white noise as strong as each of these two. A fourth error is the camera's noise with its *phases redrawn*: each
-# frequency keeps its strength and is moved by a random shift, the same in all channels. Such noise is as correlated
-# over pixels and channels as before, but no longer stronger in one place of the picture than in another. And a fifth is
-# white over the pixels, while its channels have the covariance of the camera's. (`python -m
-# irnas_lib.benchmarks.camera_noise`)
+# white noise as strong as each of these two. Two more errors tell what it is about the noise. One is the camera's noise
+# with its *phases redrawn*: each frequency keeps its strength and is moved by a random shift, the same in all channels.
+# Such noise is as correlated over pixels and channels as before, but no longer stronger in one place of the picture
+# than in another. The other is white over the pixels, while its channels have the covariance of the camera's. (`python
+# -m irnas_lib.benchmarks.camera_noise`)
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 def with_interval(gains):
